@@ -166,6 +166,8 @@ class Uniqueness(StrEnum):
     """As RECORD, but the provider does not promise it: a row at another time may be another record."""
     SHARED = "shared"
     """Several records have one id: only rows that are equal in all facts can be the same record."""
+    STATEMENT = "statement"
+    """Rows have no id, and a statement has all rows of a time: equal rows are as many as the file with the most has."""
 
 
 @dataclass(frozen=True)

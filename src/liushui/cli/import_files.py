@@ -1,9 +1,10 @@
-"""liushui import: bring in rows that were saved as files."""
+"""liushui import: bring in statement files, and rows that were saved as JSON."""
 
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -34,11 +35,29 @@ COUNTS: Final = ("files", "rows", "added", "known", "differs", "restated", "with
     required=True,
     type=click.Path(path_type=Path),
     metavar="FILE...",
-    help="Saved API answers, JSON arrays of rows, or JSON lines, plain or packed by gzip; - is standard input.",
+    help="Statement files, or saved API answers; plain, zip or gzip; - is standard input.",
 )
-@options.provider_option("--provider", "The provider whose rows they are.")
-@click.option("--account", required=True, metavar="ACCOUNT", help="The account they belong to; created if it is new.")
-@click.option("--zone", metavar="ZONE", help="The IANA time zone of a new account's days. (default: the provider's)")
+@options.provider_option(
+    "--provider", "The provider whose saved API answers or rows the files have, as JSON.", required=False
+)
+@click.option(
+    "--as",
+    "format_name",
+    metavar="FORMAT",
+    cls=options.LazyHelpOption,
+    more_help=lambda: _format_names(),
+    help="The format of the statement files. (default: recognised by their content)",
+)
+@click.option(
+    "--map", "map_file", type=click.Path(path_type=Path), metavar="FILE", help="Read tables by this mapping file."
+)
+@click.option(
+    "--propose", is_flag=True, help="Write a first mapping for a table, FILE.toml, and show ten rows read by it."
+)
+@click.option("--account", metavar="ACCOUNT", help="The account they belong to; created if it is new.")
+@click.option(
+    "--zone", metavar="ZONE", help="The IANA time zone of a new account's days. (default: the provider's or format's)"
+)
 @click.option(
     "--restate", is_flag=True, help="If a record is known with other values, make the file's version the current one."
 )
@@ -47,48 +66,106 @@ COUNTS: Final = ("files", "rows", "added", "known", "differs", "restated", "with
 def import_(
     settings: Settings,
     files: tuple[Path, ...],
-    provider: "Provider",
-    account: str,
+    provider: "Provider | None",
+    format_name: str | None,
+    map_file: Path | None,
+    propose: bool,
+    account: str | None,
     zone: str | None,
     restate: bool,
     dry_run: bool,
 ) -> None:
-    """Import rows saved as JSON.
+    """Import statement files of banks, exchanges and payment services, or rows saved as JSON.
 
-    A file may have several answers, arrays and lines, one after another. Rows that were imported before are recognised:
-    importing a file twice changes nothing. A row that cannot be read goes to the quarantine with its bytes and the
-    reason; the other rows come in, and the exit code is 3.
+    The format of a statement file is recognised by its content: docs/files.md lists the formats. Any other table is
+    read by a mapping file; --propose writes a first one. Saved answers and rows of a provider's API are read with
+    --provider; such a file may have several answers, arrays and lines, one after another.
+
+    Rows that were imported before are recognised: importing a file twice changes nothing. A row that cannot be read
+    goes to the quarantine with its bytes and the reason; the other rows come in, and the exit code is 3.
 
     If the ledger already has a row's record with other values, both values are printed, and the exit code is 3. If only
     files had the record, the later import becomes the current version, and the earlier one moves to the history. What a
     sync has read stays, unless --restate is given.
 
     \b
+    Example: liushui import statement.zip --account bank
+    Example: liushui import --propose statement.csv
+    Example: liushui import statement.csv --map statement.csv.toml --account bank --dry-run
     Example: liushui import flows-2025.json --provider longbridge --account broker
-    Example: liushui import corrected.json --provider hkus --account stocks --dry-run
     Example: ssh archive cat flows.jsonl.gz | liushui import - --provider longbridge --account broker
     """
+    if sum(map(bool, (provider, format_name, map_file, propose))) > 1:
+        raise ConfigError("options: expected one of --provider, --as, --map and --propose, got several")
+    if propose:
+        from liushui.cli.import_statements import propose_mapping
+
+        propose_mapping(settings, files)
+        return
+    if account is None:
+        raise ConfigError("account: expected --account, which names the account that the rows belong to")
+    request = ImportRequest(settings, account, zone, restate=restate, dry_run=dry_run)
+    if provider is None:
+        from liushui.cli.import_statements import import_statements
+
+        import_statements(request, files, format_name, map_file)
+    else:
+        _import_answers(request, files, provider)
+
+
+@dataclass(frozen=True)
+class ImportRequest:
+    """What the options of an import say, whatever the files are."""
+
+    settings: Settings
+    account: str
+    zone: str | None
+    restate: bool
+    dry_run: bool
+
+
+def _import_answers(request: ImportRequest, files: Sequence[Path], provider: "Provider") -> None:
+    """Import saved answers and rows of a provider's API."""
     from liushui.cli.progress import file_bar
     from liushui.importing.check_provider import check_file
     from liushui.importing.run import import_files
-    from liushui.ledger.maintenance.heads_file import try_record_heads
-    from liushui.ledger.write.commit import make_account
     from liushui.providers import load_providers
 
-    account_zone = options.account_zone(settings, account, zone, provider.rules.zone)
-    _check_name(settings, account)
-    with _regular_files(files) as (paths, names), _naming(names):
+    account_zone = options.account_zone(request.settings, request.account, request.zone, provider.rules.zone)
+    check_name(request.settings, request.account)
+    with regular_files(files) as (paths, names), naming(names):
         for path in paths:
             check_file(path, provider, [other for other in load_providers().values() if other is not provider])
-        with _rehearsed(settings) if dry_run else nullcontext(settings.open_ledger(create=True)) as ledger:
-            make_account(ledger, account, provider.name, account_zone.key)
+
+        def run(ledger: "Ledger") -> "Imported":
             with file_bar(paths) as advance:
-                imported = import_files(ledger, account, provider, paths, advance=advance, restate=restate)
-            for warning in () if dry_run else try_record_heads(ledger):
-                messages.warn(warning)
-    _print(imported, account, names, settings.format, dry_run=dry_run)
-    if imported.rejected or (imported.differs and not restate):
+                return import_files(ledger, request.account, provider, paths, advance=advance, restate=request.restate)
+
+        write_and_print(request, provider.name, account_zone.key, names, run)
+
+
+def write_and_print(
+    request: ImportRequest, provider: str, zone: str, names: "Names", run: "Callable[[Ledger], Imported]"
+) -> None:
+    """Make the account, run an import, or rehearse it, and print what it did. Ends with 3 where rows were rejected."""
+    from liushui.ledger.maintenance.heads_file import try_record_heads
+    from liushui.ledger.write.commit import make_account
+
+    settings, dry_run = request.settings, request.dry_run
+    with _rehearsed(settings) if dry_run else nullcontext(settings.open_ledger(create=True)) as ledger:
+        make_account(ledger, request.account, provider, zone)
+        imported = run(ledger)
+        for warning in () if dry_run else try_record_heads(ledger):
+            messages.warn(warning)
+    _print(imported, request.account, names, settings.format, dry_run=dry_run)
+    if imported.rejected or (imported.differs and not request.restate):
         sys.exit(EXIT_INCOMPLETE)
+
+
+def _format_names() -> str:
+    from liushui.formats import load_formats
+
+    return f"One of {', '.join(name for name, known in load_formats().items() if known.is_recognised)}."
 
 
 @contextmanager
@@ -188,7 +265,7 @@ def _text(value: str | None) -> str:
 # ---------------------------------------------------------------- files
 
 
-def _check_name(settings: Settings, account: str) -> None:
+def check_name(settings: Settings, account: str) -> None:
     """Check the name of an account that is new. Raises ConfigError. Older programs took any name."""
     from liushui.errors import LedgerNotFound
     from liushui.ledger.engine import account_names
@@ -208,7 +285,7 @@ Names = Mapping[Path, str]
 
 
 @contextmanager
-def _regular_files(files: Sequence[Path]) -> Iterator[tuple[list[Path], Names]]:
+def regular_files(files: Sequence[Path]) -> Iterator[tuple[list[Path], Names]]:
     """The files and their names, with copies in place of standard input and of the shell's
     pipes, which can be read only once.
 
@@ -221,7 +298,7 @@ def _regular_files(files: Sequence[Path]) -> Iterator[tuple[list[Path], Names]]:
 
 
 @contextmanager
-def _naming(names: Names) -> Iterator[None]:
+def naming(names: Names) -> Iterator[None]:
     """Have errors name files as the user does."""
     from liushui.importing.files import UnusableFile
 

@@ -188,13 +188,13 @@ class ProviderArgument(click.Argument):
         return left, f"{text} {_provider_names()}"
 
 
-def provider_option(name: str, text: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """A required option that names a provider. Its help lists the installed ones when it is shown."""
+def provider_option(name: str, text: str, *, required: bool = True) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """An option that names a provider. Its help lists the installed ones when it is shown."""
     return click.option(
         name,
         "provider",
         type=ProviderType(),
-        required=True,
+        required=required,
         metavar="PROVIDER",
         cls=LazyHelpOption,
         more_help=_provider_names,

@@ -13,6 +13,7 @@ from liushui.errors import ConfigError, short_repr
 from liushui.instant import from_us, us_to_iso
 
 if TYPE_CHECKING:
+    from liushui.files.contract import FileFormat
     from liushui.ledger.engine import Ledger
     from liushui.ledger.read.review import Quarantined
     from liushui.ledger.write.reprocess import RebuildReport
@@ -237,15 +238,23 @@ def escaped(row: bytes) -> str:
     return "".join(mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in text)
 
 
-def _providers(ledger: "Ledger", accounts: tuple[str, ...]) -> "dict[str, Provider]":
-    """The provider of each account that is collected from one. The user's own accounts have no received rows."""
+def _providers(ledger: "Ledger", accounts: tuple[str, ...]) -> "dict[str, Provider | FileFormat]":
+    """The provider of each account, or the format of its statement files. The user's own accounts have neither, and no
+    received rows."""
     from liushui.ledger.read.accounts import find_accounts
     from liushui.ledger.write.record import OWN
-    from liushui.providers import get_provider
 
     with ledger.querying() as queries:
         named = find_accounts(queries, accounts)
-    return {account.account: get_provider(account.provider) for account in named if account.provider != OWN}
+    return {account.account: _provider(account.provider) for account in named if account.provider != OWN}
+
+
+def _provider(name: str) -> "Provider | FileFormat":
+    from liushui.formats import load_formats
+    from liushui.providers import get_provider, load_providers
+
+    formats = {} if name in load_providers() else load_formats()
+    return formats[name] if name in formats else get_provider(name)
 
 
 # ---------------------------------------------------------------- rebuild

@@ -23,12 +23,19 @@ Advance = Callable[[int], None]
 class Chunk(NamedTuple):
     """Some rows of a document, in their order. `batch` is the decoded rows if they could be decoded together.
 
-    `first` is the number of the first one in its file, counted from 1.
+    `first` is the number of the first one in its file, counted from 1. `of_lines` are the numbers of all rows, where
+    they do not follow one another.
     """
 
     rows: Sequence[bytes]
     batch: RowBatch | None
     first: int = 1
+    of_lines: Sequence[int] | None = None
+
+    @property
+    def numbers(self) -> Sequence[int]:
+        """The number of each row in its file."""
+        return range(self.first, self.first + len(self.rows)) if self.of_lines is None else self.of_lines
 
 
 class Document(NamedTuple):

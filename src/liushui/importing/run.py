@@ -1,17 +1,18 @@
 """Imports files into an account: each document is staged as a whole, then committed block by block."""
 
 import gc
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy.engine import Connection
 
 from liushui.errors import LiushuiError
 from liushui.importing.merge import merge_block
-from liushui.importing.read_rows import Advance, documents
+from liushui.importing.read_rows import Advance, Document, documents
 from liushui.importing.same_record import Difference, Records, TimesNeededError
 from liushui.importing.staging import Block, Staging
 from liushui.ledger.engine import Ledger
@@ -21,6 +22,7 @@ from liushui.ledger.write.imports import FlowKey, ImportCounts, ImportRecord
 from liushui.ledger.write.quarantine import erased_reasons, row_digest
 from liushui.ledger.write.resolve_rejected import resolve_corrected
 from liushui.provider import Codec, Provider
+from liushui.rules import Paging, Rules
 
 REASONS_MAX: Final = 10
 DIFFERENCES_MAX: Final = 1_000
@@ -87,20 +89,42 @@ def import_files(
     of a document. When it is repeated it adds the rest. Raises ConfigError for a file that cannot be imported, and
     LedgerError.
     """
+    files = [ImportFile(path, partial(documents, path, provider.codec, advance)) for path in paths]
+    return import_documents(ledger, account, files, provider.codec, provider.rules, restate=restate)
+
+
+class ImportFile(NamedTuple):
+    """A file, and what reads its documents. `unit` names what the number of a row counts; empty: it is not told."""
+
+    path: Path
+    documents: Callable[[], Iterable[Document]]
+    unit: str = ""
+
+
+def import_documents(
+    ledger: Ledger,
+    account: str,
+    files: Sequence[ImportFile],
+    codec: Codec,
+    rules: Rules[Paging],
+    *,
+    restate: bool = False,
+) -> Imported:
+    """Import the documents of files into an existing account. See `import_files`."""
     with ledger.reading() as connection:
         is_new = connection.exec_driver_sql(_ANY_FLOW, (account,)).first() is None
-    record = ImportRecord(ledger, account, [path.name for path in paths])
-    records = Records.of(provider.rules, restate=restate, is_new=is_new)
-    with closing(_Import(ledger, record, provider.codec, records)) as run, _fewer_collections():
+    record = ImportRecord(ledger, account, [file.path.name for file in files])
+    records = Records.of(rules, restate=restate, is_new=is_new)
+    with closing(_Import(ledger, record, codec, records)) as run, _fewer_collections():
         try:
-            for path in paths:
-                run.add_file(path, advance)
+            for file in files:
+                run.add_file(file)
         except LiushuiError as error:
             record.finish(run.imported.counts(), type(error).__name__)  # its text may quote what is in a file
             raise
         record.finish(run.imported.counts())
-        run.imported.resolved = resolve_corrected(ledger, account, provider.rules)
-        store_chains(ledger, account, provider.rules.balances)
+        run.imported.resolved = resolve_corrected(ledger, account, rules)
+        store_chains(ledger, account, rules.balances)
         return run.imported
 
 
@@ -130,18 +154,18 @@ class _Import:
         self._ledger, self._record, self._codec, self._records = ledger, record, codec, records
         self._staging = Staging(codec)
 
-    def add_file(self, path: Path, advance: Advance) -> None:
+    def add_file(self, file: ImportFile) -> None:
         """Import one file."""
         rows_before = self.imported.rows
-        for document in documents(path, self._codec, advance):
+        for document in file.documents():
             self._staging.clear()
             for chunk in document.chunks:
                 self._staging.add(chunk)
-            self._commit_flows(path)
-            self._commit_rejected()
+            self._commit_flows(file.path)
+            self._commit_rejected(file.unit)
         self.imported.files += 1
         if self.imported.rows == rows_before:
-            self.imported.empty.append(path)
+            self.imported.empty.append(file.path)
 
     def _commit_flows(self, path: Path) -> None:
         """Commit the rows of the document that could be decoded."""
@@ -188,9 +212,13 @@ class _Import:
             left = max(0, DIFFERENCES_MAX - len(imported.differences))
             imported.differences += [(path, difference) for difference in records.differences[:left]]
 
-    def _commit_rejected(self) -> None:
+    def _commit_rejected(self, unit: str) -> None:
         """Commit the rows of the document that could not be decoded."""
         imported = self.imported
+        if unit:
+            left = max(0, REASONS_MAX - len(imported.reasons))
+            first = self._staging.first_rejected(left)
+            imported.reasons += [f"{unit} {number}: {row.field}: {row.reason}" for number, row in first]
         for rejected in self._staging.rejected():
             imported.rows += len(rejected)
             imported.rejected += len(rejected)
@@ -198,8 +226,9 @@ class _Import:
                 erased = erased_reasons(connection, self._record.account, rejected)
             imported.discarded.update(erased.values())
             kept = [row for row in rejected if row_digest(row.row) not in erased] if erased else rejected
-            left = max(0, REASONS_MAX - len(imported.reasons))
-            imported.reasons += [f"{row.field}: {row.reason}" for row in kept[:left]]
+            if not unit:
+                left = max(0, REASONS_MAX - len(imported.reasons))
+                imported.reasons += [f"{row.field}: {row.reason}" for row in kept[:left]]
             committed = self._record.commit_rejected(rejected)
             if committed:
                 imported.quarantined += committed.quarantined

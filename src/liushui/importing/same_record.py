@@ -92,11 +92,13 @@ class Records:
 
     @property
     def is_shared(self) -> bool:
-        """Whether one id may be that of several records."""
-        return self._id.uniqueness is Uniqueness.SHARED
+        """Whether rows that are equal in what identifies them may be several records."""
+        return self._id.uniqueness in (Uniqueness.SHARED, Uniqueness.STATEMENT)
 
     def has_id(self, row: Row) -> bool:
-        """Whether a row has an id of its record."""
+        """Whether a row has an id of its record, or needs none because its statement has all rows like it."""
+        if self._id.uniqueness is Uniqueness.STATEMENT:
+            return True
         ref = row[REF]
         return bool(ref) and ref != str(int(str(row[AT_US])) // self._step_us)
 

@@ -45,9 +45,9 @@ class Block:
         self._columns = columns
 
     @classmethod
-    def of(cls, batch: RowBatch, first: int = 1) -> "Block":
-        """The rows of a batch. `first` is the number of the first one."""
-        return cls([*batch.columns, list(range(first, first + len(batch)))])._sorted()
+    def of(cls, batch: RowBatch, numbers: Iterable[int] | None = None) -> "Block":
+        """The rows of a batch, and their numbers: 1, 2, … if none are given."""
+        return cls([*batch.columns, list(range(1, 1 + len(batch)) if numbers is None else numbers)])._sorted()
 
     @classmethod
     def of_decoded(cls, rows: Sequence[DecodedRow], numbers: Iterable[int] | None = None) -> "Block":
@@ -158,7 +158,7 @@ class Staging:
         self._database = sqlite3.connect("", isolation_level=None)
         self._database.execute("PRAGMA journal_mode = OFF")
         self._database.execute(f"CREATE TABLE rows ({', '.join(_FIELDS)})")
-        self._database.execute("CREATE TABLE rejected (row BLOB, field TEXT, reason TEXT) STRICT")
+        self._database.execute("CREATE TABLE rejected (row BLOB, field TEXT, reason TEXT, number INTEGER) STRICT")
         self._database.execute("BEGIN")  # never committed: nothing here outlives the process
 
     def clear(self) -> None:
@@ -181,18 +181,21 @@ class Staging:
 
     def _decoded(self, chunk: Chunk) -> Iterator[Block]:
         """The rows that can be decoded. The others are kept as rejected."""
-        rows, batch, first = chunk
+        rows, batch, numbers = chunk.rows, chunk.batch, chunk.numbers
         if batch is not None:
-            yield Block.of(batch, first)
+            yield Block.of(batch, numbers)
         elif len(rows) > ONE_BY_ONE and isinstance(self._codec, BatchCodec):
             half = len(rows) // 2
-            for part, number in ((rows[:half], first), (rows[half:], first + half)):
-                yield from self._decoded(Chunk(part, read_batch(self._codec, part), number))
+            for part in (slice(None, half), slice(half, None)):
+                batch = read_batch(self._codec, rows[part])
+                yield from self._decoded(Chunk(rows[part], batch, of_lines=numbers[part]))
         else:
             received, rejected = read_rows(self._codec, rows)
-            self._database.executemany("INSERT INTO rejected VALUES (?, ?, ?)", rejected)
+            numbered = zip(rejected, _numbers(rows, numbers, [entry.row for entry in rejected]), strict=True)
+            entries = ((*entry, number) for entry, number in numbered)
+            self._database.executemany("INSERT INTO rejected VALUES (?, ?, ?, ?)", entries)
             if received:
-                yield Block.of_decoded(received, _numbers(rows, first, received))
+                yield Block.of_decoded(received, _numbers(rows, numbers, [decoded.row for decoded in received]))
 
     def ends(self) -> tuple[int, int] | None:
         """The times of the oldest and of the newest row. None: no row could be decoded."""
@@ -266,17 +269,24 @@ class Staging:
             if rows:
                 yield rows
 
+    def first_rejected(self, most: int) -> list[tuple[int, Rejected]]:
+        """The first rows that could not be decoded, each with its number in its file."""
+        with naming_staging():
+            query = "SELECT number, row, field, reason FROM rejected ORDER BY number LIMIT ?"
+            rows = self._database.execute(query, (most,))
+            return [(number, Rejected(*entry)) for number, *entry in rows]
+
     def close(self) -> None:
         """Delete the temporary files."""
         self._file.close()
         self._database.close()
 
 
-def _numbers(rows: Sequence[bytes], first: int, received: Sequence[DecodedRow]) -> Iterator[int]:
-    """The number of each row that was decoded. They are in the order of `rows`, of which the others were rejected."""
-    numbered = enumerate(rows, first)
-    for decoded in received:
-        yield next(number for number, row in numbered if row == decoded.row)
+def _numbers(rows: Sequence[bytes], numbers: Sequence[int], some: Sequence[bytes]) -> Iterator[int]:
+    """The number of each of some rows, which are in the order of `rows`."""
+    numbered = zip(numbers, rows, strict=True)
+    for wanted in some:
+        yield next(number for number, row in numbered if row == wanted)
 
 
 @contextmanager

@@ -44,12 +44,19 @@ def get_provider(name: str) -> Provider:
 
 
 class ProviderRules(Mapping[str, Rules[Paging]]):
-    """The rules of every installed provider, by its name. A provider's client, server and codec are not imported."""
+    """The rules of every installed provider, by its name, and those of formats of statement files.
+
+    A provider's client, server and codec are not imported.
+    """
 
     def __getitem__(self, name: str) -> Rules[Paging]:
         if find_spec(f"{__name__}.{name}") is not None:
             rules: Rules[Paging] = _load_rules(name).RULES
             return rules
+        if find_spec(f"liushui.formats.{name}") is not None or name not in load_providers():
+            from liushui.formats import load_formats  # imported here: most accounts are of a provider
+
+            return load_formats()[name].rules
         return load_providers()[name].rules
 
     def __iter__(self) -> Iterator[str]:

@@ -10,6 +10,7 @@ from litestar.exceptions import NotAuthorizedException, PermissionDeniedExceptio
 from litestar.handlers import BaseRouteHandler
 
 from liushui.errors import short_repr
+from liushui.formats import load_formats
 from liushui.ledger.access.tokens import Scope, find_token, should_store_use
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read.model import ReadModel
@@ -53,7 +54,9 @@ class AppContext:
     @cached_property
     def read_model(self) -> ReadModel:
         """Answers every question about the ledger."""
-        return ReadModel(self.ledger, {name: provider.rules for name, provider in self.providers.items()})
+        rules = {name: format_.rules for name, format_ in load_formats().items()}
+        rules |= {name: provider.rules for name, provider in self.providers.items()}
+        return ReadModel(self.ledger, rules)
 
     def check_host(self, connection: Connection) -> None:
         """Raises PermissionDeniedException for a request to another host's name, where only this machine can send any.

@@ -1,0 +1,155 @@
+"""liushui import of statement files: their format is recognised, named, or described by a mapping."""
+
+import getpass
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from liushui.cli import options
+from liushui.cli.import_files import (
+    STANDARD_INPUT,
+    ImportRequest,
+    Names,
+    check_name,
+    naming,
+    regular_files,
+    write_and_print,
+)
+from liushui.cli.options import Settings
+from liushui.cli.output import Record, emit, messages
+from liushui.errors import ConfigError, WireError
+from liushui.temporary_folder import temporary_folder
+
+if TYPE_CHECKING:
+    from liushui.files.content import Content
+    from liushui.files.contract import FileFormat
+    from liushui.files.propose import Proposal
+    from liushui.importing.run import Imported
+    from liushui.importing.statements import StatementFile
+    from liushui.ledger.engine import Ledger
+
+ARCHIVE_VARIABLE: Final = "LIUSHUI_ARCHIVE_PASSWORD"
+ROWS_SHOWN: Final = 10
+ROW_COLUMNS: Final = ("line", "at", "amount", "currency", "balance_after", "label", "name", "note", "problem")
+
+
+def import_statements(
+    request: ImportRequest, files: Sequence[Path], format_name: str | None, map_file: Path | None
+) -> None:
+    """Import statement files. All of them have one format, because an account holds flows of one."""
+    from liushui.cli.progress import file_bar
+    from liushui.importing.run import import_documents
+    from liushui.importing.statements import check_statements, import_file
+
+    check_name(request.settings, request.account)
+    with temporary_folder("import") as folder, regular_files(files) as (paths, names), naming(names):
+        statements = _open(paths, names, folder, _chosen_format(format_name, map_file))
+        format_ = _common_format(statements)
+        zone = options.account_zone(request.settings, request.account, request.zone, format_.rules.zone).key
+        check_statements(statements, zone)
+
+        def run(ledger: "Ledger") -> "Imported":
+            with file_bar(paths) as advance:
+                documents = [import_file(file, zone, advance) for file in statements]
+                return import_documents(
+                    ledger, request.account, documents, format_.codec, format_.rules, restate=request.restate
+                )
+
+        write_and_print(request, format_.name, zone, names, run)
+
+
+def _chosen_format(format_name: str | None, map_file: Path | None) -> "FileFormat | None":
+    """The format that the user named, or described. None: it is to be recognised."""
+    from liushui.files.mapping import load_mapping
+    from liushui.formats import get_format
+    from liushui.formats.mapped import FORMAT
+
+    if map_file is not None:
+        return FORMAT.with_mapping(load_mapping(map_file))
+    return None if format_name is None else get_format(format_name)
+
+
+def _open(paths: Sequence[Path], names: Names, folder: Path, chosen: "FileFormat | None") -> "list[StatementFile]":
+    """The files that were named, and those that are packed in them. Tells as what each was recognised."""
+    from liushui.formats import load_formats
+    from liushui.importing.statements import open_statements
+
+    statements: list[StatementFile] = []
+    for path in paths:
+        for file in open_statements(path, names[path], folder, _ask_password, load_formats(), chosen):
+            if chosen is None:
+                messages.plain(f"{file.content.name}: {file.format.title} ({file.format.name})")
+            if not file.content.ends_with_line:
+                messages.warn(f"{file.content.name}: no line end at the end: if it was cut off, its last row is wrong")
+            statements.append(file)
+    return statements
+
+
+def _common_format(statements: "Sequence[StatementFile]") -> "FileFormat":
+    formats = {file.format.name: file for file in statements}
+    if len(formats) > 1:
+        listed = ", ".join(f"{file.content.name} is {name}" for name, file in formats.items())
+        raise ConfigError(f"files: expected one format for an account, got several: {listed}")
+    return statements[0].format
+
+
+def _ask_password(name: str) -> str | None:
+    """The password of an archive: from the environment, or asked for at a terminal."""
+    from liushui.environment import read_secret
+
+    given = read_secret(ARCHIVE_VARIABLE)
+    if given is None and sys.stdin.isatty():
+        return getpass.getpass(f"Password of {name}: ")
+    return given
+
+
+# ---------------------------------------------------------------- a first mapping
+
+
+def propose_mapping(settings: Settings, files: Sequence[Path]) -> None:
+    """Write a first mapping for a table beside it, and show the first rows as they would be read.
+
+    Raises ConfigError where the mapping's file exists.
+    """
+    from liushui.files.content import unpack
+    from liushui.files.propose import propose
+    from liushui.importing import statements
+
+    if len(files) != 1:
+        raise ConfigError(f"files: expected one file with --propose, got {len(files)}")
+    (file,) = files
+    target = Path("mapping.toml") if file == STANDARD_INPUT else file.with_name(f"{file.name}.toml")
+    if target.exists():
+        raise ConfigError(f"{target}: expected no file of this name, because the mapping is written there: move it")
+    with temporary_folder("import") as folder, regular_files(files) as (paths, names), naming(names):
+        (path,) = paths
+        with statements.naming(path, names[path]):
+            contents = list(unpack(path, names[path], folder, _ask_password))
+            if len(contents) != 1:
+                raise ConfigError(f"{file}: expected one file in the archive, got {len(contents)}: unpack it first")
+            proposal = propose(contents[0])
+            records = list(_first_rows(contents[0], proposal))
+        target.write_text(proposal.text, encoding="utf-8")
+    emit(records, ROW_COLUMNS, settings.format)
+    messages.plain(f"the mapping is in {target}: check each of its lines, then run")
+    messages.plain(f"liushui import {file} --map {target} --account ACCOUNT --dry-run")
+
+
+def _first_rows(content: "Content", proposal: "Proposal") -> Iterator[Record]:
+    """The first rows of a table as the proposed mapping reads them, or why it cannot."""
+    from liushui.formats.mapped import FORMAT
+
+    format_ = FORMAT.with_mapping(proposal.mapping)
+    (statement,) = format_.statements(content, proposal.mapping.zone)
+    for number, row in islice(statement.rows, ROWS_SHOWN):
+        record: dict[str, object] = dict.fromkeys(ROW_COLUMNS)
+        record["line"] = number
+        try:
+            flow = format_.codec.read(row).flow
+        except WireError as error:
+            record["problem"] = str(error)
+        else:
+            record |= {name: getattr(flow, name) for name in ROW_COLUMNS[1:-1]}
+        yield record

@@ -1,0 +1,218 @@
+"""The cells of one row of a statement, by the names of its columns, and their values: times, amounts, texts."""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, time, tzinfo
+from decimal import Decimal
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+
+from liushui.errors import WireError, short_repr
+from liushui.instant import load_zone
+from liushui.money import DIGITS_MAX, parse_decimal
+from liushui.wire.decoding import identity_digest
+
+CONTEXT: Final = "#"
+"""Begins the names of what a file states once for all rows, such as `#currency`, and no column has."""
+PROBLEM: Final = "#problem"
+"""Why a row does not fit its table. Such a row has no other cells but TEXT."""
+TEXT: Final = "#text"
+ZONE: Final = "#zone"
+"""The zone of times that have none, where the account decides it."""
+
+_CURRENCY_SIGNS: Final = re.compile(r"^(?P<sign>[-+−－]?)(?:[¥￥$€£]|CN¥|HK\$|US\$)?\s*(?P<rest>[-+−－]?.*)$")
+_GROUPED: Final = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+")
+_NUMBER: Final = re.compile(r"[0-9]*\.?[0-9]*", re.ASCII)
+_EXPONENT: Final = re.compile(r"(?P<digits>[0-9]+(?:\.[0-9]+)?)[eE](?P<exponent>[-+]?[0-9]{1,2})", re.ASCII)
+_BLANKS: Final = str.maketrans("", "", " \t\u00a0\u202f\u3000'’")
+_ID_MAX: Final = 200
+"""Most characters of an id that is an identity as it is. The ledger sets "~" apart in identities."""
+_NOTHING: Final = frozenset({"", "-", "--", "—", "/", "N/A", "n/a"})
+"""What stands in a cell without a value."""
+
+_decode = msgspec.json.Decoder(dict[str, str]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class Cells:
+    """The cells of one row. Names are those of the format; a missing column and an empty cell are the same."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+
+    @classmethod
+    def decode(cls, row: bytes) -> "Cells":
+        """The cells of a row as it is kept in the ledger. Raises WireError, also for a row that fits no table."""
+        try:
+            values = _decode(row)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            begin = short_repr(row[:60].decode(errors="replace"))
+            raise WireError("row", f"expected a JSON object of texts, got {begin}") from error
+        if PROBLEM in values:
+            raise WireError("row", values[PROBLEM])
+        return cls(values)
+
+    def text(self, name: str) -> str:
+        """The text of a cell; empty where there is none."""
+        text = self._values.get(name, "")
+        return "" if text in _NOTHING else text
+
+    def text_or_none(self, name: str) -> str | None:
+        """The text of a cell, or None."""
+        return self.text(name) or None
+
+    def required(self, name: str) -> str:
+        """The text of a cell. Raises WireError where there is none."""
+        text = self.text(name)
+        if not text:
+            raise WireError(name, "expected a value, got an empty cell")
+        return text
+
+    def amount(self, name: str, mark: str = ".") -> Decimal:
+        """The number in a cell, whose decimal mark is `mark`. Raises WireError."""
+        return parse_amount(name, self.required(name), mark)
+
+    def amount_or_none(self, name: str, mark: str = ".") -> Decimal | None:
+        """The number in a cell. None: it is empty. Raises WireError."""
+        return self.amount(name, mark) if self.text(name) else None
+
+    def time(self, name: str, zone: str, *patterns: str) -> datetime:
+        """The time in a cell, in UTC. Raises WireError."""
+        return parse_time(name, self.required(name), zone, patterns)
+
+    def record_id(self, *names: str) -> str:
+        """The identity of a row that has the id of its record: the texts of these cells. Raises WireError."""
+        text = " ".join(self.required(name) for name in names)
+        return text if len(text) <= _ID_MAX and "~" not in text else identity_digest([text])
+
+    def identity(self, *names: str) -> str:
+        """A digest of some cells: what tells a row from others where it has no id."""
+        return identity_digest([self.text(name) for name in names])
+
+    def detail(self, provider: str, *names: str) -> dict[str, object] | None:
+        """Flow.detail with some cells, under names that begin with the format's. None: all of them are empty."""
+        values: dict[str, object] = {f"{provider}:{name}": self.text(name) for name in names if self.text(name)}
+        return values or None
+
+
+def encode_cells(values: Mapping[str, str]) -> bytes:
+    """A row as it is kept in the ledger."""
+    return _encode(values)
+
+
+def misfit(problem: str, cells: Sequence[str]) -> bytes:
+    """A row that does not fit its table, and the reason."""
+    return _encode({PROBLEM: problem, TEXT: ", ".join(cells)})
+
+
+# ---------------------------------------------------------------- values
+
+
+@lru_cache(8_192)
+def parse_amount(field: str, text: str, mark: str = ".") -> Decimal:
+    """A number as people and programs write it: `1,234.50`, `¥88.00`, `(12.00)`, `12.00-`, `-1.0E-7`.
+
+    `mark` is the decimal mark; the other of `.` and `,` may group digits by threes. Raises WireError naming `field` for
+    what is no number, or could be two.
+    """
+    expected = f"expected an amount such as 1234{mark}50, got {short_repr(text)}"
+    plain, is_negative = text.strip().translate(_BLANKS), False
+    if plain.startswith("(") and plain.endswith(")"):
+        plain, is_negative = plain[1:-1], True
+    elif plain[-1:] in ("-", "−", "+"):
+        plain, is_negative = plain[:-1], plain[-1] != "+"
+    match = _CURRENCY_SIGNS.match(plain)
+    if match is None or len(plain) > DIGITS_MAX:
+        raise WireError(field, expected)
+    sign, rest = match["sign"], match["rest"]
+    if rest[:1] in ("-", "+", "−", "－"):
+        sign, rest = sign + rest[0], rest[1:]
+    if len(sign) > 1 or (sign and is_negative):
+        raise WireError(field, expected)
+    is_negative = is_negative or sign in ("-", "−", "－")
+    if mark == ",":
+        rest = rest.translate({ord(","): ".", ord("."): ","})
+    if exponent := _EXPONENT.fullmatch(rest):
+        rest = format(Decimal(exponent["digits"]).scaleb(int(exponent["exponent"])), "f")
+    whole, point, fraction = rest.partition(".")
+    if "," in whole:
+        if not _GROUPED.fullmatch(whole):
+            raise WireError(field, expected)
+        whole = whole.replace(",", "")
+    rest = f"{whole.lstrip('0') or '0'}{point if fraction else ''}{fraction}"
+    if not _NUMBER.fullmatch(rest) or not (whole or fraction):
+        raise WireError(field, expected)
+    amount = parse_decimal(field, rest)
+    return -amount if is_negative and amount else amount
+
+
+@lru_cache(8_192)
+def parse_time(field: str, text: str, zone: str, patterns: tuple[str, ...] = ()) -> datetime:
+    """A time in UTC. `patterns` are those of strptime; ISO 8601 is read too. Without an offset it is in `zone`.
+
+    Raises WireError naming `field`.
+    """
+    at = _parse(text.strip(), patterns)
+    if at is None:
+        example = _example(patterns)
+        raise WireError(field, f"expected a time such as {example}, got {short_repr(text)}")
+    try:
+        return (at if at.tzinfo else at.replace(tzinfo=_zone(zone))).astimezone(UTC)
+    except OverflowError:
+        raise WireError(field, f"expected a time of the calendar, got {short_repr(text)}") from None
+
+
+def _parse(text: str, patterns: Sequence[str]) -> datetime | None:
+    for pattern in patterns:
+        try:
+            return datetime.strptime(text, pattern)  # noqa: DTZ007 - the zone is added by parse_time
+        except ValueError:
+            continue
+    try:
+        return datetime.fromisoformat(text) if text.isascii() else None
+    except ValueError:
+        return None
+
+
+def _example(patterns: Sequence[str]) -> str:
+    moment = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
+    return " or ".join(moment.strftime(pattern) for pattern in patterns or ("%Y-%m-%d %H:%M:%S",))
+
+
+@lru_cache
+def _zone(name: str) -> tzinfo:
+    return UTC if name == "UTC" else load_zone(name)
+
+
+def cell_text(value: object) -> str:
+    """The text of a workbook's cell. A date-time at midnight is a date to the reader, so a date gets its time back."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(value).upper()
+        case datetime():
+            return value.isoformat(" ", timespec="seconds")
+        case date():
+            return f"{value.isoformat()} 00:00:00"
+        case time():
+            return value.isoformat("seconds")
+        case str():
+            return clean(value)
+        case _:
+            text = repr(value)  # a number: the shortest text that stands for it
+            return text.removesuffix(".0")
+
+
+def clean(text: str) -> str:
+    """A cell without what programs put around it: blanks, a backtick, an apostrophe, or `="…"` against spreadsheets."""
+    text = text.strip().strip("\ufeff")
+    if text.startswith('="') and text.endswith('"') and len(text) > 3:
+        text = text[2:-1]
+    if text[:1] in ("`", "'"):
+        text = text[1:]
+    return text.strip()

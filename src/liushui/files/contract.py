@@ -1,0 +1,184 @@
+"""The contract between liushui and a format of statement files.
+
+A format is one folder of liushui.formats, or an installed package, that exports FORMAT. It has a codec and no client:
+it says by which content its files are recognised, and how a row becomes a flow.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final, NamedTuple, Protocol
+
+from liushui.errors import NotRepresentable, WireError
+from liushui.files.cells import Cells, encode_cells
+from liushui.files.content import Content
+from liushui.flow import Direction, Flow
+from liushui.instant import EPOCH
+from liushui.provider import DecodedRow
+from liushui.rules import (
+    BALANCE_RULES,
+    LINK_RULES,
+    BalanceRules,
+    LinkRules,
+    Paging,
+    RangeOnly,
+    Rate,
+    RecordId,
+    Rules,
+    Uniqueness,
+)
+
+
+class NumberedRow(NamedTuple):
+    """A row as it is kept in the ledger, and its number in the file: of its line, or of its entry."""
+
+    number: int
+    row: bytes
+
+
+class StatedAmount(NamedTuple):
+    """A balance that a file states: the one before the flows of `at`."""
+
+    at: datetime
+    currency: str
+    amount: Decimal
+    subaccount: str = ""
+
+
+class ControlTotal(NamedTuple):
+    """What a file states about its own rows of one direction (NONE: of all). None: it does not state that."""
+
+    rows: int | None
+    amount: Decimal | None
+    direction: Direction = Direction.NONE
+    currency: str | None = None
+
+
+@dataclass
+class Claims:
+    """What a statement says about itself. It is known once all rows were walked.
+
+    `opening` and `closing` are balances at both ends of [since, until).
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    opening: list[StatedAmount] = field(default_factory=list)
+    closing: list[StatedAmount] = field(default_factory=list)
+    totals: list[ControlTotal] = field(default_factory=list)
+
+    @property
+    def prove_something(self) -> bool:
+        """Whether there is anything to compare with the rows."""
+        return bool((self.opening and self.closing) or self.totals)
+
+
+@dataclass
+class Statement:
+    """One statement of a file: its rows, which can be walked once, and what it says about them."""
+
+    rows: Iterable[NumberedRow]
+    claims: Claims = field(default_factory=Claims)
+    label: str = ""
+    """What tells it from others of its file, such as the number of its account."""
+
+
+class FileFormat(Protocol):
+    """A format of statement files."""
+
+    @property
+    def name(self) -> str:
+        """What `--as` calls it. Accounts that are imported from its files have it in place of a provider."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """What users call the file."""
+        ...
+
+    @property
+    def rules(self) -> Rules[Paging]:
+        """What is known about its rows: zone, record ids, balances."""
+        ...
+
+    @property
+    def codec(self) -> "RowCodec":
+        """Reads rows as they are kept in the ledger."""
+        ...
+
+    @property
+    def is_recognised(self) -> bool:
+        """Whether its files are recognised by their content."""
+        ...
+
+    def recognise(self, content: Content) -> bool:
+        """Whether a file is of this format, told by its content."""
+        ...
+
+    def explain(self, content: Content) -> str:
+        """What a file lacks to be of this format. Empty: it has nothing of it."""
+        ...
+
+    def statements(self, content: Content, zone: str) -> Iterator[Statement]:
+        """The statements of a file. `zone` is the account's, for times that have none. Raises FileError."""
+        ...
+
+
+class RowCodec:
+    """The codec of a format: rows are JSON objects of texts, and are only read."""
+
+    def __init__(self, read: Callable[[Cells], Flow]) -> None:
+        self._read = read
+
+    def extract_rows(self, document: bytes) -> Sequence[bytes]:
+        """No format has JSON answers. Raises WireError."""
+        raise WireError("file", f"expected a statement file, got {document[:20]!r}")
+
+    def read(self, row: bytes) -> DecodedRow:
+        """Read one row. Raises WireError naming the column that does not fit."""
+        return DecodedRow(self._read(Cells.decode(row)), row, None)
+
+    def write(self, flow: Flow, language: str | None = None) -> bytes:
+        """Files are not written. Raises NotRepresentable."""
+        del flow, language
+        raise NotRepresentable("format", "expected a provider's API, got a format of files")
+
+
+NO_RATE: Final = Rate(1, timedelta(seconds=1))
+SECOND: Final = timedelta(seconds=1)
+STATEMENT_ROWS: Final = RecordId(Uniqueness.STATEMENT)
+
+
+def file_rules(
+    zone: str,
+    *,
+    resolution: timedelta = SECOND,
+    id_columns: Sequence[str] = (),
+    balances: BalanceRules | None = BALANCE_RULES,
+    links: LinkRules = LINK_RULES,
+    currencies: Iterable[str] | None = None,
+) -> Rules[Paging]:
+    """The rules of a format. `id_columns` are the columns whose values are one record's id: its identity.
+
+    Without them rows that are equal in all that identifies them are as many as the file with the most has.
+    `balances` None: rows state none.
+    """
+    return Rules(
+        paging=RangeOnly(1, 1),
+        rate=NO_RATE,
+        resolution=resolution,
+        history_start=EPOCH,
+        lookback=timedelta(0),
+        zone=zone,
+        record_id=RecordId(Uniqueness.RECORD, fields=tuple(id_columns)) if id_columns else STATEMENT_ROWS,
+        currencies=None if currencies is None else frozenset(currencies),
+        links=links,
+        balances=balances,
+    )
+
+
+def numbered(rows: Iterable[tuple[int, Mapping[str, str]]]) -> Iterator[NumberedRow]:
+    """Rows as they are kept in the ledger."""
+    for number, values in rows:
+        yield NumberedRow(number, encode_cells(values))

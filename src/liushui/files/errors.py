@@ -1,0 +1,20 @@
+"""The errors of a statement file."""
+
+from liushui.errors import ConfigError
+
+
+class FileError(ConfigError):
+    """A file cannot be read as a statement. The text says in one line what it is and what to do."""
+
+
+class PasswordNeeded(FileError):
+    """An archive has a password, and none was given, or not the right one."""
+
+    def __init__(self, *, is_wrong: bool) -> None:
+        super().__init__(
+            "the password is wrong"
+            if is_wrong
+            else "the archive has a password: give it at the prompt, or in the "
+            "environment variable LIUSHUI_ARCHIVE_PASSWORD"
+        )
+        self.is_wrong = is_wrong

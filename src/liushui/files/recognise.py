@@ -1,0 +1,49 @@
+"""Tells of which format a file is, by its content."""
+
+from collections.abc import Mapping
+
+from liushui.files.content import Content
+from liushui.files.contract import FileFormat
+from liushui.files.errors import FileError
+
+
+def recognise(content: Content, formats: Mapping[str, FileFormat]) -> FileFormat:
+    """The format of a file. Raises FileError that says what the file looks like, and what would read it."""
+    known = [format_ for format_ in formats.values() if format_.recognise(content)]
+    if len(known) == 1:
+        return known[0]
+    if known:
+        names = " and ".join(f"{format_.name} ({format_.title})" for format_ in known)
+        raise FileError(f"this may be {names}: name one with --as")
+    raise FileError(f"{describe(content, formats)}")
+
+
+def check_is(content: Content, format_: FileFormat, formats: Mapping[str, FileFormat]) -> None:
+    """Raises FileError where a file is not of the format that the user named."""
+    if format_.recognise(content):
+        return
+    others = [other.name for other in formats.values() if other is not format_ and other.recognise(content)]
+    if others:
+        raise FileError(f"expected {format_.title}, got what --as {others[0]} reads")
+    lacking = format_.explain(content)
+    raise FileError(f"expected {format_.title}: {lacking or describe(content, formats)}")
+
+
+def describe(content: Content, formats: Mapping[str, FileFormat]) -> str:
+    """What a file looks like that no format recognises, and what would read it."""
+    begin = content.head.lstrip()[:1]
+    if begin in ("{", "["):
+        return "this looks like JSON: saved answers of a provider are read with --provider PROVIDER"
+    if not content.is_workbook and not content.head.strip():
+        return "the file is empty"
+    nearly = [(format_, lacking) for format_ in formats.values() if (lacking := format_.explain(content))]
+    if nearly:
+        format_, lacking = nearly[0]
+        return f"this looks like {format_.title} (--as {format_.name}), but {lacking}"
+    if begin == "<":
+        return "this looks like XML, but not like CAMT.053 or OFX: export the statement in one of them, or as CSV"
+    kind = "a workbook" if content.is_workbook else "a table"
+    return (
+        f"no format recognises the file. If it is {kind} with one row for each flow, `liushui import --propose FILE` "
+        "writes a mapping for it"
+    )

@@ -1,0 +1,244 @@
+"""Formats that are tables: CSV in any dialect, and sheets of workbooks. The header is found by its names."""
+
+import csv
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from itertools import islice
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from liushui.errors import short_repr
+from liushui.files.cells import Cells, cell_text, clean, encode_cells, misfit
+from liushui.files.content import Content
+from liushui.files.contract import Claims, NumberedRow, RowCodec, Statement
+from liushui.files.errors import FileError
+from liushui.flow import Flow
+from liushui.rules import Paging, Rules
+
+if TYPE_CHECKING:
+    from python_calamine import CalamineSheet
+
+DELIMITERS: Final = (",", "\t", ";", "|")
+PREFACE_MAX: Final = 100
+"""Most lines before the header."""
+CELL_MAX: Final = 128 * 1024
+"""Most characters of a cell. An unclosed quote would make the rest of the file one cell."""
+
+_RULE_LINE: Final = re.compile(r"[-=*—]{3,}.*|#.*")
+"""A line that is drawn, or a remark: not a row."""
+
+Line = tuple[int, list[str]]
+"""The number of a line, and its cells."""
+
+
+class Lines:
+    """The lines of a text or of a sheet, which can be walked once. `merged` are the lines with merged cells."""
+
+    def __init__(self, lines: Iterator[Line], merged: Sequence[int] = ()) -> None:
+        self._lines, self.merged = lines, merged
+
+    def __iter__(self) -> Iterator[Line]:
+        return self._lines
+
+    def check_merged(self, header_line: int) -> None:
+        """Raises FileError where cells of the table are merged: a merged cell has one value for several rows."""
+        wrong = [line for line in self.merged if line >= header_line]
+        if wrong:
+            raise FileError(f"line {wrong[0]}: expected a table, got merged cells: unmerge them and save the sheet")
+
+
+@dataclass(frozen=True)
+class Header:
+    """A set of columns by which a format is recognised, in any order.
+
+    A column is its name, or its name and a regular expression that further spellings match. `optional` columns may be
+    missing; others that a file has are kept, and mean nothing.
+    """
+
+    required: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+    spellings: Mapping[str, str] = field(default_factory=dict)
+
+    def name_of(self, cell: str) -> str | None:
+        """The column that a cell of the header names."""
+        return self._names.get(normal(cell)) or next(
+            (name for name, pattern in self._patterns.items() if pattern.fullmatch(normal(cell))), None
+        )
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        return {normal(name): name for name in (*self.required, *self.optional)}
+
+    @cached_property
+    def _patterns(self) -> dict[str, re.Pattern[str]]:
+        return {name: re.compile(pattern) for name, pattern in self.spellings.items()}
+
+    def missing(self, cells: Sequence[str]) -> list[str]:
+        """The required columns that cells do not name."""
+        named = {self.name_of(cell) for cell in cells}
+        return [name for name in self.required if name not in named]
+
+
+class Table(NamedTuple):
+    """A table whose header was found. `preface` are the lines before it, `lines` those after it."""
+
+    header: Header
+    columns: list[str]
+    """The name of each column."""
+    header_cells: list[str]
+    header_line: int
+    preface: list[Line]
+    lines: Iterator[Line]
+
+
+Preface = Mapping[str, str]
+"""What a file states before its header, as cells of each row: names begin with `#`."""
+ReadPreface = Callable[[Sequence[Line]], tuple[Preface, Claims]]
+
+
+def no_preface(lines: Sequence[Line]) -> tuple[Preface, Claims]:  # noqa: ARG001 - the signature of ReadPreface
+    """For formats whose preface says nothing."""
+    return {}, Claims()
+
+
+@dataclass(frozen=True)
+class TableFormat:
+    """A format whose files are tables."""
+
+    name: str
+    title: str
+    rules: Rules[Paging]
+    headers: tuple[Header, ...]
+    read: Callable[[Cells], Flow]
+    read_preface: ReadPreface = no_preface
+    read_trailer: Callable[[list[str], Claims], bool] | None = None
+    """Called with each line. True: it is no row, but part of what follows the rows."""
+    is_recognised: bool = True
+
+    @cached_property
+    def codec(self) -> RowCodec:
+        """Reads rows as they are kept in the ledger."""
+        return RowCodec(self.read)
+
+    def recognise(self, content: Content) -> bool:
+        """Whether a file has a table with one of the headers."""
+        return next(self._tables(content), None) is not None
+
+    def explain(self, content: Content) -> str:
+        """Which columns a table lacks that has most of them."""
+        best: tuple[int, str] = (0, "")
+        for lines in lines_of(content):
+            for number, cells in islice(lines, PREFACE_MAX):
+                for header in self.headers:
+                    lacking = header.missing(cells)
+                    has = len(header.required) - len(lacking)
+                    if lacking and has * 2 > len(header.required) and has > best[0]:
+                        best = has, f"line {number} lacks the columns {', '.join(lacking)}"
+        return best[1]
+
+    def statements(self, content: Content, zone: str) -> Iterator[Statement]:  # noqa: ARG002 - the format has its own
+        """The tables of a file. Raises FileError."""
+        for table in self._tables(content):
+            preface, claims = self.read_preface(table.preface)
+            yield Statement(self._rows(table, preface, claims), claims)
+
+    def _tables(self, content: Content) -> Iterator[Table]:
+        for lines in lines_of(content):
+            table = find_table(lines, self.headers)
+            if table is not None:
+                yield table
+
+    def _rows(self, table: Table, preface: Preface, claims: Claims) -> Iterator[NumberedRow]:
+        for line in table.lines:
+            if self.read_trailer is not None and self.read_trailer(line[1], claims):
+                continue
+            row = row_of(table, line, preface)
+            if row is not None:
+                yield row
+
+
+def find_table(lines: Lines, headers: Sequence[Header]) -> Table | None:
+    """The table with one of the headers. None: the beginning has none of them."""
+    walk = iter(lines)
+    preface: list[Line] = []
+    for line in islice(walk, PREFACE_MAX):
+        for header in headers:
+            if len(line[1]) >= len(header.required) and not header.missing(line[1]):
+                lines.check_merged(line[0])
+                return Table(header, _columns(header, line), line[1], line[0], preface, walk)
+        preface.append(line)
+    return None
+
+
+def _columns(header: Header, line: Line) -> list[str]:
+    """The name of each column: the format's where it has one, else the file's own."""
+    names: list[str] = []
+    for number, cell in enumerate(line[1], 1):
+        name = header.name_of(cell) or cell or f"column {number}"
+        if name in names:
+            raise FileError(f"line {line[0]}: expected each column once, got {short_repr(name)} twice")
+        names.append(name)
+    return names
+
+
+def row_of(table: Table, line: Line, context: Mapping[str, str]) -> NumberedRow | None:
+    """A line as a row. None: it is blank, or a drawn line. Raises FileError for a second header."""
+    number, cells = line
+    while len(cells) > len(table.columns) and not cells[-1]:
+        cells = cells[:-1]
+    filled = [cell for cell in cells if cell]
+    if not filled or (len(filled) == 1 and _RULE_LINE.fullmatch(filled[0])):
+        return None
+    if len(cells) != len(table.columns):
+        has = f"{len(cells)}: {short_repr(', '.join(cells))}"
+        expected = f"expected {len(table.columns)} cells as line {table.header_line} has, got {has}"
+        return NumberedRow(number, misfit(expected, cells))
+    if cells[0] and table.header.name_of(cells[0]) and not table.header.missing(cells):
+        raise FileError(f"line {number}: expected one table, got a second header: split the file before this line")
+    values = {name: cell for name, cell in zip(table.columns, cells, strict=True) if cell}
+    return NumberedRow(number, encode_cells({**values, **context}))
+
+
+@lru_cache(4_096)
+def normal(cell: str) -> str:
+    """A header's cell, so that spellings which mean one column are equal: width, case and blanks do not count."""
+    text = unicodedata.normalize("NFKC", clean(cell)).casefold()
+    return " ".join(text.split())
+
+
+# ---------------------------------------------------------------- lines
+
+
+def lines_of(content: Content, delimiter: str | None = None) -> Iterator[Lines]:
+    """The lines of each sheet, or of a text: once for each delimiter that it may have."""
+    if content.is_workbook:
+        for name in content.workbook.sheet_names:
+            sheet = content.workbook.get_sheet_by_name(name)
+            merged = sorted(begin[0] + 1 for begin, _ in sheet.merged_cell_ranges or ())
+            yield Lines(_sheet_lines(sheet), merged)
+    else:
+        for mark in [delimiter] if delimiter else DELIMITERS:
+            if mark in content.head:
+                yield Lines(_text_lines(content, mark))
+
+
+def _text_lines(content: Content, delimiter: str) -> Iterator[Line]:
+    csv.field_size_limit(CELL_MAX)
+    with content.open() as text:
+        reader = csv.reader(text, delimiter=delimiter)
+        number = 1
+        try:
+            for cells in reader:
+                yield number, list(map(clean, cells))
+                number = reader.line_num + 1
+        except csv.Error as error:
+            raise FileError(f"line {number}: this is no CSV: {error}: a quote may not be closed") from error
+        except UnicodeDecodeError as error:
+            raise FileError(f"line {number}: the text is not in {content.encoding}") from error
+
+
+def _sheet_lines(sheet: "CalamineSheet") -> Iterator[Line]:
+    for number, row in enumerate(sheet.to_python(skip_empty_area=False), 1):
+        yield number, list(map(cell_text, row))

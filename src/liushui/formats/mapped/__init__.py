@@ -1,0 +1,89 @@
+"""Any CSV or workbook, read by a mapping file: see docs/files.md."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import msgspec
+
+from liushui.files.content import Content
+from liushui.files.contract import NumberedRow, RowCodec, Statement, file_rules
+from liushui.files.errors import FileError
+from liushui.files.mapping import MAPPING, Mapping, read_mapped
+from liushui.files.tables import Header, Lines, Table, find_table, lines_of, row_of
+from liushui.rules import Paging, Rules
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True)
+class MappedFormat:
+    """Tables that are read by a mapping. Without one it only reads the rows that it has read before."""
+
+    mapping: Mapping | None = None
+    name: str = "mapped"
+    title: str = "a table that a mapping describes"
+    is_recognised: bool = False
+
+    @cached_property
+    def rules(self) -> Rules[Paging]:
+        """Records have ids where the mapping names their column."""
+        if self.mapping is None:
+            return file_rules("UTC")
+        id_columns = [self.mapping.columns.id] if self.mapping.columns.id else []
+        return file_rules(self.mapping.zone, id_columns=id_columns)
+
+    @cached_property
+    def codec(self) -> RowCodec:
+        """Reads rows, each of which carries its mapping."""
+        return RowCodec(read_mapped)
+
+    def with_mapping(self, mapping: Mapping) -> "MappedFormat":
+        """The format for files of one mapping."""
+        return replace(self, mapping=mapping)
+
+    def recognise(self, content: Content) -> bool:
+        """Whether the file has the columns of the mapping. Without a mapping no file is recognised."""
+        return self.mapping is not None and self._table(content, self.mapping) is not None
+
+    def explain(self, content: Content) -> str:
+        """Which columns the file lacks."""
+        if self.mapping is None:
+            return ""
+        header = Header(tuple(self.mapping.columns.named))
+        lacking = list(header.required)
+        for lines in self._lines(content, self.mapping):
+            for number, cells in lines:
+                lacking = min(lacking, header.missing(cells), key=len)
+                if number > 100:
+                    break
+        return f"no line has the columns {', '.join(lacking)}" if lacking else ""
+
+    def statements(self, content: Content, zone: str) -> Iterator[Statement]:  # noqa: ARG002 - the mapping has its own
+        """The table of a file. Raises FileError."""
+        table = None if self.mapping is None else self._table(content, self.mapping)
+        if self.mapping is None or table is None:
+            raise FileError("expected a mapping: name one with --map, or write one with --propose")
+        yield Statement(_rows(table, _encode(self.mapping).decode()))
+
+    def _table(self, content: Content, mapping: Mapping) -> Table | None:
+        header = Header(tuple(mapping.columns.named))
+        tables = (find_table(lines, (header,)) for lines in self._lines(content, mapping))
+        return next((table for table in tables if table is not None), None)
+
+    def _lines(self, content: Content, mapping: Mapping) -> Iterator[Lines]:
+        if mapping.encoding and not content.is_workbook:
+            content = replace(content, encoding=mapping.encoding)
+        for lines in lines_of(content, mapping.delimiter or None):
+            kept = (line for line in lines if line[0] > mapping.skip_lines)
+            yield Lines(kept, lines.merged)
+
+
+def _rows(table: Table, mapping: str) -> Iterator[NumberedRow]:
+    for line in table.lines:
+        row = row_of(table, line, {MAPPING: mapping})
+        if row is not None:
+            yield row
+
+
+FORMAT = MappedFormat()

@@ -1,0 +1,174 @@
+"""Reads statement files for an import: opens them, recognises their format, checks what they state of themselves."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from liushui.errors import WireError
+from liushui.files.content import AskPassword, Content, unpack
+from liushui.files.contract import Claims, FileFormat, Statement
+from liushui.files.errors import FileError
+from liushui.files.recognise import check_is, recognise
+from liushui.flow import Direction, Flow
+from liushui.importing.files import UnusableFile
+from liushui.importing.read_rows import CHUNK_ROWS, Advance, Chunk, Document
+from liushui.importing.run import ImportFile
+from liushui.ledger.flow_row import read_batch
+from liushui.money import EXACT, ZERO, to_plain_string
+
+UNIT: Final = "line"
+
+Key = tuple[str, str]
+"""A subaccount and a currency."""
+
+
+class StatementFile(NamedTuple):
+    """A file that the user named, or one that was packed in it, and its format."""
+
+    path: Path
+    """The file that the user named."""
+    content: Content
+    format: FileFormat
+
+
+def open_statements(
+    path: Path, name: str, folder: Path, ask: AskPassword, formats: Mapping[str, FileFormat], chosen: FileFormat | None
+) -> list[StatementFile]:
+    """The statement files in a file, with their formats: the chosen one, or what each is recognised as.
+
+    They are unpacked into `folder`. Raises UnusableFile naming the file.
+    """
+    with naming(path, name):
+        opened = list(unpack(path, name, folder, ask))
+    files = []
+    for content in opened:
+        with naming(path, content.name):
+            if chosen is not None:
+                check_is(content, chosen, formats)
+            files.append(StatementFile(path, content, recognise(content, formats) if chosen is None else chosen))
+    return files
+
+
+def check_statements(files: Sequence[StatementFile], zone: str) -> None:
+    """Walk files to the end before anything is written, so that none is imported by half.
+
+    Raises UnusableFile where a file cannot be read, or where its rows do not add up to what it states.
+    """
+    for file in files:
+        with naming(file.path, file.content.name):
+            for statement in file.format.statements(file.content, zone):
+                check_claims(statement, file.format)
+
+
+def import_file(file: StatementFile, zone: str, advance: Advance) -> ImportFile:
+    """A statement file, for an import."""
+    return ImportFile(file.path, partial(_documents, file, zone, advance), UNIT)
+
+
+def _documents(file: StatementFile, zone: str, advance: Advance) -> Iterator[Document]:
+    with naming(file.path, file.content.name):
+        for statement in file.format.statements(file.content, zone):
+            yield Document(_chunks(file, statement))
+    advance(file.path.stat().st_size)
+
+
+def _chunks(file: StatementFile, statement: Statement) -> Iterator[Chunk]:
+    rows = iter(statement.rows)
+    with naming(file.path, file.content.name):
+        while part := list(islice(rows, CHUNK_ROWS)):
+            wire = [row.row for row in part]
+            yield Chunk(wire, read_batch(file.format.codec, wire), of_lines=[row.number for row in part])
+
+
+@contextmanager
+def naming(path: Path, name: str) -> Iterator[None]:
+    """Name the file in errors. `name` is what the user calls it, with the path in its archive."""
+    try:
+        yield
+    except FileError as error:
+        _, _, inner = name.partition(": ")
+        raise UnusableFile(path, f"{inner}: {error}" if inner else str(error)) from error
+    except OSError as error:
+        raise UnusableFile(path, error.strerror or str(error)) from error
+
+
+# ---------------------------------------------------------------- what a statement states of itself
+
+
+def check_claims(statement: Statement, format_: FileFormat) -> None:
+    """Compare the rows of a statement with the totals and balances that it states. Raises FileError.
+
+    If a row cannot be read, nothing can be compared.
+    """
+    sums: dict[Key, Decimal] = defaultdict(lambda: ZERO)
+    sides: dict[tuple[Direction, str], list[Decimal]] = defaultdict(list)
+    can_compare, read = True, format_.codec.read
+    for row in statement.rows:
+        try:
+            flow = read(row.row).flow
+        except WireError:
+            can_compare = False
+            continue
+        key = flow.subaccount, flow.currency
+        sums[key] = EXACT.add(sums[key], flow.amount)
+        sides[_side(flow), flow.currency].append(flow.amount)
+    if can_compare and statement.claims.prove_something:
+        _compare(statement, sums, sides)
+
+
+def _side(flow: Flow) -> Direction:
+    if flow.direction is not Direction.NONE:
+        return flow.direction
+    return Direction.OUT if flow.amount < 0 else Direction.IN
+
+
+def _compare(
+    statement: Statement, sums: Mapping[Key, Decimal], sides: Mapping[tuple[Direction, str], Sequence[Decimal]]
+) -> None:
+    claims, label = statement.claims, f"{statement.label}: " if statement.label else ""
+    for total in claims.totals:
+        amounts = [
+            amount
+            for (side, currency), listed in sides.items()
+            if total.direction in (Direction.NONE, side) and total.currency in (None, currency)
+            for amount in listed
+        ]
+        what = {Direction.IN: "rows of money in", Direction.OUT: "rows of money out"}.get(total.direction, "rows")
+        if total.rows is not None and total.rows != len(amounts):
+            raise FileError(f"{label}the file states {total.rows} {what}, and has {len(amounts)}")
+        if total.amount is not None:
+            has = abs(sum_of(amounts)) if total.direction is not Direction.NONE else sum_of(amounts)
+            if has != total.amount:
+                raise FileError(
+                    f"{label}the file states that its {what} add up to {to_plain_string(total.amount)}, and they add "
+                    f"up to {to_plain_string(has)}"
+                )
+    for difference in differences(claims, sums):
+        raise FileError(f"{label}{difference}")
+
+
+def differences(claims: Claims, sums: Mapping[Key, Decimal]) -> Iterator[str]:
+    """Where the opening balance and the rows do not give the closing balance, in words."""
+    closing = {(balance.subaccount, balance.currency): balance.amount for balance in claims.closing}
+    for opening in claims.opening:
+        key = opening.subaccount, opening.currency
+        if key in closing:
+            has = EXACT.add(opening.amount, sums.get(key, ZERO))
+            if has != closing[key]:
+                yield (
+                    f"the opening balance {to_plain_string(opening.amount)} {opening.currency} and the rows give "
+                    f"{to_plain_string(has)}, and the file states {to_plain_string(closing[key])}: rows are missing"
+                )
+
+
+def sum_of(amounts: Sequence[Decimal]) -> Decimal:
+    """The exact sum."""
+    total = ZERO
+    for amount in amounts:
+        total = EXACT.add(total, amount)
+    return total

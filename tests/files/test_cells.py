@@ -1,0 +1,87 @@
+"""The values of cells: amounts, times, and what programs put around them."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pytest
+
+from liushui.errors import WireError
+from liushui.files.cells import Cells, cell_text, clean, parse_amount, parse_time
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [
+        ("1234.50", "1234.50"),
+        ("1,234.50", "1234.50"),
+        ("1'234.50", "1234.50"),
+        ("+88.00", "88.00"),
+        ("-0.00", "0.00"),
+        ("¥-88.00", "-88.00"),
+        ("-¥88.00", "-88.00"),
+        ("−12", "-12"),
+        ("12.00-", "-12.00"),
+        ("(1,200.00)", "-1200.00"),
+        ("007", "7"),
+        (".5", "0.5"),
+        ("5.", "5"),
+        ("-1.0E-7", "-0.00000010"),
+        ("1.5e3", "1500"),
+        ("0.000000000000000001", "0.000000000000000001"),
+    ],
+)
+def test_amounts_are_exact(text: str, amount: str) -> None:
+    assert format(parse_amount("x", text), "f") == amount
+
+
+@pytest.mark.parametrize(
+    "text", ["", "abc", "1,23", "1,2345.00", "1.2.3", "--5", "-(5)", "(5", "=1+1", "1e999", "NaN", "∞", "12 USD", "٣"]
+)
+def test_what_is_no_amount_is_refused_by_the_name_of_its_column(text: str) -> None:
+    with pytest.raises(WireError, match=r"金额: expected an amount such as 1234\.50, got"):
+        parse_amount("金额", text)
+
+
+def test_a_decimal_comma_is_read_where_it_is_named() -> None:
+    assert parse_amount("Betrag", "-1.234,56", ",") == Decimal("-1234.56")
+    with pytest.raises(WireError, match="such as 1234,50"):
+        parse_amount("Betrag", "1,234.56", ",")
+
+
+@pytest.mark.parametrize(
+    ("text", "patterns", "at"),
+    [
+        ("2026-01-05 09:15:02", (), datetime(2026, 1, 5, 1, 15, 2, tzinfo=UTC)),
+        ("2026-01-05T09:15:02Z", (), datetime(2026, 1, 5, 9, 15, 2, tzinfo=UTC)),
+        ("20260105", ("%Y%m%d",), datetime(2026, 1, 4, 16, tzinfo=UTC)),
+        ("05/01/2026", ("%d/%m/%Y",), datetime(2026, 1, 4, 16, tzinfo=UTC)),
+        ("2026-01-05 00:00:00", ("%Y%m%d",), datetime(2026, 1, 4, 16, tzinfo=UTC)),
+    ],
+)
+def test_times_are_read_in_their_zone(text: str, patterns: tuple[str, ...], at: datetime) -> None:
+    assert parse_time("x", text, "Asia/Shanghai", patterns) == at
+
+
+def test_a_time_of_another_form_is_refused() -> None:
+    with pytest.raises(WireError, match="日期: expected a time such as 20260131, got '5 Jan'"):
+        parse_time("日期", "5 Jan", "UTC", ("%Y%m%d",))
+    with pytest.raises(WireError, match="expected a time of the calendar"):
+        parse_time("x", "0001-01-01", "Asia/Shanghai")
+
+
+def test_cells_of_a_workbook_keep_what_they_show() -> None:
+    values = [None, 12, 12.0, 0.1, 1234.56, "00123", True, date(2026, 1, 5), datetime(2026, 1, 5, 9, 15)]  # noqa: DTZ001
+    texts = ["", "12", "12", "0.1", "1234.56", "00123", "TRUE", "2026-01-05 00:00:00", "2026-01-05 09:15:00"]
+    assert list(map(cell_text, values)) == texts
+
+
+@pytest.mark.parametrize("text", ["88", " 88\t", "`88", "'88", '="88"', "\ufeff88"])
+def test_what_programs_put_around_a_cell_is_no_part_of_it(text: str) -> None:
+    assert clean(text) == "88"
+
+
+def test_an_empty_cell_and_a_dash_are_no_value() -> None:
+    cells = Cells({"a": "-", "b": "", "c": "x"})
+    assert [cells.text_or_none(name) for name in "abcd"] == [None, None, "x", None]
+    with pytest.raises(WireError, match="a: expected a value, got an empty cell"):
+        cells.required("a")

@@ -138,7 +138,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
         "temporary_folder",
         "wire",
     },
-    "testing": CONTRACT | {"wire", "providers", "server", "simulate", "ledger", "services", "sync"},
+    "testing": CONTRACT | {"files", "formats", "wire", "providers", "server", "simulate", "ledger", "services", "sync"},
     "__main__": frozenset({"cli"}),
     "": frozenset({"client"}),
 }

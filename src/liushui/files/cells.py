@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, time, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from functools import lru_cache
 from typing import Final
@@ -20,8 +20,12 @@ PROBLEM: Final = "#problem"
 """Why a row does not fit its table. Such a row has no other cells but TEXT."""
 TEXT: Final = "#text"
 ZONE: Final = "#zone"
-"""The zone of times that have none, where the account decides it."""
+"""The zone of times that have none, where the file or the account decides it: a name, or an offset such as UTC+8."""
 
+OFFSET: Final = re.compile(
+    r"UTC(?:(?P<sign>[-+])(?P<hours>\d{1,2})(?::(?P<minutes>\d{2}))?)?", re.IGNORECASE | re.ASCII
+)
+"""A zone as headers name it: `UTC`, `UTC+8`, `UTC+08:00`."""
 _CURRENCY_SIGNS: Final = re.compile(r"^(?P<sign>[-+−－]?)(?:[¥￥$€£]|CN¥|HK\$|US\$)?\s*(?P<rest>[-+−－]?.*)$")
 _GROUPED: Final = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+")
 _NUMBER: Final = re.compile(r"[0-9]*\.?[0-9]*", re.ASCII)
@@ -81,8 +85,8 @@ class Cells:
         return self.amount(name, mark) if self.text(name) else None
 
     def time(self, name: str, zone: str, *patterns: str) -> datetime:
-        """The time in a cell, in UTC. Raises WireError."""
-        return parse_time(name, self.required(name), zone, patterns)
+        """The time in a cell, in UTC. The file's own zone counts before `zone`. Raises WireError."""
+        return parse_time(name, self.required(name), self._values.get(ZONE, zone), patterns)
 
     def record_id(self, *names: str) -> str:
         """The identity of a row that has the id of its record: the texts of these cells. Raises WireError."""
@@ -185,7 +189,10 @@ def _example(patterns: Sequence[str]) -> str:
 
 @lru_cache
 def _zone(name: str) -> tzinfo:
-    return UTC if name == "UTC" else load_zone(name)
+    if offset := OFFSET.fullmatch(name):
+        minutes = 60 * int(offset["hours"] or 0) + int(offset["minutes"] or 0)
+        return timezone(timedelta(minutes=-minutes if offset["sign"] == "-" else minutes))
+    return load_zone(name)
 
 
 def cell_text(value: object) -> str:

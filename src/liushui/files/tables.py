@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from liushui.errors import short_repr
-from liushui.files.cells import Cells, cell_text, clean, encode_cells, misfit
+from liushui.files.cells import OFFSET, ZONE, Cells, cell_text, clean, encode_cells, misfit
 from liushui.files.content import Content
 from liushui.files.contract import Claims, NumberedRow, RowCodec, Statement
 from liushui.files.errors import FileError
@@ -142,6 +142,9 @@ class TableFormat:
         """The tables of a file. Raises FileError."""
         for table in self._tables(content):
             preface, claims = self.read_preface(table.preface)
+            offset = next((found[0] for cell in table.header_cells if (found := OFFSET.search(cell))), None)
+            if offset is not None:
+                preface = {**preface, ZONE: offset.upper()}
             yield Statement(self._rows(table, preface, claims), claims)
 
     def _tables(self, content: Content) -> Iterator[Table]:

@@ -1,0 +1,65 @@
+"""What the statements of Chinese banks share: currencies by their names, and kinds by the words of the summary."""
+
+from typing import Final
+
+from liushui.errors import WireError, short_repr
+from liushui.files.cells import Cells
+from liushui.flow import Direction, Kind
+from liushui.wire.decoding import parse_currency
+
+ZONE: Final = "Asia/Shanghai"
+_CURRENCIES: Final = {
+    "人民币": "CNY",
+    "人民币元": "CNY",
+    "港币": "HKD",
+    "港元": "HKD",
+    "美元": "USD",
+    "欧元": "EUR",
+    "日元": "JPY",
+    "英镑": "GBP",
+}
+_KINDS: Final = (
+    ("冲正", Kind.ADJUSTMENT),
+    ("退款", Kind.REFUND),
+    ("退货", Kind.REFUND),
+    ("利息税", Kind.TAX),
+    ("结息", Kind.INTEREST),
+    ("利息", Kind.INTEREST),
+    ("手续费", Kind.FEE),
+    ("服务费", Kind.FEE),
+    ("年费", Kind.FEE),
+    ("结售汇", Kind.CONVERSION),
+    ("购汇", Kind.CONVERSION),
+    ("转账", Kind.TRANSFER),
+    ("汇款", Kind.TRANSFER),
+    ("转存", Kind.TRANSFER),
+    ("转支", Kind.TRANSFER),
+    ("现存", Kind.DEPOSIT),
+    ("存款", Kind.DEPOSIT),
+    ("取现", Kind.WITHDRAWAL),
+    ("取款", Kind.WITHDRAWAL),
+)
+
+
+def currency_of(cells: Cells, column: str) -> str:
+    """The code of the currency in a cell, which names it in Chinese or by its code."""
+    text = cells.required(column)
+    return _CURRENCIES.get(text) or parse_currency(column, text)
+
+
+def kind_of(label: str) -> Kind:
+    """The kind of a flow by the words of its summary. The first that fits counts."""
+    return next((kind for word, kind in _KINDS if word in label), Kind.OTHER)
+
+
+def side_of(cells: Cells, column: str) -> Direction:
+    """The direction in a cell that begins with 借 (debit: money out) or 贷 (credit: money in), as banks write it."""
+    text = cells.required(column)
+    if text[0] not in "借贷":
+        raise WireError(column, f"expected 借 or 贷, got {short_repr(text)}")
+    return Direction.OUT if text[0] == "借" else Direction.IN
+
+
+def day_and_time(cells: Cells, day: str, clock: str) -> str:
+    """A day and a time of day in two cells, as one text."""
+    return " ".join(filter(None, (cells.required(day), cells.text(clock))))

@@ -1,0 +1,34 @@
+"""HSBC Hong Kong: the account's transactions, with the balance after each row."""
+
+from liushui.files.cells import Cells
+from liushui.files.contract import file_rules
+from liushui.files.tables import Header, TableFormat
+from liushui.flow import Category, Flow
+from liushui.wire.decoding import parse_currency
+
+ZONE = "Asia/Hong_Kong"
+COLUMNS = ("Date", "Description", "Billing amount", "Billing currency", "Balance", "Balance currency")
+
+
+def read(cells: Cells) -> Flow:
+    """The flow in a row. The amount has a sign. A balance in another currency than the amount is none of its own."""
+    currency = parse_currency("Billing currency", cells.required("Billing currency"))
+    states_balance = cells.text("Balance currency") in ("", currency)
+    return Flow(
+        identity=cells.identity(*COLUMNS),
+        at=cells.time("Date", ZONE, "%d/%m/%Y", "%d %b %Y"),
+        amount=cells.amount("Billing amount"),
+        currency=currency,
+        category=Category.CASH,
+        label=cells.text("Description"),
+        balance_after=cells.amount_or_none("Balance") if states_balance else None,
+    )
+
+
+FORMAT = TableFormat(
+    name="hsbc_hk_csv",
+    title="HSBC Hong Kong transactions",
+    rules=file_rules(ZONE),
+    headers=(Header(COLUMNS),),
+    read=read,
+)

@@ -1,0 +1,51 @@
+"""Industrial and Commercial Bank of China (工商银行): the account's details, money in and out in two columns."""
+
+from liushui.errors import WireError
+from liushui.files.cells import Cells
+from liushui.files.contract import file_rules
+from liushui.files.tables import Header, TableFormat
+from liushui.flow import Category, Direction, Flow
+from liushui.formats._cn_banks import ZONE, currency_of, kind_of
+from liushui.money import EXACT, ZERO
+
+IN, OUT = "记账金额(收入)", "记账金额(支出)"
+COLUMNS = ("交易日期", "摘要", "交易详情", "交易场所", IN, OUT, "记账币种", "余额", "对方户名", "对方账户")
+
+
+def read(cells: Cells) -> Flow:
+    """The flow in a row, by the booked amount."""
+    coming, going = cells.amount_or_none(IN), cells.amount_or_none(OUT)
+    if bool(coming) == bool(going):
+        raise WireError(IN, f"expected an amount in it or in {OUT}, got {coming} and {going}")
+    label = cells.text("摘要")
+    return Flow(
+        identity=cells.identity(*COLUMNS),
+        at=cells.time("交易日期", ZONE, "%Y-%m-%d", "%Y%m%d"),
+        amount=coming or EXACT.minus(going or ZERO),
+        currency=currency_of(cells, "记账币种"),
+        direction=Direction.IN if coming else Direction.OUT,
+        kind=kind_of(label),
+        category=Category.CASH,
+        label=label,
+        balance_after=cells.amount_or_none("余额"),
+        name=cells.text_or_none("对方户名"),
+        note=cells.text_or_none("交易详情"),
+        detail=cells.detail("icbc_csv", "交易场所", "对方账户"),
+    )
+
+
+FORMAT = TableFormat(
+    name="icbc_csv",
+    title="中国工商银行 账户明细",
+    rules=file_rules(ZONE),
+    headers=(
+        Header(
+            ("交易日期", "摘要", IN, OUT, "记账币种", "余额"),
+            (
+                *("交易详情", "交易场所", "交易国家或地区简称", "钞/汇", "交易金额(收入)", "交易金额(支出)"),
+                *("交易币种", "对方户名", "对方账户"),
+            ),
+        ),
+    ),
+    read=read,
+)

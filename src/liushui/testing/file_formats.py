@@ -27,7 +27,7 @@ from liushui.testing.conformance.assertions import ensure, ensure_equal
 from liushui.testing.golden import FLOWS, flow_record
 
 BYTES_CUT: Final = int(os.environ.get("LIUSHUI_CUTS", "40"))
-"""At how many places of a sample it is cut off, spread evenly. LIUSHUI_CUTS sets it; a large number means every byte."""
+"""At how many places of a sample it is cut off, evenly spread. LIUSHUI_CUTS sets it; a large number is every byte."""
 FORMULAS: Final = ("=1+1", '=HYPERLINK("http://example.com","x")', "+1-1", "@SUM(A1)", "-2+3")
 
 

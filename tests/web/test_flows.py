@@ -84,7 +84,7 @@ def test_jump_to_a_day(ledger: Ledger, guest: Visitor) -> None:
 
 def test_the_cells_of_a_row(reader: Visitor) -> None:
     (line,) = fetch(reader, f"{ROWS}?symbol=AAPL.US")["rows"]
-    assert line[1:] == ["2025-11-01 02:00:00", "a", "Trade", "Buy", "AAPL.US", "−250.125", "out", "USD", "749.875"]
+    assert line[1:] == ["2025-11-01 02:00:00", "a", "Trade", "Buy", "AAPL.US", "−250.125", "out", "USD", "749.875", 2]
 
 
 FILTERS = [

@@ -65,6 +65,35 @@ def test_a_formatted_amount_can_be_parsed(amount: Decimal) -> None:
         assert Decimal(language.amount(amount).replace(",", "").replace("−", "-")) == amount
 
 
+@pytest.mark.parametrize(
+    ("amount", "currency", "shown"),
+    [
+        ("3148000.000000", "HKD", "3,148,000.00"),
+        ("3148000.000100", "HKD", "3,148,000.0001"),
+        ("5", "USD", "5.00"),
+        ("1.5", "USD", "1.50"),
+        ("1000", "JPY", "1,000"),
+        ("1000.00", "JPY", "1,000"),
+        ("1000.50", "JPY", "1,000.5"),
+        ("0.10000000", "BTC", "0.10"),
+        ("0.12345678", "BTC", "0.12345678"),
+        ("-0.000", "KWD", "0.000"),
+        ("1E+3", "USD", "1,000.00"),
+        ("5", None, "5"),
+        ("-5.1000", None, "−5.10"),
+    ],
+)
+def test_amounts_are_shown_with_the_usual_decimals(amount: str, currency: str | None, shown: str) -> None:
+    for language in LANGUAGES.values():
+        assert language.short_amount(Decimal(amount), currency) == shown
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, places=8), st.sampled_from(["USD", "JPY", "KWD", None]))
+def test_what_is_shown_has_the_same_value(amount: Decimal, currency: str | None) -> None:
+    shown = LANGUAGES["en"].short_amount(amount, currency)
+    assert Decimal(shown.replace(",", "").replace("−", "-")) == amount
+
+
 def test_decimal_places_of_a_column() -> None:
     assert decimal_places([Decimal("1.50"), Decimal("1"), Decimal("-0.12345"), Decimal("1E+2")]) == 5
     assert decimal_places([]) == 0

@@ -52,7 +52,7 @@ def test_alarms_link_to_a_page_that_helps(reader: Visitor) -> None:
     assert "1 day from Nov 4, 2025 on is not complete: flows may be missing." in text
     assert "1 row was rejected because it could not be read. It is in no total." in text
     assert "1 flow has a direction that contradicts the sign of its amount." in text
-    for link in ("/sources/a", "/flows/quarantine?account=a", "/flows?account=a&finding=side"):
+    for link in ("/accounts/a#coverage", "/flows/quarantine?account=a", "/flows?account=a&finding=side"):
         assert f'href="{link}"' in unescape(html)
         if link.startswith("/flows"):
             assert reader.get(link).status_code == 200, link
@@ -71,6 +71,40 @@ def test_money_in_and_out_by_kind(reader: Visitor) -> None:
     assert [one["name"] for one in data["series"]] == ["Deposit", "Trade"]
     (address,) = data["addresses"]
     assert "4" in text_of(reader.get(str(address).replace("/flows", "/page/flows/totals")).text)
+
+
+def test_a_total_says_in_words_why_it_is_incomplete(reader: Visitor) -> None:
+    """The gap of November alone is no longer that of the total of a span that ends before it."""
+    html = reader.get("/?currency=USD&unit=month&since=2025-11-04&until=2025-12-02&account=a").text
+    (words,) = re.findall(r'<p class="total-why">(.*?)</p>', html, re.DOTALL)
+    assert "a: not read yet, from Nov 4, 2025, 00:00:00 to Nov 5, 2025, 00:00:00 (Asia/Hong_Kong)." in text_of(words)
+    assert 'href="/accounts/a#coverage"' in words
+    assert "total-why" not in reader.get("/?currency=USD&since=2025-11-06&until=2025-12-02&account=a").text
+    whole = reader.get("/?currency=USD&unit=month&since=2025-11-01&until=2026-01-01&account=a").text
+    (words,) = re.findall(r'<p class="total-why">(.*?)</p>', whole, re.DOTALL)
+    assert "1 rejected row, from Nov 1, 2025" in text_of(words)
+    assert "And 1 more gap." in text_of(words), "a gap is counted once, however many months the span has"
+
+
+def test_money_that_went_out_has_the_colour_of_money_out(reader: Visitor) -> None:
+    html = reader.get("/page/overview/streams?currency=USD").text
+    assert re.search(r'<td class="figure"><span class="amount out">250.125</span></td>', html)
+
+
+def test_a_ledger_without_a_source_is_not_called_well(guest: Visitor) -> None:
+    text = text_of(guest.get("/").text)
+    assert "All is well" not in text
+    assert "Nothing to check against There is no source, so nothing says whether flows are missing." in text
+
+
+def test_the_calendars_of_an_account_cover_its_whole_history(reader: Visitor, ledger: Ledger) -> None:
+    html = reader.get("/page/accounts/a/calendar").text
+    years = re.findall(r"<h3>(\d{4}) ", html)
+    assert years == ["2026", "2025"]
+    squares = re.findall(r'<path class="day-\w+" d="([^"]*)"', html)
+    assert sum(path.count("M") for path in squares) == (ledger.clock() - BEGIN).days + 1
+    assert 'data-loads="/page/accounts/a/calendar"' in reader.get("/accounts/a").text
+    assert reader.get("/page/accounts/nobody/calendar").status_code == 404
 
 
 def test_tables_have_the_data_of_the_charts(reader: Visitor) -> None:

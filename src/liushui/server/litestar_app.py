@@ -161,6 +161,7 @@ def _pages() -> Router:
             overview_pages.load_periods,
             overview_pages.load_streams,
             account_pages.show_account,
+            account_pages.load_calendar,
             account_pages.add_stated_balance,
             account_pages.withdraw_stated_balance,
             reconcile_pages.show_months,

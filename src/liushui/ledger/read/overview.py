@@ -14,6 +14,7 @@ from liushui.ledger.engines.condition_sql import exact_sums
 from liushui.ledger.jobs.backups import read_backup_states
 from liushui.ledger.read.accounts import currencies_of
 from liushui.ledger.read.balances import Balance, current_balances
+from liushui.ledger.read.completeness import Verdict
 from liushui.ledger.read.coverage import Day, days_of
 from liushui.ledger.read.filters import DAY
 from liushui.ledger.read.model import Account, ReadModel, verdict_on
@@ -46,7 +47,10 @@ class OverviewQuery(NamedTuple):
 
 
 class Overview(NamedTuple):
-    """What a person wants to see first. `currency` None: there are no flows, and so no periods."""
+    """What a person wants to see first. `currency` None: there are no flows, and so no periods.
+
+    `verdict` is that of the whole span, not of its periods one by one.
+    """
 
     accounts: Sequence[Account]
     alarms: Sequence[Alarm]
@@ -55,6 +59,7 @@ class Overview(NamedTuple):
     currency: str | None
     span: Span
     periods: Sequence[ChartPeriod]
+    verdict: Verdict
 
 
 def read_overview(model: ReadModel, query: OverviewQuery) -> Overview:
@@ -74,15 +79,11 @@ def read_overview(model: ReadModel, query: OverviewQuery) -> Overview:
             own = model.own_transfers.read(reading.connection, model.rules, names, span.first, span.last)
         backups = backup_alarms(read_backup_states(reading.connection), reading.now)
         all_alarms = [*backups, *alarms(reading, accounts, model.rules)]
-    return Overview(
-        accounts,
-        all_alarms,
-        balances,
-        currencies,
-        currency,
-        span,
-        _periods(found, own, span, chosen, currency, is_open=query.last is None),
-    )
+    is_open = query.last is None
+    periods = _periods(found, own, span, chosen, currency, is_open=is_open)
+    end = _end(span, is_open=is_open)
+    verdict = verdict_on(chosen, span.first, None if end == date.max else end + DAY, currency)
+    return Overview(accounts, all_alarms, balances, currencies, currency, span, periods, verdict)
 
 
 def read_streams(model: ReadModel, currency: str, span: Span, names: Sequence[str]) -> Streams:
@@ -93,10 +94,14 @@ def read_streams(model: ReadModel, currency: str, span: Span, names: Sequence[st
     return streams_of(found, own, currency, span.first, span.last)
 
 
-def read_calendar(account: Account, rules: Rules[Paging] | None, *, first: date, now: datetime) -> list[Day]:
-    """The state of each day of an account from `first` on; none of an account without a source."""
+def read_calendar(
+    account: Account, rules: Rules[Paging] | None, *, first: date | None = None, now: datetime
+) -> list[Day]:
+    """The state of each day of an account from `first`, or from its beginning, on; none of one without a source."""
     if rules is None:
         return []
+    if first is None:
+        return list(days_of(account.completeness, rules, now))
     midnight = datetime(first.year, first.month, first.day, tzinfo=account.name.tz)
     return list(days_of(account.completeness, rules, now, since_us=to_us(midnight)))
 
@@ -150,10 +155,15 @@ def _periods(
     periods = []
     for first, last in span.periods():
         begin = beginning(first, span.unit)
-        end = last_day(begin, span.unit) if is_open and last == span.last else last
+        end = _end(span, is_open=is_open) if last == span.last else last
         verdict = verdict_on(accounts, first, None if end == date.max else end + DAY, currency)
         periods.append(ChartPeriod(first, last, sums.get(begin, {}), verdict, left_out.get(begin, Total())))
     return periods
+
+
+def _end(span: Span, *, is_open: bool) -> date:
+    """The last day that a span is asked about: where it has no end of its own, the end of its last period."""
+    return last_day(beginning(span.last, span.unit), span.unit) if is_open else span.last
 
 
 def _span(query: OverviewQuery, accounts: Sequence[Account], now: datetime) -> Span:

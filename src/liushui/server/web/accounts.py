@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
+from itertools import groupby
 from typing import Final, NamedTuple
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -22,10 +23,12 @@ from liushui.ledger.read.completeness import is_open_end
 from liushui.ledger.read.coverage import CoverageRange, coverage_ranges
 from liushui.ledger.read.filters import DAY, equals_currency
 from liushui.ledger.read.model import Account
+from liushui.ledger.read.overview import read_calendar
 from liushui.ledger.read.months import month_at, previous_month
 from liushui.ledger.read.stated_balances import StatedBalance
 from liushui.ledger.write.stated_balances import Statement, state_balance, withdraw_balance
 from liushui.server.web.account_addresses import account_address, flows_beside, month_address, row_address
+from liushui.server.web.charts import draw_calendar, script_json, state_looks
 from liushui.server.web.check_labels import break_text, chain_label, check_label
 from liushui.server.web.forms import Form
 from liushui.server.web.guard import NEEDS
@@ -44,6 +47,16 @@ RANGES_SHOWN: Final = 200
 def show_account(page: CurrentPage, name: FromPath[str]) -> Response[str]:
     """Show the account."""
     return _render(page, name)
+
+
+@get("/page/accounts/{name:str}/calendar", sync_to_thread=True)
+def load_calendar(page: CurrentPage, name: FromPath[str]) -> Response[str]:
+    """A calendar for each year of the account's history, the newest first."""
+    account = _account(page, name)
+    days = read_calendar(account, page.read_model.rules.get(account.name.provider), now=page.ledger.clock())
+    years = [(year, list(of_year)) for year, of_year in groupby(days, key=lambda day: day.day.year)]
+    calendars = [(year, draw_calendar(name, of_year, page.language)) for year, of_year in reversed(years)]
+    return page.render("accounts/calendar.html", years=calendars, script_json=script_json)
 
 
 @post("/accounts/{name:str}/balances", sync_to_thread=True, opt={NEEDS: Scope.RECORD})
@@ -165,6 +178,7 @@ def _render(page: Page, name: str, form: Form | None = None) -> Response[str]:
         statements=statements,
         stated_decimals=decimal_places(_stated_amounts(statements)),
         ranges=_newest_first(coverage_ranges(account)),
+        states=state_looks(language),
         state=coverage_label(account.verdict(), zone, language),
         coverage=lambda verdict: coverage_label(verdict, zone, language),
         basis=lambda basis: basis_label(basis, language),

@@ -97,14 +97,14 @@ def bar_chart(
     """The chart of money in and out of each period, by kind."""
     labels, colours = Labels(language), kind_colours(list(by_kind(periods)))
     series = [
-        _series(labels.kind(kind), number, [period.kinds.get(kind, Total()) for period in periods], language)
+        _series(labels.kind(kind), number, [period.kinds.get(kind, Total()) for period in periods], currency, language)
         for kind, number in colours.items()
         if number
     ]
     rest = [kind for kind, number in colours.items() if not number]
     if rest:
         summed = [sum_totals(period.kinds[kind] for kind in rest if kind in period.kinds) for period in periods]
-        series.append(_series(language.say("Other kinds"), 0, summed, language))
+        series.append(_series(language.say("Other kinds"), 0, summed, currency, language))
     return BarChart(
         label=language.say("Money in and out in %(currency)s, by kind", currency=currency),
         currency=currency,
@@ -114,22 +114,22 @@ def bar_chart(
         gaps=[number for number, period in enumerate(periods) if period.verdict.status is Completeness.INCOMPLETE],
         addresses=addresses,
         series=series,
-        net=[_figure(period.total.net, language) for period in periods],
+        net=[_figure(period.total.net, currency, language) for period in periods],
         words={"net": language.say("Net"), "came": language.say("In"), "went": language.say("Out")},
     )
 
 
-def _series(name: str, colour: int, totals: Sequence[Total], language: Language) -> Series:
+def _series(name: str, colour: int, totals: Sequence[Total], currency: str, language: Language) -> Series:
     return Series(
         name,
         colour,
-        [_figure(total.money_in, language) for total in totals],
-        [_figure(total.money_out, language) for total in totals],
+        [_figure(total.money_in, currency, language) for total in totals],
+        [_figure(total.money_out, currency, language) for total in totals],
     )
 
 
-def _figure(amount: Decimal, language: Language) -> Figure:
-    return Figure(to_plain_string(amount), language.amount(amount))
+def _figure(amount: Decimal, currency: str, language: Language) -> Figure:
+    return Figure(to_plain_string(amount), language.short_amount(amount, currency))
 
 
 def sankey_chart(streams: Streams, currency: str, language: Language) -> SankeyChart:
@@ -168,7 +168,7 @@ def _own(one: Between, back: Between | None, currency: str, language: Language) 
     if back is not None:
         lines.append(transfers_line(back, currency, language))
     if one.drawn != one.amount:
-        drawn = f"{language.amount(one.drawn)} {currency}"
+        drawn = language.money(one.drawn, currency)
         lines.append(say("The chart shows only the net of both directions: %(amount)s", amount=drawn))
     lines.append(how_matched(language))
     source, target = f"account:{one.source}", f"account:{one.target}"
@@ -183,7 +183,7 @@ def transfers_line(one: Between, currency: str, language: Language) -> str:
         one.transfers,
         source=one.source,
         target=one.target,
-        amount=f"{language.amount(one.amount)} {currency}",
+        amount=language.money(one.amount, currency),
     )
 
 
@@ -196,7 +196,7 @@ def how_matched(language: Language) -> str:
 
 
 def _link(source: str, target: str, amount: Decimal, lines: Sequence[str], currency: str, language: Language) -> Link:
-    return Link(source, target, to_plain_string(amount), [*lines, f"{language.amount(amount)} {currency}"], own=False)
+    return Link(source, target, to_plain_string(amount), [*lines, language.money(amount, currency)], own=False)
 
 
 # ---------------------------------------------------------------- the calendar of coverage
@@ -261,6 +261,11 @@ def state_names(language: Language) -> dict[DayState, str]:
         DayState.UNPUBLISHED: say("Not published yet"),
         DayState.LOST: say("No longer available"),
     }
+
+
+def state_looks(language: Language) -> list[tuple[str, str]]:
+    """The CSS class and the name of each state of days, for a legend."""
+    return [(STATE_LOOKS[state], name) for state, name in state_names(language).items()]
 
 
 def draw_calendar(account: str, days: Sequence[Day], language: Language) -> Calendar:

@@ -35,7 +35,7 @@ def check_label(check: BalanceCheck, zone: str, language: Language) -> CheckLabe
             reason = say("The provider calls its balances indicative.")
         case CheckCause.DIFFERS:
             at = named_moment(check.at, zone, language) if check.at else ""
-            expected = language.amount(check.expected or ZERO)
+            expected = language.short_amount(check.expected or ZERO)
             reason = say("At %(at)s the flows come to %(amount)s.", at=at, amount=expected)
     return _label(check.status, reason, language)
 
@@ -72,7 +72,7 @@ def chain_label(chain: ChainState | None, rules: BalanceRules | None, language: 
 
 def break_text(one: LedgerBreak, language: Language) -> str:
     """The simplest explanation of a break, in the reader's language."""
-    say, difference = language.say, language.amount(one.difference, signed=True)
+    say, difference = language.say, language.short_amount(one.difference, one.currency, signed=True)
     match one.cause:
         case BreakCause.MISSING if one.hides_rows:
             return say(

@@ -13,7 +13,7 @@ from liushui.ledger.read.cursors import flow_key, sign_cursor
 from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.flows import FlowsPage, LedgerFlow, Position, flows_page
 from liushui.ledger.read.model import ReadModel
-from liushui.server.web.i18n import Language
+from liushui.server.web.i18n import Language, usual_decimals
 from liushui.server.web.labels import Labels
 
 ROWS_MAX: Final = 300
@@ -21,7 +21,7 @@ SECONDS_END: Final = len("2024-01-31 09:30:00")
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True):
-    """A row as the texts of its cells."""
+    """A row as the texts of its cells. Amounts are exact; `decimals` is how many the currency usually has."""
 
     key: str
     time: str
@@ -33,6 +33,7 @@ class Row(msgspec.Struct, frozen=True, array_like=True):
     side: str
     currency: str
     balance: str
+    decimals: int
 
 
 class Rows(msgspec.Struct, frozen=True):
@@ -96,6 +97,7 @@ class RowWriter:
             side=side_of_amount(flow.amount),
             currency=flow.currency,
             balance="" if flow.balance_after is None else self._amount(flow.balance_after),
+            decimals=usual_decimals(flow.currency),
         )
 
 

@@ -14,11 +14,11 @@ from babel import Locale
 from babel.dates import format_date, format_timedelta, get_datetime_format
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
-from babel.numbers import format_decimal, get_decimal_symbol, get_group_symbol
+from babel.numbers import format_decimal, get_currency_precision, get_decimal_symbol, get_group_symbol
 from babel.support import NullTranslations, Translations
 
 from liushui.instant import to_local
-from liushui.money import to_plain_string
+from liushui.money import EXACT, to_plain_string
 
 CATALOGUES: Final = Path(__file__).parent / "locale"
 DOMAIN: Final = "page"
@@ -30,6 +30,7 @@ SOURCE: Final = "en"
 
 _TRADITIONAL: Final = frozenset({"hant", "tw", "hk", "mo"})
 MINUS: Final = "\N{MINUS SIGN}"
+USUAL_DECIMALS: Final = 2
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,24 @@ class Language:
         sign = MINUS if amount < 0 else "+" if signed and amount > 0 else ""
         return f"{sign}{grouped}{get_decimal_symbol(self.locale) if point else ''}{fraction}"
 
+    def money(self, amount: Decimal, currency: str, *, signed: bool = False) -> str:
+        """An amount with its currency, for a sentence: zeros beyond the currency's usual decimals are left out."""
+        return f"{self.short_amount(amount, currency, signed=signed)} {currency}"
+
+    def short_amount(self, amount: Decimal, currency: str | None = None, *, signed: bool = False) -> str:
+        """An amount with its shown decimals only (see `shown_decimals`). Its value is exact all the same."""
+        shown = shown_decimals(amount, currency)
+        text, hidden = self.amount(amount, signed=signed), max(0, decimals_of(amount) - shown)
+        kept = text[: len(text) - hidden] if hidden else text
+        return kept.rstrip(get_decimal_symbol(self.locale)) + self.decimal_zeros(amount, shown)
+
+    def decimal_zeros(self, amount: Decimal, shown: int) -> str:
+        """What to write after an amount that has fewer decimals than are shown: zeros, and a point if it has none."""
+        own = decimals_of(amount)
+        if shown <= own:
+            return ""
+        return ("" if own else get_decimal_symbol(self.locale)) + "0" * (shown - own)
+
     def number(self, number: int) -> str:
         """A whole number with its digits grouped."""
         return format_decimal(number, locale=self.locale)
@@ -97,6 +116,27 @@ class Language:
         first = len(whole) % 3
         parts = [whole[:first]] * bool(first) + [whole[at : at + 3] for at in range(first, len(whole), 3)]
         return get_group_symbol(self.locale).join(parts)
+
+
+def decimals_of(amount: Decimal) -> int:
+    """The number of decimals that an amount is written with."""
+    exponent = amount.as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
+
+
+def usual_decimals(currency: str) -> int:
+    """The number of decimals that amounts of a currency usually have; 2 for a currency that is not in CLDR."""
+    return get_currency_precision(currency)
+
+
+def shown_decimals(amount: Decimal, currency: str | None = None) -> int:
+    """The number of decimals that are shown of an amount: the usual ones, and more where the others are not zero.
+
+    Without a currency two are usual, and an amount that is written with fewer keeps them.
+    """
+    own = decimals_of(amount)
+    usual = min(own, USUAL_DECIMALS) if currency is None else usual_decimals(currency)
+    return max(usual, own and decimals_of(amount.normalize(EXACT)))
 
 
 def read_languages(folder: Path = CATALOGUES) -> Mapping[str, Language]:

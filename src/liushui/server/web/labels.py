@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 from typing import Final, NamedTuple
 from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
@@ -252,10 +251,10 @@ def _alarm_link(alarm: Alarm, language: Language) -> tuple[str, str]:
     match alarm.kind:
         case AlarmKind.REFUSED:
             return f"/sources/{account}/credentials", say("Enter new credentials")
-        case AlarmKind.FAILED | AlarmKind.NEVER | AlarmKind.GAP | AlarmKind.STALE | AlarmKind.FORGETTING:
+        case AlarmKind.FAILED | AlarmKind.NEVER | AlarmKind.STALE:
             return f"/sources/{account}", say("View the source")
-        case AlarmKind.LOST:
-            return f"/accounts/{account}#coverage", say("See what is missing")
+        case AlarmKind.GAP | AlarmKind.FORGETTING | AlarmKind.LOST:
+            return coverage_address(alarm.account), say("See what is missing")
         case AlarmKind.QUARANTINE:
             return f"/flows/quarantine?{urlencode({'account': alarm.account})}", say("View the rows")
         case AlarmKind.BREAK:
@@ -275,11 +274,15 @@ def _alarm_link(alarm: Alarm, language: Language) -> tuple[str, str]:
 
 
 class CoverageLabel(NamedTuple):
-    """A verdict as it is shown: its look, its name in a word or two, and what it means in a sentence."""
+    """A verdict as it is shown: its look, its name in a word or two, what it means in a sentence, and a link.
+
+    `link`: the address of the coverage of the account whose gap the sentence names. Empty where there is no gap.
+    """
 
     look: str
     name: str
     meaning: str
+    link: str = ""
 
 
 def coverage_label(verdict: Verdict, zone: str, language: Language) -> CoverageLabel:
@@ -297,9 +300,18 @@ def coverage_label(verdict: Verdict, zone: str, language: Language) -> CoverageL
                 say("All flows up to %(at)s are included. Later ones have not been read yet.", at=at),
             )
         case Completeness.INCOMPLETE:
-            return CoverageLabel("warn", say("Not complete"), _reasons(verdict, zone, language))
+            return CoverageLabel("warn", say("Not complete"), _reasons(verdict, zone, language), _gap_link(verdict))
         case Completeness.UNKNOWN:
-            return CoverageLabel("", say("Cannot be checked"), _reasons(verdict, zone, language))
+            return CoverageLabel("", say("Cannot be checked"), _reasons(verdict, zone, language), _gap_link(verdict))
+
+
+def _gap_link(verdict: Verdict) -> str:
+    return coverage_address(verdict.gaps[0].account)
+
+
+def coverage_address(account: str) -> str:
+    """The address of what is complete of an account, and what is not."""
+    return f"/accounts/{quote(account, safe='')}#coverage"
 
 
 def _reasons(verdict: Verdict, zone: str, language: Language) -> str:
@@ -379,8 +391,3 @@ def unit_names(language: Language) -> dict[Unit, str]:
 def account_label(account: str, subaccount: str) -> str:
     """An account with its subaccount, if any."""
     return f"{account} · {subaccount}" if subaccount else account
-
-
-def money(amount: Decimal, currency: str, language: Language) -> str:
-    """An amount with its currency."""
-    return f"{language.amount(amount)} {currency}"

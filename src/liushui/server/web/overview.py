@@ -1,25 +1,24 @@
 """The overview page: balances, money in and out, where it came from and went, and what needs attention."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Final, NamedTuple
 
 from litestar import get
 from litestar.response import Response
 
-from liushui.instant import from_us
+from liushui.instant import from_us, to_us
 from liushui.ledger.day_totals import Total
 from liushui.ledger.read.accounts import currencies_of
 from liushui.ledger.read.balances import Balance
-from liushui.ledger.read.completeness import Basis, Verdict, combine
+from liushui.ledger.read.completeness import Basis, Verdict
 from liushui.ledger.read.filters import DAY
 from liushui.ledger.read.model import Account, verdict_on
 from liushui.ledger.read.overview import Overview, read_calendar, read_overview, read_streams
 from liushui.ledger.read.summaries import by_kind, sum_totals
 from liushui.money import EXACT, ZERO
 from liushui.server.web.charts import (
-    STATE_LOOKS,
     Calendar,
     bar_chart,
     draw_calendar,
@@ -27,7 +26,7 @@ from liushui.server.web.charts import (
     kind_colours,
     sankey_chart,
     script_json,
-    state_names,
+    state_looks,
 )
 from liushui.server.web.check_labels import check_label
 from liushui.server.web.filter_params import OverviewRequest, common_zone, read_overview_request
@@ -159,13 +158,14 @@ def _template_context(page: Page, request: OverviewRequest, overview: Overview) 
         "chart": chart,
         "total": sum_totals(period.total for period in overview.periods),
         "own_total": sum_totals(period.own for period in overview.periods),
-        "total_verdict": combine([period.verdict for period in overview.periods]),
+        "total_label": coverage_label(overview.verdict, _zone_of(overview.verdict, zones, zone), language),
+        "has_sources": any(account.completeness.has_source for account in overview.accounts),
         "kinds": [
             KindTotal(kind, colours[kind], total, flows_address(span.first, span.last, kind))
             for kind, total in kinds.items()
         ],
         "calendars": _calendars(page, overview),
-        "states": [(STATE_LOOKS[state], name) for state, name in state_names(language).items()],
+        "states": state_looks(language),
         "script_json": script_json,
         "instant": lambda at_us: None if at_us is None else from_us(at_us),
     }
@@ -188,14 +188,26 @@ def _holdings(overview: Overview) -> list[Holding]:
     return holdings
 
 
-def _calendars(page: Page, overview: Overview) -> list[tuple[Account, Calendar | None]]:
-    """A calendar of the last year for each account; None for an account without a source."""
+def _calendars(page: Page, overview: Overview) -> list[tuple[Account, Calendar | None, str]]:
+    """A calendar of the last year for each account, and why the time before it is not complete.
+
+    None for an account without a source. "": the time before is complete.
+    """
     now = page.ledger.clock()
     today = now.date()
     first = today - timedelta(days=today.weekday(), weeks=CALENDAR_WEEKS - 1)
-    calendars: list[tuple[Account, Calendar | None]] = []
+    calendars: list[tuple[Account, Calendar | None, str]] = []
     for account in overview.accounts:
         days = read_calendar(account, page.read_model.rules.get(account.name.provider), first=first, now=now)
         calendar = draw_calendar(account.name.account, days, page.language) if days else None
-        calendars.append((account, calendar))
+        calendars.append((account, calendar, _earlier(page, account, first)))
     return calendars
+
+
+def _earlier(page: Page, account: Account, first: date) -> str:
+    """Why the time from the beginning of an account's source to a day is not complete, in a sentence. "": it is."""
+    begin_us, until_us = account.completeness.begin_us, to_us(datetime.combine(first, time.min, account.name.tz))
+    if not account.completeness.has_source or until_us <= begin_us:
+        return ""
+    verdict = account.verdict(from_us(begin_us), from_us(until_us))
+    return "" if verdict.is_complete else coverage_label(verdict, account.name.zone, page.language).meaning

@@ -28,7 +28,7 @@ from liushui.ledger.read.model import ReadModel
 from liushui.provider import Provider
 from liushui.server.context import AppContext
 from liushui.server.oidc import OidcClient
-from liushui.server.web.i18n import Language, choose_language, read_languages
+from liushui.server.web.i18n import Language, choose_language, decimals_of, read_languages, shown_decimals
 from liushui.server.web.labels import Labels
 from liushui.server.web.sessions import BrowserSession, BrowserSessions
 from liushui.server.web.static_files import Assets, read_assets
@@ -327,13 +327,26 @@ def _filters(language: Language) -> dict[str, Any]:
             to_iso(at), exact, zone, language.ago(now - at)
         )
 
-    def amount(value: Decimal, places: int | None = None, *, signed: bool = False) -> Markup:
-        side = "in" if value > 0 else "out" if value < 0 else "nil"
-        pad = _pad(value, places)
+    def amount(
+        value: Decimal,
+        places: int | None = None,
+        *,
+        currency: str | None = None,
+        signed: bool = False,
+        side: str | None = None,
+    ) -> Markup:
+        shown = shown_decimals(value, currency)
         text = language.amount(value, signed=signed)
-        return Markup('<span class="amount {}"{}>{}</span>').format(
-            side, Markup(' data-pad="{}"').format(pad) if pad else "", text
-        )
+        length = len(text) - _hidden_characters(value, shown)
+        pad = language.decimal_zeros(value, shown) + _pad(shown, places)
+        attributes = Markup(' data-pad="{}"').format(pad) if pad else Markup("")
+        if length == len(text):
+            body = Markup("{}").format(text)
+        else:
+            attributes += Markup(' title="{}"').format(text)
+            body = Markup('{}<span class="zeros">{}</span>').format(text[:length], text[length:])
+        sign = "in" if value > 0 else "out" if value < 0 else "nil"
+        return Markup('<span class="amount {}"{}>{}</span>').format(side or sign, attributes, body)
 
     return {
         "moment": moment,
@@ -346,9 +359,9 @@ def _filters(language: Language) -> dict[str, Any]:
     }
 
 
-def decimal_places(amounts: list[Decimal]) -> int:
-    """The most decimal places that any of the amounts has. The filter `amount` aligns a column by it."""
-    return max((_places(amount) for amount in amounts), default=0)
+def decimal_places(amounts: Iterable[Decimal], currency: str | None = None) -> int:
+    """The most decimals that are shown of any of the amounts. The filter `amount` aligns a column by it."""
+    return max((shown_decimals(amount, currency) for amount in amounts), default=0)
 
 
 FIGURE_SPACE: Final = "\N{FIGURE SPACE}"
@@ -356,14 +369,14 @@ FIGURE_SPACE: Final = "\N{FIGURE SPACE}"
 POINT_SPACE: Final = "\N{PUNCTUATION SPACE}"
 
 
-def _pad(amount: Decimal, places: int | None) -> str:
+def _pad(shown: int, places: int | None) -> str:
     """Invisible characters after an amount that align the decimal points of a column. They are not copied with it."""
     if places is None:
         return ""
-    own = _places(amount)
-    return (POINT_SPACE if places and not own else "") + FIGURE_SPACE * (places - own)
+    return (POINT_SPACE if places and not shown else "") + FIGURE_SPACE * (places - shown)
 
 
-def _places(amount: Decimal) -> int:
-    exponent = amount.as_tuple().exponent
-    return max(0, -exponent) if isinstance(exponent, int) else 0
+def _hidden_characters(amount: Decimal, shown: int) -> int:
+    """How many characters at the end of an exact amount are zeros that are not shown, and the point before them."""
+    hidden = max(0, decimals_of(amount) - shown)
+    return hidden + 1 if hidden and not shown else hidden

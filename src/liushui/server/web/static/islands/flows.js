@@ -51,20 +51,38 @@ function write(element, text) {
 // Characters of an amount from which it may not fit its column: its whole text is a pointer away.
 const LONG = 20;
 
-function writeAmount(element, text, side) {
+let decimalsMax = 0; // of the amounts that were drawn: the width of the part of the column after the point
+
+/** The parts of an exact amount: before the point, decimals, zeros that are not shown, and zeros to add. */
+function parts(text, decimals) {
   const at = text.lastIndexOf(POINT);
-  const [whole, rest] = at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at)];
+  const [whole, own] = at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at + POINT.length)];
+  const shown = Math.max(own.replace(/0+$/, "").length, text ? decimals : 0);
+  const hidden = `${shown || !own ? "" : POINT}${own.slice(shown)}`;
+  const fraction = shown && own ? POINT + own.slice(0, shown) : "";
+  const added = shown > own.length ? (own ? "" : POINT) + "0".repeat(shown - own.length) : "";
+  return { whole, fraction, hidden, added, shown };
+}
+
+function writeAmount(element, text, side, decimals) {
   if (element.dataset.text !== text) {
+    const { whole, fraction, hidden, added, shown } = parts(text, decimals);
     element.dataset.text = text;
-    element.replaceChildren(whole, made("i", "", rest));
-    element.title = text.length > LONG ? text : "";
+    const rest = made("i", "", fraction, ...(hidden ? [made("span", "zeros", hidden)] : []));
+    rest.dataset.pad = added;
+    element.replaceChildren(whole, rest);
+    element.title = hidden || text.length > LONG ? text : "";
+    if (shown > decimalsMax) {
+      decimalsMax = shown;
+      pane.style.setProperty("--decimals", `${shown + 1}ch`);
+    }
   }
   element.classList.toggle("in", side === "in");
   element.classList.toggle("out", side === "out");
 }
 
 function fill(row, index) {
-  const [key, time, account, kind, what, symbol, amount, side, currency, balance] = rows[index];
+  const [key, time, account, kind, what, symbol, amount, side, currency, balance, decimals] = rows[index];
   const cells = row.children;
   row.dataset.index = index;
   row.dataset.key = key;
@@ -76,9 +94,9 @@ function fill(row, index) {
   write(cells[2], kind);
   write(cells[3], what);
   write(cells[4], symbol);
-  writeAmount(cells[5], amount, side);
+  writeAmount(cells[5], amount, side, decimals);
   write(cells[6], currency);
-  writeAmount(cells[7], balance, "");
+  writeAmount(cells[7], balance, "", decimals);
   row.hidden = false;
 }
 
@@ -164,7 +182,7 @@ async function fetchOlder() {
     wrong = true;
   }
   asking.older = false;
-  if (!wrong) soon();
+  if (!wrong) draw();
   else say();
 }
 
@@ -183,7 +201,7 @@ async function fetchNewer() {
     wrong = true;
   }
   asking.newer = false;
-  if (!wrong) soon();
+  if (!wrong) draw(); // at once: the rows that are drawn stand where they were before
   else say();
 }
 

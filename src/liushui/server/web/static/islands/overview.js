@@ -12,6 +12,7 @@ async function load(element, target) {
   target.replaceChildren(...(answer.ok ? page.body.childNodes : [made("p", "wrong panel-body", `${answer.status}`)]));
   element.removeAttribute("aria-busy");
   drawCharts(target);
+  wireCalendars(target);
 }
 
 for (const element of document.querySelectorAll("[data-loads]")) {
@@ -38,7 +39,12 @@ function dayUnder(drawing, told, event) {
 
 const named = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeZone: "UTC" });
 
-for (const drawing of document.querySelectorAll("[data-calendar]")) {
+/** Makes the days of each calendar in a part of the page tell their state, and lead to their flows. */
+function wireCalendars(root) {
+  for (const drawing of root.querySelectorAll("[data-calendar]")) wireCalendar(drawing);
+}
+
+function wireCalendar(drawing) {
   const told = JSON.parse(drawing.closest(".calendar").querySelector("script").textContent);
   drawing.addEventListener("pointermove", (event) => {
     const found = dayUnder(drawing, told, event);
@@ -52,9 +58,13 @@ for (const drawing of document.querySelectorAll("[data-calendar]")) {
     const found = dayUnder(drawing, told, event);
     if (!found) return;
     const day = found.day.toISOString().slice(0, 10);
-    openPage(`/flows?${new URLSearchParams({ account: told.account, from: day, to: day })}`);
+    openPage(`/flows?${new URLSearchParams({ account: told.account, since: day, until: dayAfter(found.day) })}`);
   });
   drawing.parentElement.scrollLeft = drawing.parentElement.scrollWidth;
 }
+
+const dayAfter = (day) => new Date(day.getTime() + DAY_MS).toISOString().slice(0, 10);
+
+wireCalendars(document);
 
 drawCharts(document);

@@ -20,6 +20,8 @@ from tests.web.visitor import Visitor, visiting
 
 BEGIN: Final = datetime(2025, 11, 1, tzinfo=ZoneInfo("Asia/Hong_Kong")).astimezone(UTC)
 
+CREDENTIALS: Final = {"app_key": "k", "app_secret": "s", "access_token": "t"}
+
 TRANSFER = "TT204911880"
 """The number of a transfer from `a` to `b`, which both ends have."""
 
@@ -70,7 +72,7 @@ def fill(ledger: Ledger) -> None:
     commit_read(ledger, Slice(BEGIN + 96 * hours, NOON), account="a", read_at=NOON)
     commit_read(ledger, Slice(BEGIN, NOON), *second, account="b", read_at=NOON)
     for account in "ab":
-        add_source(ledger, account=account, base_url="http://x", credentials={}, since=BEGIN, paced=True)
+        add_source(ledger, account=account, base_url="http://x", credentials=CREDENTIALS, since=BEGIN, paced=True)
 
 
 @contextmanager

@@ -77,7 +77,7 @@ def test_a_total_says_in_words_why_it_is_incomplete(reader: Visitor) -> None:
     """The gap of November alone is no longer that of the total of a span that ends before it."""
     html = reader.get("/?currency=USD&unit=month&since=2025-11-04&until=2025-12-02&account=a").text
     (words,) = re.findall(r'<p class="total-why">(.*?)</p>', html, re.DOTALL)
-    assert "a: not read yet, from Nov 4, 2025, 00:00:00 to Nov 5, 2025, 00:00:00 (Asia/Hong_Kong)." in text_of(words)
+    assert "a: not read yet, from Nov 4, 2025, 00:00:00 to Nov 5, 2025, 00:00:00." in text_of(words)
     assert 'href="/accounts/a#coverage"' in words
     assert "total-why" not in reader.get("/?currency=USD&since=2025-11-06&until=2025-12-02&account=a").text
     whole = reader.get("/?currency=USD&unit=month&since=2025-11-01&until=2026-01-01&account=a").text

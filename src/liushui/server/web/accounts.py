@@ -23,8 +23,8 @@ from liushui.ledger.read.completeness import is_open_end
 from liushui.ledger.read.coverage import CoverageRange, coverage_ranges
 from liushui.ledger.read.filters import DAY, equals_currency
 from liushui.ledger.read.model import Account
-from liushui.ledger.read.overview import read_calendar
 from liushui.ledger.read.months import month_at, previous_month
+from liushui.ledger.read.overview import read_calendar
 from liushui.ledger.read.stated_balances import StatedBalance
 from liushui.ledger.write.stated_balances import Statement, state_balance, withdraw_balance
 from liushui.server.web.account_addresses import account_address, flows_beside, month_address, row_address
@@ -141,7 +141,7 @@ class ChainView(NamedTuple):
 def _render(page: Page, name: str, form: Form | None = None) -> Response[str]:
     """The page. `form`: a form that was sent and refused."""
     account = _account(page, name)
-    model, zone, language = page.read_model, account.name.zone, page.language
+    model, zone, language = page.read_model, page.view_zone(account.name.zone), page.language
     with model.reading((name,)) as reading:
         account = reading.accounts[name]
         chains = {key: chain for key, chain in reading.chains(account).items() if chain.stated}

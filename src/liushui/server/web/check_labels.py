@@ -1,6 +1,7 @@
 """The words for verdicts on balances: checks, balance chains, breaks, and lines of the proof of cash."""
 
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 from liushui.ledger.read.balances import BalanceCheck, CheckCause, CheckStatus
 from liushui.ledger.read.breaks import LedgerBreak
@@ -11,7 +12,7 @@ from liushui.money import ZERO
 from liushui.reconcile.chain import BreakCause
 from liushui.rules import BalanceRules
 from liushui.server.web.i18n import Language
-from liushui.server.web.labels import coverage_label, named_moment
+from liushui.server.web.labels import coverage_label
 
 
 class CheckLabel(NamedTuple):
@@ -34,7 +35,7 @@ def check_label(check: BalanceCheck, zone: str, language: Language) -> CheckLabe
         case CheckCause.ADVISORY:
             reason = say("The provider calls its balances indicative.")
         case CheckCause.DIFFERS:
-            at = named_moment(check.at, zone, language) if check.at else ""
+            at = language.moment(check.at, ZoneInfo(zone)) if check.at else ""
             expected = language.short_amount(check.expected or ZERO)
             reason = say("At %(at)s the flows come to %(amount)s.", at=at, amount=expected)
     return _label(check.status, reason, language)

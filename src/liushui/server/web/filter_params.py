@@ -52,21 +52,16 @@ class FilterRequest:
         return 400 if self.errors else 200
 
 
-def common_zone(zones: Sequence[str]) -> str:
-    """The zone that all accounts share; UTC where they do not share one."""
-    return zones[0] if len(set(zones)) == 1 else "UTC"
-
-
 # ---------------------------------------------------------------- flows
 
 
 @dataclass
 class FlowsRequest(FilterRequest):
-    """A request for flows, and the filter it means. Days are shown in `zone`."""
+    """A request for flows, and the filter it means. `zones`: those of its accounts, whose days its dates are."""
 
     PATH: ClassVar[str] = "/flows"
 
-    zone: str = "UTC"
+    zones: tuple[str, ...] = ()
     filter: FlowFilter = field(default_factory=lambda: FlowFilter(newest_first=True))
 
     @property
@@ -97,7 +92,7 @@ def read_flows_request(
     if unknown:
         request.errors["account"] = language.say("There is no account named %(got)s.", got=short_repr(unknown[0]))
     chosen = () if unknown else request.accounts
-    request.zone = common_zone([account.zone for account in known if not chosen or account.account in chosen])
+    request.zones = tuple({account.zone: None for account in known if not chosen or account.account in chosen})
     try:
         request.filter = read_filter(texts, accounts=chosen)._replace(newest_first=True)
     except FilterError as error:

@@ -41,7 +41,7 @@ from liushui.server.web.forms import Form
 from liushui.server.web.guard import NEEDS
 from liushui.server.web.labels import account_label, coverage_label
 from liushui.server.web.links import link_views, state_names
-from liushui.server.web.page import CurrentPage, Page, decimal_places
+from liushui.server.web.page import CurrentPage, Page, decimal_places, is_zone
 
 FIRST_ROWS: Final = 100
 """Rows that come with the page itself."""
@@ -72,9 +72,14 @@ class FlowsView(NamedTuple):
         """What the cursors of these flows are bound to."""
         return f"page {filter_digest(self.request.filter)}"
 
+    @property
+    def zone(self) -> str:
+        """The zone of all times of the view."""
+        return self.page.view_zone(*self.request.zones)
+
     def writer(self) -> RowWriter:
         """Formats the rows."""
-        return RowWriter(self.page.read_model, self.request.filter, self.query, self.page.language, self.request.zone)
+        return RowWriter(self.page.read_model, self.request.filter, self.query, self.page.language, self.zone)
 
 
 def _view(page: Page) -> FlowsView:
@@ -106,6 +111,7 @@ def show_flows(page: CurrentPage) -> Response[str]:
         "flows/index.html",
         status=view.request.status,
         asked=view.request,
+        zone=view.zone,
         accounts=[account.snapshot for account in view.accounts],
         first=script_json(first),
         jumped=page.query.get("at", [""])[-1],
@@ -141,13 +147,14 @@ def load_totals(page: CurrentPage) -> Response[str]:
     for_all = page.query.get("all") == ["1"]
     totals = read_totals(page.read_model, view.request.filter, None if for_all else ROWS_MAX)
     sums = sorted(totals.sums.items(), key=lambda item: (-item[1][0].flows, item[0]))
-    zone, language = view.request.zone, page.language
+    zone, language = view.zone, page.language
     return page.render(
         "flows/totals.html",
         status=view.request.status,
         asked=view.request,
         sums=[(currency, total, coverage_label(verdict, zone, language)) for currency, (total, verdict) in sums],
         verdict=coverage_label(totals.verdict, zone, language),
+        zone=zone,
         decimals=decimal_places([amount for _, (one, _) in sums for amount in (one.money_in, one.money_out)]),
         since=None if totals.since_us is None else from_us(totals.since_us),
     )
@@ -171,7 +178,7 @@ def _jump(view: FlowsView) -> tuple[Position | None, str]:
     if not text:
         return None, ""
     try:
-        zone = load_zone(view.request.zone)
+        zone = load_zone(view.zone)
         day = parse_instant("at", text, zone).astimezone(zone).date()
         return Position(to_us(parse_instant("at", (day + timedelta(days=1)).isoformat(), zone))), ""
     except (ConfigError, OverflowError):
@@ -251,7 +258,9 @@ def _render_flow(page: Page, key: tuple[str, int, str] | None, *, error: str = "
     newest = versions[-1]
     flow = newest.version.found
     with page.read_model.reading((flow.account,)) as reading:
-        zone = reading.accounts[flow.account].name.zone
+        account_zone = reading.accounts[flow.account].name.zone
+    asked_zone = page.form.get("zone") or page.query.get("zone", [""])[-1]
+    zone = asked_zone if is_zone(asked_zone) else page.view_zone(account_zone)
     is_current = newest.version.ended_as is None
     around = neighbours(page.read_model, flow) if is_current else Neighbours([], is_ambiguous=False)
     links = link_views(page, FlowKey(flow.account, to_us(flow.flow.at), flow.id)) if is_current else []
@@ -361,6 +370,6 @@ def show_quarantine(page: CurrentPage) -> Response[str]:
         found=[(row, pretty_json(row.wire.decode("utf-8", "backslashreplace"))) for row in rejected[:QUARANTINED_MAX]],
         more=len(rejected) > QUARANTINED_MAX,
         asked=view.request,
-        zones={account.name.account: account.name.zone for account in view.accounts},
+        zone=view.zone,
         instant=from_us,
     )

@@ -1,7 +1,7 @@
 """The words for kinds, directions, alarms, completeness and periods, in the reader's language."""
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Final, NamedTuple
 from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
@@ -115,7 +115,7 @@ def alarm_label(alarm: Alarm, zone: str, language: Language) -> AlarmLabel:
 
 def _alarm_text(alarm: Alarm, zone: str, language: Language) -> tuple[str, str]:
     say, say_many = language.say, language.say_many
-    at = named_moment(alarm.at, zone, language) if alarm.at else ""
+    at = language.moment(alarm.at, ZoneInfo(zone)) if alarm.at else ""
     day = language.day(alarm.day) if alarm.day else ""
     match alarm.kind:
         case AlarmKind.REFUSED:
@@ -329,8 +329,6 @@ def gap_reason(gap: Gap, zone: str, language: Language) -> str:
     say, reason = language.say, cause_text(gap, language)
     since, until = _moment(gap.since_us, zone, language), _moment(gap.until_us, zone, language)
     if since and until:
-        # The zone is named once, with the end.
-        since = language.moment(from_us(gap.since_us), ZoneInfo(zone))
         return say("%(reason)s, from %(since)s to %(until)s", reason=reason, since=since, until=until)
     return say("%(reason)s, from %(since)s on", reason=reason, since=since) if since else reason
 
@@ -355,13 +353,8 @@ def basis_label(basis: Basis, language: Language) -> str:
     return language.say("Net change since %(day)s", day=language.day(basis.since_day)) if basis.since_day else ""
 
 
-def named_moment(at: datetime, zone: str, language: Language) -> str:
-    """A time in a zone, with the name of the zone: one page shows times of several."""
-    return f"{language.moment(at, ZoneInfo(zone))} ({zone})"
-
-
 def _moment(at_us: int | None, zone: str, language: Language) -> str:
-    return "" if at_us is None or is_open_end(at_us) else named_moment(from_us(at_us), zone, language)
+    return "" if at_us is None or is_open_end(at_us) else language.moment(from_us(at_us), ZoneInfo(zone))
 
 
 def period_name(unit: Unit, first: date, last: date, language: Language) -> str:

@@ -3,6 +3,7 @@
 The login through an identity provider is in `oidc`.
 """
 
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from typing import Final
@@ -21,13 +22,16 @@ from liushui.server.audit import DONE, OWNER, REFUSED
 from liushui.server.web.guard import OPEN
 from liushui.server.web.i18n import TAGS
 from liushui.server.web.page import (
+    ACCOUNT_ZONE,
     LANGUAGE_COOKIE,
     RISE_COOKIE,
     RISES,
     THEME_COOKIE,
     THEMES,
+    ZONE_COOKIE,
     CurrentPage,
     Page,
+    is_zone,
     own_address,
     redirect,
 )
@@ -154,17 +158,18 @@ def too_many_attempts(page: Page, next_address: str) -> Response[str]:
 
 # ---------------------------------------------------------------- display settings
 
-# Kept in cookies: language, theme, the colour of money that comes in.
+# Kept in cookies: language, theme, the colour of money that comes in, the zone of times.
 
 
 YEAR_S: Final = 365 * 86_400
 
-SETTINGS: Final = {
-    "language": (LANGUAGE_COOKIE, tuple(TAGS)),
-    "theme": (THEME_COOKIE, THEMES),
-    "rise": (RISE_COOKIE, RISES),
+SETTINGS: Final[Mapping[str, tuple[str, Callable[[str], bool]]]] = {
+    "language": (LANGUAGE_COOKIE, TAGS.__contains__),
+    "theme": (THEME_COOKIE, THEMES.__contains__),
+    "rise": (RISE_COOKIE, RISES.__contains__),
+    "zone": (ZONE_COOKIE, lambda zone: zone == ACCOUNT_ZONE or is_zone(zone)),
 }
-"""For each field of the form, its cookie and its possible values."""
+"""For each field of the form, its cookie, and whether it can have a value."""
 
 
 @post("/preferences", sync_to_thread=False, opt={OPEN: True})
@@ -172,7 +177,7 @@ def set_preferences(page: CurrentPage) -> Response[str]:
     """Store the settings that were sent."""
     cookies = [
         make_cookie(cookie, page.form[field], age_s=YEAR_S, secure=page.is_secure)
-        for field, (cookie, values) in SETTINGS.items()
-        if page.form.get(field) in values
+        for field, (cookie, is_value) in SETTINGS.items()
+        if field in page.form and is_value(page.form[field])
     ]
     return redirect(page.next, cookies)

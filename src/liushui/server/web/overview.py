@@ -1,6 +1,6 @@
 """The overview page: balances, money in and out, where it came from and went, and what needs attention."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Final, NamedTuple
@@ -29,7 +29,7 @@ from liushui.server.web.charts import (
     state_looks,
 )
 from liushui.server.web.check_labels import check_label
-from liushui.server.web.filter_params import OverviewRequest, common_zone, read_overview_request
+from liushui.server.web.filter_params import OverviewRequest, read_overview_request
 from liushui.server.web.labels import (
     account_label,
     alarm_label,
@@ -74,7 +74,7 @@ def show_overview(page: CurrentPage) -> Response[str]:
 def load_periods(page: CurrentPage) -> Response[str]:
     """The table of money in and out by period and kind."""
     request, overview = _read(page)
-    unit, language, zone = overview.span.unit, page.language, _zone(overview)
+    unit, language, zone = overview.span.unit, page.language, _zone(page, overview)
     periods = overview.periods
     return page.render(
         "overview/moved.html",
@@ -115,18 +115,12 @@ def _read(page: Page) -> tuple[OverviewRequest, Overview]:
     return request, read_overview(page.read_model, request.query)
 
 
-def _zone(overview: Overview) -> str:
-    return common_zone([account.name.zone for account in overview.accounts])
-
-
-def _zone_of(verdict: Verdict, zones: Mapping[str, str], common: str) -> str:
-    """The zone for the times of a verdict: that of the account whose gap it names, so that days begin at midnight."""
-    return zones.get(verdict.gaps[0].account, common) if verdict.gaps else common
+def _zone(page: Page, overview: Overview) -> str:
+    return page.view_zone(*(account.name.zone for account in overview.accounts))
 
 
 def _template_context(page: Page, request: OverviewRequest, overview: Overview) -> dict[str, object]:
-    language, zone, span, currency = page.language, _zone(overview), overview.span, overview.currency
-    zones = {account.name.account: account.name.zone for account in overview.accounts}
+    language, zone, span, currency = page.language, _zone(page, overview), overview.span, overview.currency
     kinds = by_kind(overview.periods)
     colours = kind_colours(list(kinds))
 
@@ -144,13 +138,12 @@ def _template_context(page: Page, request: OverviewRequest, overview: Overview) 
         "found": overview,
         "accounts": [account.snapshot for account in overview.accounts],
         "zone": zone,
-        "zones": zones,
-        "alarms": [alarm_label(alarm, zones.get(alarm.account, zone), language) for alarm in overview.alarms],
+        "alarms": [alarm_label(alarm, zone, language) for alarm in overview.alarms],
         "holdings": _holdings(overview),
         "account_label": account_label,
-        "coverage": lambda verdict: coverage_label(verdict, _zone_of(verdict, zones, zone), language),
+        "coverage": lambda verdict: coverage_label(verdict, zone, language),
         "basis": lambda basis: basis_label(basis, language),
-        "check": lambda balance: check_label(balance.check, zones[balance.account], language),
+        "check": lambda balance: check_label(balance.check, zone, language),
         "units": unit_names(language),
         "unit": span.unit,
         "since": span.first.isoformat(),
@@ -158,13 +151,13 @@ def _template_context(page: Page, request: OverviewRequest, overview: Overview) 
         "chart": chart,
         "total": sum_totals(period.total for period in overview.periods),
         "own_total": sum_totals(period.own for period in overview.periods),
-        "total_label": coverage_label(overview.verdict, _zone_of(overview.verdict, zones, zone), language),
+        "total_label": coverage_label(overview.verdict, zone, language),
         "has_sources": any(account.completeness.has_source for account in overview.accounts),
         "kinds": [
             KindTotal(kind, colours[kind], total, flows_address(span.first, span.last, kind))
             for kind, total in kinds.items()
         ],
-        "calendars": _calendars(page, overview),
+        "calendars": _calendars(page, overview, zone),
         "states": state_looks(language),
         "script_json": script_json,
         "instant": lambda at_us: None if at_us is None else from_us(at_us),
@@ -188,7 +181,7 @@ def _holdings(overview: Overview) -> list[Holding]:
     return holdings
 
 
-def _calendars(page: Page, overview: Overview) -> list[tuple[Account, Calendar | None, str]]:
+def _calendars(page: Page, overview: Overview, zone: str) -> list[tuple[Account, Calendar | None, str]]:
     """A calendar of the last year for each account, and why the time before it is not complete.
 
     None for an account without a source. "": the time before is complete.
@@ -200,14 +193,14 @@ def _calendars(page: Page, overview: Overview) -> list[tuple[Account, Calendar |
     for account in overview.accounts:
         days = read_calendar(account, page.read_model.rules.get(account.name.provider), first=first, now=now)
         calendar = draw_calendar(account.name.account, days, page.language) if days else None
-        calendars.append((account, calendar, _earlier(page, account, first)))
+        calendars.append((account, calendar, _earlier(page, account, first, zone)))
     return calendars
 
 
-def _earlier(page: Page, account: Account, first: date) -> str:
+def _earlier(page: Page, account: Account, first: date, zone: str) -> str:
     """Why the time from the beginning of an account's source to a day is not complete, in a sentence. "": it is."""
     begin_us, until_us = account.completeness.begin_us, to_us(datetime.combine(first, time.min, account.name.tz))
     if not account.completeness.has_source or until_us <= begin_us:
         return ""
     verdict = account.verdict(from_us(begin_us), from_us(until_us))
-    return "" if verdict.is_complete else coverage_label(verdict, account.name.zone, page.language).meaning
+    return "" if verdict.is_complete else coverage_label(verdict, zone, page.language).meaning

@@ -1,6 +1,6 @@
 """A page for one reader: language and settings, session and form, and the templates that become the answer."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -22,7 +22,8 @@ from litestar.response import Response
 from markupsafe import Markup
 
 from liushui import __version__
-from liushui.instant import to_iso
+from liushui.errors import ConfigError
+from liushui.instant import load_zone, to_iso
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read.model import ReadModel
 from liushui.provider import Provider
@@ -39,10 +40,14 @@ TEMPLATES: Final = Path(__file__).parent / "templates"
 LANGUAGE_COOKIE: Final = "liushui_language"
 THEME_COOKIE: Final = "liushui_theme"
 RISE_COOKIE: Final = "liushui_rise"
+ZONE_COOKIE: Final = "liushui_zone"
 
 THEMES: Final = ("auto", "light", "dark")
 RISES: Final = ("auto", "red", "green")
 """The colour of money that comes in. auto: as readers of the language expect it."""
+
+ACCOUNT_ZONE: Final = "account"
+"""The choice of a zone by which times are in that of the account; in UTC where several accounts have different ones."""
 
 OWNER: Final = "owner"
 """What `Page.may` takes, and a handler needs, in place of a scope where only the owner may do it."""
@@ -150,6 +155,16 @@ class Page:
         if self.rise_chosen != "auto":
             return self.rise_chosen
         return "red" if self.language.is_chinese else "green"
+
+    @property
+    def zone_chosen(self) -> str:
+        """The setting of the zone that times are shown in: `account`, or the name of a zone."""
+        chosen = self.request.cookies.get(ZONE_COOKIE, ACCOUNT_ZONE)
+        return chosen if is_zone(chosen) else ACCOUNT_ZONE
+
+    def view_zone(self, *zones: str) -> str:
+        """The one zone of all times of a view of accounts with these zones."""
+        return common_zone(zones) if self.zone_chosen == ACCOUNT_ZONE else self.zone_chosen
 
     @property
     def is_part(self) -> bool:
@@ -286,6 +301,20 @@ def own_address(text: str) -> str:
     """An address on this server as it is; for any other, the first page's: links must not redirect elsewhere."""
     is_own = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable()
     return text if is_own else "/"
+
+
+def is_zone(name: str) -> bool:
+    """Whether there is a time zone of this name."""
+    try:
+        load_zone(name)
+    except ConfigError:
+        return False
+    return True
+
+
+def common_zone(zones: Sequence[str]) -> str:
+    """The zone that all accounts share; UTC where they do not share one."""
+    return zones[0] if len(set(zones)) == 1 else "UTC"
 
 
 def _one_of(value: str | None, known: tuple[str, ...]) -> str:

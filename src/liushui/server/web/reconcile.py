@@ -87,7 +87,7 @@ def show_months(page: CurrentPage) -> Response[str]:
         name: [
             Cell(
                 month,
-                month_label(month, name.zone, language),
+                month_label(month, page.view_zone(name.zone), language),
                 (name.account, month.month.name) in closed,
                 (name.account, month.month.name) in changed,
                 month_address(name.account, month.month.name),
@@ -226,7 +226,7 @@ def render_month(page: Page, name: str, period: str, form: Form | None = None) -
             ]
     except (AccountNotFound, InvalidField) as error:
         raise NotFoundException(str(error)) from error
-    zone = account.name.zone
+    zone = page.view_zone(account.name.zone)
     closed = closed_months(decisions).get((name, period))
     before, after = previous_month(first), next_month(first)
     lines = [_line_view(page, zone, month, line, behind[line.key], origins.get(line.key)) for line in month.lines]

@@ -102,7 +102,7 @@ class SourceStatus(NamedTuple):
         """What is wrong, and what to do about it. Empty if nothing is wrong."""
         say = page.say
         if self.state == "incomplete" and not self.account.verdict.is_complete:
-            return coverage_label(self.account.verdict, self.account.zone, page.language).meaning
+            return coverage_label(self.account.verdict, page.view_zone(self.account.zone), page.language).meaning
         return {
             "refused": say("The provider refuses the credentials. Enter new ones."),
             "failed": say("The last sync stopped early. The next one continues from there."),

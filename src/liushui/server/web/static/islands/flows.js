@@ -259,7 +259,7 @@ let opened = "";
 
 async function open(key, moves = true) {
   opened = key;
-  await show(await fetch(`${drawer.dataset.flow}?${new URLSearchParams({ key })}`), key);
+  await show(await fetch(`${drawer.dataset.flow}?${new URLSearchParams({ key, zone: drawer.dataset.zone })}`), key);
   if (opened !== key) return;
   drawer.hidden = false;
   drawer.scrollTop = 0;

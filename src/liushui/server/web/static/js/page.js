@@ -55,6 +55,13 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// The zone of the browser is not in any request: its button carries it.
+for (const button of document.querySelectorAll("[data-browser-zone]")) {
+  button.value = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  button.title = button.value;
+  button.hidden = !button.value;
+}
+
 async function copy(button) {
   const text = document.getElementById(button.dataset.copies)?.textContent ?? "";
   await navigator.clipboard.writeText(text.trim());

@@ -99,6 +99,8 @@ def test_a_source_is_added_tested_and_synced(demo: Demo, opened: Open) -> None:
     expect(state).to_contain_text(re.compile("Waiting to sync|Syncing"))
     expect(state).to_contain_text("Up to date", timeout=60_000)
     expect(page.locator("#progress")).to_contain_text(re.compile(r"New flows\s*[1-9]"))
+    expect(page.locator("#live")).to_contain_text(re.compile(r"In the ledger.*Flows\s*[1-9]", re.DOTALL))
+    expect(page.get_by_role("button", name="Sync now")).to_be_enabled()
     page.get_by_role("button", name="Pause").click()
     expect(state).to_contain_text("Paused")
     page.get_by_role("button", name="Resume").click()
@@ -107,6 +109,24 @@ def test_a_source_is_added_tested_and_synced(demo: Demo, opened: Open) -> None:
     page.get_by_role("button", name="Remove the source").click()
     expect(page).to_have_url(f"{demo.url}/sources")
     expect(page.get_by_role("link", name="by-hand")).to_have_count(0)
+
+
+def test_the_ledger_tells_the_page_of_a_sync(demo: Demo, opened: Open) -> None:
+    page = opened("/")
+    with page.expect_request(lambda request: "/api/v1/events?account=shop-1" in request.url):
+        page.goto("/sources/shop-1")
+    before = page.locator("#live tbody tr").count()
+    # Before a sync runs the page does not ask by itself: only an event can make it.
+    with page.expect_request(lambda request: request.url.endswith("/sources/shop-1") and request.method == "GET"):
+        page.evaluate(
+            """() => fetch("/sources/shop-1/sync", {
+              method: "POST",
+              headers: {"hx-request": "true"},
+              body: new URLSearchParams({csrf_token: document.querySelector("[name=csrf_token]").value}),
+            })"""
+        )
+    expect(page.locator("#live tbody tr")).to_have_count(min(before + 1, 10))
+    expect(page.get_by_role("button", name="Sync now")).to_be_enabled()
 
 
 def test_a_key_is_created_used_by_the_official_sdk_and_revoked(demo: Demo, opened: Open) -> None:

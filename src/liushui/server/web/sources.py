@@ -46,11 +46,11 @@ def list_sources(page: CurrentPage) -> Response[str]:
 
 @get("/sources/{name:str}", sync_to_thread=True)
 def show_source(page: CurrentPage, name: FromPath[str]) -> Response[str]:
-    """One source: its status, its settings and its last syncs."""
+    """One source: its status, its settings and its last syncs. For htmx: the part that a sync changes."""
     source = _source(page, name)
     (status,) = read_statuses(page, [source])
     return page.render(
-        "sources/one.html",
+        "sources/live.html" if page.is_part else "sources/one.html",
         source_status=status,
         provider=get_provider(page, source.provider),
         public=services.public_credentials(source),
@@ -61,7 +61,7 @@ def show_source(page: CurrentPage, name: FromPath[str]) -> Response[str]:
 
 @get("/sources/{name:str}/progress", sync_to_thread=True)
 def show_progress(page: CurrentPage, name: FromPath[str]) -> Response[str]:
-    """The part of a source's page with the progress of its sync, which asks for itself again while the sync runs."""
+    """The progress of a source's sync alone."""
     return _progress(page, _source(page, name))
 
 

@@ -46,6 +46,11 @@ COMMANDS: Final = {
     ),
     "close": LazyCommand("close", "close", "Close a month whose proof of cash passes or is explained."),
     "export": LazyCommand("export", "export", "Write flows as a file of another program."),
+    "statement": LazyCommand(
+        "statement",
+        "statement",
+        "Write the statement of a month of an account: opening balances, all rows and closing balances.",
+    ),
     "coverage": LazyCommand("coverage", "coverage", "Show which days are complete, which are not, and why."),
     "status": LazyCommand(
         "coverage", "status", "Print up to when each account is complete, and its last and next sync."

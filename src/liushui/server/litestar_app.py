@@ -37,6 +37,7 @@ from liushui.server.web import month_end as month_end_pages
 from liushui.server.web import overview as overview_pages
 from liushui.server.web import reconcile as reconcile_pages
 from liushui.server.web import sources as source_pages
+from liushui.server.web import statements as statement_pages
 from liushui.server.web.guard import add_security_headers, guard_page
 from liushui.server.web.page import WEB_CONTEXT, make_web_context, provide_page
 
@@ -162,6 +163,8 @@ def _pages() -> Router:
             overview_pages.load_streams,
             account_pages.show_account,
             account_pages.load_calendar,
+            statement_pages.show_last_statement,
+            statement_pages.show_statement,
             account_pages.add_stated_balance,
             account_pages.withdraw_stated_balance,
             reconcile_pages.show_months,

@@ -18,6 +18,11 @@ def month_address(account: str, month: str) -> str:
     return f"/reconcile/{quote(account, safe='')}/{month}"
 
 
+def statement_address(account: str, month: str) -> str:
+    """The address of the statement of an account's month."""
+    return f"{account_address(account)}/statement/{month}"
+
+
 def row_address(flow: LedgerFlow) -> str:
     """The address of the flows page where it shows a flow among those of its balance chain."""
     chain = {"account": flow.account, "subaccount": flow.flow.subaccount, "currency": flow.flow.currency}

@@ -322,6 +322,13 @@ def _one_of(value: str | None, known: tuple[str, ...]) -> str:
 
 
 def _environment(assets: Assets, language: Language) -> Environment:
+    environment = make_environment(language)
+    environment.globals["asset"] = assets.url
+    return environment
+
+
+def make_environment(language: Language) -> Environment:
+    """The Jinja environment of the templates in one language, without the addresses of static files."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         extensions=["jinja2.ext.i18n", "jinja2.ext.do"],
@@ -334,7 +341,6 @@ def _environment(assets: Assets, language: Language) -> Environment:
     environment.install_gettext_callables(  # type: ignore[attr-defined] # the extension adds it
         language.translations.ugettext, language.translations.ungettext, newstyle=True
     )
-    environment.globals["asset"] = assets.url
     environment.filters.update(_filters(language))
     return environment
 

@@ -40,6 +40,7 @@ document.addEventListener("click", (event) => {
   const target = event.target instanceof Element ? event.target : null;
   const opener = target?.closest("[data-opens]");
   if (opener) document.getElementById(opener.dataset.opens)?.showModal();
+  if (target?.closest("[data-prints]")) print();
   const copier = target?.closest("[data-copies]");
   if (copier) copy(copier);
   for (const menu of document.querySelectorAll("details[data-menu][open]")) {

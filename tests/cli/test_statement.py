@@ -109,9 +109,7 @@ def test_a_month_that_is_not_complete_says_so(ledger: Path) -> None:
     assert "1,150.00" in done.stdout, "the balance that is known"
 
 
-def test_the_certificate_of_the_month_is_named(
-    ledger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_certificate_of_the_month_is_named(ledger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # where its file is written
     assert run(ledger, "certificate", "key", "create", "example.com/shop").returncode == 0
     assert run(ledger, "certificate", "create", "shop", "--period", "2024-02").returncode == 0

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -41,6 +41,7 @@ class FormatArgument(click.Argument):
 @click.option("--period", metavar="PERIOD", help="Only this month, such as 2026-10, or year, of each account's days.")
 @options.since
 @options.until
+@click.option("--currency", metavar="CODE", help="Only this currency, such as USD, in any case.")
 @as_of_option
 @click.option(
     "--map",
@@ -75,6 +76,7 @@ def export(
     period: str | None,
     since: str | None,
     until: str | None,
+    currency: str | None,
     as_of: str | None,
     map_file: Path | None,
     propose_map: bool,
@@ -98,7 +100,7 @@ def export(
 
     chosen = get_format(form)
     _check(chosen, output, bom=bom, datapackage=datapackage)
-    query = _query(accounts, period, since, until, as_of)
+    query = _query(accounts, period, {"since": since, "until": until, "currency": currency}, as_of)
     account_map = None if map_file is None else _read_map(map_file)
     if account_map is not None and not chosen.needs_map:
         raise ConfigError(f"map: expected none for {form}, which has no accounts of other books")
@@ -123,19 +125,18 @@ def _check(chosen: "Format", output: Path | None, *, bom: bool, datapackage: boo
 
 
 def _query(
-    accounts: tuple[str, ...], period: str | None, since: str | None, until: str | None, as_of: str | None
+    accounts: tuple[str, ...], period: str | None, fields: Mapping[str, str | None], as_of: str | None
 ) -> "ExportQuery":
     from liushui.export.selection import ExportQuery, read_period
-    from liushui.ledger.read.filters import FlowFilter, read_filter
+    from liushui.ledger.read.filters import read_filter
 
-    recorded = bound_of("as-of", as_of)
+    wanted = read_filter({name: text for name, text in fields.items() if text is not None}, accounts=accounts)
     if period is not None:
-        if since is not None or until is not None:
+        if wanted.since is not None or wanted.until is not None:
             raise ConfigError("period: expected without --since and --until, which choose another range")
         first, after = read_period(period)
-        return ExportQuery(FlowFilter(accounts=accounts, since=first, until=after), recorded)
-    texts = {name: text for name, text in (("since", since), ("until", until)) if text is not None}
-    return ExportQuery(read_filter(texts, accounts=accounts), recorded)
+        wanted = wanted._replace(since=first, until=after)
+    return ExportQuery(wanted, bound_of("as-of", as_of))
 
 
 def _read_map(path: Path) -> "AccountMap":

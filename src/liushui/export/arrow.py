@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from liushui.errors import ConfigError
 from liushui.export.formats import ExportOptions
-from liushui.export.journal import digits_of, listed, unfit_flows
 from liushui.export.rows import COLUMNS, pick
 from liushui.export.selection import Selection, coverage_lines
+from liushui.export.statement import digits_of, listed, unfit_flows
 from liushui.ledger.read.flows import COLUMNS as FLOW_COLUMNS
 
 PRECISION: Final = 38

@@ -56,6 +56,8 @@ FORMATS: Final[Mapping[str, Format]] = {
         Format("xlsx", "Excel", "xlsx", _XLSX, "xlsx", "xlsx_parts", takes_filter=True, is_text=False),
         Format("parquet", "Parquet", "parquet", _PARQUET, "arrow", "parquet_parts", takes_filter=True, is_text=False),
         Format("arrow", "Arrow", "arrows", _ARROW, "arrow", "arrow_parts", takes_filter=True, is_text=False),
+        Format("ofx", "OFX 1.02", "ofx", "application/x-ofx", "ofx", "ofx_parts"),
+        Format("camt053", "CAMT.053", "xml", "application/xml", "camt053", "camt053_parts"),
         Format("beancount", "Beancount", "beancount", "text/plain", "beancount", "beancount_parts", needs_map=True),
         Format("hledger", "hledger", "journal", "text/plain", "ledger_text", "journal_parts", needs_map=True),
         Format("ledger", "Ledger", "ledger", "text/plain", "ledger_text", "journal_parts", needs_map=True),

@@ -16,17 +16,12 @@ from liushui.errors import ConfigError
 from liushui.export.account_map import MissingTargets, table_line, toml_text
 from liushui.export.formats import ExportOptions
 from liushui.export.selection import AccountPart, Selection
-from liushui.instant import BusinessDays, to_us, us_to_iso
+from liushui.export.statement import balances_before, digits_of, first_day, first_us, last_day, listed, unfit_flows
+from liushui.instant import BusinessDays, us_to_iso
 from liushui.ledger.flow_row import COLUMNS, served_identity
-from liushui.ledger.read.balances import opening_balance
 from liushui.ledger.read.completeness import Completeness, combine
-from liushui.ledger.read.filters import AFTER_ALL_US, BEFORE_ALL_US
-from liushui.ledger.read.stated_balances import StatedPoints, read_points_as_of
-from liushui.ledger.schema import flows
 from liushui.money import EXACT, ZERO, to_plain_string
 
-FAULTS_MAX: Final = 20
-"""Flows that an error names; it counts the others."""
 ID_PREFIX: Final = "liushui-"
 
 Target = tuple[str, str]
@@ -88,7 +83,7 @@ class Journal:
             raise ConfigError("map: expected an account map for this format; `--propose-map` writes a first one")
         self._selection, self._map, self._names = selection, options.account_map, names
         sums = {part.account.name.account: selection.sums(part) for part in selection.parts}
-        before = {part.account.name.account: _balances_before(selection, part) for part in selection.parts}
+        before = {part.account.name.account: balances_before(selection, part) for part in selection.parts}
         unknown = {(name, *key) for name, one in before.items() for key, amount in one.items() if amount is None}
         assets = {(name, *key[:2]) for name, one in sums.items() for key in one}
         opened = {(name, *key): amount for name, one in before.items() for key, amount in one.items() if amount}
@@ -106,7 +101,7 @@ class Journal:
         self.accounts = sorted({self._map.asset(*key) for key in (*assets, *opened)} | counters | equity)
         """Every account of the target's books that the file uses."""
         self.opening_account = self._map.opening
-        days = [one.day for one in self.openings] + [_first_day(part) for part in selection.parts]
+        days = [one.day for one in self.openings] + [first_day(part) for part in selection.parts]
         self.first_day = min(days, default=date(1970, 1, 1))
         """No entry is older."""
         unsure = sorted({self._target(key) for key in unknown if key in assets})
@@ -143,8 +138,8 @@ class Journal:
 
     def _opening(self, key: tuple[str, str, str], amount: Decimal) -> Opening:
         part = self._parts[key[0]]
-        id_ = served_identity(key[0], f"opening {key[1]} {key[2]} {_first_us(part)}")
-        return Opening(id_, _first_day(part), self._target(key), amount)
+        id_ = served_identity(key[0], f"opening {key[1]} {key[2]} {first_us(part)}")
+        return Opening(id_, first_day(part), self._target(key), amount)
 
     def _closings(
         self,
@@ -163,7 +158,7 @@ class Journal:
             parts[target].append(self._parts[key[0]])
         return [
             Closing(
-                max(_last_day(self._selection, part) for part in parts[target]),
+                max(last_day(self._selection, part) for part in parts[target]),
                 target,
                 amount,
                 combine([part.verdict for part in parts[target]]).status,
@@ -240,79 +235,3 @@ class Journal:
         faults += unfit_flows(self._selection, longer_than=most, fits=lambda amount: digits_of(amount) <= most)
         if faults:
             raise ConfigError(f"amount: expected at most {most} digits, got more in {listed(faults)}")
-
-
-def digits_of(amount: str) -> int:
-    """The digits of an amount's text."""
-    return len(amount.lstrip("-").replace(".", "").lstrip("0"))
-
-
-def unfit_flows(
-    selection: Selection, *, longer_than: int, fits: Callable[[str], bool], column: str = "amount"
-) -> list[str]:
-    """The flows with an amount in a column that a format cannot hold, as words for an error. Only those of more
-    characters than `longer_than` are looked at."""
-    found: list[str] = []
-    amount = flows.c[column]
-    for part in selection.parts:
-        if selection.query.as_of is None:
-            query = part.filter.apply(sa.select(flows.c.account, flows.c.at_us, flows.c.id, amount), flows)
-            query = query.where(sa.func.length(sa.cast(amount, sa.Text)) > longer_than)
-            rows: Iterable[Any] = selection.reading.connection.execute(query)
-        else:  # the versions of another time are not in one table
-            rows = selection.rows_of(part)
-        found += [
-            f"flow {row.id} of {row.account} at {us_to_iso(row.at_us)} ({text})"
-            for row in rows
-            if (text := getattr(row, column)) is not None and not fits(text)
-        ]
-    return found
-
-
-def listed(faults: Sequence[str]) -> str:
-    """Some faults in words, and how many more there are."""
-    more = len(faults) - FAULTS_MAX
-    return "; ".join(faults[:FAULTS_MAX]) + (f"; and {more} more" if more > 0 else "")
-
-
-# ---------------------------------------------------------------- balances and days
-
-
-def _balances_before(selection: Selection, part: AccountPart) -> dict[tuple[str, str], Decimal | None]:
-    """What an account has of each subaccount and currency before the range. None: not known."""
-    as_of, reading = selection.query.as_of, selection.reading
-    if as_of is None:
-        points = reading.stated_points(part.account)
-    else:
-        points = read_points_as_of(reading.connection, part.account.name, as_of)
-    before: dict[tuple[str, str], Decimal] = defaultdict(lambda: ZERO)
-    if part.filter.since_us > BEFORE_ALL_US:
-        for (subaccount, currency, _), total in selection.sums_within(
-            part, BEFORE_ALL_US, part.filter.since_us
-        ).items():
-            before[subaccount, currency] = EXACT.add(before[subaccount, currency], total.net)
-    balances: dict[tuple[str, str], Decimal | None] = {}
-    for chain in {*part.account.snapshot.sums, *points}:
-        opening = opening_balance(part.account, points.get(chain, StatedPoints()))
-        balances[chain] = None if opening is None else EXACT.add(opening, before[chain])
-    return balances
-
-
-def _first_us(part: AccountPart) -> int:
-    """The first instant of an account's part: that of the range, else of its first flow."""
-    if part.filter.since_us > BEFORE_ALL_US:
-        return part.filter.since_us
-    return part.account.snapshot.first_flow_us or 0
-
-
-def _first_day(part: AccountPart) -> date:
-    return date.fromisoformat(BusinessDays(part.account.name.tz).day_of(_first_us(part)))
-
-
-def _last_day(selection: Selection, part: AccountPart) -> date:
-    """The last day that a part is about: that of its range, but not later than today or the last flow."""
-    until_us = max(to_us(selection.reading.now), (part.account.snapshot.last_flow_us or 0) + 1)
-    if part.filter.until_us < AFTER_ALL_US:
-        until_us = min(until_us, part.filter.until_us)
-    last_us = max(until_us - 1, _first_us(part))
-    return date.fromisoformat(BusinessDays(part.account.name.tz).day_of(last_us))

@@ -14,7 +14,7 @@ from liushui.errors import InvalidField, short_repr
 from liushui.instant import to_iso, to_us
 from liushui.ledger.day_totals import Total
 from liushui.ledger.read.completeness import Completeness, Verdict, combine
-from liushui.ledger.read.filters import AccountFilter, Bound, FlowFilter, bound_text
+from liushui.ledger.read.filters import AccountFilter, Bound, FlowFilter, bound_text, equals_currency
 from liushui.ledger.read.flows import account_rows, rows_by_time
 from liushui.ledger.read.history import account_rows_as_of, batch_as_of, totals_at
 from liushui.ledger.read.model import Account, Reading, ReadModel
@@ -86,7 +86,12 @@ class Selection:
             for key, total in totals_at(connection, name, seq, edge_us).items():
                 change = total if is_end else total.negative()
                 sums[key[1:]] = sums.get(key[1:], Total()).plus(change)
-        return {key: total for key, total in sums.items() if total.flows}
+        currency = self.query.filter.currency
+        return {
+            key: total
+            for key, total in sums.items()
+            if total.flows and (currency is None or equals_currency(key[1], currency))
+        }
 
 
 @contextmanager
@@ -130,6 +135,8 @@ def coverage_lines(selection: Selection) -> Iterator[str]:
     """What a file covers, in English, a line for each fact: accounts, range, recording, completeness, each gap."""
     wanted, verdict = selection.query.filter, selection.verdict
     yield f"accounts: {', '.join(part.account.name.account for part in selection.parts) or 'none'}"
+    if wanted.currency is not None:
+        yield f"currency: {wanted.currency}"
     zones = dict.fromkeys(part.account.name.zone for part in selection.parts)
     yield f"period: {period_text(wanted)} (days in {', '.join(zones) or 'UTC'})"
     recorded = selection.query.as_of

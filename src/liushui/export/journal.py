@@ -15,9 +15,10 @@ import sqlalchemy as sa
 from liushui.errors import ConfigError
 from liushui.export.account_map import MissingTargets, table_line, toml_text
 from liushui.export.formats import ExportOptions
+from liushui.export.rows import InstantTexts
 from liushui.export.selection import AccountPart, Selection
 from liushui.export.statement import balances_before, digits_of, first_day, first_us, last_day, listed, unfit_flows
-from liushui.instant import BusinessDays, us_to_iso
+from liushui.instant import BusinessDays
 from liushui.ledger.flow_row import COLUMNS, served_identity
 from liushui.ledger.read.completeness import Completeness, combine
 from liushui.money import EXACT, ZERO, to_plain_string
@@ -116,6 +117,7 @@ class Journal:
         """The flows, by account and time, streamed."""
         days: dict[str, BusinessDays] = {}
         targets: dict[tuple[str, str, str, str], tuple[str, str, str]] = {}
+        texts = InstantTexts()
         for row in self._selection.rows():
             account, at_us, amount = row[_ACCOUNT], row[_AT_US], row[_AMOUNT]
             key = account, row[_SUBACCOUNT], row[_CURRENCY], row[_KIND]
@@ -127,7 +129,7 @@ class Journal:
             yield Entry(
                 served_identity(account, row[_ID]),
                 days[account].day_of(at_us),
-                us_to_iso(at_us),
+                texts.of(at_us),
                 *target,
                 amount,
                 amount[1:] if amount[0] == "-" else f"-{amount}",

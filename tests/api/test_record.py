@@ -1,20 +1,23 @@
 """Recording flows: exactly once, all or none, or each independently. A refused write changes nothing."""
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 
 from liushui.errors import LedgerError
-from liushui.ledger.access.tokens import Scope
+from liushui.ledger.access.tokens import Scope, list_tokens
 from liushui.ledger.coverage import Range
 from liushui.ledger.engine import Ledger
 from liushui.ledger.write.batch_writer import BatchWriter
 from liushui.ledger.write.change import Change, Committed
 from liushui.ledger.write.reprocess import preview_rebuild
 from liushui.providers import get_provider
+from liushui.server.rsgi_app import AsgiBridge
 from tests.api.callers import Answer, Api, Caller
 from tests.ledger.ledgers import assert_intact, column, tables
+from tests.server.doubles import ScopeDouble, StalledHttp
 
 AT = "2024-03-01T08:00:00+08:00"
 
@@ -237,3 +240,29 @@ def test_an_account_is_created_once(caller: Caller) -> None:
 def test_recorded_flows_are_rebuilt_like_others(caller: Caller, ledger: Ledger) -> None:
     write(caller, flow(kind="deposit", amount="12.50"))
     assert preview_rebuild(ledger, "mine", get_provider("longbridge").codec, lambda _: None).flows == 0
+
+
+# ---------------------------------------------------------------- bodies that stall
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "media_type", "part"),
+    [
+        ("/tokens", "", "application/json", b'{"scopes": ["re'),
+        ("/flows", "", "application/json", b'[{"account": "a"'),
+        ("/flows", "", "application/x-ndjson", b'{"account": "a"'),
+        ("/flows", "mode=each", "application/x-ndjson", b'{"account": "a"'),
+    ],
+)
+def test_a_body_that_stalls_is_not_waited_for(
+    api: Api, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, path: str, query: str, media_type: str, part: bytes
+) -> None:
+    monkeypatch.setattr("liushui.server.api.endpoint.BODY_TIMEOUT_S", 0)
+    headers = api.caller().headers | {"content-type": media_type, "host": "test", "transfer-encoding": "chunked"}
+    http = StalledHttp([part])
+    scope = ScopeDouble(f"/api/v1{path}", "POST", query, headers)
+    tokens = list_tokens(ledger)
+    asyncio.run(AsgiBridge(api.client.app).answer(scope, http))
+    body = http.body or b"".join(http.sent)
+    assert (http.status, b"body: expected all of it within 0 s" in body) == (408, True), body
+    assert list_tokens(ledger) == tokens

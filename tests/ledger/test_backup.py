@@ -17,7 +17,7 @@ from cryptography.fernet import Fernet
 
 from liushui.errors import ConfigError, LedgerError
 from liushui.ledger.access.vault import KEY_VARIABLE
-from liushui.ledger.engine import open_ledger
+from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.jobs.sources import list_sources
 from liushui.ledger.maintenance import backup as backup_module
 from liushui.ledger.maintenance.backup import BackupResult, back_up
@@ -252,6 +252,22 @@ def test_what_killed_backups_of_other_names_left_is_removed(full: Path, tmp_path
         fcntl.flock(held, fcntl.LOCK_EX)
         backed_up(full, folder / "tuesday.db")
     assert sorted(files_in(folder)) == sorted([*kept, "tuesday.db"])
+
+
+def test_a_backup_that_is_being_written_is_not_removed_by_another(ledger: Ledger, tmp_path: Path) -> None:
+    other = new_ledger(tmp_path, name="other.db")
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    others: list[Path] = []
+
+    def make_another(*_progress: object) -> None:
+        if not others:
+            others.append(back_up(other, folder / "other-backup.db").path)
+
+    assert back_up(ledger, folder / "backup.db", progress=make_another).path.exists()
+    assert others == [folder / "other-backup.db"]
+    assert sorted(path.name for path in folder.iterdir()) == ["backup.db", "other-backup.db"]
+    other.close()
 
 
 def test_a_killed_restore_leaves_the_ledger_before_or_after(full: Path, tmp_path: Path) -> None:

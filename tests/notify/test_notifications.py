@@ -39,7 +39,7 @@ from liushui.ledger.jobs.sources import Run, add_source, record_run
 from liushui.ledger.maintenance.copy import copy_ledger
 from liushui.ledger.read.status import Alarm, AlarmKind, Severity
 from liushui.ledger.write.commit import commit_slice, make_account
-from liushui.notify.channels import DeliveryError, Sender, new_secret
+from liushui.notify.channels import DeliveryError, Sender, new_secret, title_of
 from liushui.notify.notifier import LEASE_LIFE, Notifier
 from liushui.provider import Slice
 from liushui.sync.events import SyncEnded, SyncResult
@@ -82,7 +82,7 @@ def look(ledger: Ledger, *alarms: Alarm) -> list[str]:
     """Look at the alarms that hold. Returns what was made of them: the rule and the kind of each new message."""
     before = {one.id for one in list_notifications(ledger)}
     made = record_alarms(ledger, list_rules(ledger), alarms)
-    new = [f"{one.rule} {one.message.kind}" for one in list_notifications(ledger) if one.id not in before]
+    new = [f"{one.rule} {one.message.event}" for one in list_notifications(ledger) if one.id not in before]
     assert len(new) == made
     return sorted(new)
 
@@ -127,7 +127,7 @@ def test_an_alarm_is_told_once_while_it_holds_and_again_when_it_comes_back(ledge
     assert look(ledger, STALE, BACKUP) == ["ops backup_failed", "ops stale"]
     later = STALE._replace(at=NOW + HOUR)
     assert look(ledger, later, BACKUP._replace(detail="/backup: another error")) == []
-    assert look(ledger, BACKUP) == []
+    assert look(ledger, BACKUP) == ["ops stale.resolved"]
     assert look(ledger, STALE, BACKUP) == ["ops stale"]
 
 
@@ -158,8 +158,9 @@ def test_a_gap_is_told_when_it_stays_open(ledger: Ledger, clock: MovableClock) -
     assert look(ledger, GAP) == ["day gap"]
     clock.move(48 * HOUR)
     assert look(ledger, GAP) == []
-    assert look(ledger) == []
+    assert look(ledger) == ["day gap.resolved", "now gap.resolved"]
     assert look(ledger, GAP) == ["now gap"], "another gap has a day of its own"
+    assert look(ledger) == ["now gap.resolved"], "the other rule was not told of this gap"
 
 
 def test_each_further_break_is_told(ledger: Ledger) -> None:
@@ -169,6 +170,23 @@ def test_each_further_break_is_told(ledger: Ledger) -> None:
     assert look(ledger, BREAK._replace(number=3)) == []
     assert look(ledger, BREAK._replace(number=1)) == []
     assert look(ledger, BREAK._replace(number=2)) == ["ops break"]
+
+
+def test_an_end_says_what_has_ended(ledger: Ledger) -> None:
+    add_rule(ledger, rule())
+    look(ledger, STALE, BACKUP)
+    look(ledger)
+    ended = {one.message.kind: one for one in list_notifications(ledger) if one.message.is_resolved}
+    stale, backup = ended["stale"].message, ended["backup_failed"].message
+    assert (stale.account, stale.severity, stale.reason) == ("a", "note", "resolved: stale")
+    assert (backup.account, backup.reason) == ("", "resolved: backup failed")
+    assert title_of(stale) == "liushui: a: stale resolved"
+    payload = json.loads(outbox.webhook_payload(ended["stale"].id, stale))
+    assert (payload["type"], payload["data"]["resolved"], payload["data"]["kind"]) == (
+        "alarm.stale.resolved",
+        True,
+        "stale",
+    )
 
 
 def test_looking_at_the_same_alarms_writes_nothing(ledger: Ledger) -> None:

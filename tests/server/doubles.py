@@ -89,3 +89,12 @@ class HttpDouble:
 
     async def client_disconnect(self) -> None:
         await asyncio.Event().wait()
+
+
+class StalledHttp(HttpDouble):
+    """A request whose client sends the parts of a body and then nothing more."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for part in super().__aiter__():
+            yield part
+        await asyncio.Event().wait()

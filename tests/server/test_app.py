@@ -12,7 +12,7 @@ from liushui.http import Request, Response
 from liushui.provider import Provider
 from liushui.server.rsgi_app import BODY_MAX, INLINE_ROWS_MAX, App, DialectRouter
 from liushui.testing.reader import MemoryReader
-from tests.server.doubles import HttpDouble, ScopeDouble, provider
+from tests.server.doubles import HttpDouble, ScopeDouble, StalledHttp, provider
 
 PATH = "/v1/flows"
 
@@ -76,6 +76,15 @@ def test_a_body_that_is_too_large_is_refused_before_its_end(headers: Mapping[str
     http = answer(app_of(keeping(asked)), ScopeDouble(PATH, "POST", headers=headers), *parts)
     assert (http.status, http.headers, asked) == (413, {"content-type": "application/problem+json"}, [])
     assert http.read == 3
+
+
+@pytest.mark.parametrize("headers", [{"content-length": "6"}, {"transfer-encoding": "chunked"}], ids=str)
+def test_a_body_that_stalls_is_not_waited_for(headers: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("liushui.server.rsgi_app.BODY_TIMEOUT_S", 0)
+    asked: list[Request] = []
+    http = StalledHttp([b"abc"])
+    asyncio.run(app_of(keeping(asked)).__rsgi__(ScopeDouble(PATH, "POST", headers=headers), http))
+    assert (http.status, http.headers, asked) == (408, {"content-type": "application/problem+json"}, [])
 
 
 def test_a_short_answer_does_not_wait_for_a_long_one() -> None:

@@ -291,7 +291,7 @@ def test_a_claim_adds_a_user_and_its_role_follows_the_claim(visitor: Visitor, pr
     user: User = get_user(visitor.ledger, "wang")
     assert (user.role, user.accounts, user.has_password) == (Role.ACCOUNTANT, None, False)
     added = [(entry.who, entry.action, entry.subject) for entry in list_actions(visitor.ledger)]
-    assert ("oidc", "add user", "wang") in added
+    assert ("oidc", "user add", "wang") in added
     provider.add("w", **claims_of("finance", "lead"))
     assert log_in(visitor, provider, "w").status_code == 303
     assert get_user(visitor.ledger, "wang").role is Role.OWNER, "the first grant that applies"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from litestar.routes import HTTPRoute
 
+from liushui.cli.audited import AUDITED
 from liushui.errors import PermissionDenied
 from liushui.ledger.access.audit import Face, list_actions
 from liushui.ledger.access.keys import create_key, list_keys
@@ -26,6 +27,7 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.write.commit import make_account
 from liushui.ledger.write.remove import remove_account
 from liushui.providers import get_provider, load_providers
+from liushui.server.audit import ACTIONS, NOT_AUDITED, handler_of
 from liushui.server.web.guard import NEEDS, OPEN
 from liushui.server.web.page import OWNER
 from liushui.services import access
@@ -281,7 +283,7 @@ def test_what_is_done_on_the_page_is_in_the_log_with_its_author(visitor: Visitor
     assert sorted(entries) == sorted(
         [
             ("user wang", "log in", "done"),
-            ("user wang", "create key", "refused (403)"),
+            ("user wang", "key create", "refused (403)"),
             ("user wang", "log in", "refused"),
         ]
     )
@@ -295,7 +297,20 @@ def test_what_a_browser_does_that_logged_in_with_a_token_has_the_tokens_name(vis
     other.get("/login?code=guessed")
     entries = {(entry.who, entry.action, entry.outcome) for entry in list_actions(visitor.ledger)}
     who = f"token {made.token.id}"
-    assert entries == {(who, "log in", "done"), (who, "revoke key", "done"), ("owner", "log in", "refused")}
+    assert entries == {(who, "log in", "done"), (who, "key revoke", "done"), ("owner", "log in", "refused")}
+
+
+def test_each_action_has_the_name_of_the_command_that_does_the_same(visitor: Visitor) -> None:
+    audited = {
+        handler_of(handler)
+        for route in visitor.client.app.routes
+        if isinstance(route, HTTPRoute)
+        for method in route.methods & {"POST", "PATCH", "PUT", "DELETE"}
+        if not (handler := route.route_handler_map[method][0]).opt.get(OPEN) and not handler.opt.get(NOT_AUDITED)  # type: ignore[index]
+    }
+    assert audited == ACTIONS.keys()
+    without_command = {"account add", "link decide", "logout", "source pause or resume", "source test", "sync"}
+    assert {action.removesuffix(" --reopen") for action in ACTIONS.values()} <= AUDITED | without_command
 
 
 def test_reading_is_not_in_the_log(guest: Visitor) -> None:

@@ -65,7 +65,8 @@ def sender_of(rule: Rule) -> Sender:
 def title_of(message: Message) -> str:
     """A message in a few words, on one line."""
     about = message.account or "ledger"
-    return terminal_text(f"liushui: {about}: {message.kind.replace('_', ' ')}")[:200]
+    event = f"{message.kind.replace('_', ' ')}{' resolved' if message.is_resolved else ''}"
+    return terminal_text(f"liushui: {about}: {event}")[:200]
 
 
 def text_of(message: Message) -> str:
@@ -146,7 +147,7 @@ class NtfySender:
                 "title": title_of(message),
                 "message": text_of(message),
                 "priority": _PRIORITIES.get(message.severity, 3),
-                "tags": [_TAGS.get(message.severity, "bell")],
+                "tags": ["white_check_mark" if message.is_resolved else _TAGS.get(message.severity, "bell")],
             }
         )
         headers = {"content-type": "application/json"}

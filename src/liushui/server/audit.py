@@ -4,6 +4,7 @@ import asyncio
 from contextlib import suppress
 from typing import Final
 
+from litestar.handlers import BaseRouteHandler
 from litestar.types import Message, Scope
 
 from liushui.errors import LedgerError
@@ -18,6 +19,46 @@ OWNER: Final = "owner"
 """Whom a session without a user or a token acts for."""
 NOT_AUDITED: Final = "not_audited"
 """The key in a handler's `opt` that keeps it out of the log: what it does is in the ledger with its author anyway."""
+ACTIONS: Final = {
+    "accounts.add_stated_balance": "balance state",
+    "accounts.withdraw_stated_balance": "balance withdraw",
+    "credentials.create_key": "key create",
+    "credentials.create_token": "token create",
+    "credentials.revoke_key": "key revoke",
+    "credentials.revoke_token": "token revoke",
+    "flows.decide_link_of_flow": "link decide",
+    "keys.create_key": "key create",
+    "keys.create_token": "token create",
+    "keys.end_sessions": "logout",
+    "keys.revoke_key": "key revoke",
+    "keys.revoke_token": "token revoke",
+    "links.decide": "link decide",
+    "month_end.close_account_month": "close",
+    "month_end.create_key": "certificate key create",
+    "month_end.reopen_account_month": "close --reopen",
+    "periods.close": "close",
+    "periods.reopen": "close --reopen",
+    "record.create_account": "account add",
+    "sources.add_source": "source add",
+    "sources.pause_source": "source pause or resume",
+    "sources.remove_source": "source remove",
+    "sources.replace_credentials": "source credentials",
+    "sources.request_sync": "sync",
+    "sources.sync_source": "sync",
+    "sources.test_new_source": "source test",
+    "sources.test_source": "source test",
+    "stated_balances.add_stated_balance": "balance state",
+    "stated_balances.withdraw_stated_balance": "balance withdraw",
+    "users.change_identity": "user identity",
+    "users.change_password": "user password",
+    "users.change_user": "user role",
+    "users.create_user": "user add",
+    "users.delete_user": "user remove",
+    "welcome.set_first_password": "password set",
+}
+"""The action in the log of each handler that changes something. What a command does as well has the command's name."""
+LOGIN: Final = "log in"
+"""The action of a login, which is entered by its handler."""
 DONE, REFUSED, FAILED = "done", "refused", "failed"
 
 
@@ -29,10 +70,16 @@ async def begin_audit(scope: Scope, ledger: Ledger, principal: Principal, face: 
         ledger,
         who=OWNER if principal.token is None else principal.name,
         through=face,
-        action=handler.handler_name.rpartition(".")[2].replace("_", " "),
+        action=ACTIONS[handler_of(handler)],
         subject=scope["path"],
     )
     scope["state"][ACTION] = (ledger, action)
+
+
+def handler_of(handler: BaseRouteHandler) -> str:
+    """What ACTIONS calls a handler: its module and its name."""
+    function = getattr(handler.fn, "func", handler.fn)  # Litestar wraps those that run in threads
+    return f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
 
 
 async def end_audit(message: Message, scope: Scope) -> None:

@@ -280,6 +280,8 @@ class DialectRouter:
 _log = logging.getLogger(__name__)
 
 BODY_MAX: Final = 1024 * 1024
+BODY_TIMEOUT_S: Final = 30
+"""How long the body of a request to a provider's API may take to arrive."""
 INLINE_ROWS_MAX: Final = 500
 """Answers with more rows are made in a thread, one at a time, so that small ones do not wait for them."""
 
@@ -328,7 +330,11 @@ class App:
             return
         provider, route = match
         headers = dict(scope.headers.items())
-        body = b"" if _BODY_HEADERS.isdisjoint(headers) else await _read_body(http, headers)
+        try:
+            body = b"" if _BODY_HEADERS.isdisjoint(headers) else await _read_body(http, headers)
+        except TimeoutError:
+            http.response_bytes(408, _PROBLEM_JSON, _TOO_SLOW)
+            return
         if body is None:
             http.response_bytes(413, _PROBLEM_JSON, _TOO_LARGE)
             return
@@ -392,18 +398,19 @@ class App:
 
 
 async def _read_body(http: Http, headers: Mapping[str, str]) -> bytes | None:
-    """The body of a request. None: it is larger than BODY_MAX."""
+    """The body of a request. None: it is larger than BODY_MAX. Raises TimeoutError where it does not arrive."""
     length = headers.get("content-length", "")
     if "transfer-encoding" not in headers and (not length or length == "0"):
         return b""
-    if length.isdecimal() and len(length) <= len(str(BODY_MAX)) and int(length) <= BODY_MAX:
-        return await http()  # reading it in parts would take as long as the whole answer
-    body = b""
-    async for part in http:
-        body += part
-        if len(body) > BODY_MAX:
-            return None
-    return body
+    async with asyncio.timeout(BODY_TIMEOUT_S):
+        if length.isdecimal() and len(length) <= len(str(BODY_MAX)) and int(length) <= BODY_MAX:
+            return await http()  # reading it in parts would take as long as the whole answer
+        body = b""
+        async for part in http:
+            body += part
+            if len(body) > BODY_MAX:
+                return None
+        return body
 
 
 _BODY_HEADERS: Final = frozenset({"content-length", "transfer-encoding"})
@@ -412,6 +419,7 @@ _BODY_HEADERS: Final = frozenset({"content-length", "transfer-encoding"})
 _PROBLEM_JSON: Final = [("content-type", "application/problem+json")]
 _NOT_FOUND: Final = b'{"type":"about:blank","title":"Not Found","status":404,"detail":"nothing is served at this path"}'
 _INTERNAL_ERROR: Final = b'{"type":"about:blank","title":"Internal Server Error","status":500}'
+_TOO_SLOW: Final = b'{"type":"about:blank","title":"Request Timeout","status":408}'
 _TOO_LARGE: Final = b'{"type":"about:blank","title":"Content Too Large","status":413}'
 
 

@@ -1,9 +1,9 @@
 """Notifications: rules that say who is told about which alarms, and an outbox of messages to send.
 
-An alarm that begins to hold, or gets worse, makes one message for each rule that wants it. The record that the rule has
-seen the alarm and the message are written in one transaction, so that a killed process makes a message either once or
-not at all, and then the next look makes it. Sending is repeated until it succeeds or is given up. A message keeps its
-id, by which its receiver recognises one that came twice.
+An alarm that begins to hold, gets worse, or ends, makes one message for each rule that wants it. The record that the
+rule has seen the alarm and the message are written in one transaction, so that a killed process makes a message either
+once or not at all, and then the next look makes it. Sending is repeated until it succeeds or is given up. A message
+keeps its id, by which its receiver recognises one that came twice.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -110,6 +110,13 @@ class Message(msgspec.Struct, frozen=True):
     number: int = 0
     day: str | None = None
     alarm_at: datetime | None = None
+    is_resolved: bool = False
+    """Whether the alarm has ended."""
+
+    @property
+    def event(self) -> str:
+        """What has happened: the kind of the alarm that holds, or that it has ended."""
+        return f"{self.kind}.resolved" if self.is_resolved else self.kind
 
 
 class Notification(NamedTuple):
@@ -190,6 +197,7 @@ def has_rules(ledger: Ledger) -> bool:
         return queries.value("SELECT 1 FROM notify_rules LIMIT 1") is not None
 
 
+_decode_key: Final = msgspec.json.Decoder(list[str]).decode
 _decode_names: Final = msgspec.json.Decoder(list[str] | None).decode
 _KINDS: Final = frozenset(kind.value for kind in AlarmKind)
 
@@ -269,6 +277,9 @@ def _apply(
     made = 0
     for key in sorted(seen.keys() - current.keys()):
         connection.execute(notify_alarms.delete().where(_is_seen(rule.name, key)))
+        if seen[key].notified:  # who was not told that it began is not told that it ended
+            _insert(connection, rule.name, resolved_message(key, now), now)
+            made += 1
     for key, alarm in sorted(current.items()):
         before = seen.get(key)
         is_news = _is_news(rule, alarm, before, now)
@@ -301,6 +312,13 @@ def message_of(alarm: Alarm, now: datetime) -> Message:
         day=None if alarm.day is None else alarm.day.isoformat(),
         alarm_at=alarm.at,
     )
+
+
+def resolved_message(key: str, now: datetime) -> Message:
+    """What is told about an alarm that has ended. `key`: what `alarm_key` gave for it."""
+    kind, account, *_ = _decode_key(key)
+    reason = f"resolved: {kind.replace('_', ' ')}"
+    return Message(kind=kind, account=account, severity="note", reason=reason, at=now, is_resolved=True)
 
 
 def new_id() -> str:
@@ -448,8 +466,9 @@ def webhook_payload(id_: str, message: Message) -> bytes:
         "kind": message.kind,
         "severity": message.severity,
         "reason": message.reason,
+        "resolved": message.is_resolved,
         "number": message.number,
         "day": message.day,
         "at": None if message.alarm_at is None else to_iso(message.alarm_at),
     }
-    return msgspec.json.encode({"type": f"alarm.{message.kind}", "timestamp": to_iso(message.at), "data": data})
+    return msgspec.json.encode({"type": f"alarm.{message.event}", "timestamp": to_iso(message.at), "data": data})

@@ -134,7 +134,7 @@ def _write(ledger: Ledger, temporary: Path, progress: ReportProgress | None) -> 
 
 def _copy_rows(ledger: Ledger, temporary: Path, progress: ReportProgress | None) -> int:
     """The same for a server. On Citus the accounts are of different moments: no transaction sees all nodes at one."""
-    temporary.unlink()
+    # Into the file that is there, for its lock tells other backups into the folder that it is not abandoned.
     with ledger.reading() as connection:
         open_source = None if ledger.is_distributed(connection) else lambda: nullcontext(connection)
         copied = copy_ledger(ledger, str(temporary), reencrypt=False, open_source=open_source, progress=progress)
@@ -149,7 +149,7 @@ def _copy_rows(ledger: Ledger, temporary: Path, progress: ReportProgress | None)
 def _copy_key(vault: Vault, path: Path) -> Path:
     """Copy a vault's key beside a backup. Only its owner can read it."""
     key = vault_beside(path).path
-    # The backup itself is still unfinished. Made from a server's rows, its file has no lock, and would look abandoned.
+    # The backup itself is still unfinished. To look whether it is abandoned would take SQLite's locks from it.
     with temporary_beside(key, remove_abandoned=False) as temporary:
         temporary.write_bytes(vault.key() + b"\n")
         temporary.chmod(0o600)

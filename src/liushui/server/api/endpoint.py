@@ -3,8 +3,9 @@
 The parameters are read here too, and each that is wrong is named in the answer.
 """
 
+import asyncio
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from http import HTTPStatus
@@ -41,8 +42,11 @@ from liushui.server.api.errors import PROBLEM_JSON, ProblemError, bad_request, d
 from liushui.server.context import require_scope
 
 S = TypeVar("S", bound=msgspec.Struct)
+T = TypeVar("T")
 
 BODY_MAX: Final = 1024 * 1024
+BODY_TIMEOUT_S: Final = 30
+"""How long a body may take to arrive. While it does, its request counts as one in progress."""
 
 _INSTANT = re.compile(r"^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)$", re.ASCII)
 _EXAMPLE: Final = "an ISO 8601 time with its offset such as 2024-01-31T09:30:00Z (in a URL + is %2B)"
@@ -86,10 +90,21 @@ class ApiRequest(Request[Any, Any, Any]):
     async def json(self) -> Any:  # noqa: ANN401 - whichever struct the handler takes
         """The body as the struct that the handler's `data` names. Raises ProblemError."""
         decoder = msgspec.json.Decoder(_signature(self)["data"].annotation)
-        value = decode_json(decoder.decode, await self.body())
+        value = decode_json(decoder.decode, await within_timeout(self.body()))
         if isinstance(value, Fault):
             raise bad_request([value])
         return value
+
+
+async def within_timeout(part: Awaitable[T], limit_s: int | None = None) -> T:
+    """A body, or a part of one, if it arrives within `limit_s` (default: BODY_TIMEOUT_S). Raises ProblemError."""
+    limit_s = BODY_TIMEOUT_S if limit_s is None else limit_s
+    try:
+        async with asyncio.timeout(limit_s):
+            return await part
+    except TimeoutError as error:
+        detail = f"body: expected all of it within {limit_s} s"
+        raise ProblemError(HTTPStatus.REQUEST_TIMEOUT, detail) from error
 
 
 def provide_params(request: Request[Any, Any, Any]) -> Any:  # noqa: ANN401 - whichever struct the handler takes
@@ -104,7 +119,7 @@ async def check_request(request: Request[Any, Any, Any]) -> None:
         read_query(request, NoParams)
     if "data" in signature:
         check_media_type(request, [RequestEncodingType.JSON.value])
-        if not await request.body():
+        if not await within_timeout(request.body()):
             raise bad_request([Fault(pointer="", expected="JSON", got="nothing")])
 
 
@@ -274,6 +289,7 @@ def _other_responses(
     if fields or method == "POST":
         described[HTTPStatus.UNPROCESSABLE_ENTITY] = "The request is well-formed, but not possible."
     if method in ("POST", "PATCH"):
+        described[HTTPStatus.REQUEST_TIMEOUT] = "The body did not arrive in time."
         described[HTTPStatus.UNSUPPORTED_MEDIA_TYPE] = "The body is of another type."
         described[HTTPStatus.REQUEST_ENTITY_TOO_LARGE] = "The body is too large."
         described[HTTPStatus.CONFLICT] = "It contradicts what is recorded."

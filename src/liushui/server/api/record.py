@@ -23,7 +23,7 @@ from liushui.ledger.read.cursors import flow_key
 from liushui.ledger.write.record import Conflict, Difference, IdempotencyKey, KeyReused, Outcome, request_digest
 from liushui.money import parse_decimal
 from liushui.server.api.context import Context, RequestContext
-from liushui.server.api.endpoint import ApiOperation, check_media_type, endpoint
+from liushui.server.api.endpoint import ApiOperation, check_media_type, endpoint, within_timeout
 from liushui.server.api.errors import (
     TOO_DEEP,
     ProblemError,
@@ -44,6 +44,8 @@ LINES: Final = "application/x-ndjson"
 
 BODY_MAX: Final = 64 * 1024 * 1024
 """Bytes of a body whose rows are recorded in one transaction. With mode=each a body may have any number."""
+RECORD_TIMEOUT_S: Final = 600
+"""How long such a body may take to arrive."""
 ROWS_MAX: Final = 20_000
 """Rows of such a body."""
 LINE_MAX: Final = 1024 * 1024
@@ -68,9 +70,13 @@ class Row(NamedTuple):
 
 
 async def read_whole(request: Request[Any, Any, Any]) -> bytes:
-    """Read a body of at most BODY_MAX bytes. Raises ProblemError."""
-    body = bytearray()
-    async for part in request.stream():
+    """Read a body of at most BODY_MAX bytes. Raises ProblemError, also where it does not arrive in time."""
+    return await within_timeout(_read_whole(request), RECORD_TIMEOUT_S)
+
+
+async def _read_whole(request: Request[Any, Any, Any]) -> bytes:
+    body, parts = bytearray(), request.stream()
+    while (part := await within_timeout(anext(parts, None))) is not None:
         body += part
         if len(body) > BODY_MAX:
             detail = f"body: expected at most {BODY_MAX} bytes, or mode=each"
@@ -115,7 +121,9 @@ async def iter_rows(request: Request[Any, Any, Any], media_type: str) -> AsyncIt
             yield element
         return
     rest = b""
-    async for part in request.stream():
+    # Lines may come for hours, as their program makes them. But something has to come.
+    parts = request.stream()
+    while (part := await within_timeout(anext(parts, None))) is not None:
         *lines, rest = (rest + part).split(b"\n")
         for line in lines:
             if line.strip():

@@ -80,17 +80,21 @@ def _check_rights(request: AnyRequest, principal: Principal) -> None:
     """Raises PermissionDeniedException where the principal lacks what the handler needs."""
     needed = request.route_handler.opt.get(NEEDS, Scope.READ if request.method in SAFE_METHODS else OWNER)
     if not principal.is_owner and needed not in principal.scopes:
-        role = principal.role.value if principal.role else "token"
-        raise PermissionDeniedException(f"this needs a role that may {VERBS[needed]}; yours: {role}")
+        page = provide_page(request)
+        raise PermissionDeniedException(_missing_right(page, needed, page.labels.role(principal.role)))
 
 
-VERBS: Final = {
-    Scope.READ: "read",
-    Scope.RECORD: "decide and record",
-    Scope.MANAGE: "manage sources and keys",
-    OWNER: "administer users",
-}
-"""What a scope allows, in a sentence."""
+def _missing_right(page: Page, needed: str, role: str) -> str:
+    """Why the reader may not do what needs a scope, or the owner."""
+    match needed:
+        case Scope.READ:
+            return page.say("this needs a role that may read; yours: %(role)s", role=role)
+        case Scope.RECORD:
+            return page.say("this needs a role that may decide and record; yours: %(role)s", role=role)
+        case Scope.MANAGE:
+            return page.say("this needs a role that may manage sources and keys; yours: %(role)s", role=role)
+        case _:
+            return page.say("this needs a role that may administer users; yours: %(role)s", role=role)
 
 
 def check_origin(headers: Mapping[str, str], host: str, url: str) -> None:

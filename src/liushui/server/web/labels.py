@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from babel.dates import format_interval, format_skeleton
 
 from liushui.instant import from_us
+from liushui.ledger.access.users import Role
 from liushui.ledger.findings import SAME_ID, SIDE
 from liushui.ledger.read.completeness import Basis, Cause, Completeness, Gap, Verdict, is_open_end
 from liushui.ledger.read.status import Alarm, AlarmKind, Severity
@@ -43,6 +44,13 @@ KINDS: Final = {
 
 DIRECTIONS: Final = {"in": _("In"), "out": _("Out"), "none": _("Not stated")}
 
+ROLES: Final = {
+    Role.VIEWER: _("Viewer"),
+    Role.ACCOUNTANT: _("Accountant"),
+    Role.OPERATOR: _("Operator"),
+    Role.OWNER: _("Owner"),
+}
+
 CATEGORIES: Final = {
     "cash": _("Cash"),
     "stock": _("Stock"),
@@ -69,6 +77,10 @@ class Labels:
     def category(self, value: str) -> str:
         """The name of a category."""
         return self._named(CATEGORIES, value)
+
+    def role(self, role: Role | None) -> str:
+        """The name of a user's role. None: of what has no role, a token."""
+        return self.language.say("token") if role is None else self.language.say(ROLES[role])
 
     def _named(self, names: dict[str, str], value: str) -> str:
         return self.language.say(names[value]) if value in names else value

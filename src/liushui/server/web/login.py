@@ -18,7 +18,7 @@ from liushui.ledger.access.sessions import PasswordMatch, has_password, redeem_l
 from liushui.ledger.access.tokens import find_token
 from liushui.ledger.access.users import check_login, has_users
 from liushui.rules import Rate
-from liushui.server.audit import DONE, OWNER, REFUSED
+from liushui.server.audit import DONE, LOGIN, OWNER, REFUSED
 from liushui.server.web.guard import OPEN
 from liushui.server.web.i18n import TAGS
 from liushui.server.web.page import (
@@ -120,7 +120,7 @@ def enter_login(page: Page, who: str, outcome: str) -> None:
     """Enter a login in the audit log, with the address that it came from."""
     client = page.request.client
     address = client.host if client else ""
-    begin_action(page.ledger, who=who, through=Face.PAGE, action="log in", subject=address, outcome=outcome)
+    begin_action(page.ledger, who=who, through=Face.PAGE, action=LOGIN, subject=address, outcome=outcome)
 
 
 def may_attempt(page: Page) -> bool:

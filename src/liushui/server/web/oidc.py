@@ -79,7 +79,7 @@ def finish_oidc_login(page: CurrentPage) -> Response[str]:
     else:
         who = f"{USER_PREFIX}{user.name}"
         if is_new:
-            begin_action(page.ledger, who=OIDC, through=Face.PAGE, action="add user", subject=user.name, outcome=DONE)
+            begin_action(page.ledger, who=OIDC, through=Face.PAGE, action="user add", subject=user.name, outcome=DONE)
         answer = begin_login(page, OIDC, next_address, user.token, who=who)
     answer.cookies.append(make_cookie(COOKIE, "", age_s=0, secure=page.is_secure))
     return answer

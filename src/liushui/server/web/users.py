@@ -191,9 +191,10 @@ def _form(page: Page, user: User | None, values: Mapping[str, object], errors: M
 def _role_choices(page: Page) -> list[tuple[Role, str, str]]:
     """The roles: the field's value, its name, and what it allows."""
     say = page.say
-    return [
-        (Role.VIEWER, say("Viewer"), say("reads and exports")),
-        (Role.ACCOUNTANT, say("Accountant"), say("also confirms links, states balances, explains and closes")),
-        (Role.OPERATOR, say("Operator"), say("reads; runs sources, syncs, keys and tokens; decides nothing")),
-        (Role.OWNER, say("Owner"), say("everything of all accounts, users included")),
-    ]
+    meanings = {
+        Role.VIEWER: say("reads and exports"),
+        Role.ACCOUNTANT: say("also confirms links, states balances, explains and closes"),
+        Role.OPERATOR: say("reads; runs sources, syncs, keys and tokens; decides nothing"),
+        Role.OWNER: say("everything of all accounts, users included"),
+    }
+    return [(role, page.labels.role(role), meaning) for role, meaning in meanings.items()]

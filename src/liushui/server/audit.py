@@ -70,7 +70,7 @@ async def begin_audit(scope: Scope, ledger: Ledger, principal: Principal, face: 
         ledger,
         who=OWNER if principal.token is None else principal.name,
         through=face,
-        action=ACTIONS[handler_of(handler)],
+        action=ACTIONS.get(handler_of(handler), handler.handler_name),
         subject=scope["path"],
     )
     scope["state"][ACTION] = (ledger, action)

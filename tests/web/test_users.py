@@ -306,7 +306,7 @@ def test_each_action_has_the_name_of_the_command_that_does_the_same(visitor: Vis
         for route in visitor.client.app.routes
         if isinstance(route, HTTPRoute)
         for method in route.methods & {"POST", "PATCH", "PUT", "DELETE"}
-        if not (handler := route.route_handler_map[method][0]).opt.get(OPEN) and not handler.opt.get(NOT_AUDITED)  # type: ignore[index]
+        if not (handler := route.route_handler_map[method][0]).opt.get(OPEN) and not handler.opt.get(NOT_AUDITED)
     }
     assert audited == ACTIONS.keys()
     without_command = {"account add", "link decide", "logout", "source pause or resume", "source test", "sync"}

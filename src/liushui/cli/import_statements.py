@@ -45,10 +45,12 @@ def import_statements(
 
     check_name(request.settings, request.account)
     with temporary_folder("import") as folder, regular_files(files) as (paths, names), naming(names):
-        statements = _open(paths, names, folder, _chosen_format(format_name, map_file))
+        chosen = _chosen_format(format_name, map_file)
+        statements = _open(paths, names, folder, chosen)
         format_ = _common_format(statements)
         zone = options.account_zone(request.settings, request.account, request.zone, format_.rules.zone).key
         check_statements(statements, zone)
+        _tell(statements, recognised=chosen is None)
 
         def run(ledger: "Ledger") -> "Imported":
             with file_bar(paths) as advance:
@@ -72,19 +74,24 @@ def _chosen_format(format_name: str | None, map_file: Path | None) -> "FileForma
 
 
 def _open(paths: Sequence[Path], names: Names, folder: Path, chosen: "FileFormat | None") -> "list[StatementFile]":
-    """The files that were named, and those that are packed in them. Tells as what each was recognised."""
+    """The files that were named, and those that are packed in them."""
     from liushui.formats import load_formats
     from liushui.importing.statements import open_statements
 
-    statements: list[StatementFile] = []
-    for path in paths:
-        for file in open_statements(path, names[path], folder, _ask_password, load_formats(), chosen):
-            if chosen is None:
-                messages.plain(f"{file.content.name}: {file.format.title} ({file.format.name})")
-            if not file.content.ends_with_line:
-                messages.warn(f"{file.content.name}: no line end at the end: if it was cut off, its last row is wrong")
-            statements.append(file)
-    return statements
+    return [
+        file
+        for path in paths
+        for file in open_statements(path, names[path], folder, _ask_password, load_formats(), chosen)
+    ]
+
+
+def _tell(statements: "Sequence[StatementFile]", *, recognised: bool) -> None:
+    """Say as what each file was recognised, and which may have been cut off."""
+    for file in statements:
+        if recognised:
+            messages.plain(f"{file.content.name}: {file.format.title} ({file.format.name})")
+        if not file.content.ends_with_line:
+            messages.warn(f"{file.content.name}: no line end at the end: if it was cut off, its last row is wrong")
 
 
 def _common_format(statements: "Sequence[StatementFile]") -> "FileFormat":

@@ -1,0 +1,167 @@
+"""OFX and QFX, versions 1 (SGML) and 2 (XML): bank and credit card statements."""
+
+import html
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Final
+
+from liushui.errors import WireError, short_repr
+from liushui.files.cells import ZONE, Cells, encode_cells, parse_amount, parse_time
+from liushui.files.content import Content
+from liushui.files.contract import Claims, NumberedRow, RowCodec, Statement, file_rules
+from liushui.files.errors import FileError
+from liushui.flow import Category, Flow, Kind
+from liushui.rules import Paging, Rules
+from liushui.wire.decoding import parse_currency
+
+ELEMENT_MAX: Final = 64 * 1024
+"""Most characters of an element."""
+READ_SIZE: Final = 64 * 1024
+_NAME: Final = re.compile(r"[A-Z0-9.]+")
+_TIME: Final = re.compile(
+    r"(?P<day>\d{8})(?P<clock>\d{6})?(?:\.\d+)?(?:\[(?P<hours>[-+]?\d{1,2}(?:\.\d+)?)(?::\w*)?\])?", re.ASCII
+)
+STATEMENTS: Final = ("STMTRS", "CCSTMTRS")
+KINDS: Final = {
+    "INT": Kind.INTEREST,
+    "DIV": Kind.DIVIDEND,
+    "FEE": Kind.FEE,
+    "SRVCHG": Kind.FEE,
+    "DEP": Kind.DEPOSIT,
+    "DIRECTDEP": Kind.DEPOSIT,
+    "CASH": Kind.WITHDRAWAL,
+    "ATM": Kind.WITHDRAWAL,
+    "XFER": Kind.TRANSFER,
+}
+
+
+def read(cells: Cells) -> Flow:
+    """The flow in a transaction. Its amount has a sign. FITID is unique within an account."""
+    account = cells.text("#account")
+    currency = cells.text("CURSYM") or cells.required("#currency")
+    type_ = cells.text("TRNTYPE")
+    return Flow(
+        identity=cells.record_id("#account", "FITID") if account else cells.record_id("FITID"),
+        at=_time("DTPOSTED", cells.required("DTPOSTED"), cells.text(ZONE) or "UTC"),
+        amount=parse_amount("TRNAMT", cells.required("TRNAMT"), "," if "," in cells.text("TRNAMT")[-3:] else "."),
+        currency=parse_currency("CURSYM", currency),
+        kind=KINDS.get(type_, Kind.OTHER),
+        category=Category.CASH,
+        label=type_,
+        subaccount=account,
+        ref=cells.text_or_none("FITID"),
+        order_ref=cells.text_or_none("CHECKNUM") or cells.text_or_none("REFNUM"),
+        name=cells.text_or_none("NAME"),
+        note=cells.text_or_none("MEMO"),
+    )
+
+
+def _time(name: str, text: str, zone: str) -> datetime:
+    """A time such as `20260102235959[8:HKT]`. Without a zone it is one of the account's."""
+    match = _TIME.fullmatch(text)
+    if match is None:
+        raise WireError(name, f"expected a time such as 20260102235959[8:HKT], got {short_repr(text)}")
+    moment = f"{match['day']}{match['clock'] or '000000'}"
+    if match["hours"] is None:
+        return parse_time(name, moment, zone, ("%Y%m%d%H%M%S",))
+    hours, _, part = match["hours"].partition(".")
+    minutes = 60 * abs(int(hours)) + (int(part.ljust(2, "0")[:2]) * 60 // 100 if part else 0)
+    offset = timedelta(minutes=-minutes if hours.startswith("-") else minutes)
+    try:
+        return (parse_time(name, moment, "UTC", ("%Y%m%d%H%M%S",)) - offset).astimezone(UTC)
+    except OverflowError:
+        raise WireError(name, f"expected a time of the calendar, got {short_repr(text)}") from None
+
+
+@dataclass
+class _Head:
+    """What a statement says before its transactions."""
+
+    account: str = ""
+    currency: str = ""
+    claims: Claims = field(default_factory=Claims)
+
+
+@dataclass(frozen=True)
+class Ofx:
+    """The format. A statement has one balance, that at its end, so it proves nothing."""
+
+    name: str = "ofx"
+    title: str = "OFX or QFX bank statement"
+    is_recognised: bool = True
+
+    @cached_property
+    def rules(self) -> Rules[Paging]:
+        """FITID is the id of a record."""
+        return file_rules("UTC", id_columns=("FITID", "#account"), balances=None)
+
+    @cached_property
+    def codec(self) -> RowCodec:
+        """Reads transactions."""
+        return RowCodec(read)
+
+    def recognise(self, content: Content) -> bool:
+        """Whether the text has the root element."""
+        return re.search(r"<OFX>", content.head, re.IGNORECASE) is not None
+
+    def explain(self, content: Content) -> str:
+        """Whether only the header is there."""
+        return "the element <OFX> is missing" if "OFXHEADER" in content.head and not self.recognise(content) else ""
+
+    def statements(self, content: Content, zone: str) -> Iterator[Statement]:
+        """The statements, one after another. Raises FileError where the end is missing."""
+        walk = _elements(content)
+        for _, closes, name, _ in walk:
+            if name in STATEMENTS and not closes:
+                head = _Head()
+                yield Statement(_rows(walk, head, zone), head.claims)
+
+
+Element = tuple[int, bool, str, str]
+"""The number of a line, whether the tag closes an element, its name, and the text that follows."""
+
+
+def _elements(content: Content) -> Iterator[Element]:
+    """The tags of the file, in their order. Raises FileError where the root element is not closed."""
+    number, rest = 1, ""
+    with content.open() as text:
+        while part := text.read(READ_SIZE):
+            *elements, rest = (rest + part).split("<")
+            if len(rest) > ELEMENT_MAX:
+                raise FileError(f"line {number}: expected elements of at most {ELEMENT_MAX} characters")
+            for element in elements:
+                tag, _, value = element.partition(">")
+                name = tag.strip("/ ").upper()
+                if _NAME.fullmatch(name):
+                    yield number, tag.startswith("/"), name, html.unescape(value).strip()
+                number += element.count("\n")
+    if rest.strip().upper() != "/OFX>":
+        raise FileError("the element </OFX> is missing: the file was cut off, so save it again")
+
+
+def _rows(walk: Iterator[Element], head: _Head, zone: str) -> Iterator[NumberedRow]:
+    number = 0
+    cells: dict[str, str] | None = None
+    for line, closes, name, text in walk:
+        if closes and name in STATEMENTS:
+            return
+        if name == "STMTTRN":
+            if closes and cells is not None:
+                context = {"#account": head.account, "#currency": head.currency, ZONE: zone}
+                cells |= {name: value for name, value in context.items() if value}
+                yield NumberedRow(number, encode_cells(cells))
+            number, cells = line, None if closes else {}
+        elif closes or not text:
+            continue
+        elif cells is not None:
+            cells[name] = text
+        elif name == "CURDEF":
+            head.currency = text
+        elif name == "ACCTID":
+            head.account = text
+
+
+FORMAT = Ofx()

@@ -1,0 +1,142 @@
+"""CAMT.053, MT940 and OFX: signs, several statements in a file, and balances that have to add up."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import result
+from tests.files.inputs import Desk, picked
+
+
+def sample(name: str) -> str:
+    from liushui.testing.file_formats import samples, samples_of
+
+    (path,) = samples(samples_of(name))
+    return path.read_text("utf-8")
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "balances"),
+    [
+        ("camt053", 3, [("XX00999900000000000001", "EUR", "11897.50")]),
+        ("mt940", 5, [("99999999/0000000001", "EUR", "11897.50")]),
+        ("ofx", 3, [("000-123456-001", "HKD", "11897.50")]),
+    ],
+)
+def test_statements_of_banks_are_recognised_and_come_in_once(
+    desk: Desk, name: str, rows: int, balances: list[tuple[str, str, str]]
+) -> None:
+    file = desk.write("statement.txt", sample(name))
+    done = desk.run("import", file, "--account", "a", "--zone", "Europe/Berlin")
+    assert (done.returncode, f"({name})" in done.stderr) == (0, True), done.stderr
+    assert picked(desk.reads(file), "rows", "added", "known") == [rows, 0, rows]
+    flows = desk.flows()
+    assert {(flow["subaccount"], flow["currency"]) for flow in flows} == {balance[:2] for balance in balances}
+    assert result(desk.ledger, "rebuild", "--dry-run")[0]["changed"] == 0
+
+
+def test_days_without_a_zone_are_those_of_the_account(desk: Desk) -> None:
+    desk.reads(desk.write("s.sta", sample("mt940")), words=("--zone", "Europe/Berlin"))
+    assert {flow["at"] for flow in desk.flows()} >= {"2026-01-04T23:00:00Z", "2025-12-30T23:00:00Z"}
+
+
+def test_marks_of_mt940_say_the_side_also_of_what_is_taken_back(desk: Desk) -> None:
+    desk.reads(desk.write("s.sta", sample("mt940")))
+    sides = {flow["detail"]["mt940:mark"]: flow["direction"] for flow in desk.flows()}
+    assert sides == {"C": "in", "D": "out", "RC": "out", "RD": "in"}
+
+
+@pytest.mark.parametrize("version", ["02", "04", "08", "10", "14"])
+def test_versions_of_camt_053(desk: Desk, version: str) -> None:
+    text = sample("camt053").replace("053.001.08", f"053.001.{version}")
+    if version in ("02", "04"):
+        text = text.replace("<Sts><Cd>BOOK</Cd></Sts>", "<Sts>BOOK</Sts>").replace("<Pty><Nm>", "<Nm>")
+        text = text.replace("</Nm></Pty>", "</Nm>")
+    desk.reads(desk.write("plain.xml", sample("camt053")))
+    assert picked(desk.reads(desk.write("s.xml", text)), "added", "known") == [0, 3]
+
+
+def test_elements_with_a_prefix(desk: Desk) -> None:
+    text = sample("camt053").replace("</", "</c:").replace("<c:", "<c:")
+    text = "".join(f"<c:{part}" if part[:1].isalpha() else f"<{part}" for part in text.split("<")[1:])
+    text = text.replace("xmlns=", "xmlns:c=").replace("</c:c:", "</c:")
+    assert desk.reads(desk.write("s.xml", text))["added"] == 3
+
+
+def test_an_entry_that_is_not_booked_is_rejected(desk: Desk) -> None:
+    text = sample("camt053").replace("<Cd>BOOK</Cd>", "<Cd>PDNG</Cd>", 1)
+    done = desk.run("import", desk.write("s.xml", text), "--account", "a")
+    assert (done.returncode, "Sts: expected BOOK, got 'PDNG'" in done.stderr) == (3, True), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        (
+            "camt053",
+            ("12397.60", "12399.60"),
+            "XX00999900000000000001: the opening balance 500.10 EUR and the rows give 12397.60, and the file states "
+            "12399.60: rows are missing",
+        ),
+        ("camt053", ("<Document", "<!DOCTYPE x [<!ENTITY a 'b'>]><Document"), "the XML declares entities"),
+        ("camt053", ("</Document>", ""), "the XML is damaged or was cut off"),
+        ("camt053", ("camt.053.001.08", "camt.054.001.08"), "it is camt.054, a notification: export the end-of-day"),
+        ("mt940", (":61:2601060106D100,5NTRF", ":61:2601060106C100,5NTRF"), "rows are missing"),
+        ("mt940", (":62F:C260108EUR12397,60\n-\n", ""), "expected fields 60F and 62F, its balances: it was cut off"),
+        ("mt940", (":60F:C260104EUR500,10", ":60F:nothing"), "line 5: expected a balance in field 60F, got 'nothing'"),
+        ("ofx", ("</OFX>", ""), "the element </OFX> is missing: the file was cut off"),
+    ],
+)
+def test_a_statement_that_does_not_add_up_or_was_cut_off_changes_nothing(
+    desk: Desk, name: str, change: tuple[str, str], message: str
+) -> None:
+    text = sample(name)
+    assert change[0] in text
+    assert message in desk.refuses("import", desk.write("s.txt", text.replace(*change)), "--account", "a")
+    assert not desk.ledger.exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (":61:nonsense", "line 6: 61: expected a statement line, got 'nonsense'"),
+        (":61:2602300230D1,NTRFNONREF", "line 6: 61: expected a time such as 260131, got '260230'"),
+    ],
+)
+def test_a_line_of_mt940_that_cannot_be_read_is_rejected(desk: Desk, line: str, message: str) -> None:
+    text = sample("mt940").replace(":61:2601050105C12000,00NTRFSALARY-1//B260105-1", line)
+    done = desk.run("import", desk.write("s.sta", text), "--account", "a")
+    assert (done.returncode, message in done.stderr) == (3, True), done.stderr
+
+
+def test_the_entry_date_of_mt940_is_the_one_nearest_to_the_value_date(desk: Desk) -> None:
+    text = sample("mt940").replace(":61:2512311231D2", ":61:2512310102D2")
+    desk.reads(desk.write("s.sta", text))
+    (fee,) = (flow for flow in desk.flows() if flow["kind"] == "fee")
+    assert (fee["at"], fee["settled_at"]) == ("2026-01-02T00:00:00Z", "2025-12-31T00:00:00Z")
+
+
+def test_ofx_in_one_line_and_as_xml(desk: Desk) -> None:
+    text = sample("ofx")
+    desk.reads(desk.write("a.ofx", text))
+    header, body = text.split("\n\n", 1)
+    one_line = header + "\n\n" + body.replace("\n", "")
+    assert picked(desk.reads(desk.write("b.ofx", one_line + "\n")), "added", "known") == [0, 3]
+    closed = "\n".join(
+        f"{line}</{line.split('>')[0][1:]}>"
+        if line.startswith("<") and line.count("<") == 1 and line[-1] != ">"
+        else line
+        for line in body.split("\n")
+    )
+    assert picked(desk.reads(desk.write("c.ofx", f"<?OFX OFXHEADER='200'?>\n{closed}")), "added", "known") == [0, 3]
+
+
+def test_a_transaction_of_ofx_with_another_amount_differs(desk: Desk) -> None:
+    desk.reads(desk.write("a.ofx", sample("ofx")))
+    counts = desk.reads(desk.write("b.ofx", sample("ofx").replace("-100.50", "-100.00")), returncode=3)
+    assert picked(counts, "differs", "restated") == [1, 1]

@@ -81,7 +81,7 @@ def _open(paths: Sequence[Path], names: Names, folder: Path, chosen: "FileFormat
     return [
         file
         for path in paths
-        for file in open_statements(path, names[path], folder, _ask_password, load_formats(), chosen)
+        for file in open_statements(path, names[path], folder, _ask_password, load_formats(), chosen, messages.warn)
     ]
 
 

@@ -67,6 +67,8 @@ class Claims:
     opening: list[StatedAmount] = field(default_factory=list)
     closing: list[StatedAmount] = field(default_factory=list)
     totals: list[ControlTotal] = field(default_factory=list)
+    trailer: list[str] = field(default_factory=list)
+    """The header of the control totals, while the line with them is expected next."""
 
     @property
     def prove_something(self) -> bool:

@@ -115,6 +115,8 @@ class TableFormat:
     read_preface: ReadPreface = no_preface
     read_trailer: Callable[[list[str], Claims], bool] | None = None
     """Called with each line. True: it is no row, but part of what follows the rows."""
+    has_totals: bool = False
+    """Whether every file ends with control totals, so that one without them was cut off."""
     is_recognised: bool = True
 
     @cached_property
@@ -154,12 +156,19 @@ class TableFormat:
                 yield table
 
     def _rows(self, table: Table, preface: Preface, claims: Claims) -> Iterator[NumberedRow]:
+        is_over = False
         for line in table.lines:
             if self.read_trailer is not None and self.read_trailer(line[1], claims):
                 continue
+            texts = [cell for cell in line[1] if cell]
+            is_over = is_over or (len(texts) == 1 and _RULE_LINE.fullmatch(texts[0]) is not None)
+            if is_over and len(texts) < 2:
+                continue  # remarks below a drawn line
             row = row_of(table, line, preface)
             if row is not None:
                 yield row
+        if self.has_totals and not claims.totals:
+            raise FileError("the control totals at the end are missing: the file was cut off, so save it again")
 
 
 def find_table(lines: Lines, headers: Sequence[Header]) -> Table | None:

@@ -1,7 +1,7 @@
 """Reads statement files for an import: opens them, recognises their format, checks what they state of themselves."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from functools import partial
@@ -37,20 +37,35 @@ class StatementFile(NamedTuple):
 
 
 def open_statements(
-    path: Path, name: str, folder: Path, ask: AskPassword, formats: Mapping[str, FileFormat], chosen: FileFormat | None
+    path: Path,
+    name: str,
+    folder: Path,
+    ask: AskPassword,
+    formats: Mapping[str, FileFormat],
+    chosen: FileFormat | None,
+    pass_over: Callable[[str], None],
 ) -> list[StatementFile]:
     """The statement files in a file, with their formats: the chosen one, or what each is recognised as.
 
-    They are unpacked into `folder`. Raises UnusableFile naming the file.
+    They are unpacked into `folder`. Files of an archive beside a statement, such as a summary, are passed over;
+    `pass_over` is called with the reason. Raises UnusableFile naming the file.
     """
     with naming(path, name):
         opened = list(unpack(path, name, folder, ask))
-    files = []
+    files: list[StatementFile] = []
+    problems: list[UnusableFile] = []
     for content in opened:
-        with naming(path, content.name):
-            if chosen is not None:
-                check_is(content, chosen, formats)
-            files.append(StatementFile(path, content, recognise(content, formats) if chosen is None else chosen))
+        try:
+            with naming(path, content.name):
+                if chosen is not None:
+                    check_is(content, chosen, formats)
+                files.append(StatementFile(path, content, chosen or recognise(content, formats)))
+        except UnusableFile as problem:
+            problems.append(problem)
+    if problems and not files:
+        raise problems[0]
+    for problem in problems:
+        pass_over(f"passed over: {problem.problem}")
     return files
 
 

@@ -64,8 +64,8 @@ def open_statements(
             problems.append(problem)
     if problems and not files:
         raise problems[0]
-    for problem in problems:
-        pass_over(f"passed over: {problem.problem}")
+    for reason in problems:
+        pass_over(f"passed over: {reason.problem}")
     return files
 
 

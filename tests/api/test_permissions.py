@@ -12,7 +12,7 @@ from liushui.instant import to_us
 from liushui.ledger.access.keys import create_key
 from liushui.ledger.access.tokens import Scope, create_token
 from liushui.ledger.engine import Ledger
-from liushui.ledger.findings import SIDE
+from liushui.ledger.findings import SIDE, finding_id
 from liushui.ledger.jobs.sources import Run, add_source, record_run
 from liushui.ledger.jobs.sync_requests import request_sync
 from liushui.ledger.jobs.workers import Progress, write_progress
@@ -48,9 +48,11 @@ class Known(NamedTuple):
     flow: str
     link: str
     balance: str
+    finding: str
 
 
-NOTHING = Known("0" * 16, "0" * 16, "0" * 12, "zzzz", "20240301T030000-000000000000", "nobody:9")
+NO_ID = "20240301T030000-000000000000"
+NOTHING = Known("0" * 16, "0" * 16, "0" * 12, "zzzz", NO_ID, "nobody:9", NO_ID)
 
 
 def fill(ledger: Ledger) -> Known:
@@ -85,7 +87,8 @@ def fill(ledger: Ledger) -> Known:
     make_own_account(ledger, f"{HIDDEN}-own", "UTC")
     keys = [FlowKey(HIDDEN, to_us(hour(3)), id_) for id_ in ("sold", "got")]
     flow = flow_key(HIDDEN, to_us(hour(1)), "one")
-    return Known(asked.id, made["app_key"], token, flow, link_id(LinkKind.CONVERSION, keys), balance)
+    finding = finding_id(HIDDEN, SIDE, to_us(hour(1)), "one")
+    return Known(asked.id, made["app_key"], token, flow, link_id(LinkKind.CONVERSION, keys), balance, finding)
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +120,10 @@ ROUTES = [
     ("POST", "/stated-balances/{balance}/withdraw"),
     ("GET", "/feed"),
     ("GET", "/findings"),
+    ("GET", "/findings/list"),
+    ("GET", "/findings/{finding}"),
+    ("POST", "/findings/{finding}/explain"),
+    ("POST", "/findings/{finding}/withdraw"),
     ("GET", "/quarantine"),
     ("GET", "/metrics"),
     ("GET", "/reconciliation"),
@@ -145,6 +152,8 @@ NEEDS = {
     Scope.RECORD: {
         ("POST", "/flows"),
         ("POST", "/links/{link}/decision"),
+        ("POST", "/findings/{finding}/explain"),
+        ("POST", "/findings/{finding}/withdraw"),
         ("POST", "/closed-months"),
         ("POST", "/closed-months/reopen"),
         ("POST", "/stated-balances"),
@@ -173,6 +182,8 @@ def body_of(route: tuple[str, str], account: str) -> dict[str, Any] | None:
         ("PATCH", "/sources/{account}"): {"paused": False},
         ("POST", "/sources/{account}/sync"): {},
         ("POST", "/links/{link}/decision"): {"decision": "rejected"},
+        ("POST", "/findings/{finding}/explain"): {"reason": "why"},
+        ("POST", "/findings/{finding}/withdraw"): {"reason": "why"},
         ("POST", "/closed-months"): {"period": "2024-02", "accounts": [account]},
         ("POST", "/closed-months/reopen"): {"period": "2024-02", "accounts": [account], "reason": "why"},
         ("POST", "/stated-balances"): {"account": account, "currency": "USD", "amount": "1.00", "at": "2024-03-02"},
@@ -195,6 +206,7 @@ def ask(
         path = path.replace("{key}", known.flow if path.startswith("/flows") else known.key)
     path = path.replace("{format_name}", "csv" if method == "GET" else "beancount")
     path = path.replace("{link}", known.link).replace("{balance}", known.balance)
+    path = path.replace("{finding}", known.finding)
     body = body_of(route, name)
     return caller.ask(method, path, params=dict(params), **({} if body is None else {"json": body}))
 
@@ -251,6 +263,7 @@ def test_a_hidden_account_is_answered_as_if_it_did_not_exist(filled: tuple[Api, 
         "link_decisions",
         "stated_balances",
         "period_decisions",
+        "finding_decisions",
     ):
         assert after[name] == before[name], name
 

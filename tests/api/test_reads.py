@@ -271,6 +271,35 @@ def test_breaks(caller: Caller, api: Api, ledger: Ledger) -> None:
     assert api.caller("b").get("/breaks")["breaks"] == [], "of its own accounts only"
 
 
+def test_findings_are_explained(caller: Caller, ledger: Ledger) -> None:
+    rows = make_row("x", 80, "5", direction=Direction.OUT), make_row("y", 81), make_row("y", 81, "7")
+    commit_read(ledger, hours(72, 96), *rows)
+    every = caller.get("/findings/list")["findings"]
+    pages = [caller.get("/findings/list", limit=1)]
+    pages.append(caller.get("/findings/list", limit=1, cursor=pages[0]["next"]))
+    assert [one for page in pages for one in page["findings"]] == every
+    side, copy = every
+    assert (side["kind"], side["state"], side["evidence"], side["others"]) == ("side", "open", "out 5 USD", [])
+    full = caller.get(f"/findings/{copy['id']}")
+    assert [flow["key"] for flow in full["flows"]] == [copy["flow"], *copy["others"]]
+    assert [flow["id"] for flow in caller.get("/flows", finding=copy["id"])["flows"]] == ["y~1", "y"]
+    answer = caller.ask("POST", f"/findings/{side['id']}/explain", json={"reason": "a reversal"})
+    assert answer.status_code == 200, answer.text
+    assert (answer.json()["finding"]["state"], answer.json()["decisions"][0]["reason"]) == ("explained", "a reversal")
+    assert caller.get("/findings")["findings"] == [
+        {"account": "a", "day": "2024-03-04", "finding": "same_id", "flows": 1}
+    ]
+    account = caller.get("/accounts/a")
+    assert (account["findings"], account["explained"]) == (1, 1)
+    assert [one["id"] for one in caller.get("/findings/list", state="explained")["findings"]] == [side["id"]]
+    assert caller.ask("POST", f"/findings/{side['id']}/explain", json={"reason": "again"}).status_code == 409
+    assert caller.ask("POST", f"/findings/{copy['id']}/explain", json={"reason": ""}).status_code == 422
+    withdrawn = caller.ask("POST", f"/findings/{side['id']}/withdraw", json={"reason": "wrong"})
+    assert withdrawn.json()["finding"]["state"] == "open"
+    assert caller.ask("GET", "/findings/odd").status_code == 404
+    assert caller.ask("GET", "/flows", params={"finding": "odd"}).status_code == 422
+
+
 # ---------------------------------------------------------------- tags
 
 

@@ -54,6 +54,48 @@ def test_a_balance_that_does_not_add_up_is_said_everywhere(ledger: Path) -> None
     assert ",fail," in run(ledger, "balances", "--format", "csv").stdout
 
 
+def test_an_explained_break_is_no_alarm(ledger: Path) -> None:
+    (break_,) = json.loads(run(ledger, "breaks", "--format", "json").stdout)
+    words = ("finding", "explain", break_["finding_id"], "--by", "li", "--reason", "a deposit in cash")
+    explained = run(ledger, *words)
+    assert (explained.returncode, explained.stdout) == (0, "")
+    assert f"{break_['finding_id']} was explained by li at " in explained.stderr
+    for command in ("breaks", "balances", "status"):
+        done = run(ledger, command, "--format", "json")
+        assert done.returncode == (0 if command == "breaks" else 3), "an imported account is never complete"
+    (status,) = json.loads(run(ledger, "status", "--format", "json").stdout)
+    assert (status["breaks"], status["failed_checks"], status["explained"], status["alarms"]) == (0, 0, 1, [])
+    (again,) = json.loads(run(ledger, "breaks", "--format", "json").stdout)
+    assert (again["state"], again["decided_by"], again["reason"]) == ("explained", "li", "a deposit in cash")
+    assert run(ledger, "findings").stdout.count("break") == 0
+    refused = run(ledger, *words)
+    assert (refused.returncode, "was explained by li" in refused.stderr) == (2, True)
+    withdrawn = run(ledger, "finding", "withdraw", break_["finding_id"], "--reason", "it was not", "--format", "json")
+    assert json.loads(withdrawn.stdout)[0]["decision"] == "withdrawn"
+    assert run(ledger, "breaks").returncode == 3
+
+
+def test_a_finding_leads_to_its_flows(ledger: Path) -> None:
+    (found,) = json.loads(run(ledger, "findings", "--format", "json").stdout)
+    ids = [row["id"] for row in json.loads(run(ledger, "flows", "--break", "--format", "json").stdout)]
+    for words in (("--finding", "break"), ("--finding", found["finding_id"])):
+        rows = json.loads(run(ledger, "flows", *words, "--format", "json").stdout)
+        assert [row["id"] for row in rows] == ids == [found["others"][0], found["id"]]
+    shown = json.loads(run(ledger, "finding", "show", found["finding_id"], "--format", "json").stdout)
+    assert [flow["id"] for flow in shown["flows"]] == [found["id"], *found["others"]]
+    assert (shown["state"], shown["about"], shown["decisions"]) == ("open", "800 USD", [])
+    assert found["finding_id"] in run(ledger, "finding", "show", found["finding_id"]).stdout
+    for words, message in [
+        (("flows", "--finding", "odd"), "finding: expected one of side, same_id, break"),
+        (("flows", "--break", "--finding", "side"), "break: expected without --finding"),
+        (("flows", "--finding", "20250509T010000-000000000000"), "finding: there is none with the id"),
+        (("finding", "show", "odd"), "finding: there is none with the id 'odd'"),
+        (("finding", "explain", found["finding_id"], "--reason", " "), "reason: expected why"),
+    ]:
+        refused = run(ledger, *words)
+        assert (refused.returncode, message in refused.stderr) == (2, True), refused.stderr
+
+
 def test_a_balance_is_stated_listed_and_withdrawn(ledger: Path) -> None:
     words = ("balance", "state", "a", "--currency", "usd", "--amount", "0", "--at", "2025-05-09")
     stated = run(ledger, *words, "--note", "the bank", "--format", "json")

@@ -117,12 +117,14 @@ def test_choices_that_are_spelled_out_are_all_there_are(module: str, choices: st
 
 
 def test_findings_that_are_spelled_out_are_all_there_are() -> None:
-    from liushui.cli.review import FINDINGS
+    from liushui.cli.findings import FINDINGS, STATES
     from liushui.ledger import findings
     from liushui.ledger.read.filters import CHOICES
+    from liushui.ledger.read.finding_decisions import FindingState
 
     assert set(FINDINGS) == {findings.SIDE, findings.SAME_ID, findings.BREAK}
-    assert set(CHOICES["finding"]) == {findings.SIDE, findings.SAME_ID}
+    assert CHOICES["finding"] == findings.KINDS
+    assert tuple(FindingState) == STATES
 
 
 def test_defaults_that_are_spelled_out_are_the_defaults(ledger: Path) -> None:

@@ -36,6 +36,7 @@ from tests.ledger.ledgers import (
     damages,
     decide_link_of,
     decode_and_commit,
+    explain_side_of,
     hours,
     import_page,
     import_rejected,
@@ -101,6 +102,7 @@ def prepare(where: LedgerStore | Path) -> None:
     decode_and_commit(ledger, hours(0, 24), OLD, *TOY_ROWS, account="toy")
     decide_link_of(ledger)
     close_march_of(ledger)
+    explain_side_of(ledger, "old", 13)
     ledger.close()
 
 

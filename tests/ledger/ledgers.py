@@ -14,6 +14,7 @@ from liushui.importing.merge import merge_block
 from liushui.importing.staging import Block
 from liushui.instant import from_us, to_us
 from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.findings import SIDE, finding_id
 from liushui.ledger.flow_row import Rejected, Row, read_rows
 from liushui.ledger.jobs.workers import Lease
 from liushui.ledger.maintenance.backup import back_up
@@ -22,9 +23,11 @@ from liushui.ledger.maintenance.restore import restore
 from liushui.ledger.maintenance.verify import Damage, Verified, verify
 from liushui.ledger.read.closed_months import ClosedLine, PeriodDecision, PeriodState
 from liushui.ledger.read.closed_months import decision_row as decision_row_of_month
+from liushui.ledger.read.finding_decisions import FindingAction, FindingDecision
+from liushui.ledger.read.finding_decisions import decision_row as decision_row_of_finding
 from liushui.ledger.read.link_decisions import decision_row
 from liushui.ledger.schema import leases, metadata
-from liushui.ledger.write.change import CLOSED, DECIDED, Change, Committed
+from liushui.ledger.write.change import CLOSED, DECIDED, REVIEWED, Change, Committed
 from liushui.ledger.write.commit import commit_change, commit_rows, commit_slice, make_account
 from liushui.ledger.write.imports import ImportCounts, ImportRecord
 from liushui.ledger.write.quarantine import quarantine_rows
@@ -184,6 +187,19 @@ def close_march_of(ledger: Ledger, account: str = "a") -> Committed | None:
         return Change(periods=[decision_row_of_month(decision, to_us(READ_AT))])
 
     return commit_change(ledger, account, CLOSED, plan)
+
+
+def explain_side_of(ledger: Ledger, flow: str, at: float, account: str = "a") -> Committed | None:
+    """Explain a flow's direction, whether the ledger has the flow or not."""
+    at_us = to_us(hour(at))
+    name = finding_id(account, SIDE, at_us, flow)
+
+    def plan(_connection: Connection, batch: int) -> Change:
+        about = (account, name, batch, SIDE, at_us, flow, "out 1.00 USD")
+        decision = FindingDecision(*about, FindingAction.EXPLAINED, "li", "a reversal", READ_AT)
+        return Change(findings=[decision_row_of_finding(decision, to_us(READ_AT))])
+
+    return commit_change(ledger, account, REVIEWED, plan)
 
 
 def import_rejected(ledger: Ledger, *rejected: Rejected, account: str = "a") -> Committed | None:

@@ -7,7 +7,8 @@ import pytest
 
 from liushui.ledger.engine import Ledger
 from liushui.ledger.findings import BREAK
-from liushui.ledger.read.breaks import LedgerBreak, count_break_findings, list_break_findings, list_breaks
+from liushui.ledger.read.breaks import LedgerBreak, list_breaks
+from liushui.ledger.read.finding_lists import count_findings, list_findings
 from liushui.ledger.read.status import AlarmKind, read_statuses
 from liushui.ledger.write.chain_segments import store_chains
 from liushui.ledger.write.commit import make_account
@@ -60,10 +61,8 @@ def test_a_hidden_row_is_a_break_everywhere(ledger: Ledger) -> None:
         "or its amount is off by that"
     )
     model = model_of(ledger)
-    assert [(found.finding, found.found.id) for found in list_break_findings(model)] == [(BREAK, "5")]
-    assert [tuple(count) for count in count_break_findings(model, ("other", "shop"))] == [
-        ("shop", "2024-03-01", BREAK, 1)
-    ]
+    assert [(found.kind, found.flow_id) for found in list_findings(model)] == [(BREAK, "5")]
+    assert [tuple(count) for count in count_findings(model, ("other", "shop"))] == [("shop", "2024-03-01", BREAK, 1)]
     (status,) = read_statuses(model, ("shop",))
     (alarm,) = [alarm for alarm in status.alarms if alarm.kind is AlarmKind.BREAK]
     assert (alarm.number, alarm.at) == (1, hour(5))

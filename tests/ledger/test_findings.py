@@ -8,7 +8,7 @@ from liushui.flow import Direction, Kind
 from liushui.ledger.engine import Ledger
 from liushui.ledger.findings import SAME_ID, SIDE
 from liushui.ledger.flow_row import to_row
-from liushui.ledger.read.review import list_findings
+from liushui.ledger.read.finding_lists import list_findings
 from liushui.ledger.write.change import REBUILT, REDERIVED, Change
 from liushui.ledger.write.commit import commit_change
 from liushui.provider import DecodedRow
@@ -24,13 +24,13 @@ from tests.ledger.ledgers import (
     make_row,
     tables,
 )
-from tests.ledger.reading import statuses
+from tests.ledger.reading import model_of, statuses
 
 IN, OUT, NONE = Direction.IN, Direction.OUT, Direction.NONE
 
 
 def found(ledger: Ledger) -> list[tuple[str, str]]:
-    return [(one.finding, one.found.id) for one in list_findings(ledger)]
+    return [(one.kind, one.flow_id) for one in list_findings(model_of(ledger))]
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def assert_before_or_after(results: Sequence[Left]) -> None:
 
 
 def test_the_scenarios_write_to_every_table_of_facts(base: Path) -> None:
-    written_elsewhere = {"stated_balances", "link_decisions", "period_decisions", "reseals"}
+    written_elsewhere = {"stated_balances", "link_decisions", "period_decisions", "finding_decisions", "reseals"}
     elsewhere = set(metadata.tables) - {table.name for table in FACT_TABLES} | written_elsewhere
     assert Judge(base, "slice").untouched() == elsewhere | {"page_edges"}
     assert Judge(base, "page").untouched() == elsewhere | {"coverage"}

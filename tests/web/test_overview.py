@@ -52,7 +52,7 @@ def test_alarms_link_to_a_page_that_helps(reader: Visitor) -> None:
     assert "1 day from Nov 4, 2025 on is not complete: flows may be missing." in text
     assert "1 row was rejected because it could not be read. It is in no total." in text
     assert "1 flow has a direction that contradicts the sign of its amount." in text
-    for link in ("/accounts/a#coverage", "/flows/quarantine?account=a", "/flows?account=a&finding=side"):
+    for link in ("/accounts/a#coverage", "/flows/quarantine?account=a", "/review?account=a&finding=side"):
         assert f'href="{link}"' in unescape(html)
         if link.startswith("/flows"):
             assert reader.get(link).status_code == 200, link

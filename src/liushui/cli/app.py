@@ -63,8 +63,9 @@ COMMANDS: Final = {
         "certificate", "certificate", "Make and check signed certificates of a month of an account."
     ),
     "link": LazyCommand("links", "link", "Show which flows belong together, and confirm or reject links."),
-    "findings": LazyCommand("review", "findings", "List flows that deserve a review."),
-    "breaks": LazyCommand("review", "breaks", "List where stated balances do not follow from those before them."),
+    "findings": LazyCommand("findings", "findings", "List flows that deserve a review."),
+    "finding": LazyCommand("findings", "finding", "Explain flows to review, and show what was explained."),
+    "breaks": LazyCommand("findings", "breaks", "List where stated balances do not follow from those before them."),
     "quarantine": LazyCommand("review", "quarantine", "Review rejected rows: rows that could not be read."),
     "rebuild": LazyCommand("review", "rebuild", "Derive the flows again from the received rows."),
     "db": LazyCommand("database", "db", "Upgrade, copy, back up, restore or compact the ledger."),

@@ -19,6 +19,7 @@ AUDITED: Final = frozenset(
         *("key create", "key revoke", "token create", "token revoke", "password set", "password remove", "login"),
         *("user add", "user role", "user password", "user identity", "user remove", "close"),
         *("oidc set", "oidc remove"),
+        *("finding explain", "finding withdraw"),
         *("notify add", "notify remove", "notify replay"),
     }
 )

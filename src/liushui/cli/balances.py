@@ -60,7 +60,8 @@ def balances(settings: Settings, accounts: tuple[str, ...], at: str | None, as_o
     from liushui.ledger.read.balances import read_balances
 
     until, recorded_until = bound_of("at", at), bound_of("as-of", as_of)
-    result = read_balances(settings.open_read_model(), accounts, at=until, as_of=recorded_until)
+    model = settings.open_read_model()
+    result = read_balances(model, accounts, at=until, as_of=recorded_until)
     form = settings.format
     record_of = balance_row if form is Format.TABLE else _balance_record
     emit(map(record_of, result.rows), BALANCE_TABLE_COLUMNS if form is Format.TABLE else BALANCE_COLUMNS, form)
@@ -68,7 +69,12 @@ def balances(settings: Settings, accounts: tuple[str, ...], at: str | None, as_o
         about = " ".join(filter(None, (row.account, row.subaccount, row.currency)))
         messages.warn(f"{about}: {row.check.reason}")
     exit_with_sums(result.verdict)
-    if result.failures:
+    failures = result.failures
+    if failures and until is None and recorded_until is None:
+        from liushui.ledger.read.status import read_failed_balances  # imported here: most balances agree
+
+        failures = read_failed_balances(model, accounts)
+    if failures:
         sys.exit(EXIT_INCOMPLETE)
 
 

@@ -177,7 +177,7 @@ STATUS_TABLE_COLUMNS: Final = (
 )
 STATUS_FIELDS: Final = (
     *("account", "provider", "flows", "quarantined", "findings", "proven_from", "proven_until", "gaps", "batches"),
-    *("breaks", "failed_checks", "complete", "reason"),
+    *("breaks", "failed_checks", "explained", "complete", "reason"),
 )
 STATUS_COLUMNS: Final = (
     *STATUS_FIELDS,
@@ -199,9 +199,10 @@ def status(settings: Settings, accounts: tuple[str, ...], max_age: int | None) -
     """Print up to when each account is complete, and its last and next sync.
 
     For monitors: the exit code is 3 if a gap is open, a row is in quarantine, a balance does not follow from the one
-    before it (`liushui breaks`) or differs from a stated one (`liushui balances`), a flow of a closed month has changed
-    (`liushui close --changes`), the last sync failed, or the provider wants no calls. `alarms` says what needs
-    attention, and since when: a long wait, a wrong clock, a read that is doubted because many known rows were missing.
+    before it (`liushui breaks`) or differs from a stated one (`liushui balances`) and nobody has explained it
+    (`liushui finding explain`), a flow of a closed month has changed (`liushui close --changes`), the last sync failed,
+    or the provider wants no calls. `alarms` says what needs attention, and since when: a long wait, a wrong clock, a
+    read that is doubted because many known rows were missing.
     The exit code is also 3 if the last backup failed, or a scheduled one is overdue; `backup_age_s` is the age of the
     newest good one.
 

@@ -65,7 +65,12 @@ class Period(StrEnum):
 @click.option("--text", metavar="TEXT", help="Only flows with this text in label, name, note, symbol or references.")
 @click.option("--amount-min", metavar="AMOUNT", help="Only amounts of at least this. -100 is less than 0.")
 @click.option("--amount-max", metavar="AMOUNT", help="Only amounts of at most this. -100 is less than 0.")
-@click.option("--finding", type=click.Choice(["side", "same_id"]), help="Only flows to review for this reason.")
+@click.option(
+    "--finding",
+    metavar="FINDING",
+    help="Only flows to review for this reason: side, same_id or break; or the flows of the finding with this id.",
+)
+@click.option("--break", "is_break", is_flag=True, help="Only the flows of breaks: the same as --finding break.")
 @click.option(
     "--limit",
     type=click.IntRange(min=0),
@@ -88,6 +93,7 @@ def flows(
     newest: bool | None,
     as_of: str | None,
     versions: bool,
+    is_break: bool,
     **filters: str | StrEnum | None,
 ) -> None:
     """Print flows by account and time, those of one moment in the order of their balances.
@@ -95,16 +101,22 @@ def flows(
     A table has the most important columns; the other formats have all of them. The exit code is 3 if the ledger is
     known to lack flows of the range.
 
+    With `--finding ID` the table has every flow that a finding is about: both flows of one id, or those around a break
+    and those that may be wrong.
+
     \b
     Example: liushui flows broker --since 2026-01-01 --kind dividend
     """
     from liushui.ledger.read.filters import read_filter
+    from liushui.ledger.read.finding_lists import with_finding_rows
     from liushui.ledger.read.flows import COLUMNS, flow_record, list_flows
     from liushui.ledger.read.history import list_flows_as_of, list_versions
 
     form = settings.format
     is_table = form is Format.TABLE
     texts = {name: str(value) for name, value in filters.items() if value is not None}
+    if is_break and texts.setdefault("finding", "break") != "break":
+        raise ConfigError(f"break: expected without --finding, got --finding {texts['finding']}")
     wanted = read_filter(texts, accounts=accounts)._replace(
         limit=(TABLE_ROWS if limit is None and is_table else limit) or None,
         newest_first=is_table if newest is None else newest,
@@ -114,6 +126,7 @@ def flows(
         raise ConfigError("as-of: expected without --versions, which prints every version with its times")
     model = settings.open_read_model()
     verdict = model.verdict(wanted, recorded_until)
+    wanted = with_finding_rows(model, wanted)
     columns = FLOW_TABLE_COLUMNS if is_table else COLUMNS
     if versions:
         emit(map(version_record, list_versions(model.ledger, wanted)), (*columns, *VERSION_COLUMNS), form)

@@ -1,4 +1,4 @@
-"""liushui findings, quarantine, rebuild: flows to review, rejected rows, and flows derived again from received rows."""
+"""liushui quarantine, rebuild: rejected rows, and flows derived again from received rows."""
 
 import sys
 from typing import TYPE_CHECKING, Final
@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from liushui.cli import EXIT_INCOMPLETE, options
-from liushui.cli.flows import FLOW_TABLE_COLUMNS
 from liushui.cli.options import Format, Settings
 from liushui.cli.output import Record, emit, emit_one, messages
 from liushui.errors import ConfigError, short_repr
@@ -18,81 +17,6 @@ if TYPE_CHECKING:
     from liushui.ledger.read.review import Quarantined
     from liushui.ledger.write.reprocess import RebuildReport
     from liushui.provider import Provider
-
-FINDINGS: Final = ("side", "same_id", "break")
-BREAK_COLUMNS: Final = (
-    *("account", "subaccount", "currency", "at", "difference", "cause", "explanation", "expected", "stated"),
-    *("before", "before_at", "after", "rows"),
-)
-BREAK_TABLE_COLUMNS: Final = ("account", "subaccount", "currency", "at", "difference", "explanation", "before", "after")
-
-
-@click.command()
-@options.accounts
-@click.option("--only", type=click.Choice(FINDINGS), help="Only this finding.")
-@options.ledger_and_format
-def findings(settings: Settings, accounts: tuple[str, ...], only: str | None) -> None:
-    """List flows that deserve a review.
-
-    They are not errors: each is stored as the provider sent it. `side`: the direction contradicts the sign of the
-    amount. `same_id`: an earlier, different flow has the same identity and time. `break`: the balance that the flow
-    states does not follow from the one before it; `liushui breaks` says more.
-
-    \b
-    Example: liushui findings broker --only same_id
-    """
-    from itertools import chain
-
-    from liushui.ledger.read.breaks import list_break_findings
-    from liushui.ledger.read.flows import COLUMNS, flow_record
-    from liushui.ledger.read.review import list_findings
-
-    form, model = settings.format, settings.open_read_model()
-    entries = chain(list_findings(model.ledger, accounts), list_break_findings(model, accounts))
-    records = (
-        {"finding": entry.finding, **flow_record(entry.found)} for entry in entries if only in (None, entry.finding)
-    )
-    columns = (*FLOW_TABLE_COLUMNS, "id") if form is Format.TABLE else COLUMNS
-    emit(records, ("finding", *columns), form)
-
-
-@click.command()
-@options.accounts
-@click.option("--again", is_flag=True, help="Check every row, and not only those that changed since the last check.")
-@options.ledger_and_format
-def breaks(settings: Settings, accounts: tuple[str, ...], again: bool) -> None:
-    """List where stated balances do not follow from those before them.
-
-    Each is located between two flows, with the difference and the simplest explanation. Before that, flows of one
-    instant, and of the few seconds that a provider's clock may be off, are put in the order of their balances. The exit
-    code is 3 if there is a break.
-
-    \b
-    Example: liushui breaks shop --format json
-    """
-    from liushui.instant import to_iso
-    from liushui.ledger.read.breaks import list_breaks
-
-    found = list_breaks(settings.open_read_model(), accounts, again=again)
-    records = [
-        {
-            **{name: getattr(one, name) for name in ("account", "subaccount", "currency", "difference", "explanation")},
-            "at": one.after.flow.at,
-            "cause": one.cause.value,
-            "expected": one.expected,
-            "stated": one.stated,
-            "before": None if one.before is None else one.before.id,
-            "before_at": None if one.before is None else to_iso(one.before.flow.at),
-            "after": one.after.id,
-            "rows": [row.id for row in one.rows],
-        }
-        for one in found
-    ]
-    form = settings.format
-    emit(records, BREAK_TABLE_COLUMNS if form is Format.TABLE else BREAK_COLUMNS, form)
-    if found:
-        sys.exit(EXIT_INCOMPLETE)
-
 
 # ---------------------------------------------------------------- the quarantine
 

@@ -31,7 +31,7 @@ BACKOFF: Final = Backoff(timedelta(milliseconds=200), timedelta(seconds=30))
 RETRIED: Final = frozenset({429, 502, 503, 504})
 
 T = TypeVar("T")
-P = TypeVar("P", models.FlowPage, models.LinkPage, models.QuarantinePage, models.RunPage)
+P = TypeVar("P", models.FlowPage, models.FindingPage, models.LinkPage, models.QuarantinePage, models.RunPage)
 Value = str | int | bool | datetime | Decimal | Enum | None
 Values = Value | Sequence[Value]
 
@@ -121,8 +121,20 @@ class Client:
         return self._get("/heads", models.Heads, account=account).heads
 
     def findings(self, *, account: Sequence[str] = ()) -> list[models.FindingCount]:
-        """How many flows of each day need a review, and why."""
+        """How many flows of each day need a review, and why. `each_finding` has the flows."""
         return self._get("/findings", models.Findings, account=account).findings
+
+    def each_finding(
+        self, *, account: Sequence[str] = (), kind: Sequence[str] = (), state: Sequence[str] = (), limit: int = 100
+    ) -> Iterator[models.Finding]:
+        """Flows to review, each with its state; without `state`, those that are open."""
+        pages = self._pages("/findings/list", models.FindingPage, account=account, kind=kind, state=state, limit=limit)
+        for page in pages:
+            yield from page.findings
+
+    def finding(self, finding: str) -> models.FindingInFull:
+        """One finding, the flows that it is about, and what was decided about it."""
+        return self._get(f"/findings/{_part(finding)}", models.FindingInFull)
 
     def breaks(self, *, account: Sequence[str] = ()) -> models.Breaks:
         """Where stated balances do not follow from those before them."""
@@ -201,6 +213,16 @@ class Client:
     def decide_link(self, link: str, decision: models.DecideLink) -> models.LinkInFull:
         """Confirm or reject a link."""
         return self._post(f"/links/{_part(link)}/decision", decision, models.LinkInFull, repeat=False)
+
+    def explain_finding(self, finding: str, reason: str) -> models.FindingInFull:
+        """Explain a finding, which then no longer needs attention. The reason stays in the ledger."""
+        path = f"/findings/{_part(finding)}/explain"
+        return self._post(path, models.DecideFinding(reason=reason), models.FindingInFull, repeat=False)
+
+    def withdraw_explanation(self, finding: str, reason: str) -> models.FindingInFull:
+        """Withdraw the explanation of a finding, which is open again."""
+        path = f"/findings/{_part(finding)}/withdraw"
+        return self._post(path, models.DecideFinding(reason=reason), models.FindingInFull, repeat=False)
 
     def create_account(self, account: str, zone: str = "UTC") -> models.Account:
         """Create an account of your own. If it exists already, in that zone, it is returned unchanged."""

@@ -155,9 +155,14 @@ class Account(Model):
     zone: Annotated[str, Meta(description="The IANA time zone of its days.", examples=["Asia/Hong_Kong"])]
     flows: Count
     quarantined: Count
-    findings: Count
-    breaks: Annotated[Count, Meta(description="Stated balances that do not follow from those before them.")]
-    failed_checks: Annotated[Count, Meta(description="Balances that differ from what is stated of them.")]
+    findings: Annotated[Count, Meta(description="Flows to review that nobody has explained, without breaks.")]
+    breaks: Annotated[
+        Count, Meta(description="Stated balances that do not follow from those before them, and are not explained.")
+    ]
+    failed_checks: Annotated[
+        Count, Meta(description="Balances that differ from what is stated of them, beyond explained breaks.")
+    ]
+    explained: Annotated[Count, Meta(description="Findings that people explained, breaks among them.")]
     gaps: Count
     batch: Annotated[int, Meta(ge=0, description="The newest commit.")]
     proven_from: Instant | None
@@ -844,9 +849,19 @@ class MakeAccount(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 # ---------------------------------------------------------------- flows to review and rejected rows
 
 
+FindingKind = Annotated[
+    str,
+    Meta(
+        description="side: the direction contradicts the sign of the amount. same_id: a different flow has the same ID "
+        "and time. break: the balance that it states does not follow from the one before it.",
+        examples=["side"],
+    ),
+]
+
+
 class FindingCount(Model):
-    """The number of flows of a day to review. `side`: the direction contradicts the sign of the amount. `same_id`: a
-    different flow has the same ID and time."""
+    """The number of flows of a day to review that nobody has explained. `side`: the direction contradicts the sign of
+    the amount. `same_id`: a different flow has the same ID and time. `break`: its balance does not follow."""
 
     account: str
     day: Day
@@ -855,9 +870,60 @@ class FindingCount(Model):
 
 
 class Findings(Model):
-    """Flows to review by account, day and finding. The ledger has each of them as the provider sent it."""
+    """Flows to review by account, day and finding. /findings/list has each of them."""
 
     findings: list[FindingCount]
+
+
+class FindingDecision(Model):
+    """What a person decided about a finding. `batch` is the commit of its account that recorded it."""
+
+    decision: Annotated[str, Meta(description="explained or withdrawn.", examples=["explained"])]
+    decided_by: str
+    reason: str
+    decided_at: Instant
+    batch: int
+
+
+class Finding(Model):
+    """A flow to review: open, explained by a person, or gone, which is no longer found since it was explained.
+
+    `flow` is the key of the flow, null where the ledger no longer has it. `others` are the keys of the further flows
+    that the finding is about: the first flow of the ID, or the flows around a break and those that may be wrong.
+    """
+
+    id: Annotated[str, Meta(description="Names it in /findings/{finding}.", examples=["20261005T020317-0f1e2d3c4b5a"])]
+    account: str
+    kind: FindingKind
+    state: Annotated[str, Meta(description="open, explained or gone.", examples=["open"])]
+    at: Instant
+    flow_id: str
+    flow: str | None
+    others: list[str]
+    evidence: Annotated[str, Meta(description="What was found: amounts, or the difference of a break.")]
+    explanation: Annotated[str | None, Meta(description="Of a break: its simplest cause, in words.")]
+    decision: Annotated[FindingDecision | None, Meta(description="The newest one; null: nobody decided anything.")]
+
+
+class FindingInFull(Model):
+    """A finding, every flow that it is about, and every decision on it, oldest first."""
+
+    finding: Finding
+    flows: list[Flow]
+    decisions: list[FindingDecision]
+
+
+class FindingPage(Model):
+    """Some findings, and the cursor of the next page; null: nothing follows."""
+
+    findings: list[Finding]
+    next: str | None
+
+
+class DecideFinding(Model):
+    """Why a finding is explained, or an explanation is withdrawn."""
+
+    reason: Annotated[str, Meta(min_length=1, max_length=1_000)]
 
 
 class Break(Model):
@@ -884,7 +950,9 @@ class Break(Model):
         ),
     ]
     explanation: Annotated[str, Meta(description="The cause in words.")]
-    rows: list[str]
+    rows: Annotated[list[str], Meta(description="Several, where equal flows make it impossible to tell which.")]
+    finding: Annotated[str, Meta(description="Names it in /findings/{finding}.")]
+    state: Annotated[str, Meta(description="open, or explained by a person.", examples=["open"])]
 
 
 class Breaks(Model):

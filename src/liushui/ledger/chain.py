@@ -46,6 +46,8 @@ class Facts(NamedTuple):
     """What people decided about links: the columns of schema.link_decisions without account and batch."""
     periods: Iterable[Row] = ()
     """Months that people closed or reopened: the columns of schema.period_decisions without account and batch."""
+    findings: Iterable[Row] = ()
+    """What people explained about findings: the columns of schema.finding_decisions without account and batch."""
 
 
 def facts_digest(facts: Facts) -> str:
@@ -60,7 +62,7 @@ def facts_digest(facts: Facts) -> str:
     for mark, part in ((b"\n", facts.ended_edges), (b"\n\n", facts.reseals)):
         for number, chunk in enumerate(_chunks(part)):
             digest.update((b"" if number else mark) + _encoder.encode_lines(chunk))
-    for name in ("stated", "unstated", "decided", "periods"):
+    for name in ("stated", "unstated", "decided", "periods", "findings"):
         for chunk in _chunks(getattr(facts, name)):
             # Each line begins with the name of its part, and has another number of values than those before.
             digest.update(_encoder.encode_lines((name, *row) for row in chunk))

@@ -5,7 +5,7 @@
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 import sqlalchemy as sa
@@ -21,11 +21,22 @@ from liushui.ledger.engines.sql_dialects import Statement, dialect_of
 from liushui.ledger.flow_row import AMOUNT, AT_US, COLUMNS, COPY_MARK, DIRECTION, FACTS_END, ID, Row, identity_of
 from liushui.ledger.schema import flows
 from liushui.money import ZERO
+from liushui.reconcile.links import timed_id
 
 SIDE, SAME_ID = "side", "same_id"
 BREAK = "break"
 """A flow whose stated balance does not follow from the one before it. It is found by read.chains, and not counted in
 the table: it depends on the flows before."""
+KINDS: Final = (SIDE, SAME_ID, BREAK)
+
+
+def finding_id(account: str, kind: str, at_us: int, flow: str) -> str:
+    """What names a finding: the second of its flow in UTC, and a digest of its kind and flow.
+
+    It stays the same while the flow has its time and id, whatever else changes.
+    """
+    return timed_id(at_us, ("finding", account, kind, at_us, flow))
+
 
 Counts = Counter[tuple[str, str]]
 """The number of flows, by day in the account's zone and by finding."""
@@ -85,14 +96,17 @@ def load(connection: Connection, account: str) -> Counts:
     return Counter({(day, finding): flows for day, finding, flows in rows})
 
 
-def find(connection: Connection, account: str) -> Iterator[tuple[str, Row]]:
-    """Every finding with its flow, read from the flows and streamed: first all SIDE, then all SAME_ID."""
-    where, parameters = condition(_CONTRADICTORY, dialect_of(connection))
-    sides = f"SELECT {', '.join(COLUMNS)} FROM flows WHERE account = ?{where} ORDER BY at_us, id"
-    for row in connection.exec_driver_sql(sides, (account, *parameters), execution_options=STREAMED):
-        yield SIDE, tuple(row)
-    for row in connection.exec_driver_sql(_SELECT_DIFFERING.on(connection), (account,), execution_options=STREAMED):
-        yield SAME_ID, tuple(row)
+def find(connection: Connection, account: str, kinds: Collection[str] = (SIDE, SAME_ID)) -> Iterator[tuple[str, Row]]:
+    """Every finding of those kinds with its flow, read from the flows and streamed: all SIDE before all SAME_ID."""
+    if SIDE in kinds:
+        where, parameters = condition(_CONTRADICTORY, dialect_of(connection))
+        sides = f"SELECT {', '.join(COLUMNS)} FROM flows WHERE account = ?{where} ORDER BY at_us, id"
+        for row in connection.exec_driver_sql(sides, (account, *parameters), execution_options=STREAMED):
+            yield SIDE, tuple(row)
+    if SAME_ID in kinds:
+        differing = _SELECT_DIFFERING.on(connection)
+        for row in connection.exec_driver_sql(differing, (account,), execution_options=STREAMED):
+            yield SAME_ID, tuple(row)
 
 
 def holds(table: sa.Table, finding: str) -> sa.ColumnElement[bool]:

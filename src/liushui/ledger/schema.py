@@ -197,6 +197,19 @@ period_decisions = _table(
     PrimaryKeyConstraint("account", "period", "batch"),
 )
 
+# What people explained about findings, and explanations that they withdrew. The newest decision on a finding counts.
+# `at_us` and `flow` name the flow, and `evidence` is what was found about it.
+finding_decisions = _table(
+    "finding_decisions",
+    *required(Text, "account", "finding"),
+    *required(BigInt, "batch"),
+    *required(Text, "kind"),
+    *required(BigInt, "at_us"),
+    *required(Text, "flow", "evidence", "decision", "decided_by", "reason"),
+    *required(BigInt, "decided_at_us"),
+    PrimaryKeyConstraint("account", "finding", "batch"),
+)
+
 # Derived from the flows, and changed in the same transaction.
 day_totals = _table(
     "day_totals",
@@ -510,7 +523,7 @@ notifications = _table(
 
 FACT_TABLES = (
     *(flows, history, quarantine, coverage, page_edges, stated_balances, link_decisions, period_decisions),
-    *(day_totals, findings, batches, reseals),
+    *(finding_decisions, day_totals, findings, batches, reseals),
     accounts,
 )
 """What only commits write, and `verify` checks."""

@@ -17,7 +17,7 @@ from liushui.flow import Flow, Fx
 from liushui.instant import SECOND_US, from_us, to_us
 
 ID_DIGITS: Final = 12
-"""Hex digits of a link's id after its time: with 48 bits, ids of one second do not collide."""
+"""Hex digits of an id after its time: with 48 bits, ids of one second do not collide."""
 
 _TIME: Final = "%Y%m%dT%H%M%S"
 
@@ -187,13 +187,18 @@ def taken_flows(kind: LinkKind, keys: Sequence[FlowKey]) -> frozenset[tuple[Link
 
 def link_id(kind: LinkKind, keys: Sequence[FlowKey]) -> str:
     """The id of the link of that kind between those flows."""
-    digest = sha256(msgspec.json.encode([kind, *keys])).hexdigest()
-    at = from_us(keys[0].at_us).replace(tzinfo=None).isoformat(timespec="seconds")
+    return timed_id(keys[0].at_us, [kind, *keys])
+
+
+def timed_id(at_us: int, content: object) -> str:
+    """An id that tells a second in UTC, so that what it names is found quickly, and a digest of some content."""
+    digest = sha256(msgspec.json.encode(content)).hexdigest()
+    at = from_us(at_us).replace(tzinfo=None).isoformat(timespec="seconds")
     return f"{at.replace('-', '').replace(':', '')}-{digest[:ID_DIGITS]}"
 
 
 def seconds_of(id_: str) -> tuple[int, int] | None:
-    """The second [since, until) in which the first flow of the link with that id is. None: it is no id of a link."""
+    """The second [since, until) that an id of `timed_id` tells. None: it is no such id."""
     time, _, digest = id_.partition("-")
     if len(digest) != ID_DIGITS or not all(digit in "0123456789abcdef" for digit in digest):
         return None

@@ -15,6 +15,7 @@ from liushui.server.api import (
     credentials,
     exports,
     feed,
+    findings,
     flows,
     links,
     metrics,
@@ -36,6 +37,7 @@ from liushui.server.web import guard, keys, login, oidc, providers, static_files
 from liushui.server.web import month_end as month_end_pages
 from liushui.server.web import overview as overview_pages
 from liushui.server.web import reconcile as reconcile_pages
+from liushui.server.web import review as review_pages
 from liushui.server.web import sources as source_pages
 from liushui.server.web import statements as statement_pages
 from liushui.server.web.guard import add_security_headers, guard_page
@@ -98,7 +100,11 @@ def _api() -> Router:
             sources.request_sync,
             sources.show_sync_request,
             sources.list_runs,
-            flows.list_findings,
+            findings.count_findings,
+            findings.list_findings,
+            findings.show_finding,
+            findings.explain,
+            findings.withdraw,
             periods.show_reconciliation,
             periods.list_months,
             periods.list_closed_months,
@@ -180,6 +186,9 @@ def _pages() -> Router:
             flow_pages.load_totals,
             flow_pages.load_flow,
             flow_pages.decide_link_of_flow,
+            flow_pages.decide_finding_of_flow,
+            review_pages.show_review,
+            review_pages.decide_findings,
             flow_pages.download_row,
             flow_pages.download_flows,
             flow_pages.show_quarantine,

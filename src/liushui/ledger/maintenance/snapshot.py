@@ -17,6 +17,7 @@ from liushui.ledger.schema import (
     batches,
     coverage,
     day_totals,
+    finding_decisions,
     findings,
     flows,
     history,
@@ -126,6 +127,13 @@ PARTS: Final = (
         period_decisions,
         _all_columns(period_decisions),
         lambda head: period_decisions.c.batch <= head,
+    ),
+    Part(
+        "finding decisions",
+        finding_decisions,
+        finding_decisions,
+        _all_columns(finding_decisions),
+        lambda head: finding_decisions.c.batch <= head,
     ),
 )
 """What can be read as it was at a batch. The order matters: a flow that ends while `flows` is read is found in the part

@@ -257,7 +257,7 @@ def _digests(connection: Connection, account: str) -> Iterator[tuple[int, str]]:
     """The digest of the facts in the tables, for each batch that any of them names. Reads all tables side by side."""
     # Every statement is ordered by batch, so cursors side by side give the facts of each batch in little memory.
     flows_and_rows = (_ADDED, _ENDED, _QUARANTINED, _EDGES, _SETTLED, _ENDED_EDGES, _RESEALS)
-    statements = (*flows_and_rows, _STATED, _UNSTATED, _DECIDED, _PERIODS)
+    statements = (*flows_and_rows, _STATED, _UNSTATED, _DECIDED, _PERIODS, _FINDINGS)
     streams = [_by_batch(connection, statement, account) for statement in statements]
     heads = [next(stream, None) for stream in streams]
     while any(head is not None for head in heads):
@@ -402,6 +402,10 @@ WHERE account = ? ORDER BY batch, link
 _PERIODS: Final = """
 SELECT batch, period, decision, lines, certificate, decided_by, reason, decided_at_us FROM period_decisions
 WHERE account = ? ORDER BY batch, period
+"""
+_FINDINGS: Final = """
+SELECT batch, finding, kind, at_us, flow, evidence, decision, decided_by, reason, decided_at_us FROM finding_decisions
+WHERE account = ? ORDER BY batch, finding
 """
 _COVERAGE: Final = "SELECT since_us, until_us, state, reason, checked_at_us, batch FROM coverage WHERE account = ?"
 _FLOWS: Final = f"SELECT {_NAMES} FROM flows WHERE account = ? ORDER BY at_us, id"

@@ -1,26 +1,21 @@
 """Where stated balances do not follow from those before them, with the flows and an explanation."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from liushui.instant import BusinessDays
-from liushui.ledger.findings import BREAK
+from liushui.ledger.findings import BREAK, finding_id
 from liushui.ledger.read.chains import Key, check_segments, join_segments
-from liushui.ledger.read.flows import LedgerFlow, ledger_flow
+from liushui.ledger.read.flows import LedgerFlow, flows_at, key_of
 from liushui.ledger.read.model import Account, Reading, ReadModel
-from liushui.ledger.read.review import Finding, FindingCount
-from liushui.ledger.schema import flows, history
+from liushui.ledger.schema import history
 from liushui.ledger.write.change import RESTATED
 from liushui.money import EXACT, to_plain_string
-from liushui.reconcile.chain import Break, BreakCause, RowKey
+from liushui.reconcile.chain import Break, BreakCause
 from liushui.rules import BalanceRules
-
-KEYS_AT_ONCE: Final = 200
-"""Flows that one statement reads by their keys."""
 
 
 class LedgerBreak(NamedTuple):
@@ -40,8 +35,25 @@ class LedgerBreak(NamedTuple):
     """Whether the provider leaves out rows that the credentials may not see."""
 
     @property
+    def finding_id(self) -> str:
+        """What names it among the findings."""
+        return finding_id(self.account, BREAK, *key_of(self.after))
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether several equal flows may be the wrong one, and nothing tells which."""
+        return len(self.rows) > 1
+
+    @property
     def explanation(self) -> str:
-        """The simplest explanation, in English, for programs and terminals."""
+        """The simplest explanation, in English, for programs and terminals, and the equal flows it may be about."""
+        if not self.is_ambiguous:
+            return self._cause_text
+        ids = ", ".join(row.id for row in self.rows)
+        return f"{self._cause_text}; it may be any of these {len(self.rows)} flows, nothing tells which: {ids}"
+
+    @property
+    def _cause_text(self) -> str:
         difference = to_plain_string(self.difference)
         match self.cause:
             case BreakCause.MISSING:
@@ -82,29 +94,11 @@ def breaks_with_flows(reading: Reading, account: Account, breaks: Sequence[tuple
     return [] if rules is None else _with_flows(reading.connection, account, rules, breaks)
 
 
-def list_break_findings(model: ReadModel, names: Sequence[str] = ()) -> Iterator[Finding]:
-    """The flows whose stated balances do not follow from those before them, as findings."""
-    for one in list_breaks(model, names):
-        yield Finding(BREAK, one.after)
-
-
-def count_break_findings(model: ReadModel, names: Sequence[str]) -> list[FindingCount]:
-    """How many balances of each day do not follow, by account and day."""
-    counts: dict[tuple[str, str], int] = {}
-    with model.reading(names) as reading:
-        for name, account in reading.accounts.items():
-            days = BusinessDays(account.name.tz)
-            for one in reading.breaks(account):
-                key = name, days.day_of(one.after[0])
-                counts[key] = counts.get(key, 0) + 1
-    return [FindingCount(name, day, BREAK, number) for (name, day), number in sorted(counts.items())]
-
-
 def _with_flows(
     connection: Connection, account: Account, rules: BalanceRules, breaks: Sequence[tuple[Key, Break]]
 ) -> list[LedgerBreak]:
     keys = {key for _, one in breaks for key in (one.before, one.after, *one.rows) if key is not None}
-    by_key = _flows_at(connection, account.name.account, sorted(keys))
+    by_key = flows_at(connection, account.name.account, keys)
     result = []
     for (subaccount, currency), one in breaks:
         after = by_key.get(one.after)
@@ -132,16 +126,6 @@ def _with_flows(
             )
         )
     return result
-
-
-def _flows_at(connection: Connection, account: str, keys: Sequence[RowKey]) -> dict[RowKey, LedgerFlow]:
-    found: dict[RowKey, LedgerFlow] = {}
-    for begin in range(0, len(keys), KEYS_AT_ONCE):
-        part = keys[begin : begin + KEYS_AT_ONCE]
-        query = sa.select(*flows.columns).where(flows.c.account == account)
-        query = query.where(sa.tuple_(flows.c.at_us, flows.c.id).in_(part))
-        found |= {(row.at_us, row.id): ledger_flow(row) for row in connection.execute(query)}
-    return found
 
 
 def _restated(connection: Connection, one: Break, around: Sequence[LedgerFlow]) -> LedgerFlow | None:

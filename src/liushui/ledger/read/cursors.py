@@ -49,7 +49,7 @@ def filter_digest(wanted: FlowFilter, *more: object) -> str:
     """A digest of a filter, its limit left out, for the cursors of its pages."""
     values = [
         bound_text(value) if name in ("since", "until") else value
-        for name, value in wanted._replace(limit=None)._asdict().items()
+        for name, value in wanted._replace(limit=None, keys=None)._asdict().items()
         if name not in ("amount_min", "amount_max")
     ]
     bounds = [None if bound is None else to_plain_string(bound) for bound in (wanted.amount_min, wanted.amount_max)]

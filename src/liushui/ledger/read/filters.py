@@ -18,6 +18,7 @@ from liushui.instant import MIN_INSTANT, BusinessDays, from_us, to_us
 from liushui.ledger.engines.sql_dialects import fold
 from liushui.ledger.read.accounts import AccountName
 from liushui.money import parse_decimal, to_plain_string
+from liushui.reconcile.links import seconds_of
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -36,7 +37,7 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "kind": tuple(Kind),
     "category": tuple(Category),
     "direction": tuple(Direction),
-    "finding": ("side", "same_id"),  # spelled out: `ledger.findings` imports SQLAlchemy
+    "finding": ("side", "same_id", "break"),  # spelled out: `ledger.findings` imports SQLAlchemy
 }
 """Fields whose value is one of a few words."""
 
@@ -73,7 +74,9 @@ class FlowFilter(NamedTuple):
     text: str | None = None
     """Found anywhere in its label, name, note, symbol or references, whatever the case."""
     finding: str | None = None
-    """`findings.SIDE` or `findings.SAME_ID`."""
+    """One of `findings.KINDS`, or the id of a finding. A break or an id needs `keys`: see finding_lists."""
+    keys: "frozenset[tuple[str, int, str]] | None" = None
+    """Of the flows with these accounts, times and ids. It follows from `finding`, and is no field of its own."""
 
     @property
     def needs_rows(self) -> bool:
@@ -88,7 +91,11 @@ class FlowFilter(NamedTuple):
 
     def of(self, account: AccountName) -> "AccountFilter":
         """The filter for one account, its days as instants."""
-        return AccountFilter(account, *range_us(self.since, self.until, account.tz), self)
+        found = AccountFilter(account, *range_us(self.since, self.until, account.tz), self)
+        if self.keys is None:
+            return found
+        times = [at_us for name, at_us, _id in self.keys if name == account.account]
+        return found.within(min(times, default=AFTER_ALL_US), max(times, default=AFTER_ALL_US - 1) + 1)
 
 
 class AccountFilter(NamedTuple):
@@ -132,7 +139,10 @@ class AccountFilter(NamedTuple):
             query = query.where(at_most(c.amount, wanted.amount_max))
         if wanted.text is not None:
             query = query.where(sa.or_(*(contains_folded(c[name], wanted.text) for name in _SEARCHED)))
-        if wanted.finding is not None:
+        if wanted.keys is not None:
+            keys = sorted((at_us, id_) for name, at_us, id_ in wanted.keys if name == self.account.account)
+            query = query.where(sa.tuple_(c.at_us, c.id).in_(keys))
+        elif wanted.finding is not None:
             query = query.where(findings.holds(table, wanted.finding))
         return query
 
@@ -307,6 +317,10 @@ def _read_choice(name: str, text: str) -> str:
     )
 
 
+def _read_finding(name: str, text: str) -> str:
+    return text if seconds_of(text) is not None else _read_choice(name, text)
+
+
 def _read_text(name: str, text: str) -> str:
     if not text and name != "subaccount":  # an account's main part has no name
         raise FilterError([FilterFault(name, FaultKind.EMPTY, "some text", "nothing")])
@@ -320,6 +334,7 @@ _READERS: Final[Mapping[str, Callable[[str, str], object]]] = {
     **dict.fromkeys(("since", "until"), read_bound),
     **dict.fromkeys(("amount_min", "amount_max"), _read_amount),
     **dict.fromkeys(CHOICES, _read_choice),
+    "finding": _read_finding,
 }
 
 

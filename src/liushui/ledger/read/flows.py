@@ -6,7 +6,7 @@ searched to the end of the ledger at once, but returns what it found with the po
 beforehand which days cannot have a match.
 """
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import date, datetime
 from decimal import Decimal
@@ -19,6 +19,7 @@ from sqlalchemy.engine import Connection
 
 from liushui.flow import Flow
 from liushui.instant import MAX_INSTANT, MIN_INSTANT, BusinessDays, from_us, to_us
+from liushui.ledger import findings
 from liushui.ledger.day_totals import flows_by_day
 from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.base import queries_of
@@ -38,9 +39,12 @@ from liushui.ledger.read.instant_order import AT_ONCE, InstantOrder, balance_rul
 from liushui.ledger.schema import day_totals, flows
 from liushui.output_text import export_value
 from liushui.provider import Slice
+from liushui.reconcile.chain import RowKey
 from liushui.rules import Paging, Rules
 
 NO_RULES: Final[Mapping[str, Rules[Paging]]] = {}
+KEYS_AT_ONCE: Final = 200
+"""Flows that one statement reads by their keys."""
 CHUNK: Final = 1_000
 """Rows that a stream holds at a time."""
 SCAN_MAX: Final = 8_000
@@ -103,6 +107,27 @@ def export_record(found: LedgerFlow) -> dict[str, Any]:
 def ledger_flow(row: sa.Row[Any]) -> LedgerFlow:
     """The flow of a row with the columns of flows."""
     return LedgerFlow(row.account, row.id, to_flow(row), row.batch)
+
+
+def key_of(found: LedgerFlow) -> RowKey:
+    """What names a flow within its account: its time and its id."""
+    return to_us(found.flow.at), found.id
+
+
+def flows_at(
+    connection: Connection, account: str, keys: Iterable[RowKey], *, finding: str | None = None
+) -> dict[RowKey, LedgerFlow]:
+    """The flows of an account that have these keys and, if one is named, that finding."""
+    left = sorted(set(keys))
+    found: dict[RowKey, LedgerFlow] = {}
+    for begin in range(0, len(left), KEYS_AT_ONCE):
+        part = left[begin : begin + KEYS_AT_ONCE]
+        query = sa.select(*flows.columns).where(flows.c.account == account)
+        query = query.where(sa.tuple_(flows.c.at_us, flows.c.id).in_(part))
+        if finding is not None:
+            query = query.where(findings.holds(flows, finding))
+        found |= {(row.at_us, row.id): ledger_flow(row) for row in connection.execute(query)}
+    return found
 
 
 # ---------------------------------------------------------------- streams

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from liushui.ledger.read.chains import ChainCache, ChainState
     from liushui.ledger.read.closed_months import ChangesCache, MonthChanges
+    from liushui.ledger.read.finding_decisions import ExplainedCache, FindingDecision
     from liushui.ledger.read.own_transfers import OwnTransferCache
 
 
@@ -60,6 +61,7 @@ class Reading(NamedTuple):
     points: PointsCache
     chain_cache: "ChainCache | None" = None
     changes_cache: "ChangesCache | None" = None
+    explained_cache: "ExplainedCache | None" = None
     sqlalchemy: "Connection | None" = None
     """The same transaction for SQLAlchemy. None: the reading was begun for statements of text only."""
 
@@ -86,6 +88,16 @@ class Reading(NamedTuple):
         """Where the balance chains of an account break, by time."""
         breaks = [one for chain in self.chains(account).values() for one in chain.breaks]
         return sorted(breaks, key=lambda one: one.after)
+
+    def explained(self, account: Account) -> "Mapping[str, FindingDecision]":
+        """The explanations of findings that hold, by the id of the finding.
+
+        Not for a reading as of a recorded time.
+        """
+        if self.explained_cache is None:
+            raise TypeError("this reading was begun for statements of text only")
+        name, head = account.name.account, account.snapshot.head
+        return self.explained_cache.load(self.connection, name, head, lambda: self.chains(account))
 
     def month_changes(self, account: Account) -> "list[MonthChanges]":
         """What has changed in the closed months of an account since they were closed.
@@ -135,8 +147,8 @@ class ReadModel:
         if accounts is None:
             return self
         restricted = copy(self)
-        shared = {"_chains": self._chains, "_changes": self._changes, "own_transfers": self.own_transfers}
-        restricted.__dict__.update(shared, _visible=accounts)
+        shared = {"_chains": self._chains, "_changes": self._changes, "_explained": self._explained}
+        restricted.__dict__.update(shared, own_transfers=self.own_transfers, _visible=accounts)
         return restricted
 
     def _visible_names(self, names: Sequence[str]) -> Sequence[str]:
@@ -161,6 +173,12 @@ class ReadModel:
         from liushui.ledger.read.closed_months import ChangesCache  # imported here: balances do without it
 
         return ChangesCache()
+
+    @cached_property
+    def _explained(self) -> "ExplainedCache":
+        from liushui.ledger.read.finding_decisions import ExplainedCache  # imported here: balances do without it
+
+        return ExplainedCache()
 
     @cached_property
     def own_transfers(self) -> "OwnTransferCache":
@@ -201,7 +219,8 @@ class ReadModel:
                 chosen = find_accounts(queries, names)
                 snapshots = [history.snapshot_as_of(connection, account, as_of) for account in chosen]
             accounts = {snapshot.account: self._account(snapshot, now, as_of) for snapshot in snapshots}
-            yield Reading(queries, accounts, now, self._points, self._chains, self._changes, connection)
+            caches = (self._points, self._chains, self._changes, self._explained)
+            yield Reading(queries, accounts, now, *caches, connection)
 
     def accounts(self, names: Sequence[str] = (), *, with_runs: bool = False) -> dict[str, Account]:
         """The accounts of one state, by name. Raises AccountNotFound."""

@@ -8,16 +8,12 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-import sqlalchemy as sa
-from sqlalchemy.engine import Connection
-
 from liushui.instant import to_us
 from liushui.ledger.read.balances import opening_balance
-from liushui.ledger.read.flows import LedgerFlow, ledger_flow
+from liushui.ledger.read.flows import LedgerFlow, flows_at
 from liushui.ledger.read.instant_order import Chain, InstantOrder
 from liushui.ledger.read.model import Account, Reading, ReadModel
 from liushui.ledger.read.stated_balances import StatedPoints, sum_before
-from liushui.ledger.schema import flows
 from liushui.money import EXACT
 from liushui.reconcile.chain import ChainRow, RowKey
 
@@ -69,7 +65,7 @@ def neighbours(model: ReadModel, it: LedgerFlow, many: int = NEIGHBOURS) -> Neig
             return Neighbours([], is_ambiguous=False)
         first = max(0, position - many)
         shown = around[first : position + many + 1]
-        by_key = _flows_at(reading.connection, it.account, [row.key for row in shown])
+        by_key = flows_at(reading.connection, it.account, [row.key for row in shown])
         running = _running_balances(reading, account, chain, around, shown)
         here = [row for row in around if row.at_us == at_us]
         return Neighbours(
@@ -110,9 +106,3 @@ def _chained(before: ChainRow | None, flow: LedgerFlow, *, is_it: bool, running:
         return Neighbour(flow, Chained.UNTOLD, None, is_it, running)
     off = EXACT.subtract(stated, EXACT.add(before.balance_after, flow.flow.amount))
     return Neighbour(flow, Chained.DIFFERS if off else Chained.FOLLOWS, off or None, is_it, running)
-
-
-def _flows_at(connection: Connection, account: str, keys: Sequence[RowKey]) -> dict[RowKey, LedgerFlow]:
-    query = sa.select(*flows.columns).where(flows.c.account == account)
-    query = query.where(sa.tuple_(flows.c.at_us, flows.c.id).in_(keys))
-    return {(row.at_us, row.id): ledger_flow(row) for row in connection.execute(query)}

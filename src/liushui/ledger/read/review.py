@@ -1,4 +1,4 @@
-"""What is worth a human's look: findings, and the entries of the quarantine. Reads only."""
+"""The entries of the quarantine: rows that could not be read. Reads only."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -8,21 +8,11 @@ import sqlalchemy as sa
 
 from liushui.errors import ConfigError, short_repr
 from liushui.instant import from_us
-from liushui.ledger import findings
 from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.base import STREAMED, queries_of
-from liushui.ledger.flow_row import BATCH, ID, to_flow
 from liushui.ledger.read.accounts import find_accounts
-from liushui.ledger.read.flows import LedgerFlow
 from liushui.ledger.schema import batches, quarantine
 from liushui.ledger.write.quarantine import CONTINUED, CORRECTED, Span, correcting_flow, from_columns
-
-
-class Finding(NamedTuple):
-    """A flow that something was found about: `findings.SIDE` or `findings.SAME_ID`."""
-
-    finding: str
-    found: LedgerFlow
 
 
 class Quarantined(NamedTuple):
@@ -43,16 +33,6 @@ class Quarantined(NamedTuple):
     resolved_by: str | None
 
 
-def list_findings(ledger: Ledger, names: tuple[str, ...] = ()) -> Iterator[Finding]:
-    """Every finding, by account and finding, oldest first, streamed. An account that has none costs nothing."""
-    with ledger.reading() as connection:
-        for account in find_accounts(queries_of(connection), names):
-            if findings.load(connection, account.account):
-                for finding, row in findings.find(connection, account.account):
-                    flow = LedgerFlow(account.account, str(row[ID]), to_flow(row), int(str(row[BATCH])))
-                    yield Finding(finding, flow)
-
-
 def list_quarantined(ledger: Ledger, names: tuple[str, ...] = (), *, resolved: bool = False) -> Iterator[Quarantined]:
     """The entries that are open, and with `resolved` those that are not, by account and id, streamed."""
     with ledger.reading() as connection:
@@ -62,25 +42,6 @@ def list_quarantined(ledger: Ledger, names: tuple[str, ...] = (), *, resolved: b
             query = query.where(quarantine.c.ended_batch.is_(None))
         for row in connection.execute(query, execution_options=STREAMED):
             yield _quarantined(row)
-
-
-class FindingCount(NamedTuple):
-    """How many flows of a day something was found about."""
-
-    account: str
-    day: str
-    finding: str
-    flows: int
-
-
-def count_findings(ledger: Ledger, names: tuple[str, ...]) -> list[FindingCount]:
-    """The counts of these accounts, by account, day and finding."""
-    counts = []
-    with ledger.reading() as connection:
-        for account in find_accounts(queries_of(connection), names):
-            found = sorted(findings.load(connection, account.account).items())
-            counts += [FindingCount(account.account, day, finding, flows) for (day, finding), flows in found]
-    return counts
 
 
 def quarantined_page(

@@ -1,5 +1,6 @@
 """What needs attention, and how far each account is collected, for people and monitors."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -7,12 +8,15 @@ from typing import Final, NamedTuple
 
 from liushui.instant import BusinessDays, from_us, load_zone, to_iso, to_us
 from liushui.ledger.coverage import State
+from liushui.ledger.findings import BREAK, finding_id
 from liushui.ledger.jobs.backups import BackupState, read_backup_states
 from liushui.ledger.read.balances import Balance, CheckStatus, current_balances
 from liushui.ledger.read.closed_months import MonthChanges
 from liushui.ledger.read.completeness import Cause, Gap, Verdict, end_instant
 from liushui.ledger.read.coverage import Day, DayState, deadline
+from liushui.ledger.read.finding_decisions import FindingDecision
 from liushui.ledger.read.model import Account, Reading, ReadModel
+from liushui.money import exact_sum
 from liushui.reconcile.chain import Break
 from liushui.rules import Paging, Rules
 
@@ -63,13 +67,13 @@ class AlarmKind(StrEnum):
     QUARANTINE = "quarantine"
     """`number` rows were rejected."""
     BREAK = "break"
-    """`number` balances do not follow from those before them, the first of them at `at`."""
+    """`number` balances do not follow from those before them, the first of them at `at`, and nobody explained why."""
     CHANGED_AFTER_CLOSE = "changed_after_close"
     """`number` flows of closed months are not as they were. `day` begins the first month that `detail` names."""
     BALANCE = "balance"
     """`number` balances differ from what is stated of them, the first of them at `at`; `detail` says how."""
     FINDING = "finding"
-    """`number` flows have the finding named by `detail`."""
+    """`number` flows have the finding named by `detail`, and nobody has explained it."""
     WAITING = "waiting"
     """The provider wants no calls before `at`; `detail` is the reason that it gave."""
     CLOCK = "clock"
@@ -157,15 +161,58 @@ def alarms(reading: Reading, accounts: Iterable[Account], rules: Mapping[str, Ru
     found: list[Alarm] = []
     for account in accounts:
         found += _of_account(account, rules.get(account.snapshot.provider), reading.now)
-        found += _of_chains(account, reading.breaks(account))
+        found += _of_findings(account, open_findings(reading, account))
+        found += _of_chains(account, open_breaks(reading, account))
         found += _of_balances(account, failed_balances(reading, account))
         found += _of_closed_months(account, reading.month_changes(account))
     return sorted(found, key=lambda alarm: _ORDER.index(alarm.severity))
 
 
+def open_findings(reading: Reading, account: Account) -> dict[str, int]:
+    """How many flows of an account have each finding that nobody has explained. Breaks are not among them."""
+    explained = Counter(one.kind for one in reading.explained(account).values())
+    counts = {kind: count - explained[kind] for kind, count in account.snapshot.findings.items()}
+    return {kind: count for kind, count in counts.items() if count > 0}
+
+
+def open_breaks(reading: Reading, account: Account) -> list[Break]:
+    """The breaks of an account's chains that nobody has explained, by time."""
+    return _without_explained(account, reading.breaks(account), reading.explained(account))
+
+
+def _without_explained(
+    account: Account, breaks: Sequence[Break], explained: Mapping[str, FindingDecision]
+) -> list[Break]:
+    if not explained:
+        return list(breaks)
+    name = account.name.account
+    return [one for one in breaks if finding_id(name, BREAK, *one.after) not in explained]
+
+
 def failed_balances(reading: Reading, account: Account) -> list[Balance]:
-    """The balances of an account that differ from what is stated of them."""
-    return [row for row in current_balances(reading, account) if row.check.status is CheckStatus.FAIL]
+    """The balances of an account that differ from what is stated of them, beyond breaks that people explained.
+
+    A balance that differs by exactly what explained breaks of its chain differ by is explained with them.
+    """
+    failed = [row for row in current_balances(reading, account) if row.check.status is CheckStatus.FAIL]
+    return [row for row in failed if not _is_explained(reading, account, row)]
+
+
+def read_failed_balances(model: ReadModel, names: Sequence[str] = ()) -> list[Balance]:
+    """`failed_balances` of those accounts, of all where none is named. Raises AccountNotFound."""
+    with model.reading(names) as reading:
+        return [row for account in reading.accounts.values() for row in failed_balances(reading, account)]
+
+
+def _is_explained(reading: Reading, account: Account, balance: Balance) -> bool:
+    explained, check = reading.explained(account), balance.check
+    if not explained or check.at is None or check.difference is None:
+        return False
+    chain = reading.chains(account).get((balance.subaccount, balance.currency))
+    breaks = [] if chain is None else [one for one in chain.breaks if one.after[0] <= to_us(check.at)]
+    if _without_explained(account, breaks, explained):
+        return False
+    return bool(breaks) and exact_sum(one.difference for one in breaks) == check.difference
 
 
 def backup_alarms(states: Iterable[BackupState], now: datetime) -> list[Alarm]:
@@ -192,8 +239,11 @@ def _of_account(account: Account, rules: Rules[Paging] | None, now: datetime) ->
         yield from _of_service(account, now)
     if snapshot.rejected_rows:
         yield Alarm(Severity.WARN, AlarmKind.QUARANTINE, name, number=snapshot.rejected_rows)
-    for finding, count in sorted(snapshot.findings.items()):
-        yield Alarm(Severity.NOTE, AlarmKind.FINDING, name, number=count, detail=finding)
+
+
+def _of_findings(account: Account, counts: Mapping[str, int]) -> Iterator[Alarm]:
+    for finding, count in sorted(counts.items()):
+        yield Alarm(Severity.NOTE, AlarmKind.FINDING, account.snapshot.account, number=count, detail=finding)
 
 
 def _of_chains(account: Account, breaks: Sequence[Break]) -> Iterator[Alarm]:
@@ -311,10 +361,13 @@ class AccountStatus(NamedTuple):
     flows: int
     quarantined: int
     findings: int
+    """Flows to review that nobody has explained."""
     breaks: int
-    """Balances on rows that do not follow from those before them."""
+    """Balances on rows that do not follow from those before them, and that nobody has explained."""
     failed_checks: int
-    """Balances, by subaccount and currency, that differ from what is stated of them."""
+    """Balances, by subaccount and currency, that differ from what is stated of them, beyond explained breaks."""
+    explained: int
+    """Findings that people explained, breaks among them."""
     proven_from: datetime | None
     proven_until: datetime | None
     gaps: int
@@ -350,9 +403,10 @@ def status_of(reading: Reading, account: Account, rules: Mapping[str, Rules[Pagi
         snapshot.provider,
         flows=snapshot.flows,
         quarantined=snapshot.rejected_rows,
-        findings=sum(snapshot.findings.values()),
-        breaks=len(reading.breaks(account)),
+        findings=sum(open_findings(reading, account).values()),
+        breaks=len(open_breaks(reading, account)),
         failed_checks=len(failed_balances(reading, account)),
+        explained=len(reading.explained(account)),
         proven_from=from_us(proven[0].since_us) if proven else None,
         proven_until=end_instant(verdict.until_us),
         gaps=len(unread) if account.completeness.has_source else len(failed),

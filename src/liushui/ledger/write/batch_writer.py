@@ -103,6 +103,7 @@ class BatchWriter:
         insert_rows(self.connection, "page_edges", change.edges)
         insert_rows(self.connection, "link_decisions", change.decided)
         insert_rows(self.connection, "period_decisions", change.periods)
+        insert_rows(self.connection, "finding_decisions", change.findings)
         if change.ended_edges:
             self.connection.exec_driver_sql(_END_EDGE, [(seq, account, *edge) for edge in change.ended_edges])
         insert_rows(self.connection, "reseals", change.reseals)

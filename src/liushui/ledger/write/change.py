@@ -25,11 +25,12 @@ RECOUNTED: an import counted one copy too many. REDERIVED: a newer codec decodes
 `quarantine.UNDONE`: the import that brought it was undone."""
 
 ADDED, RETRIED, REBUILT, RECORDED = "added", "retried", "rebuilt", "recorded"
-STATED, DECIDED, CLOSED = "stated", "decided", "closed"
+STATED, DECIDED, CLOSED, REVIEWED = "stated", "decided", "closed", "reviewed"
 """The state of a batch that proves no range. ADDED: an import. RETRIED: quarantined rows that could be decoded,
 or whose records came in as other rows.
 REBUILT: rows decoded again. RECORDED: flows that a program recorded. STATED: a balance that a person stated or
 withdrew. DECIDED: what a person decided about a link. CLOSED: a month that a person closed or opened again.
+REVIEWED: findings that a person explained, or explanations that were withdrawn.
 `quarantine.UNDONE`: an import was undone. The reason of ADDED and UNDONE is the import's id. `quarantine.DISCARDED`:
 bytes were erased, for the reason of a user."""
 
@@ -76,6 +77,8 @@ class Change:
     """New rows of schema.link_decisions."""
     periods: list[Row] = field(default_factory=list)
     """New rows of schema.period_decisions."""
+    findings: list[Row] = field(default_factory=list)
+    """New rows of schema.finding_decisions."""
     rows_in: int = 0
     joined: int = 0
     """Rows that an import counts as several flows, because a page ended and the next one began with them."""
@@ -87,7 +90,8 @@ class Change:
     def is_empty(self) -> bool:
         """Whether no fact changes."""
         flows = (self.added, self.ended, self.quarantined, self.settled, self.edges, self.ended_edges)
-        return not any((*flows, self.reseals, self.stated, self.unstated, self.decided, self.periods))
+        decisions = (self.stated, self.unstated, self.decided, self.periods, self.findings)
+        return not any((*flows, self.reseals, *decisions))
 
     def add_quarantine(self, change: QuarantineChange) -> None:
         """Add what happens to the quarantine, in the order in which the chain seals it."""
@@ -102,6 +106,7 @@ class Change:
         self.edges.sort(key=itemgetter(1, 2, 3))
         self.ended_edges.sort()
         self.reseals.sort()
+        self.findings.sort(key=itemgetter(1))
 
     def find_differing(self, connection: Connection, account: str) -> None:
         """Fill in the copies that differ before and after. For a change that did not read every row of its range."""
@@ -139,6 +144,7 @@ class Change:
             unstated=self.unstated,
             decided=[decided_facts(row) for row in self.decided],
             periods=[decided_facts(row) for row in self.periods],
+            findings=[decided_facts(row) for row in self.findings],
         )
 
 
@@ -148,7 +154,7 @@ def stated_facts(row: Row) -> Row:
 
 
 def decided_facts(row: Row) -> Row:
-    """What the chain seals of a row of schema.link_decisions or schema.period_decisions: all but account and batch."""
+    """What the chain seals of a row of one of the tables of decisions: all but account and batch."""
     _account, about, _batch, *decision = row
     return (about, *decision)
 

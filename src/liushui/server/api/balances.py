@@ -1,5 +1,6 @@
 """Balances, summaries, and what is known about them: coverage, breaks, and the ends of the chains they stand in."""
 
+from collections.abc import Collection
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Literal
@@ -20,6 +21,7 @@ from liushui.ledger.read.completeness import combine, end_instant
 from liushui.ledger.read.coverage import CoverageRange, coverage_ranges
 from liushui.ledger.read.cursors import flow_key
 from liushui.ledger.read.filters import FilterError
+from liushui.ledger.read.finding_decisions import FindingState
 from liushui.ledger.read.flows import LedgerFlow
 from liushui.ledger.read.summaries import SummaryQuery, SummaryRow, Unit, check_days, read_summary
 from liushui.money import to_plain_string
@@ -191,8 +193,9 @@ def list_breaks(context: Context, params: NamedDependency[AccountsParams]) -> Re
             return models.Breaks(breaks=[], complete=True, gaps=[])
         with context.read_model.reading(names) as reading:
             verdict = combine([account.verdict() for account in reading.accounts.values()])
+            explained = {id_ for account in reading.accounts.values() for id_ in reading.explained(account)}
         return models.Breaks(
-            breaks=[_break(one) for one in breaks.list_breaks(context.read_model, names)],
+            breaks=[_break(one, explained) for one in breaks.list_breaks(context.read_model, names)],
             complete=verdict.is_complete,
             gaps=[gap_model(gap) for gap in verdict.gaps],
         )
@@ -200,7 +203,7 @@ def list_breaks(context: Context, params: NamedDependency[AccountsParams]) -> Re
     return context.answer_tagged(names, make)
 
 
-def _break(one: breaks.LedgerBreak) -> models.Break:
+def _break(one: breaks.LedgerBreak, explained: Collection[str]) -> models.Break:
     return models.Break(
         account=one.account,
         subaccount=one.subaccount,
@@ -214,6 +217,8 @@ def _break(one: breaks.LedgerBreak) -> models.Break:
         cause=one.cause.value,
         explanation=one.explanation,
         rows=[_key(row) for row in one.rows],
+        finding=one.finding_id,
+        state=FindingState.EXPLAINED if one.finding_id in explained else FindingState.OPEN,
     )
 
 

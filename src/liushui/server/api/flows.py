@@ -1,9 +1,9 @@
-"""Accounts and flows, and what of them needs a review: findings, and rejected rows."""
+"""Accounts and flows, and rejected rows."""
 
 from base64 import b64encode
 from datetime import date
 from decimal import Decimal
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 import msgspec
 from litestar import Response
@@ -15,10 +15,10 @@ from liushui.flow import Category, Direction, Kind
 from liushui.instant import from_us, to_us
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.read import review
-from liushui.ledger.read.breaks import count_break_findings
 from liushui.ledger.read.completeness import Gap, end_instant
 from liushui.ledger.read.cursors import filter_digest, flow_key, parse_flow_key
 from liushui.ledger.read.filters import FIELDS, TEXT_MAX, FilterError, FlowFilter, check_range, read_filter
+from liushui.ledger.read.finding_lists import with_finding_rows
 from liushui.ledger.read.flows import LedgerFlow, Position, flow_record, flows_page
 from liushui.ledger.read.history import versions_of
 from liushui.ledger.read.status import Alarm, read_statuses
@@ -57,7 +57,17 @@ class FlowParams(msgspec.Struct, frozen=True, kw_only=True):
     ref: Annotated[models.SearchText, Meta(description="A reference of the flow or of its order.")] | None = None
     amount_min: Annotated[models.Amount, Meta(description="Amounts from this on, signs counted.")] | None = None
     amount_max: Annotated[models.Amount, Meta(description="Amounts up to this, signs counted.")] | None = None
-    finding: Annotated[Literal["side", "same_id"], Meta(description="Flows to review for this reason.")] | None = None
+    finding: (
+        Annotated[
+            str,
+            Meta(
+                max_length=TEXT_MAX,
+                description="Flows to review for this reason: side, same_id or break; or the flows of the finding with "
+                "this id.",
+            ),
+        ]
+        | None
+    ) = None
     text: (
         Annotated[
             models.SearchText,
@@ -96,7 +106,8 @@ def list_flows(context: Context, params: NamedDependency[FlowParams]) -> Respons
     def make() -> models.FlowPage:
         if not names:
             return models.FlowPage(flows=[], next=None, complete=True, gaps=[])
-        page = flows_page(context.ledger, wanted, limit=params.limit, after=after, rules=context.read_model.rules)
+        named = with_finding_rows(context.read_model, wanted)
+        page = flows_page(context.ledger, named, limit=params.limit, after=after, rules=context.read_model.rules)
         verdict = context.read_model.verdict(wanted)
         return models.FlowPage(
             flows=[flow_model(flow) for flow in page.flows],
@@ -191,7 +202,7 @@ def gap_model(gap: Gap) -> models.Gap:
     return models.Gap(account=gap.account, since=since, until=until, cause=gap.cause.value, reason=gap.reason)
 
 
-# ---------------------------------------------------------------- findings and rejected rows
+# ---------------------------------------------------------------- rejected rows
 
 
 class QuarantineParams(msgspec.Struct, frozen=True, kw_only=True):
@@ -201,20 +212,6 @@ class QuarantineParams(msgspec.Struct, frozen=True, kw_only=True):
     resolved: Annotated[bool, Meta(description="Also those that have become flows, or are gone.")] = False
     limit: Annotated[int, Meta(ge=1, le=PAGE_MAX)] = PAGE
     cursor: Cursor | None = None
-
-
-@endpoint("GET", "/findings", scope=Scope.READ)
-def list_findings(context: Context, params: NamedDependency[AccountsParams]) -> Response[models.Findings]:
-    """How many flows of each day need a review, and why."""
-    names = context.accounts(params.account)
-
-    def make() -> models.Findings:
-        counts = []
-        if names:
-            counts = review.count_findings(context.ledger, names) + count_break_findings(context.read_model, names)
-        return models.Findings(findings=[models.FindingCount.of(count) for count in counts])
-
-    return context.answer_tagged(names, make)
 
 
 @endpoint("GET", "/quarantine", scope=Scope.READ)

@@ -26,6 +26,7 @@ from liushui.ledger.read.model import Account
 from liushui.ledger.read.months import month_at, previous_month
 from liushui.ledger.read.overview import read_calendar
 from liushui.ledger.read.stated_balances import StatedBalance
+from liushui.ledger.read.status import open_breaks
 from liushui.ledger.write.stated_balances import Statement, state_balance, withdraw_balance
 from liushui.server.web.account_addresses import account_address, flows_beside, month_address, row_address
 from liushui.server.web.charts import draw_calendar, script_json, state_looks
@@ -149,6 +150,8 @@ def _render(page: Page, name: str, form: Form | None = None) -> Response[str]:
             ((key, one) for key, chain in chains.items() for one in chain.breaks), key=lambda pair: pair[1].after
         )
         breaks = breaks_with_flows(reading, account, found[:BREAKS_SHOWN])
+        explained = reading.explained(account)
+        open_breaks_number = len(open_breaks(reading, account))
         sums = account.snapshot.sums
     balances = read_balances(model, (name,)).rows
     statements = check_statements(model, (name,), withdrawn=True)
@@ -167,10 +170,12 @@ def _render(page: Page, name: str, form: Form | None = None) -> Response[str]:
         balances=balances,
         decimals=decimal_places(_balance_amounts(balances)),
         chains=[ChainView(key, sums[key].flows, chains.get(key)) for key in keys if key in sums and has_chains],
-        chain=lambda state: chain_label(state, rules, language),
+        chain=lambda state: chain_label(state, rules, language, is_explained=not open_breaks_number),
         chain_decimals=decimal_places(_chain_amounts(chains.values())),
         breaks=breaks,
         breaks_number=len(found),
+        explained=explained,
+        review_address=f"/review?{urlencode({'account': name})}",
         break_decimals=decimal_places([amount for one in breaks for amount in (one.expected, one.stated)]),
         explain=lambda one: break_text(one, language),
         row_address=row_address,

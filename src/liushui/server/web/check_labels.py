@@ -51,8 +51,13 @@ def _label(status: CheckStatus, reason: str, language: Language) -> CheckLabel:
             return CheckLabel("", language.say("Could not check"), reason)
 
 
-def chain_label(chain: ChainState | None, rules: BalanceRules | None, language: Language) -> CheckLabel:
-    """Whether the balances of a chain follow from each other. `chain` None: no row states one."""
+def chain_label(
+    chain: ChainState | None, rules: BalanceRules | None, language: Language, *, is_explained: bool = False
+) -> CheckLabel:
+    """Whether the balances of a chain follow from each other. `chain` None: no row states one.
+
+    `is_explained`: people explained every break of the account.
+    """
     say = language.say
     if rules is not None and rules.advisory:
         return CheckLabel("", say("Could not check"), say("The provider calls its balances indicative."))
@@ -60,7 +65,7 @@ def chain_label(chain: ChainState | None, rules: BalanceRules | None, language: 
         return CheckLabel("", say("Could not check"), say("No flow states a balance."))
     if chain.breaks:
         number = language.say_many("%(number)s break", "%(number)s breaks", len(chain.breaks))
-        return CheckLabel("bad", say("Breaks"), number)
+        return CheckLabel("warn" if is_explained else "bad", say("Breaks"), number)
     reason = ""
     if chain.reordered:
         reason = language.say_many(
@@ -72,7 +77,14 @@ def chain_label(chain: ChainState | None, rules: BalanceRules | None, language: 
 
 
 def break_text(one: LedgerBreak, language: Language) -> str:
-    """The simplest explanation of a break, in the reader's language."""
+    """The simplest explanation of a break, in the reader's language, and how many equal flows it may be about."""
+    if not one.is_ambiguous:
+        return _cause_text(one, language)
+    which = language.say("It may be any of these %(number)s flows: nothing tells which.", number=len(one.rows))
+    return f"{_cause_text(one, language)} {which}"
+
+
+def _cause_text(one: LedgerBreak, language: Language) -> str:
     say, difference = language.say, language.short_amount(one.difference, one.currency, signed=True)
     match one.cause:
         case BreakCause.MISSING if one.hides_rows:

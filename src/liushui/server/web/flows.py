@@ -18,9 +18,11 @@ from liushui.export.selection import ExportQuery
 from liushui.flow import Category, Direction, Kind
 from liushui.instant import from_us, load_zone, parse_instant, to_us
 from liushui.ledger.access.tokens import Scope
-from liushui.ledger.findings import SAME_ID, SIDE
+from liushui.ledger.findings import BREAK, KINDS, SAME_ID, SIDE
 from liushui.ledger.read.accounts import currencies_of
 from liushui.ledger.read.cursors import CursorError, filter_digest, flow_key, parse_flow_key, read_cursor
+from liushui.ledger.read.finding_decisions import FindingDecision
+from liushui.ledger.read.finding_lists import findings_of_flow, with_finding_rows
 from liushui.ledger.read.flows import LedgerFlow, Position
 from liushui.ledger.read.history import FlowVersion, versions_of
 from liushui.ledger.read.link_lists import link_in_full
@@ -42,6 +44,7 @@ from liushui.server.web.guard import NEEDS
 from liushui.server.web.labels import account_label, coverage_label
 from liushui.server.web.links import link_views, state_names
 from liushui.server.web.page import CurrentPage, Page, decimal_places, is_zone
+from liushui.server.web.review import FindingView, action_names, decide, finding_view
 
 FIRST_ROWS: Final = 100
 """Rows that come with the page itself."""
@@ -90,6 +93,11 @@ def _view(page: Page) -> FlowsView:
     request = read_flows_request(page.query, names, currencies, page.language, OTHER_FIELDS)
     if page.principal.accounts is not None and not request.filter.accounts:  # none would mean those of others too
         request.filter = request.filter._replace(accounts=tuple(account.account for account in names))
+    if not request.errors:
+        try:
+            request.filter = with_finding_rows(page.read_model, request.filter)
+        except ConfigError as error:
+            request.errors["finding"] = str(error).removeprefix("finding: ")
     return FlowsView(page, accounts, request)
 
 
@@ -190,6 +198,7 @@ def _choices(view: FlowsView) -> dict[str, object]:
     say, labels, anything = view.page.say, view.page.labels, [("", view.page.say("Any"))]
     kinds = [(kind.value, labels.kind(kind)) for kind in Kind]
     currencies = currencies_of([account.snapshot for account in view.accounts])
+    finding = view.request.filter.finding or ""
     return {
         "kinds": anything + sorted(kinds, key=lambda pair: pair[1]),
         "categories": anything + [(category.value, labels.category(category)) for category in Category],
@@ -199,6 +208,8 @@ def _choices(view: FlowsView) -> dict[str, object]:
             *anything,
             (SIDE, say("Direction contradicts the sign")),
             (SAME_ID, say("Same ID, different content")),
+            (BREAK, say("Balance breaks")),
+            *([(finding, finding)] if finding not in ("", *KINDS) else []),
         ],
     }
 
@@ -250,8 +261,19 @@ def decide_link_of_flow(page: CurrentPage) -> Response[str]:
     return _render_flow(page, key, error=error)
 
 
-def _render_flow(page: Page, key: tuple[str, int, str] | None, *, error: str = "") -> Response[str]:
-    """The drawer with a flow. `error`: why a decision on one of its links was refused."""
+@post("/page/flows/finding", sync_to_thread=True, opt={NEEDS: Scope.RECORD})
+def decide_finding_of_flow(page: CurrentPage) -> Response[str]:
+    """Explain a finding of a flow, or withdraw its explanation, and show the flow again."""
+    form = Form(page)
+    key, finding = _visible_key(page, form.typed("key")), form.typed("finding")
+    decide(form, [finding] if finding else [])
+    return _render_flow(page, key, finding_error=next(iter(form.errors.values()), ""))
+
+
+def _render_flow(
+    page: Page, key: tuple[str, int, str] | None, *, error: str = "", finding_error: str = ""
+) -> Response[str]:
+    """The drawer with a flow. `error` and `finding_error`: why a decision on a link or a finding was refused."""
     versions = [] if key is None else versions_of(page.ledger, *key)
     if not versions:
         return page.render("flows/missing.html", status=404)
@@ -270,8 +292,11 @@ def _render_flow(page: Page, key: tuple[str, int, str] | None, *, error: str = "
     )
     return page.render(
         "flows/flow.html",
-        status=422 if error else 200,
+        status=422 if error or finding_error else 200,
         found=flow,
+        findings=_finding_views(page, flow) if is_current else [],
+        finding_error=finding_error,
+        actions=action_names(page),
         links=links,
         states=state_names(page),
         instant=from_us,
@@ -296,6 +321,12 @@ def _render_flow(page: Page, key: tuple[str, int, str] | None, *, error: str = "
             if text is not None
         ],
     )
+
+
+def _finding_views(page: Page, flow: LedgerFlow) -> list[tuple[FindingView, list[FindingDecision]]]:
+    """The findings of a flow, each with what was decided about it, newest first."""
+    every = findings_of_flow(page.read_model, flow)
+    return [(finding_view(page, one.finding), list(reversed(one.decisions))) for one in every]
 
 
 @get("/page/flows/wire", sync_to_thread=True)

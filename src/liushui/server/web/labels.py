@@ -278,7 +278,7 @@ def _alarm_link(alarm: Alarm, language: Language) -> tuple[str, str]:
             return f"/accounts/{account}#balances", say("See the balances")
         case AlarmKind.FINDING:
             query = urlencode({"account": alarm.account, "finding": alarm.detail})
-            return f"/flows?{query}", say("Review the flows")
+            return f"/review?{query}", say("Review the flows")
         case AlarmKind.BACKUP_FAILED | AlarmKind.BACKUP_OLD:
             return "", ""
         case _:

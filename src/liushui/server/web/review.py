@@ -1,0 +1,186 @@
+"""The page of flows to review: every flow that each finding is about, its state, and what people explain."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from itertools import islice
+from typing import Final, NamedTuple
+from urllib.parse import urlencode
+
+from litestar import get, post
+from litestar.response import Response
+
+from liushui.errors import ConfigError
+from liushui.ledger.access.tokens import Scope
+from liushui.ledger.findings import KINDS, SAME_ID
+from liushui.ledger.read.finding_decisions import FindingAction, FindingState
+from liushui.ledger.read.finding_lists import Finding, list_findings
+from liushui.ledger.read.flows import LedgerFlow, key_of
+from liushui.ledger.write.finding_decisions import explain_findings, withdraw_explanations
+from liushui.server.web.account_addresses import account_address, row_address
+from liushui.server.web.check_labels import break_text
+from liushui.server.web.forms import Form
+from liushui.server.web.guard import NEEDS
+from liushui.server.web.page import CurrentPage, Page, redirect
+
+SHOWN_MAX: Final = 200
+LOOKS: Final = {FindingState.OPEN: "warn", FindingState.EXPLAINED: "good", FindingState.GONE: ""}
+"""How the tag of a state looks."""
+
+
+class FindingView(NamedTuple):
+    """A finding as it is shown. `others`: the further flows that it is about, each with what it is to the first."""
+
+    finding: Finding
+    kind: str
+    text: str
+    state: str
+    look: str
+    others: Sequence[tuple[str, LedgerFlow]]
+    decision: str
+
+
+def finding_view(page: Page, finding: Finding) -> FindingView:
+    """A finding in the reader's words."""
+    say, located = page.say, finding.located
+    text = break_text(located, page.language) if located is not None else kind_texts(page)[finding.kind]
+    if located is None:
+        role = say("The first flow of this ID:") if finding.kind == SAME_ID else say("Beside it:")
+        others = [(role, flow) for flow in finding.others]
+    else:
+        suspects = {key_of(flow) for flow in located.rows}
+        others = [
+            (say("It may be this flow:") if key_of(flow) in suspects else say("Beside it:"), flow)
+            for flow in finding.others
+        ]
+    decision = "" if finding.decision is None else action_names(page)[finding.decision.decision]
+    names = kind_names(page)
+    return FindingView(
+        finding, names[finding.kind], text, state_names(page)[finding.state], LOOKS[finding.state], others, decision
+    )
+
+
+def kind_names(page: Page) -> dict[str, str]:
+    """What each kind of finding is called."""
+    say = page.say
+    return dict(
+        zip(
+            KINDS,
+            (say("Direction contradicts the sign"), say("Same ID, different content"), say("Balance breaks")),
+            strict=True,
+        )
+    )
+
+
+def kind_texts(page: Page) -> dict[str, str]:
+    """What each kind of finding means, in a sentence."""
+    say = page.say
+    sentences = (
+        say("The direction that the provider states contradicts the sign of the amount."),
+        say("An earlier flow at the same time has the same ID and other content."),
+        say("The balance that this flow states does not follow from the one before it."),
+    )
+    return dict(zip(KINDS, sentences, strict=True))
+
+
+def state_names(page: Page) -> dict[FindingState, str]:
+    """What each state is called."""
+    say = page.say
+    return {
+        FindingState.OPEN: say("Open"),
+        FindingState.EXPLAINED: say("Explained"),
+        FindingState.GONE: say("Gone"),
+    }
+
+
+def action_names(page: Page) -> dict[FindingAction, str]:
+    """What each decision is called."""
+    say = page.say
+    return {FindingAction.EXPLAINED: say("Explained"), FindingAction.WITHDRAWN: say("Explanation withdrawn")}
+
+
+# ---------------------------------------------------------------- the page
+
+
+class ReviewQuery(NamedTuple):
+    """Which findings the address asks for. An empty account or kind means all."""
+
+    account: str
+    kind: str
+    state: FindingState
+
+    def address(self, **changes: str) -> str:
+        """The address of the page with some values changed."""
+        fields = {"account": self.account, "finding": self.kind, "state": self.state.value} | changes
+        return f"/review?{urlencode({name: value for name, value in fields.items() if value})}"
+
+
+@get("/review", sync_to_thread=True)
+def show_review(page: CurrentPage) -> Response[str]:
+    """Show the flows to review of one account or of all, and of one kind or of all."""
+    return _render(page)
+
+
+@post("/review", sync_to_thread=True, opt={NEEDS: Scope.RECORD})
+def decide_findings(page: CurrentPage) -> Response[str]:
+    """Explain the findings that are ticked, or withdraw their explanations: all of them, or none."""
+    form = Form(page)
+    if decide(form, page.fields.get("chosen", [])):
+        return redirect(_read_query(page).address())
+    return _render(page, form)
+
+
+def decide(form: Form, ids: Sequence[str]) -> bool:
+    """Decide as a form says. False: the form's errors say why nothing was changed."""
+    page = form.page
+    by, reason = page.user or form.text("by"), form.text("reason")
+    if not ids:
+        form.wrong("chosen", page.say("Choose at least one."))
+    if form.is_wrong or by is None or reason is None:
+        return False
+    act = withdraw_explanations if form.typed("decision") == FindingAction.WITHDRAWN else explain_findings
+    try:
+        act(page.read_model, ids, by=by, reason=reason)
+    except ConfigError as error:
+        form.wrong("chosen", str(error).removeprefix("finding: "))
+    return not form.is_wrong
+
+
+def _read_query(page: Page) -> ReviewQuery:
+    """What the address asks for. What it cannot mean is left out: the page says what it shows."""
+    values = {name: page.query.get(name, [""])[-1] for name in ("account", "finding", "state")}
+    kind = values["finding"] if values["finding"] in KINDS else ""
+    state = FindingState(values["state"]) if values["state"] in set(FindingState) else FindingState.OPEN
+    return ReviewQuery(values["account"], kind, state)
+
+
+def _render(page: Page, form: Form | None = None) -> Response[str]:
+    query, model = _read_query(page), page.read_model
+    with model.reading() as reading:
+        zones = {name: account.name.zone for name, account in reading.accounts.items()}
+    is_known = not query.account or query.account in zones
+    names = (query.account,) if query.account else ()
+    kinds = (query.kind,) if query.kind else KINDS
+    found: list[Finding] = []
+    if is_known and zones:
+        with closing(list_findings(model, names, kinds=kinds, states=(query.state,))) as listed:
+            found = list(islice(listed, SHOWN_MAX + 1))
+    is_wrong = form is not None and form.is_wrong
+    return page.render(
+        "review/index.html",
+        status=404 if not is_known else 422 if is_wrong else 200,
+        query=query,
+        is_known=is_known,
+        accounts=[("", page.say("All accounts")), *((name, name) for name in sorted(zones))],
+        kinds=[("", page.say("Any")), *kind_names(page).items()],
+        states=state_names(page),
+        views=[finding_view(page, finding) for finding in found[:SHOWN_MAX]],
+        is_more=len(found) > SHOWN_MAX,
+        zones=zones,
+        row_address=row_address,
+        account_address=account_address,
+        may_decide=page.may(Scope.RECORD) and query.state is not FindingState.GONE,
+        is_withdrawal=query.state is FindingState.EXPLAINED,
+        chosen=[] if form is None else page.fields.get("chosen", []),
+        values={} if form is None else page.form,
+        errors={} if form is None else form.errors,
+    )

@@ -7,6 +7,7 @@ import pytest
 from liushui.flow import Kind
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.engine import Ledger
+from liushui.ledger.write.commit import make_account
 from tests.api.callers import Api, Caller
 from tests.ledger.ledgers import commit_read, hour, hours, make_row
 
@@ -104,3 +105,18 @@ def test_a_hidden_account_is_not_named_when_its_flow_is_gone(api: Api, ledger: L
     commit_read(ledger, hours(0, 24), account="b", read_at=hour(20_000))
     answer = api.caller("a").ask("GET", f"/links/{link}")
     assert "none named" in answer.json()["detail"]
+
+
+def test_a_confirmed_link_with_a_hidden_account_is_not_named(api: Api, ledger: Ledger) -> None:
+    make_account(ledger, "c", "longbridge", "Asia/Hong_Kong")
+    commit_read(ledger, hours(0, 24), make_row("k1", 1.5, "1000", kind=Kind.DEPOSIT), account="c")
+    everyone = api.caller()
+    ids = {link["flows"][1]["id"]: link["id"] for link in pages(everyone)[0] if link["flows"][0]["id"] == "o1"}
+    confirmed = {"decision": "confirmed"}
+    assert everyone.ask("POST", f"/links/{ids['k1']}/decision", json=confirmed).status_code == 200
+    visible = everyone.ask("POST", f"/links/{ids['i1']}/decision", json=confirmed)
+    assert (visible.status_code, ids["k1"] in visible.text) in ((409, True), (404, False))
+    refused = api.caller("a", "b").ask("POST", f"/links/{ids['i1']}/decision", json=confirmed)
+    assert refused.status_code == visible.status_code
+    assert ids["k1"] not in refused.text
+    assert "k1" not in refused.text

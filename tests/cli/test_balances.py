@@ -60,9 +60,8 @@ def test_an_explained_break_is_no_alarm(ledger: Path) -> None:
     explained = run(ledger, *words)
     assert (explained.returncode, explained.stdout) == (0, "")
     assert f"{break_['finding_id']} was explained by li at " in explained.stderr
-    for command in ("breaks", "balances", "status"):
-        done = run(ledger, command, "--format", "json")
-        assert done.returncode == (0 if command == "breaks" else 3), "an imported account is never complete"
+    exits = {command: run(ledger, command).returncode for command in ("breaks", "status", "balances")}
+    assert exits == {"breaks": 0, "status": 0, "balances": 3}, "the sums of an imported account are never complete"
     (status,) = json.loads(run(ledger, "status", "--format", "json").stdout)
     assert (status["breaks"], status["failed_checks"], status["explained"], status["alarms"]) == (0, 0, 1, [])
     (again,) = json.loads(run(ledger, "breaks", "--format", "json").stdout)
@@ -85,14 +84,15 @@ def test_a_finding_leads_to_its_flows(ledger: Path) -> None:
     assert [flow["id"] for flow in shown["flows"]] == [found["id"], *found["others"]]
     assert (shown["state"], shown["about"], shown["decisions"]) == ("open", "800 USD", [])
     assert found["finding_id"] in run(ledger, "finding", "show", found["finding_id"]).stdout
-    for words, message in [
+    refusals: list[tuple[tuple[str, ...], str]] = [
         (("flows", "--finding", "odd"), "finding: expected one of side, same_id, break"),
         (("flows", "--break", "--finding", "side"), "break: expected without --finding"),
         (("flows", "--finding", "20250509T010000-000000000000"), "finding: there is none with the id"),
         (("finding", "show", "odd"), "finding: there is none with the id 'odd'"),
         (("finding", "explain", found["finding_id"], "--reason", " "), "reason: expected why"),
-    ]:
-        refused = run(ledger, *words)
+    ]
+    for command, message in refusals:
+        refused = run(ledger, *command)
         assert (refused.returncode, message in refused.stderr) == (2, True), refused.stderr
 
 

@@ -21,17 +21,8 @@ NOT_AUDITED = {
     "export",
     *("coverage", "status", "verify", "certificate key show", "certificate list", "certificate export"),
     *("certificate verify", "certificate rows", "certificate prove-row", "link list", "link show", "findings"),
-    *(
-        "breaks",
-        "quarantine list",
-        "quarantine show",
-        "key list",
-        "token list",
-        "user list",
-        "audit",
-        "reconcile",
-        "statement",
-    ),
+    *("finding show", "breaks", "quarantine list", "quarantine show", "key list", "token list", "user list", "audit"),
+    *("reconcile", "statement"),
     *("oidc show", "oidc test", "db backups", "mcp", "notify list", "notify test", "notify dead-letters"),
 }
 """Commands that change nothing that counts."""

@@ -63,6 +63,19 @@ def test_what_has_no_other_side_is_outstanding_until_a_person_confirms_one(ledge
     assert ids(ledger) == ["lost", "back"]
 
 
+def test_the_other_side_in_a_hidden_account_is_nothing_that_the_reader_is_told(ledger: Ledger) -> None:
+    decide_link(ledger, model_of(ledger).rules, links_in(ledger)["near"].id, LinkState.CONFIRMED, decided_by="li")
+    model = model_of(ledger).restricted_to(frozenset({"a"}))
+    with model.reading(("a",)) as reading:
+        account = reading.accounts["a"]
+        found = list_open_items(reading, model.rules, account, month_of(read_month("2024-03"), account.name))
+    assert [item.id for item in found.items] == ["left", "lost", "back"]
+    create_signing_key(ledger, "example.com/ledger")
+    _, document = make_certificate(model, "a", "2024-03", load_signing_key(ledger), load_providers())
+    assert [item["id"] for item in document.open_items.items] == ["left", "lost", "back"]
+    assert document.open_items.reason.endswith("as far as the maker of this certificate may see accounts")
+
+
 def test_certificates_list_the_same(ledger: Ledger) -> None:
     decide_link(ledger, model_of(ledger).rules, links_in(ledger)["near"].id, LinkState.CONFIRMED, decided_by="li")
     create_signing_key(ledger, "example.com/ledger")

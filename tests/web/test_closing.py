@@ -12,6 +12,8 @@ import pytest
 from liushui.certificate.keys import create_signing_key, list_signing_keys
 from liushui.ledger.access.tokens import Scope, create_token
 from liushui.ledger.engine import Ledger
+from liushui.ledger.write.commit import make_account
+from liushui.ledger.write.remove import remove_account
 from liushui.provider import Slice
 from liushui.testing.clock import NOON
 from tests.certificate.certified import CHECKER
@@ -126,6 +128,19 @@ def test_the_certificate_is_checked_without_liushui(ready: Visitor, tmp_path: Pa
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     verdict = "complete, 1 closing balances differ from what is stated, the balance chain breaks"
     assert (done.stdout, done.stderr) == (f"valid: shop, 2025-10, 3 rows, {verdict}\n", "")
+
+
+def test_certificates_of_a_removed_account_are_not_those_of_another_of_its_name(ready: Visitor, ledger: Ledger) -> None:
+    ready.post(f"{MONTH}/close", EXPLAINED)
+    assert "Certificates" in text_of(ready.get(MONTH).text)
+    remove_account(ledger, "shop")
+    make_account(ledger, "shop", "wecom", "Asia/Shanghai")
+    commit_read(ledger, Slice(HISTORY, NOON), *SHOP_ROWS, account="shop", read_at=NOON)
+    assert "Certificates" not in text_of(ready.get(MONTH).text)
+    for path in (f"{MONTH}/certificates/1", f"{MONTH}/certificates/1/rows.csv"):
+        assert ready.get(path).status_code == 404
+    ready.post(f"{MONTH}/close", EXPLAINED)
+    assert ready.get(f"{MONTH}/certificates/2").status_code == 200, "numbers of a name are not used again"
 
 
 def test_certificates_that_do_not_exist(ready: Visitor) -> None:

@@ -150,6 +150,7 @@ class _DocumentBuilder:
     ) -> None:
         self._connection, self._now, self._rules = reading.connection, reading.now, rules
         self._account, self._month, self._provider = account, month, provider
+        self._visible = reading.visible
         self._name, self._batch = account.name.account, account.snapshot.head
         self._open_items = OpenItems(self._name)
         rows = certified_rows(reading.connection, self._name, *month.range_us, self._batch)
@@ -171,7 +172,7 @@ class _DocumentBuilder:
             roll_forward=self._roll_forward(),
             order=doc.Section("could_not_check", _NOT_ORDERED, []),
             breaks=self._chains.section(),
-            open_items=self._open_items.section(self._connection, self._rules, self._now, self._verdict),
+            open_items=self._open_items.section(self._connection, self._rules, self._now, self._verdict, self._visible),
             integrity=self._integrity(previous),
             does_not_say=list(doc.NOT_SAID),
         )

@@ -1,6 +1,6 @@
 """Outstanding items among the rows of a certificate: transfers and refunds whose other side is not known."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -39,16 +39,22 @@ class OpenItems:
             yield row
 
     def section(
-        self, connection: Connection, rules: Mapping[str, Rules[Paging]], now: datetime, completeness: Verdict
+        self,
+        connection: Connection,
+        rules: Mapping[str, Rules[Paging]],
+        now: datetime,
+        completeness: Verdict,
+        visible: Collection[str] | None = None,
     ) -> Section:
         """The outstanding items, with their age in days, as of the state of the ledger that the rows are of.
 
-        If a period is not complete, an empty list does not show that there are none.
+        `visible`: the accounts that the maker of the certificate may see, in which other sides are looked for; None:
+        all. If a period is not complete, an empty list does not show that there are none.
         """
         if self._count > open_items.ROWS_MAX:
             return Section("could_not_check", too_many(self._count), [])
         links = LinkReader(connection, find_accounts(queries_of(connection)), rules)
-        linked = find_linked(links, {key: row["kind"] for key, row in self._rows.items()})
+        linked = find_linked(links, {key: row["kind"] for key, row in self._rows.items()}, visible)
         items = [
             {name: row[name] for name in _SHOWN} | {"age_days": str((now - parse_instant(AT, row[AT])).days)}
             for key, row in self._rows.items()
@@ -58,4 +64,5 @@ class OpenItems:
             return Section("could_not_check", f"the period is not complete: {completeness.reason}", [])
         if not items:
             return Section("pass", "", [])
-        return Section("fail", "transfers and refunds whose other side is not known", items)
+        where = "" if visible is None else ", as far as the maker of this certificate may see accounts"
+        return Section("fail", f"transfers and refunds whose other side is not known{where}", items)

@@ -64,6 +64,8 @@ class Reading(NamedTuple):
     explained_cache: "ExplainedCache | None" = None
     sqlalchemy: "Connection | None" = None
     """The same transaction for SQLAlchemy. None: the reading was begun for statements of text only."""
+    visible: frozenset[str] | None = None
+    """The accounts that the reader may see. None: all of the ledger."""
 
     @property
     def connection(self) -> "Connection":
@@ -207,7 +209,7 @@ class ReadModel:
             with self.ledger.querying() as queries:
                 snapshots = read_snapshots(queries, self._cache, names, with_runs_at=now if with_runs else None)
                 accounts = {one.account: self._account(one, now, None) for one in snapshots}
-                yield Reading(queries, accounts, now, self._points)
+                yield Reading(queries, accounts, now, self._points, visible=self._visible)
             return
         with self.ledger.reading() as connection:
             queries = queries_of(connection)
@@ -220,7 +222,7 @@ class ReadModel:
                 snapshots = [history.snapshot_as_of(connection, account, as_of) for account in chosen]
             accounts = {snapshot.account: self._account(snapshot, now, as_of) for snapshot in snapshots}
             caches = (self._points, self._chains, self._changes, self._explained)
-            yield Reading(queries, accounts, now, *caches, connection)
+            yield Reading(queries, accounts, now, *caches, connection, self._visible)
 
     def accounts(self, names: Sequence[str] = (), *, with_runs: bool = False) -> dict[str, Account]:
         """The accounts of one state, by name. Raises AccountNotFound."""

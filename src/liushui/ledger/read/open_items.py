@@ -5,7 +5,7 @@ list the same. The bank reconciliation statement adds to the balance of the ledg
 the stated balance what only the ledger has.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -21,7 +21,7 @@ from liushui.ledger.read.months import Month, next_month
 from liushui.ledger.read.proof_lines import AccountMonth, ProofLine, movements
 from liushui.money import EXACT, ZERO, exact_sum
 from liushui.reconcile.chain import Break
-from liushui.reconcile.links import HELD, FlowKey
+from liushui.reconcile.links import HELD, FlowKey, Link
 from liushui.rules import Paging, Rules
 
 KINDS: Final = (Kind.REFUND.value, Kind.TRANSFER.value)
@@ -76,7 +76,7 @@ def list_open_items(reading: Reading, rules: Mapping[str, Rules[Paging]], accoun
         )
     }
     links = LinkReader(reading.connection, find_accounts(queries_of(reading.connection)), rules)
-    linked = find_linked(links, {key: row[0] for key, row in rows.items()})
+    linked = find_linked(links, {key: row[0] for key, row in rows.items()}, reading.visible)
     items = tuple(
         OpenItem(name, from_us(key.at_us), key.id, *row, age_days=(reading.now - from_us(key.at_us)).days)
         for key, row in rows.items()
@@ -90,18 +90,28 @@ def too_many(count: int) -> str:
     return f"{count} transfers and refunds: more than {ROWS_MAX:,}"
 
 
-def find_linked(links: LinkReader, kinds: Mapping[FlowKey, str]) -> set[FlowKey]:
-    """The flows that a certain or confirmed link names: of those given, with their kinds, and perhaps others."""
+def find_linked(
+    links: LinkReader, kinds: Mapping[FlowKey, str], visible: Collection[str] | None = None
+) -> set[FlowKey]:
+    """The flows that a certain or confirmed link names: of those given, with their kinds, and perhaps others.
+
+    `visible`: only links between these accounts; None: between any. Whether the other side is in an account that the
+    reader may not see is nothing that they are told.
+    """
     if not kinds:
         return set()
+
+    def counts(link: Link) -> bool:
+        return link.state in HELD and (visible is None or all(key.account in visible for key in link.keys))
+
     times = [key.at_us for key in kinds]
     since_us, until_us = min(times) - links.window_us, max(times) + links.window_us + 1
     found = (*links.transfers(since_us, until_us), *links.decided(since_us, until_us))
-    linked = {key for link in found if link.state in HELD for key in link.keys}
+    linked = {key for link in found if counts(link) for key in link.keys}
     for key, kind in kinds.items():
         # The receipt of a refund may be far away: it is looked for from each refund.
         if kind == Kind.REFUND.value and key not in linked:
-            linked.update(key for link in links.links_of(key) if link.state in HELD)
+            linked.update(key for link in links.links_of(key) if counts(link))
     return linked
 
 

@@ -1,6 +1,6 @@
 """People confirm and reject links. A decision is a fact: it is sealed in the chain, and never changed or deleted."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from sqlalchemy.engine import Connection
@@ -39,8 +39,11 @@ def decide_link(
     decided_by: str,
     reason: str = "",
     replace: bool = False,
+    visible: Collection[str] | None = None,
 ) -> LinkDecision:
     """Confirm or reject a link, in one transaction. Returns the decision as it was recorded.
+
+    `visible`: the accounts that the person may see, None: all. Messages name no other one, and none of its links.
 
     Raises NotFound for an unknown link, and for one whose flows were withdrawn; AlreadyExists for a link that was
     decided before, unless `replace`, and for one of whose flows another link was confirmed; ConfigError.
@@ -58,7 +61,7 @@ def decide_link(
     def plan(connection: Connection, batch: int) -> Change:
         # Looked up again: its accounts are locked now, so no flow of it can change before the commit.
         current = find_link(connection, rules, id_)
-        _check(connection, rules, current, decision, replace=replace)
+        _check(connection, rules, current, decision, replace=replace, visible=visible)
         row = decision_row(current, decision, decided_by.strip(), reason.strip(), to_us(ledger.clock()), batch)
         return Change(decided=[row])
 
@@ -70,7 +73,13 @@ def decide_link(
 
 
 def _check(
-    connection: Connection, rules: Mapping[str, Rules[Paging]], link: Link, decision: LinkState, *, replace: bool
+    connection: Connection,
+    rules: Mapping[str, Rules[Paging]],
+    link: Link,
+    decision: LinkState,
+    *,
+    replace: bool,
+    visible: Collection[str] | None,
 ) -> None:
     """Raises AlreadyExists or ConfigError where a link cannot be decided like this."""
     before = decisions_on(connection, link.id)
@@ -86,6 +95,11 @@ def _check(
         for other in reader.links_of(key):
             is_rival = other.state is LinkState.CONFIRMED and other.id != link.id
             if is_rival and not taken.isdisjoint(taken_flows(other.kind, other.keys)):
+                if visible is not None and any(flow.account not in visible for flow in other.flows):
+                    raise AlreadyExists(
+                        f"link: flow {key.id} of {key.account} is in a link that somebody else has confirmed, with an "
+                        "account that you may not see"
+                    )
                 raise AlreadyExists(
                     f"link: {other.id} with flow {key.id} of {key.account} is confirmed: reject it first"
                 )

@@ -99,6 +99,7 @@ def decide(context: Context, link: PathText, data: JSONBody[models.DecideLink]) 
         decided_by=context.principal.name,
         reason=data.reason,
         replace=data.replace,
+        visible=context.principal.accounts,
     )
     return context.answer(_in_full(context, link), HTTPStatus.OK)
 

@@ -255,6 +255,7 @@ def decide_link_of_flow(page: CurrentPage) -> Response[str]:
                 decided_by=by,
                 reason=form.typed("reason"),
                 replace=form.ticked("replace"),
+                visible=page.principal.accounts,
             )
         except ConfigError as problem:
             error = str(problem)

@@ -14,8 +14,16 @@ from litestar.response import Response, Stream
 
 from liushui.certificate.keys import create_signing_key, list_signing_keys
 from liushui.certificate.rows import COLUMNS, certified_rows
-from liushui.certificate.store import StoredCertificate, load_certificate
-from liushui.errors import AccountNotFound, AlreadyExists, ConfigError, InvalidField, NotFound, NotReconciled
+from liushui.certificate.store import StoredCertificate, current_certificates
+from liushui.errors import (
+    AccountNotFound,
+    AlreadyExists,
+    ConfigError,
+    InvalidField,
+    NotFound,
+    NotReconciled,
+    short_repr,
+)
 from liushui.export.rows import CHUNK_ROWS
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.engine import Ledger
@@ -33,9 +41,6 @@ CLOSING = "close"
 REOPENING = "reopen"
 SIGNING = "signing_key"
 """The forms, by the names under which they have an error that is of no field."""
-
-_NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
-"""The number of a certificate."""
 
 
 @post("/reconcile/{name:str}/{period:str}/close", sync_to_thread=True, opt={NEEDS: Scope.RECORD})
@@ -132,9 +137,13 @@ def download_rows(
 def _certificate(page: Page, name: str, period: str, number: str) -> StoredCertificate:
     try:
         page.read_model.accounts((name,))
-        certificate = load_certificate(page.ledger, name, int(number) if _NUMBER.fullmatch(number) else 0)
-    except NotFound as error:
+    except AccountNotFound as error:
         raise NotFoundException(str(error)) from error
+    # The numbers of a removed account's certificates are not used again. These are not of this account.
+    every = {str(one.number): one for one in current_certificates(page.ledger, name)}
+    certificate = every.get(number)
+    if certificate is None:
+        raise NotFoundException(f"certificate: account {name} has no certificate {short_repr(number)}")
     if certificate.period != period:
         raise NotFoundException(f"certificate: {number} of account {name} is of another month")
     return certificate

@@ -14,7 +14,7 @@ from litestar.params import FromPath
 from litestar.response import Response
 
 from liushui.certificate.keys import list_signing_keys
-from liushui.certificate.store import list_certificates
+from liushui.certificate.store import current_certificates
 from liushui.errors import AccountNotFound, InvalidField, short_repr
 from liushui.instant import to_us
 from liushui.ledger.access.tokens import Scope
@@ -268,7 +268,7 @@ def render_month(page: Page, name: str, period: str, form: Form | None = None) -
             ChangeKind.CHANGED: page.say("Changed"),
             ChangeKind.WITHDRAWN: page.say("Withdrawn"),
         },
-        certificates=[one for one in reversed(list_certificates(page.ledger, (name,))) if one.period == period],
+        certificates=[one for one in reversed(current_certificates(page.ledger, name)) if one.period == period],
         keys=list_signing_keys(page.ledger),
         key_name=_key_name(page),
         may_record=page.may(Scope.RECORD),

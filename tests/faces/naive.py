@@ -162,8 +162,19 @@ class NaiveAccount:
     def anchor(self, currency: str) -> Row | Statement | None:
         """What the opening balance is computed from."""
         first = self.stated_row(currency, None, newest=False)
-        stated = [one for one in self.statements if one.currency == currency]
-        return first or min(stated, key=lambda one: one.at, default=None)
+        stated = sorted((one for one in self.statements if one.currency == currency), key=lambda one: one.at)
+        inside = [one for one in stated if self.since is None or one.at >= self.begin()]
+        return first or next(iter(inside or stated[-1:]), None)
+
+    def is_balance_complete(self, currency: str, until: datetime | None) -> bool:
+        """Whether every flow that a balance depends on is known."""
+        anchor = self.anchor(currency)
+        is_complete = self.is_complete(None, until)
+        if self.since is None or self.is_balance() or not isinstance(anchor, Statement):
+            return is_complete
+        low = anchor.at if until is None else min(anchor.at, until)
+        high = self.begin() if until is None else min(self.begin(), max(anchor.at, until))
+        return is_complete and (low >= high or self.is_complete(low, high))
 
     def opening(self, currency: str) -> Decimal | None:
         """The balance before the first flow. None: not known."""
@@ -177,6 +188,10 @@ class NaiveAccount:
         assert anchor.balance is not None
         return anchor.balance - anchor.amount - self.sum_before(currency, anchor.at)
 
+    def is_unread_after(self, one: Statement) -> bool:
+        """Whether flows may be missing between a statement and the beginning of the source."""
+        return self.since is not None and one.at < self.begin() and not self.is_complete(one.at, self.begin())
+
     def check(self, currency: str, until: datetime | None) -> str:
         """The verdict on the balance before a moment: each statement counts, and of the rows the newest."""
         opening, anchor = self.opening(currency), self.anchor(currency)
@@ -189,7 +204,10 @@ class NaiveAccount:
                 expected = opening + self.sum_before(currency, row.at) + row.amount
                 verdicts.append((row.balance == expected, row == anchor))
         stated = [one for one in self.statements if one.currency == currency and (until is None or one.at <= until)]
-        verdicts += [(one.amount == opening + self.sum_before(currency, one.at), one == anchor) for one in stated]
+        for one in stated:
+            agrees = one.amount == opening + self.sum_before(currency, one.at)
+            if agrees or not self.is_unread_after(one):
+                verdicts.append((agrees, one == anchor))
         if not all(agrees for agrees, _ in verdicts):
             return "fail"
         proving = [agrees for agrees, is_anchor in verdicts if self.is_balance() or not is_anchor]

@@ -208,14 +208,13 @@ class Faced(RuleBasedStateMachine):
         expected = {}
         for name, account in (accounts or self.accounts).items():
             until = None if at is None else account.day(at)
-            complete = account.is_complete(None, until)
             moved = sums(between(account, None, at))
             anchored = {currency for currency in account.currencies() if account.anchor(currency) is not None}
             for currency in {*moved, *anchored}:
                 count, money_in, money_out = moved.get(currency, (0, Decimal(0), Decimal(0)))
                 opening = account.opening(currency)
                 amount = money_in + money_out + (opening or 0)
-                check = account.check(currency, until)
+                check, complete = account.check(currency, until), account.is_balance_complete(currency, until)
                 expected[name, currency] = amount, count, complete, opening is not None, check
         return expected
 
@@ -223,6 +222,7 @@ class Faced(RuleBasedStateMachine):
     def balances_are_alike(self) -> None:
         expected = self.expected_balances(None)
         complete = all(account.is_complete(None, None) for account in self.accounts.values())
+        complete = complete and all(is_complete for _, _, is_complete, _, _ in expected.values())
         cli_complete, cli = self.faces.cli_balances()
         api_complete, api = self.faces.api_balances()
         assert cli == expected

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from liushui.errors import ConfigError
+from liushui.instant import to_us
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.jobs.sources import add_source
 from liushui.ledger.maintenance.copy import copy_ledger
-from liushui.ledger.read.balances import Balance, CheckStatus, check_statements, read_balances
+from liushui.ledger.read.balances import Balance, CheckCause, CheckStatus, check_statements, read_balances
+from liushui.ledger.read.completeness import Cause, Completeness
 from liushui.ledger.read.status import AlarmKind, Severity, read_statuses
 from liushui.ledger.write.stated_balances import Statement, state_balance, withdraw_balance
 from liushui.provider import Slice
@@ -61,6 +63,44 @@ def test_a_stated_balance_opens_an_account_and_checks_nothing_by_itself(ledger: 
     assert balance(ledger).opening == 100
     assert balance(ledger, at=hour(3)).amount == 100, "before the flows of that moment"
     assert shown(balance(ledger, at=hour(3)))[2:4] == (None, UNCHECKED), "nothing was stated by then"
+
+
+def source_from(ledger: Ledger, at: datetime) -> None:
+    """A source of `a` from a day on, of which the first day was read: 10.00 came in."""
+    add_source(ledger, account="a", base_url="http://h", credentials={}, since=at, paced=True)
+    commit_read(ledger, Slice(at, at + timedelta(hours=24)), make_row("1", at + timedelta(hours=1), "10.00"))
+
+
+def test_flows_between_a_stated_balance_and_the_source_are_missing(ledger: Ledger) -> None:
+    source_from(ledger, hour(48))
+    assert balance(ledger).basis.measure == "net_change"
+    state(ledger, "100.00", 24)
+    row = balance(ledger)
+    assert (str(row.amount), row.basis.measure, row.check.status) == ("110.00", "balance", UNCHECKED)
+    (gap, *_) = row.verdict.gaps
+    assert (gap.cause, gap.since_us, gap.until_us) == (Cause.BEFORE_SOURCE, to_us(hour(24)), to_us(hour(48)))
+    assert row.verdict.status is Completeness.INCOMPLETE
+    assert read_balances(model_of(ledger)).verdict.status is Completeness.INCOMPLETE
+    earlier = balance(ledger, at=hour(12)).verdict.gaps[0]
+    assert (earlier.since_us, earlier.until_us) == (to_us(hour(12)), to_us(hour(24))), (
+        "nor is it known what came before"
+    )
+
+
+def test_a_balance_that_is_stated_since_the_source_begins_opens_it(ledger: Ledger) -> None:
+    source_from(ledger, hour(48))
+    state(ledger, "100.00", 24)
+    state(ledger, "70.00", 60)
+    row = balance(ledger)
+    assert (str(row.amount), str(row.opening)) == ("70.00", "60.00")
+    assert all(gap.since_us >= to_us(hour(48)) for gap in row.verdict.gaps)
+    assert row.check.status is UNCHECKED
+    (first, check), _ = check_statements(model_of(ledger))
+    assert check is not None
+    assert (str(first.amount), str(check.difference), check.status, check.cause) == (
+        ("100.00", "40.00", UNCHECKED, CheckCause.UNREAD)
+    )
+    assert "flows between it and the source's start date are not in the ledger" in check.reason
 
 
 def test_a_second_stated_balance_checks_the_flows_between(ledger: Ledger) -> None:

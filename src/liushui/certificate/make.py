@@ -32,7 +32,7 @@ from liushui.ledger.read.coverage import coverage_ranges
 from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.model import Account, Reading, ReadModel
 from liushui.ledger.read.months import Month, month_of, read_month
-from liushui.ledger.read.stated_balances import read_points
+from liushui.ledger.read.stated_balances import Key, read_points
 from liushui.ledger.read.sums import sum_flows
 from liushui.ledger.schema import accounts, history, quarantine
 from liushui.ledger.tombstones import chain_beginning
@@ -130,11 +130,12 @@ class _Balances:
         balances = balances_of(account, self._verdict, sums, points, at)
         self.by_key = {(balance.subaccount, balance.currency): balance for balance in balances}
 
-    def figure(self, amount: Decimal, basis: Basis) -> doc.Figure:
+    def figure(self, key: Key, amount: Decimal, basis: Basis) -> doc.Figure:
         """A balance of that moment; none where the sum is only a net change."""
         if not basis.is_balance:
             return doc.Figure(None, complete=False, reason=f"flows are known only since {basis.since_day}")
-        return doc.Figure(to_plain_string(amount), self._verdict.is_complete, self._verdict.reason)
+        verdict = self.by_key[key].verdict if key in self.by_key else self._verdict
+        return doc.Figure(to_plain_string(amount), verdict.is_complete, verdict.reason)
 
 
 class _DocumentBuilder:
@@ -270,7 +271,7 @@ class _DocumentBuilder:
                     f"account {self._name}: its {key[1]} rows do not add up to its totals: run `liushui verify`"
                 )
             money_in, money_out = (to_plain_string(amount) for amount in (total.money_in, total.money_out))
-            figures = since.figure(opening, balance.basis), until.figure(balance.amount, balance.basis)
+            figures = since.figure(key, opening, balance.basis), until.figure(key, balance.amount, balance.basis)
             lines.append(doc.Line(*key, figures[0], money_in, money_out, figures[1], _check(balance.check)))
         return lines
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from liushui.instant import from_us, to_iso, to_us
 from liushui.ledger.day_totals import Sums, Total
-from liushui.ledger.read.completeness import Basis, Verdict, combine, end_instant
+from liushui.ledger.read.completeness import Basis, Completeness, Gap, Verdict, combine, end_instant
 from liushui.ledger.read.filters import AFTER_ALL_US, Bound, FlowFilter, bound_instant, equals_currency
 from liushui.ledger.read.model import Account, Reading, ReadModel
 from liushui.ledger.read.stated_balances import (
@@ -46,6 +46,8 @@ class CheckCause(StrEnum):
     NONE_STATED = "none_stated"
     ONLY_ONE = "only_one"
     ADVISORY = "advisory"
+    UNREAD = "unread"
+    """A person stated it before the source begins, and flows between may be missing."""
     DIFFERS = "differs"
 
 
@@ -81,6 +83,10 @@ class BalanceCheck(NamedTuple):
                 return "only one balance is stated, and the opening balance is computed from it"
             case CheckCause.ADVISORY:
                 return "the provider calls its balances indicative"
+            case CheckCause.UNREAD:
+                stated, expected = (to_plain_string(amount or ZERO) for amount in (self.stated, self.expected))
+                why = "flows between it and the source's start date are not in the ledger"
+                return f"statement {self.id} states {stated}, the flows come to {expected}: {why}"
             case CheckCause.DIFFERS:
                 who = "the provider" if self.origin is Origin.ROW else f"statement {self.id}"
                 stated, expected = (to_plain_string(amount or ZERO) for amount in (self.stated, self.expected))
@@ -109,8 +115,8 @@ class Balance(NamedTuple):
 
 
 class Balances(NamedTuple):
-    """Balances by account, subaccount and currency; and the verdict on all the accounts that were asked for, those
-    without a flow too."""
+    """Balances by account, subaccount and currency; and the verdict on all of them and on all the accounts that were
+    asked for, those without a flow too."""
 
     rows: list[Balance]
     verdict: Verdict
@@ -153,7 +159,7 @@ def read_balances(
             rows += balances_of(account, verdict, sums, points, before)
     if currency is not None:
         rows = [row for row in rows if equals_currency(row.currency, currency)]
-    return Balances(rows, combine(verdicts))
+    return Balances(rows, combine([*verdicts, *(row.verdict for row in rows)]))
 
 
 def current_balances(reading: Reading, account: Account) -> list[Balance]:
@@ -199,7 +205,7 @@ def balances_of(
                 total.flows,
                 at,
                 basis if opening is None else Basis(),
-                verdict,
+                verdict if opening is None else _with_unread_before(account, verdict, stated, until_us),
                 opening,
                 _check(account, opening, stated, until_us),
             )
@@ -215,8 +221,37 @@ def opening_balance(account: Account, stated: StatedPoints) -> Decimal | None:
     """
     if account.completeness.basis().is_balance:
         return ZERO
-    anchor = stated.anchor(by_rows=not _is_advisory(account))
+    anchor = opening_anchor(account, stated)
     return None if anchor is None else anchor.opening
+
+
+def opening_anchor(account: Account, stated: StatedPoints) -> StatedPoint | None:
+    """What the opening balance is computed from where it is not zero. None: nothing is stated."""
+    return stated.anchor(by_rows=not _is_advisory(account), begin_us=account.completeness.begin_us)
+
+
+def unread_since_anchor(account: Account, stated: StatedPoints, until_us: int = AFTER_ALL_US) -> list[Gap]:
+    """What was not read between a balance that a person stated before the source begins, and the source's beginning.
+
+    Empty where the opening balance does not depend on such a balance. `until_us`: of the balance before that instant.
+    """
+    completeness, anchor = account.completeness, opening_anchor(account, stated)
+    if not completeness.has_source or completeness.basis().is_balance:
+        return []
+    if anchor is None or anchor.origin is not Origin.PERSON:
+        return []
+    since_us = min(anchor.at_us, until_us)
+    end_us = min(completeness.begin_us, max(anchor.at_us, until_us))
+    return completeness.gaps(since_us, end_us) if since_us < end_us else []
+
+
+def _with_unread_before(account: Account, verdict: Verdict, stated: StatedPoints, until_us: int) -> Verdict:
+    """The verdict on a balance: not complete if flows may be missing between what a person stated and the source."""
+    gaps = unread_since_anchor(account, stated, until_us)
+    if not gaps:
+        return verdict
+    others = [gap for gap in verdict.gaps if gap.until_us <= gaps[0].since_us or gap.since_us >= gaps[-1].until_us]
+    return Verdict(Completeness.INCOMPLETE, None, tuple(sorted((*gaps, *others))))
 
 
 def _is_advisory(account: Account) -> bool:
@@ -243,12 +278,27 @@ def _check_point(account: Account, opening: Decimal, stated: StatedPoints, point
     status, cause = CheckStatus.PASS, None
     if point.origin is Origin.ROW and _is_advisory(account):
         status, cause = CheckStatus.UNCHECKED, CheckCause.ADVISORY
+    elif expected != point.amount and is_unread_after(account, point):
+        status, cause = CheckStatus.UNCHECKED, CheckCause.UNREAD
     elif expected != point.amount:
         status, cause = CheckStatus.FAIL, CheckCause.DIFFERS
-    elif not account.completeness.basis().is_balance and stated.is_anchor(point, by_rows=not _is_advisory(account)):
+    elif not account.completeness.basis().is_balance and _is_anchor(account, stated, point):
         status, cause = CheckStatus.UNCHECKED, CheckCause.ONLY_ONE
     at = from_us(point.at_us if point.origin is Origin.PERSON else point.at_us - 1)
     return BalanceCheck(status, cause, point.amount, expected, at, point.origin, point.id)
+
+
+def is_unread_after(account: Account, point: StatedPoint) -> bool:
+    """Whether a person stated a balance before the source begins, so that flows up to there may be missing."""
+    completeness = account.completeness
+    if point.origin is not Origin.PERSON or not completeness.has_source or point.at_us >= completeness.begin_us:
+        return False
+    return bool(completeness.gaps(point.at_us, completeness.begin_us))
+
+
+def _is_anchor(account: Account, stated: StatedPoints, point: StatedPoint) -> bool:
+    begin_us = account.completeness.begin_us
+    return stated.is_anchor(point, by_rows=not _is_advisory(account), begin_us=begin_us)
 
 
 def check_statements(

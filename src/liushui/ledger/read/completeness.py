@@ -332,7 +332,7 @@ _WORST: Final = (Completeness.INCOMPLETE, Completeness.UNKNOWN, Completeness.PAR
 
 
 def combine(verdicts: Sequence[Verdict]) -> Verdict:
-    """The verdict on a sum over several accounts: the worst of theirs, up to the earliest instant.
+    """The verdict on a sum over several accounts: the worst of theirs, up to the earliest instant, each gap once.
 
     Of no accounts: complete, for there is nothing that could be missing.
     """
@@ -341,4 +341,4 @@ def combine(verdicts: Sequence[Verdict]) -> Verdict:
     status = min((verdict.status for verdict in verdicts), key=_WORST.index)
     untils = [verdict.until_us for verdict in verdicts]
     until_us = None if None in untils else min(until for until in untils if until is not None)
-    return Verdict(status, until_us, tuple(gap for verdict in verdicts for gap in verdict.gaps))
+    return Verdict(status, until_us, tuple(dict.fromkeys(gap for verdict in verdicts for gap in verdict.gaps)))

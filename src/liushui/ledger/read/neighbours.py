@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from liushui.instant import to_us
-from liushui.ledger.read.balances import opening_balance
+from liushui.ledger.read.balances import opening_balance, unread_since_anchor
 from liushui.ledger.read.flows import LedgerFlow, flows_at
 from liushui.ledger.read.instant_order import Chain, InstantOrder
 from liushui.ledger.read.model import Account, Reading, ReadModel
@@ -88,8 +88,9 @@ def _running_balances(
     """The balance after each shown row that states none, where the opening balance is known."""
     if all(row.balance_after is not None for row in shown):
         return {}
-    opening = opening_balance(account, reading.stated_points(account).get(chain, StatedPoints()))
-    if opening is None:
+    stated = reading.stated_points(account).get(chain, StatedPoints())
+    opening = opening_balance(account, stated)
+    if opening is None or unread_since_anchor(account, stated):
         return {}
     balance = EXACT.add(opening, sum_before(reading.queries, account.name, chain, min(row.at_us for row in around)))
     found = {}

@@ -16,7 +16,13 @@ from liushui.instant import BusinessDays, to_us
 from liushui.ledger.day_totals import Total, parse_sum
 from liushui.ledger.engines.base import Queries
 from liushui.ledger.read.accounts import AccountName
-from liushui.ledger.read.balances import CheckStatus, opening_balance
+from liushui.ledger.read.balances import (
+    CheckStatus,
+    is_unread_after,
+    opening_anchor,
+    opening_balance,
+    unread_since_anchor,
+)
 from liushui.ledger.read.completeness import UNKNOWABLE, Verdict
 from liushui.ledger.read.filters import begin_us, end_us
 from liushui.ledger.read.model import Account, Reading, ReadModel
@@ -143,6 +149,8 @@ class _Proof:
         if not line.before.flows and not line.within.flows and not is_stated:
             return None
         start = opening_balance(self._account, line.points)
+        if unread_since_anchor(self._account, line.points):
+            start = None  # flows are missing between what a person stated and the first one that was read
         trail = self._chains.get(key)
         if trail is not None and not trail.adds_up(self._account.snapshot.sums.get(key, Total()).net):
             trail = trail._replace(opening=None)  # it has more breaks than are stored: only they can be told
@@ -209,7 +217,8 @@ class _Proof:
 
     def _by_people(self, line: "_Line", at_us: int, flows_before: Total) -> "list[_Stated]":
         """What people stated for a moment, or near it where nothing moved between."""
-        points = line.points.by_people
+        # What was stated before the source begins says nothing about the flows that came later.
+        points = [point for point in line.points.by_people if not is_unread_after(self._account, point)]
         exact = [point for point in points if point.at_us == at_us]
         if not exact:
             near = sorted(points, key=lambda point: abs(point.at_us - at_us))[:2]
@@ -320,7 +329,7 @@ class _Proof:
         balance is computed."""
         if self._account.completeness.basis().is_balance:
             return False
-        anchor = line.points.anchor(by_rows=not self._is_advisory)
+        anchor = opening_anchor(self._account, line.points)
         if any(stated.origin is Origin.PERSON for stated in ends):
             return anchor is not None and {stated.id for stated in ends} == {anchor.id}
         first = line.points.first_row
@@ -331,7 +340,11 @@ class _Proof:
     def _differing(self, line: "_Line", start: Decimal) -> tuple[str, ...]:
         """The balances that people stated within a month, its ends included, and that differ from the flows."""
         since_us, until_us = line.month.range_us
-        inside = (point for point in line.points.by_people if since_us <= point.at_us <= until_us)
+        inside = (
+            point
+            for point in line.points.by_people
+            if since_us <= point.at_us <= until_us and not is_unread_after(self._account, point)
+        )
         return tuple(point.id for point in inside if EXACT.add(start, point.flows_before) != point.amount)
 
 

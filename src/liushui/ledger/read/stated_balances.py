@@ -92,22 +92,26 @@ class StatedPoints:
     newest_row: StatedPoint | None = None
     by_people: list[StatedPoint] = field(default_factory=list)
 
-    def anchor(self, *, by_rows: bool) -> StatedPoint | None:
+    def anchor(self, *, by_rows: bool, begin_us: int = 0) -> StatedPoint | None:
         """What the opening balance is computed from: the first row, else the earliest that a person stated.
 
-        `by_rows`: whether balances on rows can be relied on.
+        `by_rows`: whether balances on rows can be relied on. `begin_us`: where the account's source begins. Of balances
+        that people stated before it only the last one counts, and only if there is none after it: flows between are
+        not in the ledger.
         """
         first = self.first_row if by_rows else None
-        return first or (self.by_people[0] if self.by_people else None)
+        if first is not None or not self.by_people:
+            return first
+        return next((point for point in self.by_people if point.at_us >= begin_us), self.by_people[-1])
 
-    def is_anchor(self, point: StatedPoint, *, by_rows: bool) -> bool:
+    def is_anchor(self, point: StatedPoint, *, by_rows: bool, begin_us: int = 0) -> bool:
         """Whether the opening balance is computed from a point, so that the two cannot disagree.
 
         That holds for the first row's own instant, too: its point after the rows follows from the one before them.
         """
         if point.origin is Origin.ROW and self.first_row is not None:
             return point.at_us - 1 == self.first_row.at_us
-        return point is self.anchor(by_rows=by_rows)
+        return point is self.anchor(by_rows=by_rows, begin_us=begin_us)
 
 
 def list_stated_balances(

@@ -52,8 +52,8 @@ class RequestContext:
 
     @property
     def read_model(self) -> ReadModel:
-        """Answers questions about the ledger."""
-        return self.app_context.read_model
+        """Answers questions about the accounts that the caller may see."""
+        return self.app_context.read_model.restricted_to(self.principal.accounts)
 
     @property
     def providers(self) -> Mapping[str, Provider]:

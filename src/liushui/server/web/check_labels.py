@@ -34,6 +34,8 @@ def check_label(check: BalanceCheck, zone: str, language: Language) -> CheckLabe
             reason = say("Only one balance is stated, and the opening balance is computed from it.")
         case CheckCause.ADVISORY:
             reason = say("The provider calls its balances indicative.")
+        case CheckCause.UNREAD:
+            reason = say("Flows between this balance and the source's start date are not in the ledger.")
         case CheckCause.DIFFERS:
             at = language.moment(check.at, ZoneInfo(zone)) if check.at else ""
             expected = language.short_amount(check.expected or ZERO)

@@ -176,7 +176,9 @@ def _holdings(overview: Overview) -> list[Holding]:
         changes = [balance.basis for balance in balances if not balance.basis.is_balance]
         # Of several net changes the newest beginning is named: before it, some account is missing.
         basis = max(changes, key=lambda one: one.since_us or 0) if changes else Basis()
-        verdict = verdict_on(overview.accounts, None, None, currency)
+        held = {balance.account for balance in balances}
+        others = [one for one in overview.accounts if one.name.account not in held]
+        verdict = combine([*(one.verdict for one in balances), verdict_on(others, None, None, currency)])
         holdings.append(Holding(currency, amount, verdict, basis, balances))
     return holdings
 

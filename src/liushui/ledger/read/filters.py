@@ -318,7 +318,10 @@ def _read_choice(name: str, text: str) -> str:
 
 
 def _read_finding(name: str, text: str) -> str:
-    return text if seconds_of(text) is not None else _read_choice(name, text)
+    if text in CHOICES[name] or seconds_of(text) is not None:
+        return text
+    expected = f"one of {', '.join(CHOICES[name])}, or the id of a finding"
+    raise FilterError([FilterFault(name, FaultKind.NOT_A_CHOICE, expected, short_repr(text))])
 
 
 def _read_text(name: str, text: str) -> str:

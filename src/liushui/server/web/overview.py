@@ -12,7 +12,7 @@ from liushui.instant import from_us, to_us
 from liushui.ledger.day_totals import Total
 from liushui.ledger.read.accounts import currencies_of
 from liushui.ledger.read.balances import Balance
-from liushui.ledger.read.completeness import Basis, Verdict
+from liushui.ledger.read.completeness import Basis, Verdict, combine
 from liushui.ledger.read.filters import DAY
 from liushui.ledger.read.model import Account, verdict_on
 from liushui.ledger.read.overview import Overview, read_calendar, read_overview, read_streams

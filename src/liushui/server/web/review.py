@@ -156,13 +156,14 @@ def _read_query(page: Page) -> ReviewQuery:
 def _render(page: Page, form: Form | None = None) -> Response[str]:
     query, model = _read_query(page), page.read_model
     with model.reading() as reading:
-        zones = {name: account.name.zone for name, account in reading.accounts.items()}
-    is_known = not query.account or query.account in zones
-    names = (query.account,) if query.account else ()
+        names = sorted(reading.accounts)
+        zone = page.view_zone(*(account.name.zone for account in reading.accounts.values()))
+    is_known = not query.account or query.account in names
+    chosen = (query.account,) if query.account else ()
     kinds = (query.kind,) if query.kind else KINDS
     found: list[Finding] = []
-    if is_known and zones:
-        with closing(list_findings(model, names, kinds=kinds, states=(query.state,))) as listed:
+    if is_known and names:
+        with closing(list_findings(model, chosen, kinds=kinds, states=(query.state,))) as listed:
             found = list(islice(listed, SHOWN_MAX + 1))
     is_wrong = form is not None and form.is_wrong
     return page.render(
@@ -170,12 +171,12 @@ def _render(page: Page, form: Form | None = None) -> Response[str]:
         status=404 if not is_known else 422 if is_wrong else 200,
         query=query,
         is_known=is_known,
-        accounts=[("", page.say("All accounts")), *((name, name) for name in sorted(zones))],
+        accounts=[("", page.say("All accounts")), *((name, name) for name in names)],
         kinds=[("", page.say("Any")), *kind_names(page).items()],
         states=state_names(page),
         views=[finding_view(page, finding) for finding in found[:SHOWN_MAX]],
         is_more=len(found) > SHOWN_MAX,
-        zones=zones,
+        zone=zone,
         row_address=row_address,
         account_address=account_address,
         may_decide=page.may(Scope.RECORD) and query.state is not FindingState.GONE,

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO, TYPE_CHECKING
@@ -18,6 +19,7 @@ from liushui.errors import ConfigError
 
 if TYPE_CHECKING:
     from liushui.export.account_map import AccountMap
+    from liushui.export.changes import Position
     from liushui.export.formats import Format
     from liushui.export.selection import ExportQuery, Selection
 
@@ -57,6 +59,13 @@ class FormatArgument(click.Argument):
     help="Begin a journal with the opening balances. Leave them out where your books have them already.",
 )
 @click.option(
+    "--incremental",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write only what changed since the last export with this state file, and keep in it where this one ended. "
+    "What was exported before is corrected by reversals. (csv, jsonl and journals)",
+)
+@click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
@@ -81,6 +90,7 @@ def export(
     map_file: Path | None,
     propose_map: bool,
     opening: bool,
+    incremental: Path | None,
     output: Path | None,
     bom: bool,
     datapackage: bool,
@@ -105,13 +115,23 @@ def export(
     if account_map is not None and not chosen.needs_map:
         raise ConfigError(f"map: expected none for {form}, which has no accounts of other books")
     model = settings.open_read_model()
+    if incremental is not None:
+        if not chosen.takes_changes or query.as_of is not None:
+            raise ConfigError("incremental: expected csv, jsonl or a journal, without --as-of")
+        query = query._replace(after={})  # the batches are known in the reading
     with selecting(model, query) as selection:
         if propose_map:
             _propose(selection, output)
             return
+        state = None
+        if incremental is not None:
+            selection, state = _since_state(selection, incremental, {"format": form, **_texts(query)})
         parts = chosen.write(selection, ExportOptions(account_map, bom=bom, opening=opening))
         _write(selection, chosen, parts, output, datapackage=datapackage)
         verdict = selection.verdict
+    if incremental is not None and state is not None:
+        with _opened(incremental) as out:  # last, so that what was not written is written the next time
+            out.write(state)
     exit_with(verdict)
 
 
@@ -137,6 +157,41 @@ def _query(
         first, after = read_period(period)
         wanted = wanted._replace(since=first, until=after)
     return ExportQuery(wanted, bound_of("as-of", as_of))
+
+
+def _texts(query: "ExportQuery") -> dict[str, str]:
+    """The options of an export that have to stay the same from one increment to the next."""
+    from liushui.export.selection import period_text
+
+    wanted = query.filter
+    return {
+        "accounts": ",".join(sorted(wanted.accounts)),
+        "period": period_text(wanted),
+        "currency": wanted.currency or "",
+    }
+
+
+def _since_state(selection: "Selection", path: Path, texts: dict[str, str]) -> "tuple[Selection, bytes]":
+    """The part of a selection that changed since the state in a file, and the state after it."""
+    import msgspec
+
+    from liushui.export.changes import ExportState, check_state, positions_of, read_state
+
+    after: dict[str, int] = {}
+    known: dict[str, Position] = {}
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise ConfigError(f"incremental: {path} cannot be read: {error.strerror}") from None
+    else:
+        state = read_state(content)
+        after, known = check_state(selection.reading.connection, state, texts), state.accounts
+    names = [part.account.name.account for part in selection.parts]
+    ended = {**known, **positions_of(selection.reading.queries, names)}
+    encoded = msgspec.json.format(msgspec.json.encode(ExportState(texts, ended))) + b"\n"
+    return replace(selection, query=selection.query._replace(after=after)), encoded
 
 
 def _read_map(path: Path) -> "AccountMap":

@@ -7,13 +7,12 @@ of them. Beancount calculates with 28 digits: longer amounts are refused.
 import re
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 
-import sqlalchemy as sa
-
+from liushui.export.changes import ADDED, CHANGE, CORRECTED, REVERSED
 from liushui.export.formats import ExportOptions
 from liushui.export.journal import ID_PREFIX, Entry, Journal, Names
-from liushui.export.selection import Selection, coverage_lines
+from liushui.export.selection import Selection, StoredRow, coverage_lines
 from liushui.instant import add_days
 from liushui.ledger.flow_row import COLUMNS
 from liushui.money import to_plain_string
@@ -50,8 +49,8 @@ def _header(journal: Journal, selection: Selection) -> Iterator[str]:
     facts = list(coverage_lines(selection)) + journal.notes
     yield from (f"; {_one_line(fact)}" for fact in facts)
     yield from ("", 'option "tolerance_multiplier" "0"', "")
-    day = journal.first_day.isoformat()
-    yield from (f"{day} open {account}" for account in journal.accounts)
+    day, mark = journal.first_day.isoformat(), "" if journal.begins_books else "; "  # they are open already
+    yield from (f"{mark}{day} open {account}" for account in journal.accounts)
     yield ""
     yield f'{day} custom "{ID_PREFIX}coverage" "{selection.verdict.status.value}"'
     yield from (f"  line-{number}: {quoted(fact)}" for number, fact in enumerate(facts, 1))
@@ -85,10 +84,14 @@ def _assertions(journal: Journal) -> Iterator[str]:
         yield f'  {ID_PREFIX}completeness: "{one.completeness.value}"\n'
 
 
-def text_of(row: sa.Row[Any]) -> str:
+def text_of(row: StoredRow) -> str:
     """What a flow is about, in one line: label, name and note, or else its kind."""
     text = " · ".join(dict.fromkeys(filter(None, (row[index] for index in _TEXTS))))
-    return _one_line(text) or str(row[_KIND])
+    text = _one_line(text) or str(row[_KIND])
+    return f"{_CHANGES[row[CHANGE]]}{text}" if len(row) > CHANGE else text
+
+
+_CHANGES: Final = {ADDED: "", REVERSED: "Reversal: ", CORRECTED: "Correction: "}
 
 
 def _one_line(text: str) -> str:

@@ -7,14 +7,12 @@ import re
 from collections.abc import Iterator
 from decimal import Decimal
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 from zoneinfo import ZoneInfo
-
-import sqlalchemy as sa
 
 from liushui.export.beancount import text_of
 from liushui.export.formats import ExportOptions
-from liushui.export.selection import Selection, coverage_lines
+from liushui.export.selection import Selection, StoredRow, coverage_lines
 from liushui.export.statement import Limits, Statement, digits_of, list_statements
 from liushui.instant import from_us, to_iso, to_local
 from liushui.ledger.flow_row import COLUMNS, served_identity
@@ -73,7 +71,7 @@ def _balance(code: str, amount: Decimal, currency: str, day: str) -> str:
     )
 
 
-def _entry(row: sa.Row[Any], zone: ZoneInfo) -> str:
+def _entry(row: StoredRow, zone: ZoneInfo) -> str:
     amount, id_, at = row[_AMOUNT], served_identity(row[_ACCOUNT], row[_ID]), _time(row[_AT_US], zone)
     ref = row[_REF]
     reference = f"<Refs><EndToEndId>{_text(ref, TYPE_MAX)}</EndToEndId></Refs>" if ref and len(ref) <= TYPE_MAX else ""

@@ -38,6 +38,11 @@ class Format(NamedTuple):
     is_text: bool = True
 
     @property
+    def takes_changes(self) -> bool:
+        """Whether it may have what changed since an earlier export."""
+        return self.needs_map or self.module == "rows"
+
+    @property
     def write(self) -> Write:
         """Its function."""
         function: Write = getattr(import_module(f"{__package__}.{self.module}"), self.function)
@@ -48,20 +53,27 @@ _XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.shee
 _PARQUET: Final = "application/vnd.apache.parquet"
 _ARROW: Final = "application/vnd.apache.arrow.stream"
 
+_TABLES: Final = (
+    Format("csv", "CSV", "csv", "text/csv", "rows", "csv_parts"),
+    Format("jsonl", "JSON Lines", "jsonl", "application/jsonl", "rows", "jsonl_parts"),
+    Format("xlsx", "Excel", "xlsx", _XLSX, "xlsx", "xlsx_parts", is_text=False),
+    Format("parquet", "Parquet", "parquet", _PARQUET, "arrow", "parquet_parts", is_text=False),
+    Format("arrow", "Arrow", "arrows", _ARROW, "arrow", "arrow_parts", is_text=False),
+)
+_BANKS: Final = (
+    Format("ofx", "OFX 1.02", "ofx", "application/x-ofx", "ofx", "ofx_parts"),
+    Format("camt053", "CAMT.053", "xml", "application/xml", "camt053", "camt053_parts"),
+)
+_JOURNALS: Final = (
+    Format("beancount", "Beancount", "beancount", "text/plain", "beancount", "beancount_parts"),
+    Format("hledger", "hledger", "journal", "text/plain", "ledger_text", "journal_parts"),
+    Format("ledger", "Ledger", "ledger", "text/plain", "ledger_text", "journal_parts"),
+)
+
 FORMATS: Final[Mapping[str, Format]] = {
-    one.name: one
-    for one in (
-        Format("csv", "CSV", "csv", "text/csv", "rows", "csv_parts", takes_filter=True),
-        Format("jsonl", "JSON Lines", "jsonl", "application/jsonl", "rows", "jsonl_parts", takes_filter=True),
-        Format("xlsx", "Excel", "xlsx", _XLSX, "xlsx", "xlsx_parts", takes_filter=True, is_text=False),
-        Format("parquet", "Parquet", "parquet", _PARQUET, "arrow", "parquet_parts", takes_filter=True, is_text=False),
-        Format("arrow", "Arrow", "arrows", _ARROW, "arrow", "arrow_parts", takes_filter=True, is_text=False),
-        Format("ofx", "OFX 1.02", "ofx", "application/x-ofx", "ofx", "ofx_parts"),
-        Format("camt053", "CAMT.053", "xml", "application/xml", "camt053", "camt053_parts"),
-        Format("beancount", "Beancount", "beancount", "text/plain", "beancount", "beancount_parts", needs_map=True),
-        Format("hledger", "hledger", "journal", "text/plain", "ledger_text", "journal_parts", needs_map=True),
-        Format("ledger", "Ledger", "ledger", "text/plain", "ledger_text", "journal_parts", needs_map=True),
-    )
+    **{form.name: form._replace(takes_filter=True) for form in _TABLES},
+    **{form.name: form for form in _BANKS},
+    **{form.name: form._replace(needs_map=True) for form in _JOURNALS},
 }
 """The formats by name."""
 

@@ -10,13 +10,12 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-import sqlalchemy as sa
-
 from liushui.errors import ConfigError
 from liushui.export.account_map import MissingTargets, table_line, toml_text
+from liushui.export.changes import ADDED, CHANGE, RECORDED_US, negated, reversed_keys
 from liushui.export.formats import ExportOptions
 from liushui.export.rows import InstantTexts
-from liushui.export.selection import AccountPart, Selection
+from liushui.export.selection import AccountPart, Selection, StoredRow
 from liushui.export.statement import balances_before, digits_of, first_day, first_us, last_day, listed, unfit_flows
 from liushui.instant import BusinessDays
 from liushui.ledger.flow_row import COLUMNS, served_identity
@@ -49,7 +48,10 @@ class Closing(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A flow in double entry. `amount` is booked on `asset`, and `contra` on `counter`: the same with another sign."""
+    """A flow in double entry. `amount` is booked on `asset`, and `contra` on `counter`: the same with another sign.
+
+    `day` is that of the flow; of a reversal and a correction, the day on which the ledger recorded it.
+    """
 
     id: str
     day: str
@@ -59,7 +61,7 @@ class Entry(NamedTuple):
     commodity: str
     amount: str
     contra: str
-    row: sa.Row[Any]
+    row: StoredRow
 
 
 class Names(NamedTuple):
@@ -88,14 +90,24 @@ class Journal:
         unknown = {(name, *key) for name, one in before.items() for key, amount in one.items() if amount is None}
         assets = {(name, *key[:2]) for name, one in sums.items() for key in one}
         opened = {(name, *key): amount for name, one in before.items() for key, amount in one.items() if amount}
-        has_opening = options.opening and bool(opened)
+        self.begins_books = options.opening and not any((selection.query.after or {}).values())
+        """Whether nothing of the target's books is expected before this file."""
+        has_opening = self.begins_books and bool(opened)
         keys = [(name, *key) for name, one in sums.items() for key in one]
+        after = selection.query.after
+        if after is not None:
+            connection = selection.reading.connection
+            for part in selection.parts:
+                name = part.account.name.account
+                keys += [(name, *key) for key in reversed_keys(connection, part.filter, after.get(name, 0))]
+            assets |= {key[:3] for key in keys}
         self._commodities = self._checked_commodities({key[2] for key in (*assets, *opened)})
         self._check_map(keys, opened if has_opening else (), opening=has_opening)
         self._check_accounts(keys, opened)
         self._parts = {part.account.name.account: part for part in selection.parts}
         self.openings = [self._opening(key, amount) for key, amount in sorted(opened.items())] if has_opening else []
-        self.closings = self._closings(sums, opened, unknown)
+        # Later changes may be of any day: an assertion among them would not hold for long.
+        self.closings = [] if after is not None else self._closings(sums, opened, unknown)
         self._check_digits([*(one.amount for one in self.openings), *(one.amount for one in self.closings)])
         counters = {self._map.counter(*key) for key in keys}
         equity = {self._map.opening} if self.openings else set()
@@ -126,13 +138,14 @@ class Journal:
                 asset, counter = self._map.asset(*key[:3]), self._map.counter(*key)
                 target = targets[key] = asset, counter, self._commodities[key[2]]
                 days.setdefault(account, BusinessDays(self._parts[account].account.name.tz))
+            is_correction = len(row) > CHANGE and row[CHANGE] != ADDED
             yield Entry(
                 served_identity(account, row[_ID]),
-                days[account].day_of(at_us),
+                days[account].day_of(row[RECORDED_US] if is_correction else at_us),
                 texts.of(at_us),
                 *target,
                 amount,
-                amount[1:] if amount[0] == "-" else f"-{amount}",
+                negated(amount),
                 row,
             )
 

@@ -10,15 +10,14 @@ from datetime import UTC, timedelta
 from decimal import Decimal
 from functools import cache
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 from zoneinfo import ZoneInfo
 
-import sqlalchemy as sa
 from babel.numbers import list_currencies
 
 from liushui.export.beancount import text_of
 from liushui.export.formats import ExportOptions
-from liushui.export.selection import Selection, coverage_lines
+from liushui.export.selection import Selection, StoredRow, coverage_lines
 from liushui.export.statement import Limits, Statement, list_statements
 from liushui.flow import Kind
 from liushui.instant import from_us, to_local, to_us
@@ -82,7 +81,7 @@ def _begin(one: Statement) -> Iterator[str]:
     yield f"<BANKTRANLIST><DTSTART>{_time(one.since_us, zone)}<DTEND>{_time(one.until_us, zone)}\n"
 
 
-def _transaction(row: sa.Row[Any], zone: ZoneInfo) -> str:
+def _transaction(row: StoredRow, zone: ZoneInfo) -> str:
     amount = row[_AMOUNT]
     kind = _TYPES.get(row[_KIND]) or ("DEBIT" if amount[0] == "-" else "CREDIT")
     ref = f"<REFNUM>{_text(row[_REF], REF_MAX)}" if row[_REF] and len(row[_REF]) <= REF_MAX else ""

@@ -7,16 +7,16 @@ import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
-from itertools import islice, repeat
+from itertools import islice
 from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
-import sqlalchemy as sa
 
 from liushui import __version__
+from liushui.export.changes import CHANGE, RECORDED_US
 from liushui.export.formats import ExportOptions, Format
-from liushui.export.selection import Selection, coverage_lines, period_text
+from liushui.export.selection import Selection, StoredRow, coverage_lines, period_text
 from liushui.instant import DAY_US, SECOND_US, to_iso, us_to_iso
 from liushui.ledger.flow_row import COLUMNS as STORED
 from liushui.ledger.read.completeness import end_instant
@@ -26,6 +26,8 @@ from liushui.output_text import spreadsheet_text
 COMPLETENESS: Final = "completeness"
 COLUMNS: Final = (*FLOW_COLUMNS, COMPLETENESS)
 """The columns of every file with rows, in their order. The last one is the verdict on the range of the whole file."""
+CHANGE_COLUMNS: Final = ("change", "recorded_at")
+"""Two further columns of a file with changes: `added`, `reversed` or `corrected`; and when the ledger recorded it."""
 
 CHUNK_ROWS: Final = 500
 """Rows that are written together."""
@@ -81,9 +83,14 @@ _MINUTES: Final = [f"{minute // 60:02}:{minute % 60:02}:" for minute in range(24
 _SECONDS: Final = [f"{second:02}Z" for second in range(60)]
 
 
+def columns_of(selection: Selection) -> tuple[str, ...]:
+    """The columns of a selection's file."""
+    return COLUMNS if selection.query.after is None else (*COLUMNS, *CHANGE_COLUMNS)
+
+
 def csv_parts(selection: Selection, options: ExportOptions) -> Iterator[bytes]:
     """CSV with a header: exact amounts, times as ISO 8601 in UTC, no text that a spreadsheet takes for a formula."""
-    yield (_BOM if options.bom else b"") + f"{','.join(COLUMNS)}\r\n".encode()
+    yield (_BOM if options.bom else b"") + f"{','.join(columns_of(selection))}\r\n".encode()
     verdict, texts = selection.verdict.status.value, InstantTexts()
     for chunk in _chunks(selection.rows()):
         stored = list(zip(*chunk, strict=True))  # by column: most of them have few values, or none
@@ -92,8 +99,11 @@ def csv_parts(selection: Selection, options: ExportOptions) -> Iterator[bytes]:
             columns[index] = texts.of_many(columns[index])
         for index in FOREIGN:
             columns[index] = without_formulas(columns[index])
+        columns.append([verdict] * len(chunk))
+        if selection.query.after is not None:
+            columns += [stored[CHANGE], texts.of_many(stored[RECORDED_US])]
         out = io.StringIO(newline="")
-        csv.writer(out).writerows(zip(*columns, repeat(verdict, len(chunk)), strict=True))
+        csv.writer(out).writerows(zip(*columns, strict=True))
         yield out.getvalue().encode()
 
 
@@ -118,17 +128,20 @@ def jsonl_parts(selection: Selection, _options: ExportOptions) -> Iterator[bytes
         yield b"".join(encode(_json_record(row, texts, verdict)) + b"\n" for row in chunk)
 
 
-def _json_record(row: sa.Row[Any], texts: InstantTexts, verdict: str) -> dict[str, Any]:
+def _json_record(row: StoredRow, texts: InstantTexts, verdict: str) -> dict[str, Any]:
     cells = [*pick(row), verdict]
     cells[_AT] = texts.of(cells[_AT])
     if cells[_SETTLED_AT] is not None:
         cells[_SETTLED_AT] = us_to_iso(cells[_SETTLED_AT])
     if cells[_DETAIL] is not None:
         cells[_DETAIL] = msgspec.Raw(cells[_DETAIL].encode())
-    return dict(zip(COLUMNS, cells, strict=True))
+    record = dict(zip(COLUMNS, cells, strict=True))
+    if len(row) > CHANGE:
+        record |= zip(CHANGE_COLUMNS, (row[CHANGE], us_to_iso(row[RECORDED_US])), strict=True)
+    return record
 
 
-def _chunks(rows: Iterator[sa.Row[Any]]) -> Iterator[list[sa.Row[Any]]]:
+def _chunks(rows: Iterator[StoredRow]) -> Iterator[list[StoredRow]]:
     while chunk := list(islice(rows, CHUNK_ROWS)):
         yield chunk
 
@@ -159,7 +172,7 @@ class PackageBuilder:
             "encoding": "utf-8",
             "bytes": self._bytes,
             "hash": f"sha256:{self._digest.hexdigest()}",
-            "schema": {"fields": [_field(name) for name in COLUMNS], "missingValues": [""]},
+            "schema": {"fields": [_field(name) for name in columns_of(selection)], "missingValues": [""]},
         }
         verdict, now = selection.verdict, to_iso(selection.reading.now)
         gaps = [
@@ -201,7 +214,7 @@ def _iso(at_us: int) -> str | None:
 
 def _field(name: str) -> dict[str, Any]:
     """The description of a column."""
-    if name in _TIMES:
+    if name in (*_TIMES, "recorded_at"):
         return {"name": name, "type": "datetime", "format": "any"}
     if name == "batch":
         return {"name": name, "type": "integer"}

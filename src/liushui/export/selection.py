@@ -1,16 +1,15 @@
 """What an export is about: accounts and a range, as one state of the ledger has them, and how complete that is."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
-import sqlalchemy as sa
-
 from liushui.errors import InvalidField, short_repr
+from liushui.export.changes import changed_rows
 from liushui.instant import to_iso, to_us
 from liushui.ledger.day_totals import Total
 from liushui.ledger.read.completeness import Completeness, Verdict, combine
@@ -24,15 +23,21 @@ from liushui.ledger.read.sums import KindSums, sum_kinds
 _YEAR: Final = re.compile(r"\d{4}", re.ASCII)
 
 
+StoredRow = Sequence[Any]
+"""A row with the columns of schema.flows."""
+
+
 class ExportQuery(NamedTuple):
     """Which flows an export has, and in which order: by account and time, or by time alone.
 
-    `as_of`: as the ledger had recorded them until then. None: all that is recorded.
+    `as_of`: as the ledger had recorded them until then. None: all that is recorded. `after`: only what changed after
+    a batch of each account; see `changes`. None: all flows.
     """
 
     filter: FlowFilter
     as_of: Bound | None = None
     by_time: bool = False
+    after: Mapping[str, int] | None = None
 
 
 class AccountPart(NamedTuple):
@@ -57,16 +62,18 @@ class Selection:
         """Whether all flows of the range are in it."""
         return combine([part.verdict for part in self.parts])
 
-    def rows(self) -> Iterator[sa.Row[Any]]:
-        """The rows, with the columns of schema.flows, streamed."""
+    def rows(self) -> Iterator[StoredRow]:
+        """The rows, with the columns of schema.flows, streamed. Rows of changes have two more columns."""
         if self.query.by_time and self.query.as_of is None:
             filters = [part.filter for part in self.parts]
             return rows_by_time(self.reading.connection, filters, self.model.rules)
         return (row for part in self.parts for row in self.rows_of(part))
 
-    def rows_of(self, part: AccountPart) -> Iterator[sa.Row[Any]]:
+    def rows_of(self, part: AccountPart) -> Iterator[StoredRow]:
         """The rows of one account, streamed."""
         connection, as_of = self.reading.connection, self.query.as_of
+        if self.query.after is not None:
+            return changed_rows(connection, part.filter, self.query.after.get(part.account.name.account, 0))
         if as_of is None:
             return account_rows(connection, part.filter, self.model.rules)
         return account_rows_as_of(connection, part.filter, as_of, self.model.rules)
@@ -141,6 +148,8 @@ def coverage_lines(selection: Selection) -> Iterator[str]:
     yield f"period: {period_text(wanted)} (days in {', '.join(zones) or 'UTC'})"
     recorded = selection.query.as_of
     yield f"recorded until: {to_iso(selection.reading.now) if recorded is None else bound_text(recorded)}"
+    if selection.query.after is not None:
+        yield "content: what changed since the export before, or all of it where there was none"
     yield f"completeness: {_WORDS[verdict.status]}"
     for gap in verdict.gaps[:GAPS_MAX]:
         yield f"gap: {gap.account}: {gap.describe()}"

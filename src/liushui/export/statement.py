@@ -7,12 +7,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 
 from liushui.errors import ConfigError
-from liushui.export.selection import AccountPart, Selection
+from liushui.export.selection import AccountPart, Selection, StoredRow
 from liushui.instant import BusinessDays, to_us, us_to_iso
 from liushui.ledger.day_totals import Total
 from liushui.ledger.flow_row import COLUMNS, served_identity
@@ -65,7 +65,7 @@ class Statement(NamedTuple):
             return "complete: every flow that the provider has of this period"
         return "; ".join([f"{verdict.status.value}: flows may be missing", *(gap.describe() for gap in verdict.gaps)])
 
-    def rows(self, selection: Selection) -> Iterator[sa.Row[Any]]:
+    def rows(self, selection: Selection) -> Iterator[StoredRow]:
         """Its flows, by time and balance chain, streamed."""
         conditions = self.part.filter.conditions._replace(subaccount=self.subaccount, currency=self.currency)
         part = self.part._replace(filter=self.part.filter._replace(conditions=conditions))
@@ -135,18 +135,18 @@ def unfit_flows(
     """The flows with an amount in a column that a format cannot hold, as words for an error. Only those of more
     characters than `longer_than` are looked at."""
     found: list[str] = []
-    amount = flows.c[column]
+    amount, indexes = flows.c[column], [COLUMNS.index(name) for name in ("account", "at_us", "id", column)]
     for part in selection.parts:
         if selection.query.as_of is None:
             query = part.filter.apply(sa.select(flows.c.account, flows.c.at_us, flows.c.id, amount), flows)
             query = query.where(sa.func.length(sa.cast(amount, sa.Text)) > longer_than)
-            rows: Iterable[Any] = selection.reading.connection.execute(query)
+            rows: Iterable[StoredRow] = selection.reading.connection.execute(query)
         else:  # the versions of another time are not in one table
-            rows = selection.rows_of(part)
+            rows = ([row[index] for index in indexes] for row in selection.rows_of(part))
         found += [
-            f"flow {row.id} of {row.account} at {us_to_iso(row.at_us)} ({text})"
-            for row in rows
-            if (text := getattr(row, column)) is not None and not fits(text)
+            f"flow {id_} of {account} at {us_to_iso(at_us)} ({text})"
+            for account, at_us, id_, text in rows
+            if text is not None and not fits(text)
         ]
     return found
 

@@ -10,14 +10,18 @@ DETAIL_PREFIX: Final = "detail:"
 SIDE: Final = "side"
 """A Term's field that stands for `flow.side_of`, as text."""
 
+RECORD_ID: Final = "record_id"
+"""A Term's field that stands for the provider's own id of a record, where a codec uses it as the flow's identity: the
+`ref` of a flow whose `identity` it is. Ledgers have an index of these."""
+
 Value = str | int | None
 
 
 class Term(NamedTuple):
     """A test of one field: its value is one of `values`. The value None matches a field that is not set.
 
-    `field` is a text field of Flow, SIDE, or DETAIL_PREFIX with a key of Flow.detail. With `ending` a text matches
-    that ends with one of the values. `negated` turns the result round.
+    `field` is a text field of Flow, SIDE, RECORD_ID, or DETAIL_PREFIX with a key of Flow.detail. With `ending` a text
+    matches that ends with one of the values. `negated` turns the result round.
     """
 
     field: str
@@ -59,6 +63,8 @@ def satisfies(value: object, term: Term) -> bool:
 def _value(flow: Flow, field: str) -> object:
     if field == SIDE:
         return side_of(flow).value
+    if field == RECORD_ID:
+        return flow.ref if flow.ref == flow.identity else None
     if field.startswith(DETAIL_PREFIX):
         return (flow.detail or {}).get(field.removeprefix(DETAIL_PREFIX))
     return getattr(flow, field)

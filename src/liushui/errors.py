@@ -98,7 +98,12 @@ class ProviderError(LiushuiError):
     """
 
     def __init__(
-        self, message: str, *, code: int | None = None, trace: str | None = None, retry_after_s: float | None = None
+        self,
+        message: str,
+        *,
+        code: int | str | None = None,
+        trace: str | None = None,
+        retry_after_s: float | None = None,
     ) -> None:
         about = [f"code {code}"] if code is not None else []
         about += [f"trace {trace}"] if trace else []

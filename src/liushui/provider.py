@@ -382,6 +382,8 @@ class Provider:
     """Answers with which the provider reports that it is broken or under maintenance. The simulator uses them."""
     simulate_detail: DetailSimulator | None = None
     """None: simulated flows have nothing that is specific to this provider."""
+    is_main: bool = False
+    """Whether a simulated person's main account of this role is here, which is named without the provider: `shop-1`."""
     restrictions: Sequence[Restriction] = ()
     socket: Socket | None = None
 

@@ -37,7 +37,8 @@ class Cursor:
 
 @dataclass(frozen=True)
 class IdKeyset:
-    """The next page begins after the id of a page's last row. The last page is an empty one.
+    """The next page begins after the id of a page's last row. The last page is an empty one, or its answer says that
+    no row follows.
 
     Ids stand in the rows' `id_field`, so rows without one, or two rows with the same one, cannot be paged.
     """

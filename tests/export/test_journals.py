@@ -27,7 +27,7 @@ from tests.api.callers import open_api
 from tests.cli.commands import Done, run
 from tests.export.books import BEGIN, BROKER, MAP, SHOP, books, flow_row, model_of, totals
 from tests.ledger.ledgers import commit_read, import_page
-from tests.providers.wecom.installed import installed
+from tests.providers.installed import installed
 from tests.system import require
 
 READER = Path(__file__).parent / "read_beancount.py"

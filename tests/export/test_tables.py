@@ -23,7 +23,7 @@ from liushui.ledger.write.commit import make_account
 from tests.cli.commands import run
 from tests.export.books import SHOP, books, flow_row, totals
 from tests.ledger.ledgers import import_page
-from tests.providers.wecom.installed import installed
+from tests.providers.installed import installed
 
 HERE = Path(__file__).parent
 LONG = "long"

@@ -23,6 +23,7 @@ ANSWERS = {
     "longbridge": b'{"code":0,"message":"success","data":{"list":[%b]}}',
     "longbridge_legacy": b'{"code":0,"msg":"","data":{"list":[%b]}}',
     "hkus": b'{"code":0,"data":{"total_records":3,"page":1,"page_size":20,"transactions":[%b]}}',
+    "stripe": b'{"object":"list","has_more":false,"data":[%b]}',
     "wecom": b'{"errcode":0,"errmsg":"ok","next_cursor":"[","fund_flow_list":[%b]}',
     "okx": b'{"code":"0","msg":"","data":[%b]}',
     "wooxpro": b'{"code":1000,"message":"Ok","data":[%b],"trace":"x"}',

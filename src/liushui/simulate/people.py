@@ -54,12 +54,12 @@ class Account(NamedTuple):
 def institutions_of(providers: Mapping[str, Provider]) -> tuple[Institution, ...]:
     """An institution for each provider, sorted by name.
 
-    A trader's main account is at the broker that has a WebSocket, else at the first broker by name. A shop's is at the
-    first payment provider.
+    A person's main account of a role is at the provider that says so, else at the one that has a WebSocket, else at the
+    first one by name.
     """
     known = sorted(providers.items())
     mains: dict[Role, str] = {}
-    for name, provider in sorted(known, key=lambda item: item[1].socket is None):
+    for name, provider in sorted(known, key=lambda item: (not item[1].is_main, item[1].socket is None)):
         mains.setdefault(provider.role, name)
     return tuple(
         Institution(

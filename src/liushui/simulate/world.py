@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 
-from liushui.conditions import DETAIL_PREFIX
+from liushui.conditions import DETAIL_PREFIX, RECORD_ID
 from liushui.errors import ConfigError, short_repr
 from liushui.flow import Flow
 from liushui.instant import DAY_US, EPOCH, to_iso, to_us
@@ -154,6 +154,7 @@ class World:
         return {
             **self._accounts[account].profile.field_values,
             **detail,
+            RECORD_ID: frozenset((None,)),
             "subaccount": frozenset(wallet.subaccount for wallet in wallets),
             "currency": frozenset(wallet.currency for wallet in wallets),
         }

@@ -181,9 +181,11 @@ class RowReader(Generic[T]):
             if f"`$.{name}`" in text and (expected := _EXPECTED.match(text)):
                 types = " or ".join(_TYPE_NAMES.get(type_, type_) for type_ in expected[1].split(" | "))
                 return WireError(name, f"expected {types}, got {_json_excerpt(bytes(fields[name]))}")
-            if f"`$.{name}[" in text or f"`$.{name}." in text:
+            if any(f"`$.{name}{end}" in text for end in "[.`"):
                 return WireError(name, f"expected {self._what}'s, got {_json_excerpt(bytes(fields[name]))}: {text}")
-            if f"`{name}`" in text:
+        for name in self._fields:
+            # Types stand in such quotes too, and a field may have the name of a type.
+            if f"field `{name}`" in text:
                 return WireError(name, "expected, but missing")
         return WireError("row", f"expected {self._what}, got {excerpt(row)}: {text}")
 

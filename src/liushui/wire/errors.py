@@ -11,6 +11,8 @@ from liushui.wire.transport import Answer
 
 E = TypeVar("E", bound=msgspec.Struct)
 P = TypeVar("P")
+C = TypeVar("C", int, str)
+"""The type of a provider's error codes."""
 
 
 class ErrorResponse(Exception):
@@ -53,11 +55,11 @@ def parse_tolerantly(parse: Callable[[Answer], P], answer: Answer, path: Sequenc
 
 
 def provider_error(
-    classes: Mapping[int, type[ProviderError]],
+    classes: Mapping[C, type[ProviderError]],
     message: str | None,
     answer: Answer,
     *,
-    code: int | None,
+    code: C | None,
     trace: str | None = None,
     retry_after_s: float | None = None,
 ) -> ProviderError:

@@ -10,7 +10,7 @@ from liushui.instant import to_us
 from liushui.providers.okx import PROVIDER
 from liushui.testing.processes import Running, serving
 from tests.providers.exchange_account import ROWS, ExchangeAccount, ask_public, facts_of, open_account
-from tests.providers.wecom.installed import installed
+from tests.providers.installed import installed
 
 CLIENT: Final = "python-okx-0.4.4"
 PROGRAM: Final = Path(__file__).with_name("public.py")

@@ -12,8 +12,8 @@ import pytest
 
 from liushui.providers.wecom import PROVIDER
 from liushui.testing.processes import Running
+from tests.providers.installed import installed
 from tests.providers.wecom import public
-from tests.providers.wecom.installed import installed
 from tests.providers.wecom.shop import ROWS, Shop, expired_token, told
 
 MODULES: Final = {"wechatpy-1.8.18": "wechatpy.enterprise", "wechatpy-2.0.0a26": "wechatpy.work"}

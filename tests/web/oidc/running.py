@@ -16,7 +16,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx2
 
-from tests.providers.wecom.installed import CACHE
+from tests.providers.installed import CACHE
 from tests.system import leave_out
 
 HERE: Final = Path(__file__).parent

@@ -19,8 +19,9 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.functions import FunctionElement
 
-from liushui.conditions import DETAIL_PREFIX, SIDE, AllOf, AnyOf, Term, Where
+from liushui.conditions import DETAIL_PREFIX, RECORD_ID, SIDE, AllOf, AnyOf, Term, Where
 from liushui.ledger.engines.sql_dialects import FOLD_FUNCTION, SQLDialect, dialect_of, fold
+from liushui.ledger.schema import HAS_RECORD_ID
 from liushui.money import to_plain_string
 
 
@@ -196,9 +197,13 @@ class _Writer:
             return f"substr({column}, CAST(length({column}) - ? + 1 AS INTEGER)) = ?"
         column = self._column(term.field, number=isinstance(value, int))
         self.parameters.append(value)
+        if term.field == RECORD_ID:
+            return f"{HAS_RECORD_ID} AND {column} = ?"
         return f"{column} = ?"
 
     def _is_missing(self, field: str) -> str:
+        if field == RECORD_ID:
+            return f"NOT ({HAS_RECORD_ID})"
         if field.startswith(DETAIL_PREFIX):
             self.parameters.append(_json_path(field))
             return self._sql.missing_in_detail
@@ -207,6 +212,8 @@ class _Writer:
     def _column(self, field: str, *, number: bool = False) -> str:
         if field == SIDE:
             return _SIDE
+        if field == RECORD_ID:
+            return "id"
         if field.startswith(DETAIL_PREFIX):
             self.parameters += [_json_path(field)] * 2
             return self._sql.number_in_detail if number else self._sql.text_in_detail

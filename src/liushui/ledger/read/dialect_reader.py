@@ -18,6 +18,7 @@ from liushui.ledger.engines.condition_sql import condition, is_totalled
 from liushui.ledger.engines.sql_dialects import SQLDialect
 from liushui.ledger.flow_row import AT_US, COLUMNS, ID, served_identity, to_flow
 from liushui.ledger.read.offset_index import NEAR, PageStarts, count_rows
+from liushui.ledger.schema import HAS_RECORD_ID
 from liushui.provider import FlowPage, FlowQuery, Key, RateCheck, RateLimiter
 from liushui.rules import Rate
 
@@ -305,7 +306,9 @@ def _page(
 @lru_cache(TEXTS_MAX)
 def _page_text(sql: SQLDialect, columns: str, accounts: int, condition_sql: str, rows: int, *, down: bool) -> str:
     """The statement of a page. `rows`: how many rows it may need of each account, if there are several accounts."""
-    one = f"SELECT {columns} FROM flows WHERE account = ? AND at_us >= ? AND at_us < ?{condition_sql}"
+    # SQLite would rather read the whole range by the key, in its order, than sort the few rows of an index.
+    index = f" {sql.using('flows_by_record_id')}" if HAS_RECORD_ID in condition_sql else ""
+    one = f"SELECT {columns} FROM flows{index} WHERE account = ? AND at_us >= ? AND at_us < ?{condition_sql}"
     if accounts > 1:
         one = sql.first_rows(one, rows, newest_first=down)
     every = " UNION ALL ".join([one] * accounts)

@@ -67,6 +67,7 @@ PROVIDER = Provider(
     outage_responses=(Response(200, JSON_HEADERS, b'{"errcode":-1,"errmsg":"system busy"}'),),
     tested_with="`wechatpy` 1.8.18, `wechatpy` 2.0.0a26",
     role=Role.SHOP,
+    is_main=True,
     simulate_detail=with_operator,
     restrictions=(
         Restriction(

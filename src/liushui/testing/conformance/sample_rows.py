@@ -69,7 +69,7 @@ def provider_rows(provider: Provider, now: datetime) -> list[DecodedRow]:
     for _ in range(TRIES_MAX * ROWS):
         if len(rows) >= _row_count(provider.rules):
             break
-        moved = random.choice(golden).flow._replace(at=random.choice(instants))
+        moved = _with_other_record_id(random.choice(golden).flow, random)._replace(at=random.choice(instants))
         written = _written(provider, random.choice((moved, invented_flow(golden, instants, random))))
         rows += [row for row in written if not _is_listed(row, rows, provider.rules)]
     ensure(len(rows) > 1, f"{provider.name} cannot write flows like its own golden ones")
@@ -122,6 +122,14 @@ def invented_flow(golden: Sequence[DecodedRow], instants: Sequence[datetime], ra
         order_ref=random.choice((None, "O-1")),
     )
     return random.choice((plain, odd))
+
+
+def _with_other_record_id(flow: Flow, random: Random) -> Flow:
+    """The flow as another record of the provider's, where the provider's id of a record is its identity."""
+    if flow.ref is None or flow.ref != flow.identity:
+        return flow
+    other = f"{flow.ref}{random.randrange(10**9)}"
+    return flow._replace(identity=other, ref=other)
 
 
 def _row_count(rules: Rules[Paging]) -> int:

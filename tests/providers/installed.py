@@ -3,14 +3,15 @@
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from tests.system import leave_out
+from tests.system import leave_out, require
 
-CACHE: Final = Path(__file__).parents[3] / ".cache" / "clients"
+CACHE: Final = Path(__file__).parents[2] / ".cache" / "clients"
 
 _INSTALL_S: Final = 240
 
@@ -18,12 +19,23 @@ _INSTALL_S: Final = 240
 def installed(requirements: Path) -> Path:
     """A folder to put on PYTHONPATH, with all that a requirements file names. Without an index the test is left out."""
     version = str(sys.implementation.cache_tag).encode()
-    folder = CACHE / f"{requirements.stem}-{sha256(requirements.read_bytes() + version).hexdigest()[:16]}"
+    name = f"{requirements.stem}-{sha256(requirements.read_bytes() + version).hexdigest()[:16]}"
+    return _cached(name, lambda made: _install(requirements, made))
+
+
+def installed_npm(package: str, version: str) -> Path:
+    """A folder for NODE_PATH, with one package of npm's in this version. Without a registry the test is left out."""
+    npm = require("npm", "npm")
+    return _cached(f"npm-{package}-{version}", lambda made: _install_npm(npm, f"{package}@{version}", made))
+
+
+def _cached(name: str, install: Callable[[Path], None]) -> Path:
+    folder = CACHE / name
     if not folder.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=CACHE) as temporary:
             made = Path(temporary) / "made"
-            _install(requirements, made)
+            install(made)
             try:
                 made.rename(folder)
             except OSError:
@@ -46,3 +58,17 @@ def _install(requirements: Path, folder: Path) -> None:
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[0]
         leave_out(f"{requirements.stem} cannot be installed: {reason}")
+
+
+def _install_npm(npm: str, package: str, folder: Path) -> None:
+    folder.mkdir()
+    command = [npm, "install", "--prefix", str(folder), "--ignore-scripts", "--no-audit", "--no-fund", "--no-save"]
+    try:
+        done = subprocess.run(
+            [*command, package], cwd=folder, capture_output=True, text=True, timeout=_INSTALL_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        leave_out(f"{package} cannot be installed: the registry did not answer in {_INSTALL_S} s")
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[0]
+        leave_out(f"{package} cannot be installed: {reason}")

@@ -1,0 +1,302 @@
+"""Answers as Stripe, the way its document says and its official clients expect."""
+
+import hmac
+import re
+from base64 import b64decode
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Final, NamedTuple
+
+import msgspec
+
+from liushui.conditions import DETAIL_PREFIX, RECORD_ID, AnyOf, Term, Where, one_of
+from liushui.errors import NotRepresentable, WireError, short_repr
+from liushui.flow import Kind
+from liushui.http import Request, Response
+from liushui.instant import MAX_INSTANT, MIN_INSTANT, UNIX_SECONDS_MAX
+from liushui.provider import FlowPage, FlowQuery, FlowReader, Key, Route
+from liushui.providers.stripe.codec import OTHER_TYPE, REPORTING_CATEGORY, TYPES, instant_in, read, write
+from liushui.providers.stripe.rules import NAME, RULES
+from liushui.providers.stripe.wire import PATH, record_id
+from liushui.wire.decoding import parse_integer
+from liushui.wire.errors import ErrorResponse
+from liushui.wire.ranges import from_steps, to_steps
+
+ID_MAX: Final = 255
+"""Longest id, in characters."""
+_SIZE = re.compile(r"(?:^|&)limit=([0-9]{1,6})(?:&|$)")
+_STEP: Final = timedelta.resolution
+_PENDING: Final = re.compile(rb'("status"\s*:\s*)"pending"')
+_rows = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+class _Times(msgspec.Struct):
+    """The times of a row."""
+
+    created: int | str
+    available_on: int | str
+
+
+_times = msgspec.json.Decoder(_Times)
+
+
+class StripeServer:
+    """Serves the list of an account's balance transactions."""
+
+    routes: Sequence[Route] = (Route("GET", PATH),)
+
+    def estimate_rows(self, request: Request) -> int:
+        size = _SIZE.search(request.query)
+        return int(size[1]) if size else RULES.paging.size_default
+
+    def answer(self, request: Request, reader: FlowReader) -> Response:
+        """The answer: a list, or an error."""
+        try:
+            if request.method != "GET" or request.route != PATH:
+                text = f"Unrecognized request URL ({request.method[:10]!a}: {request.path[:200]!a})."
+                raise _Refusal(404, text, "resource_missing")
+            key = authenticate(request, reader)
+            if not reader.admit(key, RULES.rate).admitted:
+                raise _Refusal(429, "Too many requests hit the API too quickly.", "rate_limit")
+            params = parse_params(request.query_params())
+            page = _read(params, key, reader)
+            rows = _with_current_status(page.rows, reader.now())
+            if params.before and not params.after:  # read from the oldest end, and listed newest first as all pages are
+                rows = b",".join(bytes(row) for row in reversed(_split(rows)))
+        except WireError as error:
+            return _respond_error(request, _Refusal(400, str(error), "parameter_unknown", param=error.field))
+        except NotRepresentable as error:
+            text = f"a balance transaction of this range cannot be represented in this API: {error}"
+            return _respond_error(request, _Refusal(400, text, "parameter_unknown", param="created"))
+        except _Refusal as error:
+            return _respond_error(request, error)
+        has_more = b"false" if page.end_cursor is None else b"true"
+        body = b'{"object":"list","url":"%b","has_more":%b,"data":[%b]}' % (PATH.encode(), has_more, rows)
+        return Response(200, _headers(request), body)
+
+
+class _Refusal(ErrorResponse):
+    """Raised to answer with an error."""
+
+    def __init__(self, status: int, message: str, code: str = "", *, type_: str = "", param: str = "") -> None:
+        super().__init__(status, status, message)
+        self.error = {"type": type_ or "invalid_request_error", "message": message}
+        self.error |= {name: value for name, value in (("code", code), ("param", param)) if value}
+
+
+# ---------------------------------------------------------------- access
+
+
+def key_name(api_key: str) -> str:
+    """The public name of an API key: a digest, because the key itself is the secret."""
+    return f"{NAME}-{sha256(_bytes_of(api_key)).hexdigest()[:16]}"
+
+
+def authenticate(request: Request, reader: FlowReader) -> Key:
+    """The key in a request: as a Bearer token, or as the user name of Basic authentication."""
+    api_key = _api_key(request.headers.get("authorization", ""))
+    if not api_key:
+        raise _unauthorized("You did not provide an API key. Use Bearer auth (Authorization: Bearer YOUR_SECRET_KEY).")
+    key = reader.find_key(NAME, key_name(api_key))
+    if key is None or not hmac.compare_digest(_bytes_of(api_key), _bytes_of(key.credentials["api_key"])):
+        raise _unauthorized("Invalid API Key provided.")
+    if key.expires_at is not None and reader.now() >= key.expires_at:
+        raise _unauthorized("Expired API Key provided.", "api_key_expired")
+    if request.headers.get("stripe-account"):
+        raise _Refusal(403, "The key does not have access to the account in Stripe-Account.", "account_invalid")
+    return key
+
+
+def _api_key(authorization: str) -> str:
+    scheme, _, value = authorization.strip().partition(" ")
+    if scheme.lower() == "basic":
+        try:
+            return b64decode(value.strip(), validate=True).decode().partition(":")[0]
+        except ValueError:
+            return ""
+    return value.strip() if scheme.lower() == "bearer" else ""
+
+
+def _unauthorized(message: str, code: str = "") -> _Refusal:
+    return _Refusal(401, message, code, type_="authentication_error")
+
+
+def _bytes_of(api_key: str) -> bytes:
+    return api_key.encode("utf-8", "surrogatepass")
+
+
+# ---------------------------------------------------------------- the query
+
+
+class Params(NamedTuple):
+    """The parameters of a page. `after` and `before` are the ids of rows; empty: none."""
+
+    since: datetime
+    until: datetime
+    limit: int
+    after: str
+    before: str
+    where: Where
+
+
+def parse_params(params: Mapping[str, str]) -> Params:
+    """The parameters of a request. Raises WireError naming the one that does not fit."""
+    paging = RULES.paging
+    for name in params:
+        if name == "payout":
+            raise WireError(name, "expected none: no row says to which payout it belongs")
+        if name.partition("[")[0] == "expand":
+            raise WireError(name, "expected none: there is nothing to expand, only the ids of sources")
+    since, until = _range(params)
+    return Params(
+        since=since,
+        until=until,
+        limit=parse_integer("limit", params.get("limit", str(paging.size_default)), least=1, most=paging.size_max),
+        after=_id("starting_after", params),
+        before=_id("ending_before", params),
+        where=_where(params),
+    )
+
+
+def _range(params: Mapping[str, str]) -> tuple[datetime, datetime]:
+    """The range [since, until) that `created` and its bounds ask for."""
+    first, end = to_steps(MIN_INSTANT, RULES.resolution), UNIX_SECONDS_MAX + 1
+    for name, from_first, to_end in (
+        ("created", 0, 1),
+        ("created[gte]", 0, None),
+        ("created[gt]", 1, None),
+        ("created[lte]", None, 1),
+        ("created[lt]", None, 0),
+    ):
+        if name in params:
+            at = parse_integer(name, params[name], least=0, most=UNIX_SECONDS_MAX)
+            first = first if from_first is None else max(first, at + from_first)
+            end = end if to_end is None else min(end, at + to_end)
+    since = from_steps(min(first, UNIX_SECONDS_MAX), RULES.resolution)
+    return since, MAX_INSTANT if end > UNIX_SECONDS_MAX else from_steps(end, RULES.resolution)
+
+
+def _id(name: str, params: Mapping[str, str]) -> str:
+    id_ = params.get(name, "")
+    if len(id_) > ID_MAX:
+        raise WireError(name, f"expected the id of a balance transaction, got {len(id_)} characters")
+    return id_
+
+
+def _where(params: Mapping[str, str]) -> Where:
+    where = []
+    if params.get("type"):
+        where.append(has_type(params["type"]))
+    if params.get("currency"):
+        where.append(one_of("currency", params["currency"].upper()))
+    if params.get("source"):
+        where.append(one_of("order_ref", params["source"]))
+    return tuple(where)
+
+
+def has_type(type_: str) -> AnyOf:
+    """The flows that are written with this type: those received with it, or else by their kind."""
+    kinds = tuple(kind.value for kind in Kind if TYPES.get(kind, OTHER_TYPE)[0] == type_)
+    own = f"{DETAIL_PREFIX}{REPORTING_CATEGORY}"
+    return (
+        (Term(own, (None,), negated=True), Term("label", (type_,))),
+        (Term(own, (None,)), Term("kind", kinds)),
+    )
+
+
+# ---------------------------------------------------------------- pages by the ids of rows
+
+
+def _read(params: Params, key: Key, reader: FlowReader) -> FlowPage:
+    """A page: the newest rows of the range, the rows older than `after`, or else those just newer than `before`."""
+    newest = bool(params.after or not params.before)
+    query = FlowQuery(
+        accounts=key.accounts,
+        since=params.since,
+        until=params.until,
+        limit=params.limit,
+        after="",
+        newest=newest,
+        where=params.where,
+    )
+    if not (params.after or params.before):
+        return reader.read_page(NAME, query, write)
+    cursor = _cursor_after(params.after or params.before, query, reader)
+    return reader.read_page(NAME, query._replace(after=cursor), write) if cursor else FlowPage(b"", 0)
+
+
+def _cursor_after(id_: str, query: FlowQuery, reader: FlowReader) -> str | None:
+    """The keyset cursor after the row with an id, for a query from the same end. None: no row follows it.
+
+    Raises _Refusal where there is no such row.
+    """
+    for at in _instants_of(id_, query, reader):
+        if query.newest:
+            rest = query._replace(since=min(query.since, at), until=at + _STEP, limit=RULES.paging.size_max, where=())
+        else:
+            rest = query._replace(since=at, until=max(query.until, at + _STEP), limit=RULES.paging.size_max, where=())
+        while True:
+            page = reader.read_page(NAME, rest, write)
+            rows = _split(page.rows)
+            ids = [record_id(bytes(row)) for row in rows]
+            if id_ in ids:
+                if id_ == ids[-1]:
+                    return page.end_cursor
+                return reader.read_page(NAME, rest._replace(limit=ids.index(id_) + 1), write).end_cursor
+            if page.end_cursor in (None, rest.after) or not rows or _instant_of(rows[-1]) != _second_of(at):
+                break
+            rest = rest._replace(after=page.end_cursor)
+    name = "starting_after" if query.newest else "ending_before"
+    raise _Refusal(400, f"No such balance transaction: {short_repr(id_)}", "resource_missing", param=name)
+
+
+def _instants_of(id_: str, query: FlowQuery, reader: FlowReader) -> Iterator[datetime]:
+    """Where the row with an id may stand: at the instant that an id of ours contains, else where the ledger has it."""
+    at = instant_in(id_)
+    if at is not None:
+        yield min(at, MAX_INSTANT - _STEP)
+    every = query._replace(since=MIN_INSTANT, until=MAX_INSTANT, limit=1, where=(one_of(RECORD_ID, id_),))
+    page = reader.read_page(NAME, every, write)
+    if page.size:
+        yield read(bytes(_split(page.rows)[0])).flow.at
+
+
+def _instant_of(row: bytes | msgspec.Raw) -> int | None:
+    """The second at which a row was created. None: it does not say."""
+    try:
+        return int(_times.decode(row).created)
+    except (msgspec.MsgspecError, ValueError):
+        return None
+
+
+def _second_of(at: datetime) -> int:
+    return to_steps(at, RULES.resolution)
+
+
+def _split(rows: bytes) -> list[msgspec.Raw]:
+    return _rows.decode(b"[%b]" % rows)
+
+
+# ---------------------------------------------------------------- the answer
+
+
+def _with_current_status(rows: bytes, now: datetime) -> bytes:
+    """The rows, of which those whose money has become available since they were received say so."""
+    if _PENDING.search(rows) is None:
+        return rows
+    now_s = to_steps(now, RULES.resolution)
+    return b",".join(
+        _PENDING.sub(rb'\1"available"', bytes(row), count=1)
+        if _PENDING.search(row) and int(_times.decode(row).available_on) <= now_s
+        else bytes(row)
+        for row in _split(rows)
+    )
+
+
+def _headers(request: Request) -> list[tuple[str, str]]:
+    return [("content-type", "application/json"), ("Request-Id", f"req_{request.trace[:14]}")]
+
+
+def _respond_error(request: Request, refusal: _Refusal) -> Response:
+    return Response(refusal.status, _headers(request), msgspec.json.encode({"error": refusal.error}))

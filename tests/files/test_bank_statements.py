@@ -1,11 +1,13 @@
 """CAMT.053, MT940 and OFX: signs, several statements in a file, and balances that have to add up."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from tests.cli.commands import result
 from tests.files.inputs import Desk, picked
+from tests.importing.test_same_record import answer, wecom
 
 
 def sample(name: str) -> str:
@@ -140,3 +142,80 @@ def test_a_transaction_of_ofx_with_another_amount_differs(desk: Desk) -> None:
     desk.reads(desk.write("a.ofx", sample("ofx")))
     counts = desk.reads(desk.write("b.ofx", sample("ofx").replace("-100.50", "-100.00")), returncode=3)
     assert picked(counts, "differs", "restated") == [1, 1]
+
+
+# ---------------------------------------------------------------- stated balances
+
+
+def month(number: int, opening: str, amount: str, closing: str) -> str:
+    """A statement of MT940 with one entry."""
+    return (
+        f":20:S\n:25:1\n:28C:{number}/1\n:60F:C26{number:02}01EUR{opening}\n"
+        f":61:26{number:02}10{number:02}10D{amount}NTRFNONREF\n:62F:C26{number:02}28EUR{closing}\n-\n"
+    )
+
+
+def balance(desk: Desk) -> list[str]:
+    (known,) = json.loads(desk.run("balances", "a", "--format", "json").stdout)
+    return picked(known, "amount", "opening", "check", "difference")
+
+
+def test_closing_balances_check_the_flows_and_a_missing_statement_is_found(desk: Desk) -> None:
+    january, february, march = (
+        desk.write(f"{number}.sta", month(number, *amounts))
+        for number, amounts in enumerate(
+            [("100,00", "1,00", "99,00"), ("99,00", "2,00", "97,00"), ("97,00", "3,00", "94,00")], 1
+        )
+    )
+    desk.reads(january)
+    assert balance(desk) == ["99.00", "100.00", "could_not_check", "0.00"]
+    done = desk.reads(march)
+    assert balance(desk)[2:] == ["fail", "-2.00"]
+    (_, second) = result(desk.ledger, "balance", "list", returncode=3)
+    assert picked(second, "amount", "currency", "subaccount") == ["94.00", "EUR", "1"]
+    assert second["note"] == f"closing balance in 3.sta (import {done['id']})"
+    desk.reads(february)
+    assert balance(desk)[2:] == ["pass", "0.00"]
+    assert desk.reads(january)["added"] == 0
+    assert len(result(desk.ledger, "balance", "list")) == 3
+    desk.run("import", "undo", done["id"], "--yes")
+    assert [known["amount"] for known in result(desk.ledger, "balance", "list")] == ["99.00", "97.00"]
+
+
+def test_a_closing_balance_that_contradicts_another_one_is_told(desk: Desk) -> None:
+    desk.reads(desk.write("1.sta", month(1, "100,00", "1,00", "99,00")))
+    other = desk.write("2.sta", month(1, "101,00", "1,00", "100,00"))
+    done = desk.run("import", other, "--account", "a")
+    assert "2.sta: its closing balance was not recorded: amount: " in done.stderr
+    assert "states 99.00 EUR at 2026-01-29T00:00:00Z already, got 100.00" in done.stderr
+
+
+# ---------------------------------------------------------------- the same money elsewhere
+
+
+def test_a_payout_and_its_arrival_at_the_bank_are_linked(desk: Desk) -> None:
+    payout = {**json.loads(wecom(1)), "transaction_type": 4, "fund_flow_type": 2, "transaction_amount": 1_234_56}
+    payout["timestamp"] = 1767600000  # 2026-01-05 16:00 in Shanghai
+    desk.write("wecom.json", answer("wecom", [json.dumps(payout).encode()]))
+    words = ("import", desk.folder / "wecom.json", "--provider", "wecom", "--account", "shop")
+    assert desk.run(*words).returncode == 0
+    text = (
+        "交易日期,交易时间,交易摘要,交易金额,本次余额,对手信息,日志号,交易渠道,交易附言\n"
+        "20260106,090000,提现,+1234.56,1234.56,财付通,1,系统,\n"
+    )
+    desk.reads(desk.write("bank.csv", text))
+    (link,) = result(desk.ledger, "link", "list")
+    assert picked(link, "kind", "state") == ["payout", "certain"]
+
+
+def test_a_file_of_an_account_that_is_collected_too_is_told(desk: Desk) -> None:
+    from liushui.ledger.engine import open_ledger
+    from liushui.ledger.write.commit import make_account
+
+    ledger = open_ledger(str(desk.ledger), create=True)
+    make_account(ledger, "trading", "okx", "UTC")
+    ledger.close()
+    done = desk.run("import", desk.write("okx.csv", sample("okx_csv")), "--account", "a")
+    assert (
+        "trading is collected from okx: if the file is of the same account, its money is in totals twice" in done.stderr
+    )

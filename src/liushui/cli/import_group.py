@@ -84,12 +84,14 @@ def list_(settings: Settings, accounts: tuple[str, ...]) -> None:
 def undo(settings: Settings, import_id: str, yes: bool) -> None:
     """Undo an import: its flows are withdrawn, and its rejected rows too.
 
-    What a sync or another import also had stays. What the import had replaced comes back. Withdrawn flows stay in the
+    What a sync or another import also had stays. What the import had replaced comes back. Closing balances that its
+    statement files state are withdrawn. Withdrawn flows stay in the
     history, marked `undone`, and the files can be imported again.
 
     \b
     Example: liushui import undo 1f7c09ab
     """
+    from liushui.importing.evidence import withdraw_closings
     from liushui.ledger.read.imports import find_import
     from liushui.ledger.write.undo import AlreadyUndone, ImportNotFound, undo_import
 
@@ -101,6 +103,7 @@ def undo(settings: Settings, import_id: str, yes: bool) -> None:
         raise AlreadyUndone(import_id, known.undone_at)
     if not yes:
         _confirm(known)
+    withdraw_closings(ledger, known.account, import_id)
     result = undo_import(ledger, import_id)
     emit_one(vars(result), settings.format)
 

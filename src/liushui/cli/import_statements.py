@@ -40,6 +40,7 @@ def import_statements(
 ) -> None:
     """Import statement files. All of them have one format, because an account holds flows of one."""
     from liushui.cli.progress import file_bar
+    from liushui.importing.evidence import state_closings
     from liushui.importing.run import import_documents
     from liushui.importing.statements import check_statements, import_file
 
@@ -49,17 +50,34 @@ def import_statements(
         statements = _open(paths, names, folder, chosen)
         format_ = _common_format(statements)
         zone = options.account_zone(request.settings, request.account, request.zone, format_.rules.zone).key
-        check_statements(statements, zone)
+        closings = check_statements(statements, zone)
         _tell(statements, recognised=chosen is None)
 
         def run(ledger: "Ledger") -> "Imported":
+            _warn_of_double(ledger, request.account, format_)
             with file_bar(paths) as advance:
                 documents = [import_file(file, zone, advance) for file in statements]
-                return import_documents(
+                imported = import_documents(
                     ledger, request.account, documents, format_.codec, format_.rules, restate=request.restate
                 )
+            for reason in state_closings(ledger, request.account, closings, imported.id, format_.rules):
+                messages.warn(reason)
+            return imported
 
         write_and_print(request, format_.name, zone, names, run)
+
+
+def _warn_of_double(ledger: "Ledger", account: str, format_: "FileFormat") -> None:
+    """Say which accounts of the ledger may have the same money, because they are collected from the provider's API."""
+    from liushui.ledger.read.accounts import find_accounts
+
+    with ledger.querying() as queries:
+        others = [known.account for known in find_accounts(queries) if known.provider == format_.provider]
+    if others:
+        messages.warn(
+            f"{', '.join(others)} {'is' if len(others) == 1 else 'are'} collected from {format_.provider}: if the file "
+            f"is of the same account, its money is in totals twice. Then leave {account} out of them"
+        )
 
 
 def _chosen_format(format_name: str | None, map_file: Path | None) -> "FileFormat | None":

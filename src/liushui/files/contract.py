@@ -114,6 +114,16 @@ class FileFormat(Protocol):
         """Whether its files are recognised by their content."""
         ...
 
+    @property
+    def states_totals(self) -> bool:
+        """Whether files state control totals, or balances at both ends, with which their rows are compared."""
+        ...
+
+    @property
+    def provider(self) -> str:
+        """The provider whose API has the same flows. Empty: none that is known."""
+        ...
+
     def recognise(self, content: Content) -> bool:
         """Whether a file is of this format, told by its content."""
         ...

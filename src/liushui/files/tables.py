@@ -118,6 +118,12 @@ class TableFormat:
     has_totals: bool = False
     """Whether every file ends with control totals, so that one without them was cut off."""
     is_recognised: bool = True
+    provider: str = ""
+
+    @property
+    def states_totals(self) -> bool:
+        """Whether there is something to compare rows with: what stands before the header, or after the rows."""
+        return self.read_trailer is not None or self.read_preface is not no_preface
 
     @cached_property
     def codec(self) -> RowCodec:

@@ -1,7 +1,7 @@
 """Reads statement files for an import: opens them, recognises their format, checks what they state of themselves."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from functools import partial
@@ -15,6 +15,7 @@ from liushui.files.contract import Claims, FileFormat, Statement
 from liushui.files.errors import FileError
 from liushui.files.recognise import check_is, recognise
 from liushui.flow import Direction, Flow
+from liushui.importing.evidence import Closing
 from liushui.importing.files import UnusableFile
 from liushui.importing.read_rows import CHUNK_ROWS, Advance, Chunk, Document
 from liushui.importing.run import ImportFile
@@ -69,15 +70,23 @@ def open_statements(
     return files
 
 
-def check_statements(files: Sequence[StatementFile], zone: str) -> None:
+def check_statements(files: Sequence[StatementFile], zone: str) -> list[Closing]:
     """Walk files to the end before anything is written, so that none is imported by half.
 
-    Raises UnusableFile where a file cannot be read, or where its rows do not add up to what it states.
+    Returns the closing balances that they state, of statements with rows. Raises UnusableFile where a file cannot be
+    read, or where its rows do not add up to what it states.
     """
+    closings: list[Closing] = []
     for file in files:
         with naming(file.path, file.content.name):
             for statement in file.format.statements(file.content, zone):
-                check_claims(statement, file.format)
+                if file.format.states_totals:
+                    keys = check_claims(statement, file.format)
+                    stated = [one for one in statement.claims.closing if (one.subaccount, one.currency) in keys]
+                    closings += (Closing(one, Path(file.content.name).name) for one in stated)
+                else:
+                    deque(statement.rows, maxlen=0)
+    return closings
 
 
 def import_file(file: StatementFile, zone: str, advance: Advance) -> ImportFile:
@@ -115,10 +124,10 @@ def naming(path: Path, name: str) -> Iterator[None]:
 # ---------------------------------------------------------------- what a statement states of itself
 
 
-def check_claims(statement: Statement, format_: FileFormat) -> None:
+def check_claims(statement: Statement, format_: FileFormat) -> Collection[Key]:
     """Compare the rows of a statement with the totals and balances that it states. Raises FileError.
 
-    If a row cannot be read, nothing can be compared.
+    If a row cannot be read, nothing can be compared. Returns the subaccounts and currencies of the rows.
     """
     sums: dict[Key, Decimal] = defaultdict(lambda: ZERO)
     sides: dict[tuple[Direction, str], list[Decimal]] = defaultdict(list)
@@ -134,6 +143,7 @@ def check_claims(statement: Statement, format_: FileFormat) -> None:
         sides[_side(flow), flow.currency].append(flow.amount)
     if can_compare and statement.claims.prove_something:
         _compare(statement, sums, sides)
+    return sums.keys()
 
 
 def _side(flow: Flow) -> Direction:

@@ -65,4 +65,5 @@ FORMAT = TableFormat(
     read_preface=read_preface,
     read_trailer=read_total,
     has_totals=True,
+    provider="alipay",
 )

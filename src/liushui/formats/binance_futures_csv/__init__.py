@@ -47,4 +47,5 @@ FORMAT = TableFormat(
     rules=file_rules("UTC", balances=None),
     headers=(Header(COLUMNS, spellings={"Date": r"date ?\(utc.*\)"}),),
     read=read,
+    provider="binance_usdm",
 )

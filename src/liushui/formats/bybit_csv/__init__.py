@@ -54,4 +54,5 @@ FORMAT = TableFormat(
     rules=file_rules("UTC"),
     headers=(Header(COLUMNS, spellings={"Time": r"time ?\(utc.*\)"}),),
     read=read,
+    provider="bybit",
 )

@@ -45,9 +45,14 @@ PATHS: Final = {
 FAMILIES: Final = (
     ("CHRG", Kind.FEE),
     ("COMM", Kind.FEE),
+    ("FEES", Kind.FEE),
     ("INTR", Kind.INTEREST),
     ("TAXE", Kind.TAX),
-    ("FEES", Kind.FEE),
+    ("DVCA", Kind.DIVIDEND),
+    ("RCDT", Kind.TRANSFER),
+    ("ICDT", Kind.TRANSFER),
+    ("RRCT", Kind.TRANSFER),
+    ("IRCT", Kind.TRANSFER),
 )
 """Codes of a bank transaction's family or subfamily, and kinds."""
 OPENING, CLOSING = ("OPBD", "PRCD"), ("CLBD",)
@@ -90,6 +95,8 @@ class Camt053:
     name: str = "camt053"
     title: str = "CAMT.053 bank statement"
     is_recognised: bool = True
+    states_totals: bool = True
+    provider: str = ""
 
     @cached_property
     def rules(self) -> Rules[Paging]:

@@ -3,11 +3,20 @@
 from liushui.files.cells import Cells
 from liushui.files.contract import file_rules
 from liushui.files.tables import Header, TableFormat
-from liushui.flow import Category, Flow
+from liushui.flow import Category, Flow, Kind
 from liushui.wire.decoding import parse_currency
 
 ZONE = "Asia/Hong_Kong"
 COLUMNS = ("Date", "Description", "Billing amount", "Billing currency", "Balance", "Balance currency")
+KINDS = (
+    ("INTEREST", Kind.INTEREST),
+    ("CHARGE", Kind.FEE),
+    ("FEE", Kind.FEE),
+    ("DIVIDEND", Kind.DIVIDEND),
+    ("TRANSFER", Kind.TRANSFER),
+    ("FPS", Kind.TRANSFER),
+)
+"""A word in the description, and the kind. The first that fits counts."""
 
 
 def read(cells: Cells) -> Flow:
@@ -19,6 +28,7 @@ def read(cells: Cells) -> Flow:
         at=cells.time("Date", ZONE, "%d/%m/%Y", "%d %b %Y"),
         amount=cells.amount("Billing amount"),
         currency=currency,
+        kind=next((kind for word, kind in KINDS if word in cells.text("Description").upper()), Kind.OTHER),
         category=Category.CASH,
         label=cells.text("Description"),
         balance_after=cells.amount_or_none("Balance") if states_balance else None,

@@ -24,6 +24,8 @@ class MappedFormat:
     name: str = "mapped"
     title: str = "a table that a mapping describes"
     is_recognised: bool = False
+    states_totals: bool = False
+    provider: str = ""
 
     @cached_property
     def rules(self) -> Rules[Paging]:

@@ -89,6 +89,8 @@ class Mt940:
     name: str = "mt940"
     title: str = "MT940 bank statement"
     is_recognised: bool = True
+    states_totals: bool = True
+    provider: str = ""
 
     @cached_property
     def rules(self) -> Rules[Paging]:

@@ -92,6 +92,8 @@ class Ofx:
     name: str = "ofx"
     title: str = "OFX or QFX bank statement"
     is_recognised: bool = True
+    states_totals: bool = False
+    provider: str = ""
 
     @cached_property
     def rules(self) -> Rules[Paging]:

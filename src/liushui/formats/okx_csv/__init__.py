@@ -53,4 +53,5 @@ FORMAT = TableFormat(
         ),
     ),
     read=read,
+    provider="okx",
 )

@@ -84,4 +84,5 @@ FORMAT = TableFormat(
     read=read,
     read_trailer=read_trailer,
     has_totals=True,
+    provider="wechatpay",
 )

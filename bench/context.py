@@ -22,6 +22,9 @@ ROWS_MIN: Final = 100
 SEED: Final = 1
 BEGIN: Final = datetime(2021, 1, 1, tzinfo=UTC)
 END: Final = datetime(2026, 1, 1, tzinfo=UTC)
+PROVIDERS: Final = ("hkus", "longbridge", "longbridge_legacy", "wecom", "wooxpro")
+"""The providers that are measured against each other. The exchanges are not among them: they keep rows for months, and
+their signed requests cannot be sent again for as long as a round takes."""
 
 
 class Data(NamedTuple):

@@ -1,4 +1,4 @@
-"""dialects: 50-row pages a second of each provider's own wire API, from one ledger that holds accounts of them all.
+"""dialects: 50-row pages a second of each provider's own wire API, from one ledger that holds accounts of five of them.
 
 Each account is read in its own dialect, with requests of its own client.
 """
@@ -14,7 +14,7 @@ from unittest.mock import patch
 
 import httpx2
 
-from bench.context import SEED, BenchContext
+from bench.context import PROVIDERS, SEED, BenchContext
 from bench.load import Request
 from bench.process import LIUSHUI, BenchError, Server, run, serving
 from bench.results import Measurement, Ratio, Series
@@ -80,10 +80,10 @@ def measure(context: BenchContext) -> Measurement:
 
 
 def _collected(context: BenchContext, path: Path) -> Iterator[Account]:
-    """One account of every provider, synced from a simulator into one ledger, with a key."""
+    """One account of each of PROVIDERS, synced from a simulator into one ledger, with a key."""
     flows = min(FLOWS_MAX, context.options.flows)
     ledger = open_ledger(str(path), create=True)
-    with simulating(flows=flows, seed=SEED, providers=()) as simulator:
+    with simulating(flows=flows, seed=SEED, providers=PROVIDERS) as simulator:
         for account in simulator.accounts:
             provider = get_provider(account.provider)
             make_account(ledger, account.name, provider.name, provider.rules.zone)

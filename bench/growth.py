@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from bench.context import BenchContext, check_rows, sync_command
+from bench.context import PROVIDERS, BenchContext, check_rows, sync_command
 from bench.process import LIUSHUI, PYTHON, Server, Took, run, serving
 from bench.results import Measurement, Ratio, Series
 from liushui.instant import to_us
@@ -125,12 +125,13 @@ def _ledger(path: Path, url: str, accounts: Sequence[SimulatedAccount]) -> Path:
 
 @contextmanager
 def _simulator(context: BenchContext, flows: int) -> Iterator[tuple[Server, list[SimulatedAccount]]]:
-    """`liushui simulate` of all providers, and what a client needs to read their accounts."""
-    known = len(simulated_accounts(Parameters(accounts=PEOPLE, flows=0, seed=SEED, begin=BEGIN, end=END)))
+    """`liushui simulate` of five providers, and what a client needs to read their accounts."""
+    known = len(simulated_accounts(Parameters(accounts=PEOPLE, flows=0, seed=SEED, begin=BEGIN, end=END), PROVIDERS))
     parameters = Parameters(accounts=PEOPLE, flows=flows // known, seed=SEED, begin=BEGIN, end=END)
     command = [*LIUSHUI, "simulate", "--no-rate-limit", "--accounts", str(PEOPLE), "--flows", str(parameters.flows)]
     port, socket_port = free_port(), free_port()
     days = ["--begin", BEGIN.date().isoformat(), "--end", END.date().isoformat(), "--seed", str(SEED)]
+    command += [word for name in PROVIDERS for word in ("--provider", name)]
     command += [*days, "--port", str(port), "--socket-port", str(socket_port), "--format", "json"]
     with serving(command, port=port, log=context.folder / "growth-simulator.log") as server:
-        yield server, simulated_accounts(parameters)
+        yield server, simulated_accounts(parameters, PROVIDERS)

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from bench.__main__ import MEASUREMENTS
+from bench.context import PROVIDERS
 from bench.imports import BARE_ROWS
 from bench.page import SUBJECTS, markdown, subjects_of
-from liushui.providers import load_providers
 
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = {"collect", "totals", "postgres"}
@@ -105,7 +105,7 @@ def test_a_measurement_gives_ratios_and_figures(tmp_path: Path, names: tuple[str
     ratios = {(ratio.measurement, ratio.what) for ratio in results.ratios}
     assert ratios >= GROUPS[names]
     if "dialects" in names:
-        assert len([ratio for ratio in results.ratios if ratio.measurement == "dialects"]) == len(load_providers()) - 1
+        assert len([ratio for ratio in results.ratios if ratio.measurement == "dialects"]) == len(PROVIDERS) - 1
     for ratio in results.ratios:
         assert ratio.median > 0
         assert ratio.rounds == [ratio.median]

@@ -47,7 +47,7 @@ def every_link(ledger: Ledger, since_us: int = BEFORE_ALL_US, until_us: int = AF
 
 def test_links_do_not_depend_on_how_a_ledger_is_read(world_ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     links = every_link(world_ledger)
-    assert {link.kind for link in links} == set(LinkKind) - {LinkKind.ORDER}
+    assert {link.kind for link in links} == set(LinkKind)
     assert {link.state for link in links} == {LinkState.CERTAIN, LinkState.CANDIDATE}
     assert [link.order for link in links] == sorted(link.order for link in links)
     assert len({link.id for link in links}) == len(links)

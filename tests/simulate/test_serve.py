@@ -22,7 +22,11 @@ from liushui.testing.processes import run, simulating
 FLOWS: Final = 700
 INCOMPLETE: Final = 3
 """The exit code of `flows` where a provider does not keep the oldest rows any more."""
-PARAMETERS: Final = Parameters(accounts=1, flows=FLOWS, seed=3)
+TODAY: Final = system_clock().replace(hour=0, minute=0, second=0, microsecond=0)
+BEGIN: Final = TODAY - timedelta(days=200)
+END: Final = TODAY - timedelta(days=2)
+"""The shortest time for which a provider keeps rows is three months: a quarter of the rows are kept everywhere."""
+PARAMETERS: Final = Parameters(accounts=1, flows=FLOWS, seed=3, begin=BEGIN, end=END)
 
 Facts = tuple[str, Decimal, str, object]
 
@@ -35,7 +39,7 @@ def world() -> World:
 
 def test_every_account_is_read_completely_by_its_client(tmp_path: Path, world: World) -> None:
     ledger = tmp_path / "ledger.db"
-    with simulating(flows=FLOWS, seed=3, providers=()) as simulator:
+    with simulating(flows=FLOWS, seed=3, providers=(), begin=BEGIN.date(), end=END.date()) as simulator:
         assert [account.name for account in simulator.accounts] == list(world.accounts)
         assert {account.provider for account in simulator.accounts} == set(load_providers())
         for account in simulator.accounts:
@@ -43,7 +47,7 @@ def test_every_account_is_read_completely_by_its_client(tmp_path: Path, world: W
             run(
                 *words,
                 "--since",
-                "2020-12-01",
+                (BEGIN - timedelta(days=30)).date().isoformat(),
                 "--credentials",
                 "-",
                 ledger=ledger,
@@ -64,7 +68,7 @@ def _facts_of(row: dict[str, Any]) -> Facts:
 
 def _truth(world: World, account: str, provider: Provider, now: datetime) -> Counter[Facts]:
     """The facts of an account's rows, as precise as its wire states them."""
-    begin, end = provider.rules.readable(now)
+    (begin, _), (_, end) = provider.rules.provable(now), provider.rules.readable(now)
     flows = world.flows(account, max(begin, world.parameters.begin), end)
     found = Counter(_as_stated(provider.codec.read(provider.codec.write(flow)).flow) for flow in flows)
     assert found.total() > FLOWS // 4

@@ -48,21 +48,22 @@ from tests.simulate.faults.testbed import FaultyProvider
 
 PROVIDERS: Final = {**load_providers(), toy.NAME: toy.PROVIDER}
 EVERY: Final = tuple(PROVIDERS)
-CURSORS: Final = ("wecom", "toy")
+CURSORS: Final = ("bybit", "wecom", "toy")
 DAY: Final = timedelta(days=1)
 WEEK: Final = Slice(BEGIN, BEGIN + 7 * DAY)
 """Rows of a week, which every provider answers with one call."""
 EMPTY: Final = Slice(BEGIN - 2 * DAY, BEGIN - DAY)
-CROWDED: Final = Slice(BEGIN + 30 * DAY, BEGIN + 40 * DAY)
+CROWDED: Final = Slice(BEGIN + 34 * DAY, BEGIN + 40 * DAY)
 """A range that ends with the crowd, where there is one."""
 
 APPLIES_TO: Final = {
-    "page-cap-50": EVERY,
+    "page-cap-50": tuple(name for name in EVERY if name != "bybit"),
     "page-cap-100": ("longbridge", "longbridge_legacy", "wecom", "wooxpro"),
     "ignores-account": ("wooxpro",),
     "ignores-symbol": ("wooxpro",),
     "ignores-type": ("wooxpro",),
-    "ignores-page": ("hkus", "longbridge", "longbridge_legacy", "okx", "stripe", "wecom", "toy"),
+    "newest-days-only": tuple(name for name in EVERY if name != "bybit"),
+    "ignores-page": ("bybit", "hkus", "longbridge", "longbridge_legacy", "okx", "stripe", "wecom", "toy"),
     "unlisted-account": ("wooxpro",),
     "total-zero": ("hkus",),
     "total-of-page": ("hkus",),

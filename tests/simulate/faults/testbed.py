@@ -22,7 +22,7 @@ from liushui.testing.conformance.both_ends import fetch_range
 from liushui.testing.reader import MemoryLimits
 from liushui.testing.transport import HTTPS, FaultyTransport, clients_over, system_clock_is
 
-BEGIN: Final = datetime(2025, 12, 20, tzinfo=UTC)
+BEGIN: Final = datetime(2025, 12, 25, tzinfo=UTC)
 END: Final = datetime(2026, 1, 1, tzinfo=UTC)
 FLOWS: Final = 200
 TRIES_MAX: Final = 12
@@ -85,6 +85,7 @@ class FaultyProvider:
 
     def read(self, size: int) -> list[bytes]:
         """Every row, read by a patient client. Repeated until nothing changed during the read."""
+        size = min(size, self.provider.rules.paging.size_max)
         for _ in range(READS_MAX):
             before = self.truth().rows if self.wire.exchanges else None
             try:

@@ -31,6 +31,10 @@ def _has_larger_pages_than(rows: int) -> Callable[[Provider], bool]:
     return lambda provider: provider.rules.paging.size_max > rows
 
 
+def _answers_longer_ranges_than(length: timedelta) -> Callable[[Provider], bool]:
+    return lambda provider: provider.rules.window_max is None or provider.rules.window_max > length
+
+
 def _has_further_pages(provider: Provider) -> bool:
     return not isinstance(provider.rules.paging, RangeOnly)
 
@@ -84,6 +88,7 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = {
             description="answers only the newest 7 days of a longer range",
             reason="newest|shorter|part of",
             group="range",
+            applies_to=_answers_longer_ranges_than(hooks.NEWEST_DAYS),
             change_query=hooks.newest_days,
         ),
         Deviation(

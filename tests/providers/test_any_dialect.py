@@ -30,7 +30,7 @@ from tests.providers.longbridge.test_sdk import EVER
 
 ACCOUNT: Final = "held"
 NOW: Final = datetime.now(UTC).replace(microsecond=0)
-RECENT: Final = Slice(NOW - timedelta(days=20), NOW - timedelta(days=5))
+RECENT: Final = Slice(NOW - timedelta(days=11), NOW - timedelta(days=5))
 """Read by every provider's rules: published, kept, and within one request."""
 
 

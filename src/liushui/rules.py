@@ -109,8 +109,8 @@ class Retention:
     """The provider keeps rows for a number of calendar years and months, by local days. `zone` is an IANA name.
 
     Rows of days that the last month does not have, such as 29 to 31, are kept until its last day, inclusive. `doubt` is
-    for providers that answer older requests with an empty list: rows so close to the limit are served, but a sync does not
-    read them, because the provider may forget them earlier than its document says, and an empty list proves nothing.
+    for providers that answer older requests with an empty list: rows so close to the limit are served, but a sync does
+    not read them. The provider may forget them earlier than its document says, and an empty list proves nothing.
     """
 
     years: int = 0

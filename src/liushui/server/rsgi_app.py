@@ -27,6 +27,7 @@ from liushui.server.admission import (
     site_ticket,
     while_connected,
 )
+from liushui.server.api import ROOT as API_ROOT
 from liushui.server.health import HEADERS as HEALTH_HEADERS
 from liushui.server.health import Health
 from liushui.server.public import DIRECT, PublicAddress
@@ -242,6 +243,8 @@ class DialectRouter:
             name, _, rest = route[len(MOUNT) :].partition("/")
             provider = self._providers.get(name)
             return None if provider is None else (provider, f"/{rest}")
+        if route == API_ROOT or route.startswith(f"{API_ROOT}/"):
+            return None  # of our own API, though a provider's paths may begin alike
         provider = self._by_path.get(route) or self._nearest(route)
         return None if provider is None else (provider, route)
 

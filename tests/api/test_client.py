@@ -197,6 +197,48 @@ def test_the_client_closes_a_month_and_is_told_of_it(
     assert client.closed_months(account=["closing"])[0].lines == decision.lines
 
 
+def test_the_client_is_told_of_breaks_and_decisions(running: Running, token: str, client: liushui.Client) -> None:
+    def chained(number: int) -> models.RecordFlow:
+        made = flow(f"r{number}", "1.00", account="chained")
+        made.at, made.balance_after = AT + timedelta(hours=number), f"{number}.00"
+        return made
+
+    client.create_account("chained")
+    client.record([chained(1), chained(2)])
+    url, headers = f"{running.url}/api/v1/events", {"authorization": f"Bearer {token}"}
+    with httpx2.stream("GET", url, headers=headers, params={"account": "chained"}, timeout=60) as stream:
+        lines = stream.iter_lines()
+        assert next(line for line in lines if line.startswith(":")) == ": begun"
+        events = (line.removeprefix("event: ") for line in lines if line.startswith("event: "))
+        client.record(chained(4))
+        assert [next(events), next(events)] == ["commit", "break_found"]
+        found = msgspec.json.decode(next(lines).removeprefix("data: "), type=models.SeenBreak)
+        (break_,) = client.breaks(account=["chained"]).breaks
+        assert (found.finding, found.difference, found.batch) == (break_.finding, "1.00", 2)
+        explained = client.explain_finding(break_.finding, "a refund that nobody recorded")
+        assert (explained.finding.state, next(events)) == ("explained", "finding_explained")
+        assert client.finding(break_.finding) == explained
+        assert [one.id for one in client.each_finding(account=["chained"], state=["explained"])] == [break_.finding]
+        client.withdraw_explanation(break_.finding, "somebody did")
+        assert next(events) == "finding_withdrawn"
+        client.record(chained(3))
+        assert [next(events), next(events)] == ["commit", "break_ended"]
+    for account in ("left", "arrived"):
+        client.create_account(account)
+    with httpx2.stream("GET", url, headers=headers, params={"account": ["left", "arrived"]}, timeout=60) as stream:
+        lines = stream.iter_lines()
+        assert next(line for line in lines if line.startswith(":")) == ": begun"
+        events = (line.removeprefix("event: ") for line in lines if line.startswith("event: "))
+        for account, amount, kind in (("left", "-700", Kind.WITHDRAWAL), ("arrived", "700", Kind.DEPOSIT)):
+            at = AT + timedelta(days=90, hours=amount == "700")
+            client.record(
+                models.RecordFlow(account=account, reference="e", at=at, amount=amount, currency="USD", kind=kind)
+            )
+        links = client.links(account=["left"], state=[models.LinkState.CANDIDATE], since=AT + timedelta(days=60))
+        client.decide_link(next(links).id, models.DecideLink(decision="rejected"))
+        assert [next(events) for _ in range(3)] == ["commit", "commit", "link_rejected"]
+
+
 def test_a_requested_sync_runs_beside_the_server(client: liushui.Client) -> None:
     with pytest.raises(errors.NotFound, match="source"):
         client.sync("a")

@@ -6,9 +6,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, time, timedelta
 from itertools import chain, count
 from pathlib import Path
 from typing import NoReturn
+from zoneinfo import ZoneInfo
 
 import msgspec
 from rich.markup import escape
@@ -24,10 +26,14 @@ from liushui.ledger.access.keys import create_key
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.jobs.sources import Source
 from liushui.ledger.read.balances import read_balances
+from liushui.ledger.read.finding_decisions import FindingState
+from liushui.ledger.read.finding_lists import list_findings
 from liushui.ledger.read.model import ReadModel
 from liushui.ledger.read.status import read_statuses
+from liushui.ledger.write.finding_decisions import IDS_MAX, explain_findings
 from liushui.provider import Provider
 from liushui.providers import ProviderRules, get_provider
+from liushui.rules import Paging, Rules
 from liushui.server.run import Address, serve_ledger
 from liushui.services.access import check_exposure
 from liushui.services.sources import add_source
@@ -76,6 +82,7 @@ def run_demo(
             for result in results:
                 if result.error:
                     raise SyncError(f"{result.account}: {result.error}")
+            _explain_findings(ledger)
             _print_ledger(ledger)
             _serve(ledger, url, simulator, _demo_address(host, port), workers)
 
@@ -96,10 +103,33 @@ def _add_sources(ledger: Ledger, simulator: SimulatorInfo) -> None:
             zone=provider.rules.zone,
             base_url=simulator.base_url,
             credentials=account.credentials,
-            since=provider.rules.history_start,
+            since=_first_kept(provider.rules, ledger.clock()),
             paced=True,
         )
         add_source(ledger, source)
+
+
+def _first_kept(rules: Rules[Paging], now: datetime) -> datetime:
+    """Where a source begins: with the provider's history, or with the first day that it keeps for some time yet.
+
+    Otherwise a new ledger would lack days that nobody can read any more, and say so for ever.
+    """
+    kept, _ = rules.provable(now)
+    if kept <= rules.history_start:
+        return rules.history_start
+    zone = ZoneInfo(rules.zone)
+    return datetime.combine(kept.astimezone(zone).date() + timedelta(days=2), time(), zone)
+
+
+def _explain_findings(ledger: Ledger) -> None:
+    """Explain what the simulator does on purpose, as a person would: a new ledger should need no attention."""
+    model = ReadModel(ledger, ProviderRules())
+    ids = [finding.id for finding in list_findings(model, states=(FindingState.OPEN,))]
+    for begin in range(0, len(ids), IDS_MAX):
+        reason = "the simulator makes such rows on purpose, because real services have them"
+        explain_findings(model, ids[begin : begin + IDS_MAX], by="liushui demo", reason=reason)
+    if ids:
+        messages.print(f"{len(ids):,} flows to review are simulated on purpose, and explained")
 
 
 def _print_ledger(ledger: Ledger) -> None:

@@ -666,6 +666,54 @@ class FeedPage(Model):
     more: bool
 
 
+FindingKind = Annotated[
+    str,
+    Meta(
+        description="side: the direction contradicts the sign of the amount. same_id: a different flow has the same ID "
+        "and time. break: the balance that it states does not follow from the one before it.",
+        examples=["side"],
+    ),
+]
+
+
+class DecidedLink(Model):
+    """An event: a person decided about a link. `account` is that of its first flow, `batch` the commit that says so."""
+
+    account: str
+    batch: int
+    link: str
+    kind: LinkKind
+    decision: Annotated[str, Meta(description="confirmed or rejected.", examples=["confirmed"])]
+    decided_by: str
+    reason: str
+    decided_at: Instant
+
+
+class DecidedFinding(Model):
+    """An event: a person explained a finding, or withdrew an explanation."""
+
+    account: str
+    batch: int
+    finding: str
+    kind: FindingKind
+    decision: Annotated[str, Meta(description="explained or withdrawn.", examples=["explained"])]
+    decided_by: str
+    reason: str
+    decided_at: Instant
+
+
+class SeenBreak(Model):
+    """An event: a balance chain breaks, or no longer does. `batch` is the newest commit of the account."""
+
+    account: str
+    batch: int
+    finding: Annotated[str, Meta(description="Names it in /findings/{finding}.")]
+    subaccount: str
+    currency: str
+    at: Annotated[Instant, Meta(description="The time of the flow after the break.")]
+    difference: Sum
+
+
 class CommitSeen(Model):
     """An event: a commit changed flows. The event's id is a cursor of the feed after that commit."""
 
@@ -847,16 +895,6 @@ class MakeAccount(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 # ---------------------------------------------------------------- flows to review and rejected rows
-
-
-FindingKind = Annotated[
-    str,
-    Meta(
-        description="side: the direction contradicts the sign of the amount. same_id: a different flow has the same ID "
-        "and time. break: the balance that it states does not follow from the one before it.",
-        examples=["side"],
-    ),
-]
 
 
 class FindingCount(Model):

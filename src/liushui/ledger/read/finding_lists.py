@@ -42,6 +42,8 @@ AT_ONCE: Final = 200
 """Findings whose other flows are read together."""
 
 
+FEW: Final = 10
+"""So many findings are looked up one by one: the search for each reads the flows of its second only."""
 THERE: Final = frozenset({FindingState.OPEN, FindingState.EXPLAINED})
 """The states of findings that are found now."""
 
@@ -180,6 +182,16 @@ def finding_in(reading: Reading, id_: str) -> FindingInFull:
             if finding.id == id_:
                 return FindingInFull(finding, decisions)
     raise NotFound(f"finding: there is none with the id {short_repr(id_)}: `liushui findings` prints the ids")
+
+
+def findings_named(reading: Reading, ids: Sequence[str]) -> list[Finding]:
+    """The findings of these ids, in their order. Raises NotFound for the first one that there is not."""
+    if len(ids) <= FEW:
+        return [finding_in(reading, id_).finding for id_ in ids]
+    every = {
+        one.id: one for account in reading.accounts.values() for one in _of_account(reading, account, frozenset(KINDS))
+    }
+    return [every[id_] if id_ in every else finding_in(reading, id_).finding for id_ in ids]
 
 
 def findings_of_flow(model: ReadModel, flow: LedgerFlow) -> list[FindingInFull]:

@@ -1,5 +1,6 @@
 """What people decided about links: who, when and why. Reads only. Decisions are facts, which only commits write."""
 
+from collections.abc import Collection
 from datetime import datetime
 from decimal import Decimal
 from typing import Final, NamedTuple
@@ -64,6 +65,14 @@ def load_decisions(connection: Connection) -> dict[str, LinkDecision]:
     d = link_decisions.c
     query = sa.select(*link_decisions.columns).order_by(d.account, d.batch, d.link)
     return {row.link: _decision(row) for row in connection.execute(query)}
+
+
+def decisions_of_accounts(connection: Connection, names: Collection[str]) -> list[LinkDecision]:
+    """Every decision on links between these accounts only, by the account of the first flow and batch."""
+    d = link_decisions.c
+    query = sa.select(*link_decisions.columns).where(d.account.in_(names)).order_by(d.account, d.batch, d.link)
+    decisions = [_decision(row) for row in connection.execute(query)]
+    return [one for one in decisions if all(flow.account in names for flow in one.flows)]
 
 
 def decisions_on(connection: Connection, link: str) -> list[LinkDecision]:

@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 from liushui.errors import AlreadyExists, ConfigError, InvalidField, LedgerBusy, short_repr
 from liushui.instant import from_us, to_iso, to_us
 from liushui.ledger.read.finding_decisions import FindingAction, FindingDecision, FindingState, decision_row
-from liushui.ledger.read.finding_lists import Finding, finding_in
+from liushui.ledger.read.finding_lists import Finding, findings_named
 from liushui.ledger.read.model import ReadModel
 from liushui.ledger.write.change import REVIEWED, Change
 from liushui.ledger.write.commit import PlanChange, commit_changes
@@ -62,7 +62,7 @@ def _decide(model: ReadModel, ids: Sequence[str], action: FindingAction, by: str
 def _commit(model: ReadModel, ids: Sequence[str], action: FindingAction, by: str, reason: str) -> list[FindingDecision]:
     now_us = to_us(model.ledger.clock())
     with model.reading() as reading:
-        chosen = [finding_in(reading, id_).finding for id_ in ids]
+        chosen = findings_named(reading, ids)
         heads = {name: account.snapshot.head for name, account in reading.accounts.items()}
     for finding in chosen:
         _check(finding, action)

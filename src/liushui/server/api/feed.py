@@ -1,7 +1,7 @@
 """The feed of changed flows, and events as they happen."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import itemgetter
@@ -15,11 +15,18 @@ from msgspec import Meta
 
 from liushui.client import models
 from liushui.errors import AccountNotFound
+from liushui.instant import from_us
 from liushui.ledger.access.tokens import Scope
+from liushui.ledger.findings import BREAK, finding_id
 from liushui.ledger.jobs.workers import list_progress
 from liushui.ledger.read.accounts import read_heads
 from liushui.ledger.read.closed_months import MonthChanges, PeriodDecision, list_decisions
 from liushui.ledger.read.feed import Commit, FeedPage, Step, commits_after, feed_page
+from liushui.ledger.read.finding_decisions import FindingDecision, chain_breaks, list_finding_decisions
+from liushui.ledger.read.flows import flows_at
+from liushui.ledger.read.link_decisions import LinkDecision, decisions_of_accounts
+from liushui.ledger.read.model import Account, Reading
+from liushui.money import to_plain_string
 from liushui.server.api.context import Context, RequestContext
 from liushui.server.api.endpoint import ApiOperation, endpoint
 from liushui.server.api.flows import AccountNames, flow_model
@@ -106,12 +113,15 @@ class StreamOperation(ApiOperation):
     opt={UNCOMPRESSED: True},  # compression would hold events back until there is enough to compress
 )
 async def stream_events(context: Context, params: NamedDependency[EventParams]) -> ServerSentEvent:
-    """Commits that changed flows, closed months, and the progress of syncs, as they happen (server-sent events).
+    """Commits that changed flows, decisions of people, breaks, and the progress of syncs, as they happen (server-sent
+    events).
 
     `commit`: its id is a cursor of the feed; a client that reconnects sends it as Last-Event-ID. `period_closed` and
-    `period_reopened`: a decision about a month, with such an id too. `changed_after_close`: the commit before it has
-    changed a closed month. `sync`: the progress of a sync, about twice a second. Comments keep the connection alive.
-    The stream ends when the token does.
+    `period_reopened`, `link_confirmed` and `link_rejected`, `finding_explained` and `finding_withdrawn`: a decision,
+    with such an id too. `changed_after_close`: the commit before it has changed a closed month. `break_found` and
+    `break_ended`: a balance chain breaks since the commits before, or no longer does; after a reconnect, `GET /breaks`
+    says which of those that were found before have ended. `sync`: the progress of a sync, about twice a second.
+    Comments keep the connection alive. The stream ends when the token does.
     """
     stream = await asyncio.to_thread(EventStream.open, context, params)
     return ServerSentEvent(stream.messages(), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
@@ -129,6 +139,8 @@ class EventStream:
     """For each account, the last commit that was sent."""
     updates: dict[str, datetime] = field(default_factory=dict)
     """For each account, when the progress that was sent was written."""
+    breaks: dict[str, dict[str, models.SeenBreak]] = field(default_factory=dict)
+    """The breaks of each account that the client knows of, by the id of the finding."""
 
     @classmethod
     def open(cls, context: RequestContext, params: EventParams) -> "EventStream":
@@ -165,19 +177,27 @@ class EventStream:
             return None
         heads = read_heads(context.ledger, sorted(self.named) if self.named else None)
         names = [name for name in heads if principal.sees(name)]
-        is_behind = any(heads[name] > self.positions.get(name, 0) for name in names)
+        # The breaks of an account are looked up at once, so that later ones can be told from them.
+        is_behind = any(heads[name] > self.positions.get(name, 0) or name not in self.breaks for name in names)
         return [*(self._commits(names, heads) if is_behind else ()), *self._syncs(names)]
 
     def _commits(self, names: list[str], heads: Mapping[str, int]) -> Iterator[ServerSentEventMessage]:
-        """The commits of each account that were not sent yet, in order, and what they did to closed months.
+        """The commits of each account that were not sent yet, in order, decisions, and what they did to closed months
+        and balance chains.
 
         `heads` were read before: what has come since is sent later, so that nothing is left out.
         """
         commits = commits_after(self.context.ledger, names, self.positions, limit=COMMITS_MAX)
         try:
             with self.context.read_model.reading(names) as reading:
-                decisions = list_decisions(reading.queries, names)
+                decisions = _decisions(reading, names)
                 changes = [month for account in reading.accounts.values() for month in reading.month_changes(account)]
+                breaks = {
+                    name: _breaks_of(reading, reading.accounts[name])
+                    for name in names
+                    if reading.accounts[name].snapshot.head == heads[name]
+                }
+                old = {name: self._known_breaks(reading, name, breaks[name]) for name in breaks}
         except AccountNotFound:
             return  # it was removed just now: the next look is without it
         for name in names:
@@ -185,18 +205,36 @@ class EventStream:
             # With more commits than are read, and with those since `heads`, the rest is sent later.
             end = min(of_account[-1].seq, heads[name]) if len(of_account) == COMMITS_MAX else heads[name]
             seen = self.positions.get(name, 0)
-            decided = [one for one in decisions if one.account == name and seen < one.batch <= end]
-            steps: list[tuple[int, Commit | PeriodDecision]] = [(one.seq, one) for one in of_account if one.seq <= end]
-            steps += [(one.batch, one) for one in decided]
+            steps: list[tuple[int, Commit | _Decision]] = [(one.seq, one) for one in of_account if one.seq <= end]
+            steps += [(one.batch, one) for one in decisions.get(name, ()) if seen < one.batch <= end]
             for batch, step in sorted(steps, key=itemgetter(0)):
                 self.positions[name] = batch
                 id_ = self.context.sign_cursor(self.query, self.positions)
-                if isinstance(step, PeriodDecision):
-                    yield _message(f"period_{step.state.value}", decision_model(step, 0), id_)
+                if not isinstance(step, Commit):
+                    yield _decision_message(step, id_)
                     continue
                 yield _message("commit", models.CommitSeen.of(step, batch=batch), id_)
                 yield from _changed_months(changes, name, batch)
             self.positions[name] = max(seen, end)  # commits that change no flow need not be looked at again
+            if name in breaks and end == heads[name]:
+                yield from _break_messages(old[name], breaks[name])
+                self.breaks[name] = breaks[name]
+
+    def _known_breaks(
+        self, reading: Reading, name: str, current: Mapping[str, models.SeenBreak]
+    ) -> Mapping[str, models.SeenBreak]:
+        """The breaks of an account that the client knows of.
+
+        At the first look these are those whose flows are not newer than the client's position.
+        """
+        account, seen = reading.accounts[name], self.positions.get(name, 0)
+        if name in self.breaks or not current or seen == account.snapshot.head:
+            return self.breaks.get(name, current)
+        around = {finding_id(name, BREAK, *one.after): one for _, one in chain_breaks(reading.chains(account))}
+        keys = {id_: {key for key in (one.before, one.after) if key is not None} for id_, one in around.items()}
+        flows = flows_at(reading.connection, name, (key for ends in keys.values() for key in ends))
+        newest = {id_: max((flows[key].batch for key in keys[id_] if key in flows), default=0) for id_ in keys}
+        return {id_: one for id_, one in current.items() if newest[id_] <= seen}
 
     def _syncs(self, names: list[str]) -> Iterator[ServerSentEventMessage]:
         now = self.context.ledger.clock()
@@ -204,6 +242,60 @@ class EventStream:
             if self.updates.get(progress.account) != progress.updated_at:
                 self.updates[progress.account] = progress.updated_at
                 yield _message("sync", sync_model(progress, now))
+
+
+_Decision = PeriodDecision | LinkDecision | FindingDecision
+
+
+def _decisions(reading: Reading, names: Collection[str]) -> dict[str, list[_Decision]]:
+    """What people decided about the months, links and findings of these accounts, by account."""
+    decisions: dict[str, list[_Decision]] = {name: [] for name in names}
+    for period in list_decisions(reading.queries, list(names)):
+        decisions[period.account].append(period)
+    for link in decisions_of_accounts(reading.connection, names):
+        decisions[link.flows[0].account].append(link)
+    for name in names:
+        decisions[name] += list_finding_decisions(reading.queries, name)
+    return decisions
+
+
+def _decision_message(decision: _Decision, id_: str) -> ServerSentEventMessage:
+    if isinstance(decision, PeriodDecision):
+        return _message(f"period_{decision.state.value}", decision_model(decision, 0), id_)
+    text = decision.decision.value
+    if isinstance(decision, LinkDecision):
+        account, kind = decision.flows[0].account, models.LinkKind(decision.kind.value)
+        return _message(f"link_{text}", models.DecidedLink.of(decision, account=account, kind=kind, decision=text), id_)
+    return _message(f"finding_{text}", models.DecidedFinding.of(decision, decision=text), id_)
+
+
+def _breaks_of(reading: Reading, account: Account) -> dict[str, models.SeenBreak]:
+    """The breaks of an account's chains, by the id of the finding."""
+    name, batch = account.name.account, account.snapshot.head
+    return {
+        (id_ := finding_id(name, BREAK, *one.after)): models.SeenBreak(
+            account=name,
+            batch=batch,
+            finding=id_,
+            subaccount=subaccount,
+            currency=currency,
+            at=from_us(one.after[0]),
+            difference=to_plain_string(one.difference),
+        )
+        for (subaccount, currency), one in chain_breaks(reading.chains(account))
+    }
+
+
+def _break_messages(
+    old: Mapping[str, models.SeenBreak], new: Mapping[str, models.SeenBreak]
+) -> Iterator[ServerSentEventMessage]:
+    """An event for each break that is new, or has another difference, and for each one that has ended."""
+    for id_, one in old.items():
+        if id_ not in new:
+            yield _message("break_ended", one)
+    for id_, one in new.items():
+        if id_ not in old or old[id_].difference != one.difference:
+            yield _message("break_found", one)
 
 
 def _changed_months(changes: Sequence[MonthChanges], account: str, batch: int) -> Iterator[ServerSentEventMessage]:

@@ -27,6 +27,8 @@ OFFSET: Final = re.compile(
 )
 """A zone as headers name it: `UTC`, `UTC+8`, `UTC+08:00`."""
 _CURRENCY_SIGNS: Final = re.compile(r"^(?P<sign>[-+−－]?)(?:[¥￥$€£]|CN¥|HK\$|US\$)?\s*(?P<rest>[-+−－]?.*)$")
+_PLAIN: Final = re.compile(r"-?[1-9][0-9]*(?:\.[0-9]+)?|0(?:\.[0-9]+)?", re.ASCII)
+"""An amount as money.parse_decimal takes it."""
 _GROUPED: Final = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+")
 _NUMBER: Final = re.compile(r"[0-9]*\.?[0-9]*", re.ASCII)
 _EXPONENT: Final = re.compile(r"(?P<digits>[0-9]+(?:\.[0-9]+)?)[eE](?P<exponent>[-+]?[0-9]{1,2})", re.ASCII)
@@ -123,6 +125,8 @@ def parse_amount(field: str, text: str, mark: str = ".") -> Decimal:
     `mark` is the decimal mark; the other of `.` and `,` may group digits by threes. Raises WireError naming `field` for
     what is no number, or could be two.
     """
+    if mark == "." and _PLAIN.fullmatch(text):
+        return parse_decimal(field, text)
     expected = f"expected an amount such as 1234{mark}50, got {short_repr(text)}"
     plain, is_negative = text.strip().translate(_BLANKS), False
     if plain.startswith("(") and plain.endswith(")"):
@@ -217,6 +221,8 @@ def cell_text(value: object) -> str:
 
 def clean(text: str) -> str:
     """A cell without what programs put around it: blanks, a backtick, an apostrophe, or `="…"` against spreadsheets."""
+    if text.isalnum():  # most cells, for which the rest would take most of the time of reading a table
+        return text
     text = text.strip().strip("\ufeff")
     if text.startswith('="') and text.endswith('"') and len(text) > 3:
         text = text[2:-1]

@@ -28,6 +28,7 @@ CELL_MAX: Final = 128 * 1024
 
 _RULE_LINE: Final = re.compile(r"[-=*—]{3,}.*|#.*")
 """A line that is drawn, or a remark: not a row."""
+_RULES: Final = frozenset("-=*—#")
 
 Line = tuple[int, list[str]]
 """The number of a line, and its cells."""
@@ -166,9 +167,8 @@ class TableFormat:
         for line in table.lines:
             if self.read_trailer is not None and self.read_trailer(line[1], claims):
                 continue
-            texts = [cell for cell in line[1] if cell]
-            is_over = is_over or (len(texts) == 1 and _RULE_LINE.fullmatch(texts[0]) is not None)
-            if is_over and len(texts) < 2:
+            is_over = is_over or is_drawn(line[1])
+            if is_over and sum(map(bool, line[1])) < 2:
                 continue  # remarks below a drawn line
             row = row_of(table, line, preface)
             if row is not None:
@@ -206,17 +206,21 @@ def row_of(table: Table, line: Line, context: Mapping[str, str]) -> NumberedRow 
     number, cells = line
     while len(cells) > len(table.columns) and not cells[-1]:
         cells = cells[:-1]
-    filled = [cell for cell in cells if cell]
-    if not filled or (len(filled) == 1 and _RULE_LINE.fullmatch(filled[0])):
+    if not any(cells) or is_drawn(cells):
         return None
     if len(cells) != len(table.columns):
         has = f"{len(cells)}: {short_repr(', '.join(cells))}"
         expected = f"expected {len(table.columns)} cells as line {table.header_line} has, got {has}"
         return NumberedRow(number, misfit(expected, cells))
-    if cells[0] and table.header.name_of(cells[0]) and not table.header.missing(cells):
+    if cells[0] in table.header_cells and not table.header.missing(cells):
         raise FileError(f"line {number}: expected one table, got a second header: split the file before this line")
     values = {name: cell for name, cell in zip(table.columns, cells, strict=True) if cell}
     return NumberedRow(number, encode_cells({**values, **context}))
+
+
+def is_drawn(cells: Sequence[str]) -> bool:
+    """Whether cells are a drawn line, or a remark in one cell."""
+    return bool(cells) and cells[0][:1] in _RULES and not any(cells[1:]) and _RULE_LINE.fullmatch(cells[0]) is not None
 
 
 @lru_cache(4_096)

@@ -5,12 +5,12 @@ import re
 import zipfile
 import zlib
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder, register_error
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from io import TextIOWrapper
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final, NamedTuple
 
 from liushui.errors import short_repr
 from liushui.files.errors import FileError, PasswordNeeded
@@ -36,6 +36,13 @@ _HIGH_BYTES: Final = re.compile(rb"[\x80-\xff]++")
 
 AskPassword = Callable[[str], str | None]
 """Called with the name of an archive that has a password. None: the user gives none."""
+
+
+class Sheet(NamedTuple):
+    """The values of a sheet, row by row, and the numbers of the rows with merged cells."""
+
+    rows: Sequence[Sequence[object]]
+    merged: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,22 @@ class Content:
             raise FileError("the workbook has a password: save it without one in a spreadsheet program") from error
         except CalamineError as error:
             raise FileError(f"the workbook is damaged: {error}") from error
+
+    @cached_property
+    def sheets(self) -> Sequence[Sheet]:
+        """The sheets of a workbook. Raises FileError."""
+        from python_calamine import CalamineError
+
+        sheets: list[Sheet] = []
+        for name in self.workbook.sheet_names:
+            try:
+                sheet = self.workbook.get_sheet_by_name(name)
+                rows = sheet.to_python(skip_empty_area=False)
+                merged = sorted(begin[0] + 1 for begin, _ in sheet.merged_cell_ranges or ())
+            except CalamineError as error:
+                raise FileError(f"the sheet {short_repr(name)} is damaged: {error}") from error
+            sheets.append(Sheet(rows, merged))
+        return sheets
 
     @cached_property
     def ends_with_line(self) -> bool:
@@ -138,7 +161,7 @@ def _unzip(path: Path, name: str, folder: Path, ask: AskPassword, depth: int) ->
                 inner = _new_path(folder)
                 _extract(archive, member, inner, password)
                 yield from _unpack(inner, f"{name}: {_member_name(member)}", folder, ask, depth + 1)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:  # OSError: a place that is not in the file
         raise FileError(f"the zip archive is damaged: {error}") from error
 
 

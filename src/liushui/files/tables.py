@@ -7,18 +7,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from liushui.errors import short_repr
 from liushui.files.cells import OFFSET, ZONE, Cells, cell_text, clean, encode_cells, misfit
-from liushui.files.content import Content
+from liushui.files.content import Content, Sheet
 from liushui.files.contract import Claims, NumberedRow, RowCodec, Statement
 from liushui.files.errors import FileError
 from liushui.flow import Flow
 from liushui.rules import Paging, Rules
-
-if TYPE_CHECKING:
-    from python_calamine import CalamineSheet
 
 DELIMITERS: Final = (",", "\t", ";", "|")
 PREFACE_MAX: Final = 100
@@ -236,10 +233,8 @@ def normal(cell: str) -> str:
 def lines_of(content: Content, delimiter: str | None = None) -> Iterator[Lines]:
     """The lines of each sheet, or of a text: once for each delimiter that it may have."""
     if content.is_workbook:
-        for name in content.workbook.sheet_names:
-            sheet = content.workbook.get_sheet_by_name(name)
-            merged = sorted(begin[0] + 1 for begin, _ in sheet.merged_cell_ranges or ())
-            yield Lines(_sheet_lines(sheet), merged)
+        for sheet in content.sheets:
+            yield Lines(_sheet_lines(sheet), sheet.merged)
     else:
         for mark in [delimiter] if delimiter else DELIMITERS:
             if mark in content.head:
@@ -261,6 +256,6 @@ def _text_lines(content: Content, delimiter: str) -> Iterator[Line]:
             raise FileError(f"line {number}: the text is not in {content.encoding}") from error
 
 
-def _sheet_lines(sheet: "CalamineSheet") -> Iterator[Line]:
-    for number, row in enumerate(sheet.to_python(skip_empty_area=False), 1):
+def _sheet_lines(sheet: Sheet) -> Iterator[Line]:
+    for number, row in enumerate(sheet.rows, 1):
         yield number, list(map(cell_text, row))

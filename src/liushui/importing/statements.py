@@ -48,8 +48,9 @@ def open_statements(
 ) -> list[StatementFile]:
     """The statement files in a file, with their formats: the chosen one, or what each is recognised as.
 
-    They are unpacked into `folder`. Files of an archive beside a statement, such as a summary, are passed over;
-    `pass_over` is called with the reason. Raises UnusableFile naming the file.
+    They are unpacked into `folder`. Where no format is chosen, files of an archive that no format recognises are passed
+    over if there is a statement beside them: often they are summaries. `pass_over` is called with the reason. Raises
+    UnusableFile naming the file.
     """
     with naming(path, name):
         opened = list(unpack(path, name, folder, ask))
@@ -63,7 +64,7 @@ def open_statements(
                 files.append(StatementFile(path, content, chosen or recognise(content, formats)))
         except UnusableFile as problem:
             problems.append(problem)
-    if problems and not files:
+    if problems and (chosen is not None or not files):
         raise problems[0]
     for reason in problems:
         pass_over(f"passed over: {reason.problem}")

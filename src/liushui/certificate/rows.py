@@ -3,8 +3,11 @@
 A row is an object of texts. Its bytes are those of RFC 8785: the names sorted, nothing but what JSON needs.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import csv
+import io
+from collections.abc import Callable, Generator, Iterator, Sequence
 from hashlib import sha256
+from itertools import chain, islice
 from typing import Final
 
 import msgspec
@@ -12,12 +15,16 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from liushui.instant import from_us
+from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.base import STREAMED
+from liushui.ledger.read.accounts import AccountName
+from liushui.ledger.read.months import month_of, read_month
 from liushui.ledger.schema import flows, history
 
 CertifiedRow = dict[str, str]
 """A row by column, the columns sorted. What a flow does not have is the empty text."""
 
+CHUNK_ROWS: Final = 500
 _TIMES: Final = ("at_us", "settled_at_us")
 _WIRE: Final = "wire_sha256"
 _LEFT_OUT: Final = ("account", "served", "batch")
@@ -41,6 +48,19 @@ def certified_rows(
     result = connection.execute(_select(account, since_us, until_us, batch, columns), execution_options={**STREAMED})
     for row in result:
         yield {name: to_text(value) for (name, _), to_text, value in zip(_ORDER, _TO_TEXT, row, strict=True)}
+
+
+def certified_csv(ledger: Ledger, account: AccountName, period: str, batch: int) -> Generator[bytes]:
+    """The rows of a month `2026-10` as of a batch, as CSV in pieces. Every text stays as it is: a certificate has its
+    digest."""
+    month = month_of(read_month(period), account)
+    with ledger.reading() as connection:
+        rows = certified_rows(connection, account.account, *month.range_us, batch)
+        lines = chain([list(COLUMNS)], (list(row.values()) for row in rows))
+        while part := list(islice(lines, CHUNK_ROWS)):
+            text = io.StringIO()
+            csv.writer(text, lineterminator="\n").writerows(part)
+            yield text.getvalue().encode()
 
 
 def _select(

@@ -30,7 +30,11 @@ COMMANDS: Final = {
     "source": LazyCommand("sources", "source", "Manage the sources that flows are collected from."),
     "account": LazyCommand("accounts", "account", "List the accounts, or remove one."),
     "sync": LazyCommand("sync", "sync", "Collect new flows from the sources."),
-    "import": LazyCommand("import_group", "import_", "Import rows saved as JSON."),
+    "import": LazyCommand(
+        "import_group",
+        "import_",
+        "Import statement files of banks, exchanges and payment services, or rows saved as JSON.",
+    ),
     "flows": LazyCommand(
         "flows", "flows", "Print flows by account and time, those of one moment in the order of their balances."
     ),
@@ -45,6 +49,7 @@ COMMANDS: Final = {
         "reconcile", "reconcile", "Prove what moved in a month: opening, receipts, payments and closing."
     ),
     "close": LazyCommand("close", "close", "Close a month whose proof of cash passes or is explained."),
+    "month-pack": LazyCommand("month_pack", "month_pack", "Write all that an accountant needs of a month as one zip."),
     "export": LazyCommand("export", "export", "Write flows as a file of another program."),
     "statement": LazyCommand(
         "statement",

@@ -130,7 +130,7 @@ def export(
         _write(selection, chosen, parts, output, datapackage=datapackage)
         verdict = selection.verdict
     if incremental is not None and state is not None:
-        with _opened(incremental) as out:  # last, so that what was not written is written the next time
+        with opened_output(incremental) as out:  # last, so that what was not written is written the next time
             out.write(state)
     exit_with(verdict)
 
@@ -210,7 +210,7 @@ def _propose(selection: "Selection", output: Path | None) -> None:
 
     keys = [(part.account.name.account, *key) for part in selection.parts for key in selection.sums(part)]
     providers = {part.account.name.account: part.account.name.provider for part in selection.parts}
-    with _opened(output) as out:
+    with opened_output(output) as out:
         out.write(propose_map(keys, providers).encode())
 
 
@@ -228,7 +228,7 @@ def _write(
         for line in error.missing:
             messages.plain(f"missing in the account map: {line}")
         raise
-    with _opened(output) as out:
+    with opened_output(output) as out:
         out.write(first)
         package.add(first)
         for part in parts:
@@ -236,7 +236,7 @@ def _write(
             if datapackage:
                 package.add(part)
     if datapackage and output is not None:
-        with _opened(output.with_name(PACKAGE_NAME)) as out:
+        with opened_output(output.with_name(PACKAGE_NAME)) as out:
             out.write(package.package(selection, chosen, output.name))
 
 
@@ -248,7 +248,7 @@ class _TextOutput:
 
 
 @contextmanager
-def _opened(output: Path | None) -> "Iterator[IO[bytes] | _TextOutput]":
+def opened_output(output: Path | None) -> "Iterator[IO[bytes] | _TextOutput]":
     """Standard output, or a new file that takes the place of `output` when all is written."""
     if output is None:
         yield getattr(sys.stdout, "buffer", None) or _TextOutput()

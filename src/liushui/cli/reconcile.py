@@ -247,24 +247,12 @@ def _open_item_record(item: "OpenItem") -> Record:
     return {**record, "at": to_iso(item.at), "amount": to_plain_string(item.amount)}
 
 
-_ROWS: Final = (
-    ("ledger_balance", "Balance of the ledger", "企业账面余额"),
-    ("bank_received", "+ received by the provider only", "加：银行已收企业未收"),
-    ("bank_paid", "− paid by the provider only", "减：银行已付企业未付"),
-    ("ledger_adjusted", "Adjusted balance", "调节后余额"),
-    ("stated_balance", "Stated balance", "银行对账单余额"),
-    ("ledger_received", "+ received by the ledger only", "加：企业已收银行未收"),
-    ("ledger_paid", "− paid by the ledger only", "减：企业已付银行未付"),
-    ("bank_adjusted", "Adjusted balance", "调节后余额"),
-    ("unexplained", "Unexplained difference", "未查明差额"),
-)
-"""The rows of the statement: its field, and its name in English and Chinese."""
-
-
 def _statement_rows(statement: "BankReconciliation", record: Record) -> Iterator[Record]:
     """The rows of the statement as a table has them, each figure with its items, and the outstanding items."""
+    from liushui.ledger.read.open_items import STATEMENT_ROWS
+
     about = {name: record[name] for name in ("account", "subaccount", "currency")}
-    for field, english, chinese in _ROWS:
+    for field, english, chinese in STATEMENT_ROWS:
         amount = record[field]
         yield {**about, "item": english, "项目": chinese, "amount": amount, "at": "", "age_days": ""}
         about = dict.fromkeys(about, "")

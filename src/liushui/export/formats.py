@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from liushui.errors import ConfigError, short_repr
 from liushui.export.account_map import AccountMap
-from liushui.export.selection import ExportQuery, Selection, selecting
-from liushui.ledger.read.model import ReadModel
+
+if TYPE_CHECKING:  # the help of the command lists the formats, and needs no ledger
+    from liushui.export.selection import ExportQuery, Selection
+    from liushui.ledger.read.model import ReadModel
 
 
 class ExportOptions(NamedTuple):
@@ -19,7 +21,7 @@ class ExportOptions(NamedTuple):
     opening: bool = True
 
 
-Write = Callable[[Selection, ExportOptions], Iterator[bytes]]
+Write = Callable[["Selection", ExportOptions], Iterator[bytes]]
 """Writes a selection, in pieces. Whatever is wrong with the input is raised as a ConfigError before the first piece."""
 
 
@@ -86,8 +88,10 @@ def get_format(name: str) -> Format:
         raise ConfigError(f"format: expected one of {', '.join(FORMATS)}, got {short_repr(name)}") from None
 
 
-def export_parts(model: ReadModel, form: Format, query: ExportQuery, options: ExportOptions) -> Iterator[bytes]:
+def export_parts(model: "ReadModel", form: Format, query: "ExportQuery", options: ExportOptions) -> Iterator[bytes]:
     """The file of a query, in pieces, from one state of the ledger. The first piece raises what the input has wrong:
     AccountNotFound, ConfigError."""
+    from liushui.export.selection import selecting
+
     with selecting(model, query) as selection:
         yield from form.write(selection, options)

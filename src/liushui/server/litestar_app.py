@@ -181,6 +181,7 @@ def _pages() -> Router:
             month_end_pages.create_key,
             month_end_pages.download_certificate,
             month_end_pages.download_rows,
+            month_end_pages.download_pack,
             flow_pages.show_flows,
             flow_pages.load_rows,
             flow_pages.load_totals,

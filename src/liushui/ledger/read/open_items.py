@@ -131,6 +131,20 @@ class ItemSide(StrEnum):
     """企业已付银行未付"""
 
 
+STATEMENT_ROWS: Final = (
+    ("ledger_balance", "Balance of the ledger", "企业账面余额"),
+    ("bank_received", "+ received by the provider only", "加：银行已收企业未收"),
+    ("bank_paid", "− paid by the provider only", "减：银行已付企业未付"),
+    ("ledger_adjusted", "Adjusted balance", "调节后余额"),
+    ("stated_balance", "Stated balance", "银行对账单余额"),
+    ("ledger_received", "+ received by the ledger only", "加：企业已收银行未收"),
+    ("ledger_paid", "− paid by the ledger only", "减：企业已付银行未付"),
+    ("bank_adjusted", "Adjusted balance", "调节后余额"),
+    ("unexplained", "Unexplained difference", "未查明差额"),
+)
+"""The rows of the statement: its field, and its name in English and Chinese."""
+
+
 class ReconcilingItem(NamedTuple):
     """An amount, never negative, that only one side has. It lies before the flow `id` at `at`, or is that flow."""
 

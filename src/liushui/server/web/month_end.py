@@ -1,11 +1,8 @@
 """Closing a month of an account on the page, opening it again, and its certificates."""
 
-import csv
-import io
 import re
-from collections.abc import Generator
-from itertools import chain, islice
 from typing import Any
+from urllib.parse import quote
 
 from litestar import get, post
 from litestar.exceptions import NotFoundException
@@ -13,7 +10,7 @@ from litestar.params import FromPath
 from litestar.response import Response, Stream
 
 from liushui.certificate.keys import create_signing_key, list_signing_keys
-from liushui.certificate.rows import COLUMNS, certified_rows
+from liushui.certificate.rows import certified_csv
 from liushui.certificate.store import StoredCertificate, current_certificates
 from liushui.errors import (
     AccountNotFound,
@@ -24,12 +21,10 @@ from liushui.errors import (
     NotReconciled,
     short_repr,
 )
-from liushui.export.rows import CHUNK_ROWS
 from liushui.ledger.access.tokens import Scope
-from liushui.ledger.engine import Ledger
-from liushui.ledger.read.accounts import AccountName
-from liushui.ledger.read.months import month_of, read_month
+from liushui.ledger.read.months import read_month
 from liushui.server.downloads import in_threads
+from liushui.server.month_pack import file_name, month_proofs, pack_parts
 from liushui.server.web.account_addresses import month_address
 from liushui.server.web.forms import Form
 from liushui.server.web.guard import NEEDS
@@ -128,7 +123,7 @@ def download_rows(
     certificate = _certificate(page, name, period, number)
     account = page.read_model.accounts((name,))[name].name
     return Stream(
-        in_threads(_rows(page.ledger, certificate, account)),
+        in_threads(certified_csv(page.ledger, account, certificate.period, certificate.batch)),
         media_type="text/csv",
         headers=_as_file(certificate, "rows.csv"),
     )
@@ -154,13 +149,20 @@ def _as_file(certificate: StoredCertificate, suffix: str) -> dict[str, str]:
     return {"content-disposition": f'attachment; filename="{account}-{certificate.period}.{suffix}"'}
 
 
-def _rows(ledger: Ledger, certificate: StoredCertificate, account: AccountName) -> Generator[bytes]:
-    """CSV. Every text stays as it is: the certificate has its digest."""
-    month = month_of(read_month(certificate.period), account)
-    with ledger.reading() as connection:
-        rows = certified_rows(connection, account.account, *month.range_us, certificate.batch)
-        lines = chain([list(COLUMNS)], (list(row.values()) for row in rows))
-        while part := list(islice(lines, CHUNK_ROWS)):
-            text = io.StringIO()
-            csv.writer(text, lineterminator="\n").writerows(part)
-            yield text.getvalue().encode()
+# ---------------------------------------------------------------- the month-end pack
+
+
+@get("/reconcile/{name:str}/{period:str}/pack.zip", sync_to_thread=True)
+def download_pack(page: CurrentPage, name: FromPath[str], period: FromPath[str]) -> Response[Any]:
+    """All that an accountant needs of the month, as one zip."""
+    try:
+        proofs = month_proofs(page.read_model, (name,), read_month(period))
+    except (AccountNotFound, InvalidField) as error:
+        raise NotFoundException(str(error)) from error
+    parts = pack_parts(page.read_model, proofs, page.providers, page.language)
+    pack = quote(f"{file_name(name)}-{period}.zip", safe="")
+    return Stream(
+        in_threads(parts),
+        media_type="application/zip",
+        headers={"content-disposition": f"attachment; filename*=UTF-8''{pack}", "cache-control": "no-store"},
+    )

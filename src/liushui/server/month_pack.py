@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Final
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-import liushui
 from liushui.certificate.rows import certified_csv
 from liushui.certificate.store import StoredCertificate, current_certificates
 from liushui.errors import ConfigError
@@ -31,7 +30,7 @@ from liushui.server.web.statement_pdf import statement_pdf
 from liushui.server.web.statement_texts import write_statement
 from liushui.server.web.statements import newest_certificate, statement_html
 
-CHECKER: Final = Path(liushui.__file__).parent / "certificate" / "check_certificate.txt"
+CHECKER: Final = Path(__file__).parents[1] / "certificate" / "check_certificate.txt"
 """The program that checks a certificate without liushui, in the pack as check_certificate.py."""
 
 PIECE: Final = 64 * 1024

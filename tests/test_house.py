@@ -106,6 +106,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
         "export",
         "formats",
         "ledger",
+        "notify",
         "output_text",
         "providers",
         "ratelimit",

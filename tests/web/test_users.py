@@ -155,7 +155,7 @@ def test_what_a_user_creates_is_of_their_accounts_and_ends_with_them(visitor: Vi
         operator.post("/keys/tokens", {"name": "t", "scopes": ["record"], "accounts": ["a"], "days": "30"}).status_code
         == 422
     )
-    assert remove_user(visitor.ledger, "wang") == (1, 1)
+    assert remove_user(visitor.ledger, "wang") == (1, 1, 0)
     assert all(key.revoked_at for key in list_keys(visitor.ledger))
     assert all(token.revoked_at for token in list_tokens(visitor.ledger))
     assert operator.get("/").status_code == 303, "the browser is logged out"
@@ -309,7 +309,15 @@ def test_each_action_has_the_name_of_the_command_that_does_the_same(visitor: Vis
         if not (handler := route.route_handler_map[method][0]).opt.get(OPEN) and not handler.opt.get(NOT_AUDITED)
     }
     assert audited == ACTIONS.keys()
-    without_command = {"account add", "link decide", "logout", "source pause or resume", "source test", "sync"}
+    without_command = {
+        "account add",
+        "link decide",
+        "logout",
+        "notify test",
+        "source pause or resume",
+        "source test",
+        "sync",
+    }
     assert {action.removesuffix(" --reopen") for action in ACTIONS.values()} <= AUDITED | without_command
 
 

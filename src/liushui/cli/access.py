@@ -322,7 +322,10 @@ def token_revoke(settings: Settings, token_id: str) -> None:
     with_it = revoke_token(settings.open_ledger(), owner(COMMAND_LINE), token_id)
     messages.print(f"revoked {token_id}")
     if any(with_it):
-        messages.print(f"revoked what it had created: {with_it.tokens} tokens, {with_it.keys} keys")
+        messages.print(
+            f"revoked what it had created: {with_it.tokens} tokens, {with_it.keys} keys, "
+            f"{with_it.rules} rules for notifications"
+        )
 
 
 # ---------------------------------------------------------------- the web page

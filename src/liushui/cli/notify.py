@@ -3,18 +3,16 @@
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 import click
 
 from liushui.cli import EXIT_FAILED, options
 from liushui.cli.options import Settings
 from liushui.cli.output import Record, emit, emit_one, messages
-from liushui.errors import ConfigError, short_repr
+from liushui.errors import ConfigError
 
 if TYPE_CHECKING:
     from liushui.ledger.jobs.notifications import Notification
-    from liushui.ledger.read.status import AlarmKind
 
 RULE_COLUMNS: Final = ("name", "channel", "target", "kinds", "accounts", "gap_after_h", "pending", "sent", "dead")
 GAP_AFTER_H: Final = 24
@@ -103,35 +101,27 @@ def add(
     Example: liushui notify add phone --ntfy https://ntfy.sh/my-topic --kind stale --kind backup_failed
     Example: liushui notify add mail --email a@b.example --from c@b.example --smtp smtps://c@b.example --secret FILE
     """
-    from liushui.ledger.jobs.notifications import DEFAULT_KINDS, Channel, Rule, add_rule
-    from liushui.notify import channels, connect
+    from liushui.ledger.jobs.notifications import add_rule
+    from liushui.notify.rules import Address, make_rule, parse_kind
 
     if sum(map(bool, (webhook, ntfy, emails))) != 1:
         raise ConfigError("channel: expected one of --webhook, --ntfy and --email")
     if bool(emails) != bool(smtp) or bool(emails) != bool(sender):
         raise ConfigError("email: expected together with --smtp and --from")
-    chosen = frozenset(map(_parse_kind, kinds)) or DEFAULT_KINDS
-    given = None if secret is None else _read_secret(secret)
-    values = {"allow_private": "yes"} if allow_private else {}
-    is_new_secret = False
-    if webhook is not None:
-        is_new_secret = given is None
-        signing = channels.new_secret() if given is None else channels.check_secret(given)
-        values |= {"url": connect.parse_url("webhook", webhook).geturl(), "secret": signing}
-        channel, target = Channel.WEBHOOK, _shown(webhook)
-    elif ntfy is not None:
-        values |= {"url": channels.check_topic_url(ntfy), **({"token": given} if given else {})}
-        channel, target = Channel.NTFY, _shown(ntfy)
-    else:
-        to = [channels.check_mail_address("email", address) for address in emails]
-        values |= {"smtp": channels.check_smtp_url(smtp or ""), "to": ",".join(to)}
-        values |= {"from": channels.check_mail_address("from", sender or ""), **({"password": given} if given else {})}
-        channel, target = Channel.EMAIL, ", ".join(to)
+    given = "" if secret is None else _read_secret(secret)
+    address = Address(webhook or "", ntfy or "", emails, smtp or "", sender or "", given, allow_private)
     ledger = settings.open_ledger()
-    names = frozenset(accounts) or None
-    add_rule(ledger, Rule(name, channel, target, values, chosen, names, gap_after, ledger.clock()))
-    record = {"name": name, "channel": channel.value, "target": target, "kinds": sorted(chosen)}
-    emit_one(record | ({"secret": values["secret"]} if is_new_secret else {}), settings.format)
+    rule, new_secret = make_rule(
+        name,
+        address,
+        kinds=[parse_kind(kind) for kind in kinds],
+        accounts=accounts or None,
+        gap_hours=gap_after,
+        created_at=ledger.clock(),
+    )
+    add_rule(ledger, rule)
+    record = {"name": name, "channel": rule.channel.value, "target": rule.target, "kinds": sorted(rule.kinds)}
+    emit_one(record | ({"secret": new_secret} if new_secret else {}), settings.format)
     messages.print(f"try it: liushui notify test {name}")
 
 
@@ -167,17 +157,12 @@ _name = click.argument("name", metavar="NAME", help="The name of the rule.")
 @options.ledger_and_format
 def test(settings: Settings, name: str) -> None:
     """Send a test message by a rule, and print what became of it. The exit code is 1 if it was not accepted."""
-    from liushui.ledger.jobs.notifications import Message, find_rule, new_id
-    from liushui.notify.channels import DeliveryError, sender_of
+    from liushui.ledger.jobs.notifications import find_rule
+    from liushui.notify.rules import send_test
 
     ledger = settings.open_ledger()
-    rule, now = find_rule(ledger, name), ledger.clock()
-    message = Message("test", "", "note", f"this is a test of the rule {name}: nothing is wrong", now)
-    id_, error = new_id(), ""
     try:
-        sender_of(rule).send(id_, message, now)
-    except DeliveryError as failure:
-        error = str(failure)
+        id_, error = send_test(ledger, find_rule(ledger, name))
     finally:
         ledger.close()
     record = {"name": name, "id": id_, "result": "failed" if error else "accepted", "error": error or None}
@@ -230,14 +215,6 @@ def replay(settings: Settings, ids: tuple[str, ...], rule: str | None) -> None:
     emit_one({"replayed": count}, settings.format)
 
 
-def _parse_kind(text: str) -> "AlarmKind":
-    from liushui.ledger.read.status import AlarmKind
-
-    if text not in {kind.value for kind in AlarmKind}:
-        raise ConfigError(f"kind: expected one of {', '.join(AlarmKind)}, got {short_repr(text)}")
-    return AlarmKind(text)
-
-
 def _read_secret(path: Path) -> str:
     """A secret from a file or standard input, without the white space around it. Raises ConfigError."""
     try:
@@ -247,12 +224,6 @@ def _read_secret(path: Path) -> str:
     if not text.strip():
         raise ConfigError(f"secret: expected a secret in {path}, and it is empty")
     return text.strip()
-
-
-def _shown(url: str) -> str:
-    """What may be shown of a URL: its path may be a secret."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}/…"
 
 
 def _letter_record(letter: "Notification") -> Record:

@@ -185,7 +185,10 @@ def _record(user: "User", is_linked: bool) -> dict[str, Any]:
 
 def _report(revoked: "Revoked") -> None:
     if any(revoked):
-        messages.print(f"revoked {revoked.tokens} tokens and {revoked.keys} keys that the user had created")
+        messages.print(
+            f"ended what the user had created: {revoked.tokens} tokens, {revoked.keys} keys, "
+            f"{revoked.rules} rules for notifications"
+        )
 
 
 # ---------------------------------------------------------------- the audit log

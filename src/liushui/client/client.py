@@ -294,6 +294,23 @@ class Client:
         """Revoke a token at once."""
         self._call("DELETE", f"/tokens/{_part(token_id)}")
 
+    def notification_rules(self) -> list[models.NotificationRule]:
+        """Who is told about which alarms."""
+        return self._get("/notification-rules", models.NotificationRules).rules
+
+    def add_notification_rule(self, rule: models.AddNotificationRule) -> models.AddedNotificationRule:
+        """Add a rule. A new secret of a webhook is returned only this once."""
+        return self._post("/notification-rules", rule, models.AddedNotificationRule, repeat=False)
+
+    def test_notification_rule(self, name: str) -> models.NotificationTest:
+        """Send a test message by a rule."""
+        answer = self._call("POST", f"/notification-rules/{_part(name)}/test")
+        return _read(answer, models.NotificationTest)
+
+    def remove_notification_rule(self, name: str) -> None:
+        """Remove a rule, and its messages that were not sent."""
+        self._call("DELETE", f"/notification-rules/{_part(name)}")
+
     # The names of version 0.1, which stay for one release.
     make_account, synced = create_account, sync_request
     make_key, end_key, make_token, end_token = create_key, revoke_key, create_token, revoke_token

@@ -496,13 +496,14 @@ backups = _table(
 )
 
 # Who is told about which alarms. `settings` are the address and the secrets of the channel, `target` is what may be
-# shown of them. `kinds` and `accounts` are JSON; null: all accounts.
+# shown of them. `kinds` and `accounts` are JSON; null: all accounts. `created_by`: the id of the token it ends with.
 notify_rules = _table(
     "notify_rules",
     *required(Text, "name", "channel", "target"),
     Column("settings", Text, nullable=False, info=ENCRYPTED),
     *required(Text, "kinds", "accounts"),
     *required(BigInt, "gap_hours", "created_at_us"),
+    *optional(Text, "created_by"),
     PrimaryKeyConstraint("name"),
 )
 

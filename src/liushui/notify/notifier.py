@@ -12,11 +12,11 @@ from liushui.ledger.jobs.notifications import (
     Notification,
     Rule,
     State,
+    active_rules,
     claim_notifications,
     delete_sent,
     has_due,
     has_rules,
-    list_rules,
     record_alarms,
     settle,
 )
@@ -107,7 +107,7 @@ class Notifier:
         self._has_lease = lease.holder == self._holder
         if not self._has_lease:
             return 0
-        made = record_alarms(self._ledger, list_rules(self._ledger), read_alarms(self._model))
+        made = record_alarms(self._ledger, active_rules(self._ledger), read_alarms(self._model))
         delete_sent(self._ledger)
         return made
 
@@ -115,7 +115,7 @@ class Notifier:
         """Send the messages that are due. Returns how many were sent."""
         sent = 0
         while not self._stopped.is_set() and has_due(self._ledger):
-            rules = {rule.name: rule for rule in list_rules(self._ledger)}
+            rules = {rule.name: rule for rule in active_rules(self._ledger)}
             claimed = claim_notifications(self._ledger, AT_ONCE)
             if not claimed:  # another process was faster
                 break
@@ -128,8 +128,8 @@ class Notifier:
     def _send(self, notification: Notification, rule: Rule | None) -> State:
         """Make one attempt, and store how it ended."""
         error, wait, is_final = "", timedelta(0), False
-        if rule is None:  # it was removed just now
-            error, is_final = "its rule was removed", True
+        if rule is None:  # it was removed just now, or its creator's token has expired
+            error, is_final = "its rule has ended", True
         else:
             try:
                 self._senders(rule).send(notification.id, notification.message, self._ledger.clock())

@@ -19,6 +19,7 @@ from liushui.server.api import (
     flows,
     links,
     metrics,
+    notifications,
     openapi,
     periods,
     record,
@@ -35,6 +36,7 @@ from liushui.server.web import accounts as account_pages
 from liushui.server.web import flows as flow_pages
 from liushui.server.web import guard, keys, login, oidc, providers, static_files, users, welcome
 from liushui.server.web import month_end as month_end_pages
+from liushui.server.web import notifications as notification_pages
 from liushui.server.web import overview as overview_pages
 from liushui.server.web import reconcile as reconcile_pages
 from liushui.server.web import review as review_pages
@@ -121,6 +123,10 @@ def _api() -> Router:
             credentials.list_tokens,
             credentials.create_token,
             credentials.revoke_token,
+            notifications.list_rules,
+            notifications.add_rule,
+            notifications.test_rule,
+            notifications.remove_rule,
         ],
         guards=[authenticate],
         before_request=check_request,
@@ -213,6 +219,11 @@ def _pages() -> Router:
             keys.create_token,
             keys.revoke_token,
             keys.end_sessions,
+            notification_pages.show_rules,
+            notification_pages.new_rule,
+            notification_pages.add_rule,
+            notification_pages.test_rule,
+            notification_pages.remove_rule,
             users.show_users,
             users.new_user,
             users.edit_user,

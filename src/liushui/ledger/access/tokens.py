@@ -2,7 +2,7 @@
 
 import hmac
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from liushui.errors import ConfigError, InvalidField, NotFound, PermissionDenied, short_repr
 from liushui.instant import to_us
 from liushui.ledger.engine import Ledger, check_accounts
-from liushui.ledger.schema import from_row, keys, tokens
+from liushui.ledger.schema import from_row, keys, notifications, notify_alarms, notify_rules, tokens
 
 PREFIX: Final = "lsk_"
 """Every token begins with this, so that scanners recognise one that leaked."""
@@ -189,10 +189,12 @@ def check_creator(connection: Connection, id_: str | None) -> None:
 
 
 class Revoked(NamedTuple):
-    """How many keys and other tokens were revoked together with a token, because it or its tokens had created them."""
+    """How much ended together with a token, because it or its tokens had created it: other tokens, keys, and rules for
+    notifications."""
 
     tokens: int
     keys: int
+    rules: int = 0
 
 
 def revoke_token(ledger: Ledger, id_: str) -> Revoked:
@@ -221,7 +223,17 @@ def revoke_in(connection: Connection, id_: str, now: datetime) -> Revoked:
         ).rowcount
         for table in (tokens, keys)
     ]
-    return Revoked(*many)
+    names = connection.execute(sa.select(notify_rules.c.name).where(notify_rules.c.created_by.in_(makers))).scalars()
+    return Revoked(many[0], many[1], delete_rules(connection, list(names)))
+
+
+def delete_rules(connection: Connection, names: Sequence[str]) -> int:
+    """Delete rules for notifications, with what they have seen and their messages. Returns how many there were."""
+    if not names:
+        return 0
+    connection.execute(notify_alarms.delete().where(notify_alarms.c.rule.in_(names)))
+    connection.execute(notifications.delete().where(notifications.c.rule.in_(names)))
+    return connection.execute(notify_rules.delete().where(notify_rules.c.name.in_(names))).rowcount
 
 
 def drop_account_from_tokens(connection: Connection, account: str, now: datetime) -> int:

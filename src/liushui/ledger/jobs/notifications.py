@@ -18,6 +18,7 @@ from sqlalchemy.engine import Connection
 
 from liushui.errors import AlreadyExists, ConfigError, InvalidField, NotFound, short_repr
 from liushui.instant import to_iso, to_us
+from liushui.ledger.access.tokens import check_creator, get_token
 from liushui.ledger.engine import Ledger, check_accounts
 from liushui.ledger.read.status import Alarm, AlarmKind
 from liushui.ledger.schema import from_row, insert_new, notifications, notify_alarms, notify_rules, to_columns
@@ -86,11 +87,14 @@ class Rule(NamedTuple):
     """None: all accounts, future ones too."""
     gap_hours: int
     created_at: datetime
+    created_by: str | None = None
+    """The id of the token that created it, with which it ends. None: the owner created it."""
 
     def wants(self, alarm: Alarm) -> bool:
-        """Whether the rule is about an alarm. Alarms about the whole ledger are for every rule with their kind."""
-        is_visible = self.accounts is None or not alarm.account or alarm.account in self.accounts
-        return alarm.kind in self.kinds and is_visible
+        """Whether the rule is about an alarm. Those about the whole ledger are for rules of the owner and of all
+        accounts."""
+        is_visible = self.accounts is None or alarm.account in self.accounts
+        return alarm.kind in self.kinds and (is_visible or (not alarm.account and self.created_by is None))
 
     def delay(self, alarm: Alarm) -> timedelta:
         """How long an alarm must have held before a message is made of it."""
@@ -139,7 +143,8 @@ class Notification(NamedTuple):
 
 
 def add_rule(ledger: Ledger, rule: Rule) -> None:
-    """Store a rule. Raises AlreadyExists, AccountNotFound, and ConfigError for a name that cannot be used."""
+    """Store a rule. Raises AlreadyExists, AccountNotFound, ConfigError for a name that cannot be used, and
+    PermissionDenied where the token of `created_by` was revoked."""
     name = rule.name
     if not 1 <= len(name) <= NAME_MAX or not all(letter.isalnum() or letter in "-_.@" for letter in name):
         raise InvalidField("name", f"1 to {NAME_MAX} letters, digits or - _ . @", short_repr(name))
@@ -151,6 +156,7 @@ def add_rule(ledger: Ledger, rule: Rule) -> None:
         "accounts": msgspec.json.encode(None if rule.accounts is None else sorted(rule.accounts)).decode(),
     }
     with ledger.writing() as connection:
+        check_creator(connection, rule.created_by)
         check_accounts(connection, rule.accounts or ())
         if not insert_new(connection, notify_rules, values):
             raise AlreadyExists(f"name: there is a rule named {short_repr(name)} already")
@@ -168,6 +174,19 @@ def list_rules(ledger: Ledger) -> list[Rule]:
             accounts=None if (names := _decode_names(row["accounts"])) is None else frozenset(names),
         )
         for row in rows
+    ]
+
+
+def active_rules(ledger: Ledger) -> list[Rule]:
+    """The rules whose creators may still read: those of a token that has expired are left out."""
+    rules, now = list_rules(ledger), ledger.clock()
+    with ledger.reading() as connection:
+        makers = {rule.created_by: get_token(connection, rule.created_by) for rule in rules if rule.created_by}
+    return [
+        rule
+        for rule in rules
+        if rule.created_by is None
+        or ((maker := makers[rule.created_by]) is not None and (maker.expires_at is None or now < maker.expires_at))
     ]
 
 

@@ -60,6 +60,29 @@ CATEGORIES: Final = {
 }
 
 
+ALARM_KINDS: Final = {
+    AlarmKind.REFUSED: _("Credentials refused"),
+    AlarmKind.FAILED: _("Sync failed"),
+    AlarmKind.NEVER: _("Never synced"),
+    AlarmKind.FORGETTING: _("Retention running out"),
+    AlarmKind.GAP: _("Gap"),
+    AlarmKind.STALE: _("Behind"),
+    AlarmKind.LOST: _("No longer available"),
+    AlarmKind.QUARANTINE: _("Rejected rows"),
+    AlarmKind.BREAK: _("Balance breaks"),
+    AlarmKind.CHANGED_AFTER_CLOSE: _("Changed after close"),
+    AlarmKind.BALANCE: _("Balance differs"),
+    AlarmKind.FINDING: _("To review"),
+    AlarmKind.WAITING: _("Put off"),
+    AlarmKind.CLOCK: _("Wrong clock"),
+    AlarmKind.DOUBTED: _("Doubted read"),
+    AlarmKind.BEYOND_NOW: _("Complete beyond now"),
+    AlarmKind.REPEATED: _("Listed twice"),
+    AlarmKind.BACKUP_FAILED: _("Backup failed"),
+    AlarmKind.BACKUP_OLD: _("Backup overdue"),
+}
+
+
 @dataclass(frozen=True)
 class Labels:
     """The names in one language. A value without one, perhaps from an outside provider, is shown as it is."""
@@ -77,6 +100,10 @@ class Labels:
     def category(self, value: str) -> str:
         """The name of a category."""
         return self._named(CATEGORIES, value)
+
+    def alarm_kind(self, kind: AlarmKind) -> str:
+        """The name of a kind of alarm."""
+        return self.language.say(ALARM_KINDS[kind])
 
     def role(self, role: Role | None) -> str:
         """The name of a user's role. None: of what has no role, a token."""

@@ -24,6 +24,7 @@ from markupsafe import Markup
 from liushui import __version__
 from liushui.errors import ConfigError
 from liushui.instant import load_zone, to_iso
+from liushui.ledger.access.tokens import Scope
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read.model import ReadModel
 from liushui.provider import Provider
@@ -248,12 +249,15 @@ class Page:
         """The main menu: address, name and keyboard shortcut of each page."""
         say = self.say
         users = [("/users", say("Users"), "g u")] if self.is_logged_in and self.may(OWNER) else []
+        may_manage = self.is_logged_in and self.may(Scope.MANAGE)
+        notifications = [("/notifications", say("Notifications"), "g n")] if may_manage else []
         return [
             ("/", say("Overview"), "g o"),
             ("/flows", say("Flows"), "g f"),
             ("/reconcile", say("Reconcile"), "g r"),
             ("/sources", say("Sources"), "g s"),
             ("/keys", say("Keys"), "g k"),
+            *notifications,
             *users,
             ("/providers", say("Providers"), "g p"),
         ]

@@ -6,8 +6,12 @@ from hypothesis import strategies as st
 
 from liushui.http import Request, Response
 from liushui.provider import FlowReader
+from liushui.providers import load_providers
+from liushui.server.context import AppContext
+from liushui.server.litestar_app import make_site
 from liushui.server.rsgi_app import DialectRouter
-from liushui.testing.reader import MemoryReader
+from liushui.testing.clock import MovableClock
+from liushui.testing.reader import MemoryLimits, MemoryReader
 from tests.server.doubles import provider
 
 BROKER = provider("broker", "/v1/asset/cashflow", "/v1/token")
@@ -111,3 +115,20 @@ def test_a_frame_is_answered_by_the_provider_that_knows_it() -> None:
         object.__setattr__(given_out[name], "socket", SocketDouble(name.encode()))
     dialects = DialectRouter(given_out, MemoryReader())
     assert [dialects.reply(frame) for frame in (b"a", b"b", b"c", b"")] == [b"aa", b"bb", None, None]
+
+
+def test_no_installed_provider_takes_a_path_of_our_own() -> None:
+    """One whose documented paths begin as ours do, /api/v5 for example, refuses only unknown paths that are not ours."""
+    providers = load_providers()
+    router = DialectRouter(providers, MemoryReader())
+    app_context = AppContext(
+        None,  # type: ignore[arg-type] # nothing is answered
+        providers,
+        "http://test",
+        "ws://test",
+        MemoryLimits(MovableClock()),
+    )
+    paths = {route.path_format.replace("{", "").replace("}", "") for route in make_site(app_context).routes}
+    assert len(paths) > 60
+    assert {path for path in paths if router.find(path) is not None} == set()
+    assert router.find("/api/v1") is router.find("/api/v1/nothing") is None

@@ -118,7 +118,7 @@ def test_a_frame_is_answered_by_the_provider_that_knows_it() -> None:
 
 
 def test_no_installed_provider_takes_a_path_of_our_own() -> None:
-    """One whose documented paths begin as ours do, /api/v5 for example, refuses only unknown paths that are not ours."""
+    """One whose documented paths begin as ours do, as /api/v5 does, refuses only paths that are not ours."""
     providers = load_providers()
     router = DialectRouter(providers, MemoryReader())
     app_context = AppContext(

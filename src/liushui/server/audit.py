@@ -26,6 +26,9 @@ ACTIONS: Final = {
     "credentials.create_token": "token create",
     "credentials.revoke_key": "key revoke",
     "credentials.revoke_token": "token revoke",
+    "findings.explain": "finding explain",
+    "findings.withdraw": "finding withdraw",
+    "flows.decide_finding_of_flow": "finding decide",
     "flows.decide_link_of_flow": "link decide",
     "keys.create_key": "key create",
     "keys.create_token": "token create",
@@ -42,6 +45,7 @@ ACTIONS: Final = {
     "periods.close": "close",
     "periods.reopen": "close --reopen",
     "record.create_account": "account add",
+    "review.decide_findings": "finding decide",
     "sources.add_source": "source add",
     "sources.pause_source": "source pause or resume",
     "sources.remove_source": "source remove",
@@ -59,7 +63,8 @@ ACTIONS: Final = {
     "users.delete_user": "user remove",
     "welcome.set_first_password": "password set",
 }
-"""The action in the log of each handler that changes something. What a command does as well has the command's name."""
+"""The action in the log of handlers that change something. What a command does as well has the command's name. The
+action of any other handler has the handler's own name, in words."""
 LOGIN: Final = "log in"
 """The action of a login, which is entered by its handler."""
 DONE, REFUSED, FAILED = "done", "refused", "failed"
@@ -73,7 +78,7 @@ async def begin_audit(scope: Scope, ledger: Ledger, principal: Principal, face: 
         ledger,
         who=OWNER if principal.token is None else principal.name,
         through=face,
-        action=ACTIONS.get(handler_of(handler), handler.handler_name),
+        action=ACTIONS.get(handler_of(handler), handler.handler_name.replace("_", " ")),
         subject=scope["path"],
     )
     scope["state"][ACTION] = (ledger, action)

@@ -78,3 +78,14 @@ def test_personal_bills_prove_nothing(desk: Desk) -> None:
     desk.reads(desk.write("bill.csv", sample("wechat_personal")))
     done = desk.run("balances", "a")
     assert (done.returncode, "no source to check it against" in done.stderr) == (3, True)
+
+
+def test_tables_of_two_formats_in_one_file_are_refused(desk: Desk) -> None:
+    ledgers, bill = sample("kraken_csv").decode(), sample("wechatpay_fundflow").decode()
+    both = desk.write("both.csv", ledgers + bill.replace(",业务凭证号", "").replace(",`SHOP-7", ""))
+    assert "this may be kraken_csv" in desk.refuses("import", both, "--account", "a")
+    message = desk.refuses("import", both, "--account", "a", "--as", "kraken_csv")
+    assert (
+        "line 7: expected one table, got the header of another one, 微信支付 资金账单 (wechatpay_fundflow)" in message
+    )
+    assert not desk.ledger.exists()

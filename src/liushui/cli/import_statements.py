@@ -40,6 +40,7 @@ def import_statements(
 ) -> None:
     """Import statement files. All of them have one format, because an account holds flows of one."""
     from liushui.cli.progress import file_bar
+    from liushui.formats import load_formats
     from liushui.importing.evidence import state_closings
     from liushui.importing.run import import_documents
     from liushui.importing.statements import check_statements, import_file
@@ -50,7 +51,7 @@ def import_statements(
         statements = _open(paths, names, folder, chosen)
         format_ = _common_format(statements)
         zone = options.account_zone(request.settings, request.account, request.zone, format_.rules.zone).key
-        closings = check_statements(statements, zone)
+        closings = check_statements(statements, zone, load_formats())
         _tell(statements, recognised=chosen is None)
 
         def run(ledger: "Ledger") -> "Imported":

@@ -19,6 +19,8 @@ CONTEXT: Final = "#"
 PROBLEM: Final = "#problem"
 """Why a row does not fit its table. Such a row has no other cells but TEXT."""
 TEXT: Final = "#text"
+SEPARATOR: Final = ", "
+"""Between the cells in the text of a row that does not fit."""
 ZONE: Final = "#zone"
 """The zone of times that have none, where the file or the account decides it: a name, or an offset such as UTC+8."""
 
@@ -40,6 +42,7 @@ _NOTHING: Final = frozenset({"", "-", "--", "—", "/", "N/A", "n/a"})
 
 _decode = msgspec.json.Decoder(dict[str, str]).decode
 _encode = msgspec.json.Encoder().encode
+_MISFIT: Final = b'{"' + PROBLEM.encode()
 
 
 class Cells:
@@ -112,7 +115,14 @@ def encode_cells(values: Mapping[str, str]) -> bytes:
 
 def misfit(problem: str, cells: Sequence[str]) -> bytes:
     """A row that does not fit its table, and the reason."""
-    return _encode({PROBLEM: problem, TEXT: ", ".join(cells)})
+    return _encode({PROBLEM: problem, TEXT: SEPARATOR.join(cells)})
+
+
+def misfit_cells(row: bytes) -> list[str] | None:
+    """The cells of a row that does not fit its table. None: it fits."""
+    if not row.startswith(_MISFIT):
+        return None
+    return _decode(row)[TEXT].split(SEPARATOR)
 
 
 # ---------------------------------------------------------------- values

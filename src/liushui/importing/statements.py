@@ -1,7 +1,7 @@
 """Reads statement files for an import: opens them, recognises their format, checks what they state of themselves."""
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from functools import partial
@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from liushui.errors import WireError
+from liushui.files.cells import misfit_cells
 from liushui.files.content import AskPassword, Content, unpack
-from liushui.files.contract import Claims, FileFormat, Statement
+from liushui.files.contract import Claims, FileFormat, NumberedRow, Statement
 from liushui.files.errors import FileError
 from liushui.files.recognise import check_is, recognise
+from liushui.files.tables import TableFormat
 from liushui.flow import Direction, Flow
 from liushui.importing.evidence import Closing
 from liushui.importing.files import UnusableFile
@@ -71,7 +73,7 @@ def open_statements(
     return files
 
 
-def check_statements(files: Sequence[StatementFile], zone: str) -> list[Closing]:
+def check_statements(files: Sequence[StatementFile], zone: str, formats: Mapping[str, FileFormat]) -> list[Closing]:
     """Walk files to the end before anything is written, so that none is imported by half.
 
     Returns the closing balances that they state, of statements with rows. Raises UnusableFile where a file cannot be
@@ -81,6 +83,7 @@ def check_statements(files: Sequence[StatementFile], zone: str) -> list[Closing]
     for file in files:
         with naming(file.path, file.content.name):
             for statement in file.format.statements(file.content, zone):
+                statement.rows = _of_one_table(statement.rows, formats)
                 if file.format.states_totals:
                     keys = check_claims(statement, file.format)
                     stated = [one for one in statement.claims.closing if (one.subaccount, one.currency) in keys]
@@ -88,6 +91,20 @@ def check_statements(files: Sequence[StatementFile], zone: str) -> list[Closing]
                 else:
                     deque(statement.rows, maxlen=0)
     return closings
+
+
+def _of_one_table(rows: Iterable[NumberedRow], formats: Mapping[str, FileFormat]) -> Iterator[NumberedRow]:
+    """The rows. Raises FileError where one that does not fit its table is the header of another format's."""
+    tables = [format_ for format_ in formats.values() if isinstance(format_, TableFormat)]
+    for row in rows:
+        if (cells := misfit_cells(row.row)) is not None:
+            for format_ in tables:
+                if any(not header.missing(cells) for header in format_.headers):
+                    raise FileError(
+                        f"line {row.number}: expected one table, got the header of another one, {format_.title} "
+                        f"({format_.name}): split the file before this line"
+                    )
+        yield row
 
 
 def import_file(file: StatementFile, zone: str, advance: Advance) -> ImportFile:

@@ -25,6 +25,7 @@ ANSWERS = {
     "hkus": b'{"code":0,"data":{"total_records":3,"page":1,"page_size":20,"transactions":[%b]}}',
     "stripe": b'{"object":"list","has_more":false,"data":[%b]}',
     "wecom": b'{"errcode":0,"errmsg":"ok","next_cursor":"[","fund_flow_list":[%b]}',
+    "binance_usdm": b"[%b]",
     "bybit": b'{"retCode":0,"retMsg":"OK","result":{"nextPageCursor":"]","list":[%b]},"retExtInfo":{},"time":1}',
     "okx": b'{"code":"0","msg":"","data":[%b]}',
     "wooxpro": b'{"code":1000,"message":"Ok","data":[%b],"trace":"x"}',

@@ -106,6 +106,7 @@ ANSWERS: Final = {
     "hkus": b'{"code":0,"data":{"total_records":1,"transactions":[%b]}}',
     "longbridge": b'{"code":0,"message":"success","data":{"list":[%b]}}',
     "longbridge_legacy": b'{"code":0,"message":"success","data":{"list":[%b]}}',
+    "binance_usdm": b"[%b]",
     "bybit": b'{"retCode":0,"retMsg":"OK","result":{"nextPageCursor":"","list":[%b]}}',
     "okx": b'{"code":"0","msg":"","data":[%b]}',
     "wooxpro": b'{"code":1000,"message":"success","data":[%b],"trace":"x"}',

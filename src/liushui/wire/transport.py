@@ -121,20 +121,21 @@ class HttpConnection:
         method: str,
         path: str,
         *,
-        query: str = "",
+        query: str | Callable[[], str] = "",
         body: bytes | None = None,
         headers: Callable[[], Mapping[str, str]] = lambda: NO_HEADERS,
         paced: bool = True,
     ) -> Answer:
         """Make one call as soon as the rate allows it.
 
-        `headers` is called only then, because signed headers contain the time. Raises Unreachable if there was no
-        connection, Unanswered if nothing came on it within the timeout, Unfinished if the answer began and did not
-        go on, or if the call took longer than TIMEOUTS_PER_CALL, Unavailable if the connection broke, and Untrustworthy
-        for a redirect or a body without an end.
+        `headers` is called only then, and so is a `query`, because signed ones contain the time. Raises Unreachable if
+        there was no connection, Unanswered if nothing came on it within the timeout, Unfinished if the answer began and
+        did not go on, or if the call took longer than TIMEOUTS_PER_CALL, Unavailable if the connection broke, and
+        Untrustworthy for a redirect or a body without an end.
         """
         async with self._pacer.call() if self._pacer and paced else nullcontext():
-            target = f"{path}?{query}" if query else path
+            text = query if isinstance(query, str) else query()
+            target = f"{path}?{text}" if text else path
             sent_s, has_begun = time.time(), False
             try:
                 async with (

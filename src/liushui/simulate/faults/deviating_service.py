@@ -15,7 +15,7 @@ from liushui.http import Request, Response
 from liushui.provider import FlowPage, FlowQuery, FlowReader, Key, Provider, RateCheck
 from liushui.rules import Rate
 from liushui.simulate.faults.deviation import NO_OFFSET, Deviation, Reading, RowsPage, is_marked
-from liushui.simulate.faults.fault import Endless
+from liushui.simulate.faults.fault import Endless, with_retry_after
 from liushui.simulate.faults.json_rewriting import EMPTY_LIST_MARKER
 
 _rows = msgspec.json.Decoder(list[msgspec.Raw])
@@ -68,7 +68,7 @@ class Service:
             value = format_datetime(available_at, usegmt=True)
         else:
             value = str(-(-(available_at - now) // timedelta(seconds=1)))
-        return response._replace(headers=[*response.headers, ("retry-after", value)])
+        return with_retry_after(response, value)
 
 
 class DeviatingReader:

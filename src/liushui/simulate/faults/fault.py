@@ -172,8 +172,14 @@ def _response_of(fault: Fault, response: Response, outages: Sequence[Response]) 
             own = [outage for outage in outages if outage.status < BROKEN_FROM]
             return _variant(fault, own or [_html_page(200, "Under maintenance")])
         case FaultKind.TOO_MANY | FaultKind.BANNED if fault.retry_after_s is not None:
-            return response._replace(headers=[*response.headers, ("retry-after", str(fault.retry_after_s))])
+            return with_retry_after(response, str(fault.retry_after_s))
     return response
+
+
+def with_retry_after(response: Response, value: str) -> Response:
+    """The response with that Retry-After header, in place of the one that its server sent."""
+    headers = [(name, text) for name, text in response.headers if name.lower() != "retry-after"]
+    return response._replace(headers=[*headers, ("retry-after", value)])
 
 
 def _variant(fault: Fault, variants: Sequence[T]) -> T:

@@ -66,8 +66,8 @@ def numeric_text_as_numbers(document: bytes) -> bytes:
 
 
 def with_null_list(document: bytes) -> bytes:
-    """The document with null in place of a marked list."""
-    return re.sub(_MARKED_LIST, b"null", document)
+    """The document with null in place of a marked list. A list that is no member stays, empty."""
+    return re.sub(_MARKED_LIST, b"[]", re.sub(rb":\s*" + _MARKED_LIST, b":null", document))
 
 
 def without_list(document: bytes) -> bytes:

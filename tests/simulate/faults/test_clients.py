@@ -57,6 +57,8 @@ def needs_a_token(provider: Provider) -> bool:
 def test_a_fault_raises_an_error_of_its_class(provider: Provider, kind: FaultKind) -> None:
     variants = max(len(GARBAGE), len(BROKEN) + 2)
     for variant in (*range(variants), 10_007):
+        if provider.name == "binance_usdm" and kind is FaultKind.GARBLED and GARBAGE[variant % len(GARBAGE)] == b"[]":
+            continue  # its answer is a list of rows, and this is an empty one
         faulty, schedule = faulty_with(provider, Fault(kind, variant=variant))
         error = raised(faulty)
         assert isinstance(error, ALWAYS[kind]), f"variant {variant}: {error!r}"

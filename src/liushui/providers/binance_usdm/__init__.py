@@ -53,10 +53,7 @@ PROVIDER = Provider(
     key_name=lambda credentials: credentials["api_key"],
     snippet=SNIPPET,
     auth="HMAC-SHA256 over the query, which has the time; API key",
-    outage_responses=(
-        Response(503, JSON_HEADERS, b'{"code":-1008,"msg":"Server is currently overloaded."}'),
-        Response(408, JSON_HEADERS, b'{"code":-1007,"msg":"Timeout waiting for response from backend server."}'),
-    ),
+    outage_responses=(Response(503, JSON_HEADERS, b'{"code":-1008,"msg":"Server is currently overloaded."}'),),
     tested_with="`binance-sdk-derivatives-trading-usds-futures` 18.1.0, `python-binance` 1.0.37",
     role=Role.EXCHANGE,
     simulate_detail=as_profit,

@@ -11,8 +11,8 @@ from liushui.ledger.engine import Ledger
 from liushui.providers import load_providers
 from liushui.server.api import ROOT
 from liushui.server.context import AppContext
-from liushui.server.litestar_app import make_site
 from liushui.testing.reader import MemoryLimits
+from tests.sites import site_of
 
 Answer = Any
 """httpx's, of the version that Litestar brings."""
@@ -59,5 +59,5 @@ class Api:
 def open_api(ledger: Ledger) -> Iterator[Api]:
     """The API of a ledger."""
     app_context = AppContext(ledger, load_providers(), "http://test", "ws://test", MemoryLimits(ledger.clock))
-    with TestClient(make_site(app_context), raise_server_exceptions=False) as client:
+    with site_of(app_context) as site, TestClient(site, raise_server_exceptions=False) as client:
         yield Api(ledger, client)

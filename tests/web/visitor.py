@@ -12,9 +12,9 @@ from liushui.ledger.access.sessions import create_login_code
 from liushui.ledger.engine import Ledger
 from liushui.providers import load_providers
 from liushui.server.context import AppContext
-from liushui.server.litestar_app import make_site
 from liushui.server.web.sessions import BrowserSessions
 from liushui.testing.reader import MemoryLimits
+from tests.sites import site_of
 
 Answer = Any
 """httpx's, of the version that Litestar brings."""
@@ -71,6 +71,9 @@ def visiting(ledger: Ledger, *, url: str = HOST, limits: MemoryLimits | None = N
         limits or MemoryLimits(ledger.clock),
         BrowserSessions(ledger).principal,
     )
-    with TestClient(make_site(app_context), base_url=url, raise_server_exceptions=False) as client:
+    with (
+        site_of(app_context) as site,
+        TestClient(site, base_url=url, raise_server_exceptions=False) as client,
+    ):
         client.follow_redirects = False
         yield Visitor(ledger, client)

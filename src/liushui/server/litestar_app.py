@@ -47,9 +47,7 @@ from liushui.server.web.page import WEB_CONTEXT, make_web_context, provide_page
 
 
 def make_site(app_context: AppContext) -> Litestar:
-    """The application."""
-    web = make_web_context(app_context)
-    state = {APP_CONTEXT: app_context, PENDING_USES: set(), WEB_CONTEXT: web, static_files.ASSETS: web.assets}
+    """The application. Only its state knows the ledger."""
     return Litestar(
         route_handlers=[_api(), _document(), _pages()],
         openapi_config=openapi.openapi_config(ROOT),
@@ -59,9 +57,15 @@ def make_site(app_context: AppContext) -> Litestar:
         ],
         compression_config=CompressionConfig(backend="brotli", minimum_size=1_000, exclude_opt_key=UNCOMPRESSED),
         before_send=[_add_headers, end_audit],
-        state=State(state),
+        state=site_state(app_context),
         logging_config=None,
     )
+
+
+def site_state(app_context: AppContext) -> State:
+    """The state of an application: what its handlers take from it."""
+    web = make_web_context(app_context)
+    return State({APP_CONTEXT: app_context, PENDING_USES: set(), WEB_CONTEXT: web, static_files.ASSETS: web.assets})
 
 
 async def _add_headers(message: Message, scope: Scope) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from string import punctuation
 from typing import Any, Final, TypeAlias
@@ -86,10 +86,15 @@ class WebContext:
 
 
 def make_web_context(app_context: AppContext) -> WebContext:
-    """Read the files that pages are made of."""
+    """What the pages of a ledger are made with. Raises OSError if a file of the page is missing."""
+    return WebContext(app_context, *_read_page_files())
+
+
+@cache
+def _read_page_files() -> tuple[Assets, Mapping[str, Language], Mapping[str, Environment]]:
+    """The assets, the languages and the templates. They are the same for every ledger, and read once a process."""
     assets, languages = read_assets(), read_languages()
-    environments = {tag: _environment(assets, language) for tag, language in languages.items()}
-    return WebContext(app_context, assets, languages, environments)
+    return assets, languages, {tag: _environment(assets, language) for tag, language in languages.items()}
 
 
 WEB_CONTEXT: Final = "liushui_web_context"

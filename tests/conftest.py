@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import pytest
 from hypothesis import settings
@@ -14,6 +14,7 @@ from liushui.ledger.access.keys import create_key
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.providers import get_provider
 from liushui.testing.processes import Running, free_port, run, serving, simulating
+from tests.compiled import compiling_once_for_files
 from tests.engines import CITUS_URL, DatabasePool, SchemaPool, keep_out_of_home, pooling, pooling_schemas
 from tests.postgres import find_programs
 
@@ -34,12 +35,36 @@ def pytest_configure() -> None:
     settings.load_profile("house")
 
 
+LONGEST: Final = (
+    "proof/test_soak.py",
+    "ledger/test_kill.py",
+    "providers/test_conformance.py",
+    "bench/test_benchmark.py",
+    "proof/test_mutations.py",
+    "ledger/test_verify.py",
+    "ledger/test_postgres_faults.py",
+    "simulate/faults/test_clients.py",
+    "web/test_browser.py",
+    "packaging/test_wheel.py",
+)
+"""The files whose tests take longest, which come first: at the end no process should wait long for another."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give tests that drive a browser a second try, which the summary shows: it is a program of others, and starves
-    on a machine that does much else. No other test has one."""
+    """Put the longest files first. Give tests that drive a browser a second try, which the summary shows: it is a
+    program of others, and starves on a machine that does much else. No other test has one."""
+    position = {Path(__file__).parent / file: number for number, file in enumerate(LONGEST)}
+    items.sort(key=lambda item: position.get(item.path, len(LONGEST)))
     for item in items:
         if "browser" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled() -> Iterator[None]:
+    """All ledgers share what SQLAlchemy compiles for them."""
+    with compiling_once_for_files():
+        yield
 
 
 @pytest.fixture(scope="session")

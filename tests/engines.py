@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,8 @@ from liushui.ledger.engines.base import REVISION
 from liushui.ledger.engines.postgres import MARKER_TABLE
 from liushui.ledger.maintenance.copy_state import copying
 from liushui.ledger.schema import metadata
+from liushui.testing.empty_ledger import write_empty_file
+from tests.compiled import compiling_once_for_server
 from tests.postgres import Postgres, running
 
 SQLITE, POSTGRESQL, CITUS = "sqlite", "postgresql", "citus"
@@ -57,12 +58,9 @@ class SqliteFiles:
 
     def fresh(self, name: str = "ledger.db") -> str:
         """The path of a file with an empty ledger."""
-        empty = self.folder / "empty"
-        if not empty.exists():
-            open_ledger(str(empty), create=True).close()
         for path in self.folder.glob(f"{name}*"):
             path.unlink()
-        shutil.copyfile(empty, self.folder / name)
+        write_empty_file(self.folder / name)
         return self.url(name)
 
 
@@ -81,35 +79,41 @@ class Pool:
         """The URL of a new ledger."""
         raise NotImplementedError
 
-    def cut(self, url: str) -> None:
-        """End all connections to a ledger."""
+    cutting: tuple[str, ...] = ()
+    """Statements that end all other connections to the ledger of a connection."""
 
     def give_back(self, url: str) -> None:
         """Empty a ledger, whatever it holds and whoever is connected, and give it a new identity."""
-        self.cut(url)
+        statements = (
+            *self.cutting,
+            *(f"DELETE FROM {table.name}" for table in metadata.sorted_tables),
+            f"DROP TABLE IF EXISTS {copying.name}",
+            f"UPDATE alembic_version SET version_num = '{REVISION}'",
+            f"UPDATE {MARKER_TABLE} SET id = '{token_hex(16)}'",
+        )
         with psycopg.connect(url) as connection:
-            for table in metadata.sorted_tables:
-                connection.execute(f"DELETE FROM {table.name}".encode())
-            connection.execute(f"DROP TABLE IF EXISTS {copying.name}".encode())
-            connection.execute("UPDATE alembic_version SET version_num = %s", [REVISION])
-            connection.execute(f"UPDATE {MARKER_TABLE} SET id = %s".encode(), [token_hex(16)])
+            connection.execute("; ".join(statements).encode())
         self._free.append(url)
 
 
 class DatabasePool(Pool):
     """Databases of a temporary server, copied from a template."""
 
+    cutting = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    )
+
     def __init__(self, server: Postgres) -> None:
         super().__init__(POSTGRESQL)
         self.server = server
         self._template = server.new_database()
-        open_ledger(self._template, create=True).close()
+        ledger = open_ledger(self._template, create=True)
+        self.dialect = ledger.engine.dialect
+        ledger.close()
 
     def make(self) -> str:
         return self.server.new_database(self._template.rpartition("/")[2])
-
-    def cut(self, url: str) -> None:
-        self.server.cut(url)
 
 
 class SchemaPool(Pool):
@@ -167,7 +171,9 @@ class PooledLedgers:
 def pooling() -> Iterator[DatabasePool]:
     """A pool of databases on a temporary server."""
     with running() as server:
-        yield DatabasePool(server)
+        pool = DatabasePool(server)
+        with compiling_once_for_server(pool.dialect, server.url("")):
+            yield pool
 
 
 @contextmanager

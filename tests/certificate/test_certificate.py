@@ -41,6 +41,7 @@ from liushui.providers import ProviderRules
 from liushui.providers.wecom.rules import RULES as WECOM
 from liushui.services.quarantine import discard_row
 from liushui.testing.clock import MovableClock
+from liushui.testing.empty_ledger import create_ledger
 from tests.certificate.certified import (
     BEGIN,
     END,
@@ -465,7 +466,7 @@ def test_a_certificate_of_another_ledger_is_named(tmp_path: Path) -> None:
     ledger = certifiable_ledger(tmp_path)
     certify(ledger)
     files = export(ledger, tmp_path / "files")
-    other = open_ledger(str(tmp_path / "other.db"), create=True, clock=MovableClock())
+    other = create_ledger(str(tmp_path / "other.db"), clock=MovableClock())
     with pytest.raises(CertificateError, match="is of another ledger: this one has no account 'a'"):
         compare_with_ledger(other, files.open(ledger))
     make_account(other.with_clock(MovableClock(READ_AT)), "a", "longbridge", "Asia/Hong_Kong")

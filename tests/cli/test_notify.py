@@ -17,6 +17,7 @@ from liushui.ledger.jobs.sources import add_source
 from liushui.ledger.write.commit import commit_slice, make_account
 from liushui.notify.notifier import Notifier
 from liushui.provider import Slice
+from liushui.testing.empty_ledger import create_ledger
 from tests.cli.commands import result, run
 from tests.cli.test_backups import PATIENCE_S, running, wait_until
 from tests.notify.receivers import HttpReceiver, http_receiver, mail_server
@@ -28,7 +29,7 @@ DAY = timedelta(days=1)
 def path(tmp_path: Path) -> Path:
     """A ledger with a paused source that is stale, and a backup that failed."""
     path, now = tmp_path / "ledger.db", system_clock()
-    ledger = open_ledger(str(path), create=True)
+    ledger = create_ledger(str(path))
     make_account(ledger, "a", "longbridge", "UTC")
     add_source(ledger, account="a", base_url="http://127.0.0.1:9", credentials={}, since=now - 9 * DAY, paced=True)
     commit_slice(ledger, "a", Slice(now - 9 * DAY, now - 5 * DAY), read_at=now, received=[])

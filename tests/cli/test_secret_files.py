@@ -13,6 +13,7 @@ from liushui.ledger.access.sessions import has_password, set_password, verify_pa
 from liushui.ledger.engine import open_ledger
 from liushui.ledger.jobs.sources import list_sources
 from liushui.services.access import set_initial_password
+from liushui.testing.empty_ledger import create_ledger
 from tests.cli.commands import LIUSHUI, newcomers_environment, starting
 
 PASSWORD = "correct horse battery"
@@ -69,7 +70,7 @@ def test_the_process_beside_a_server_has_the_servers_ledger(tmp_path: Path, monk
 
 
 def test_a_password_that_was_set_since_stays(tmp_path: Path) -> None:
-    ledger = open_ledger(str(tmp_path / "in.db"), create=True)
+    ledger = create_ledger(str(tmp_path / "in.db"))
     set_initial_password(ledger, None)
     assert not has_password(ledger)
     set_password(ledger, PASSWORD)

@@ -11,8 +11,8 @@ import pytest
 
 from liushui.cli.app import COMMANDS, program
 from liushui.instant import system_clock
-from liushui.ledger.engine import open_ledger
 from liushui.ledger.write.commit import make_account
+from liushui.testing.empty_ledger import create_ledger
 from tests.cli.commands import LIUSHUI, environment, run
 
 SERVING: Final = {"granian", "jinja2", "litestar"}
@@ -62,7 +62,7 @@ finally:
 def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A ledger with an account."""
     path = tmp_path_factory.mktemp("start") / "ledger.db"
-    book = open_ledger(str(path), create=True, clock=system_clock)
+    book = create_ledger(str(path), clock=system_clock)
     make_account(book, "here", "longbridge", "Asia/Hong_Kong")
     book.close()
     return path

@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 
 from liushui.importing.run import Imported, import_files
-from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.engine import Ledger
 from liushui.ledger.write.commit import make_account
 from liushui.providers.longbridge import PROVIDER
+from liushui.testing.empty_ledger import create_ledger
 
 SECOND = 1_700_000_000
 
@@ -33,7 +34,7 @@ def envelope(rows: list[bytes]) -> bytes:
 
 def new_ledger(path: Path) -> Ledger:
     """A ledger with the account `a`."""
-    ledger = open_ledger(str(path), create=True)
+    ledger = create_ledger(str(path))
     make_account(ledger, "a", "longbridge", "UTC")
     return ledger
 

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from liushui.importing.run import Imported, import_files
-from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.engine import Ledger
 from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.flows import list_flows
 from liushui.ledger.write.commit import make_account
 from liushui.providers import get_provider
+from liushui.testing.empty_ledger import create_ledger
 from tests.engines import ENGINES, LedgerStore, store_of
 from tests.importing.test_import import assert_intact
 from tests.importing.test_same_record import SECOND, answer, hkus
@@ -33,7 +34,7 @@ def amounts(ledger: Ledger) -> list[str]:
 
 
 def test_restated_and_moved_records_and_a_dry_run_of_them(store: LedgerStore, tmp_path: Path) -> None:
-    ledger = open_ledger(store.url(), create=True)
+    ledger = create_ledger(store.url())
     make_account(ledger, "a", "hkus", "UTC")
     add(ledger, tmp_path, *map(hkus, range(1, 8)))
     corrected = hkus(2, "15.00"), hkus(3, date=SECOND + 86_400), hkus(4), hkus(9)

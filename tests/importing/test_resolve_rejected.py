@@ -9,7 +9,7 @@ import pytest
 
 from liushui.importing.run import Imported, import_files
 from liushui.instant import from_us
-from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.engine import Ledger
 from liushui.ledger.flow_row import read_rows
 from liushui.ledger.read.review import Quarantined, list_quarantined
 from liushui.ledger.write.commit import commit_slice, make_account
@@ -17,6 +17,7 @@ from liushui.ledger.write.resolve_rejected import resolve_corrected
 from liushui.ledger.write.undo import undo_import
 from liushui.provider import Provider, Slice
 from liushui.providers import get_provider
+from liushui.testing.empty_ledger import create_ledger
 from tests.cli.commands import result, run
 from tests.engines import store_of
 from tests.importing.inputs import row as longbridge
@@ -30,7 +31,7 @@ Import = Callable[..., Imported]
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
     """An empty ledger."""
     for store in store_of(request, tmp_path):
-        opened = open_ledger(store.url("ledger.db"), create=True)
+        opened = create_ledger(store.url("ledger.db"))
         yield opened
         opened.close()
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import pytest
 
 from liushui.importing.run import Imported, import_files
-from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.engine import Ledger
 from liushui.ledger.flow_row import read_rows
 from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.flows import list_flows
@@ -21,6 +21,7 @@ from liushui.ledger.write.commit import commit_slice, make_account
 from liushui.ledger.write.undo import undo_import
 from liushui.provider import Slice
 from liushui.providers import get_provider
+from liushui.testing.empty_ledger import create_ledger
 from tests.importing.flows_digest import flows_digest
 from tests.importing.test_import import assert_intact
 
@@ -67,7 +68,7 @@ class Book:
 
     def __init__(self, folder: Path, provider: str, name: str = "ledger") -> None:
         self.provider, self.folder = get_provider(provider), folder
-        self.ledger: Ledger = open_ledger(str(folder / f"{name}.db"), create=True)
+        self.ledger: Ledger = create_ledger(str(folder / f"{name}.db"))
         make_account(self.ledger, "a", provider, "UTC")
 
     def add(self, *texts: bytes, restate: bool = False) -> Imported:
@@ -467,11 +468,11 @@ def test_a_rejected_row_that_is_imported_again_corrected(tmp_path: Path, provide
 def test_very_many_rows_of_one_id_and_time_cost_no_more_than_others(tmp_path: Path) -> None:
     """A comparison of each with each would not be done before the test's timeout."""
     book = Book(tmp_path, "wecom")
-    rows = [wecom(1, f"{number}.00") for number in range(1, 6_001)]
-    assert book.add(b"\n".join(rows)).added == 6_000
-    assert book.add(b"\n".join(reversed(rows))).known == 6_000
-    imported = book.add(b"\n".join(wecom(1, f"{number}.50") for number in range(1, 6_001)))
-    assert (imported.differs, imported.restated) == (6_000, 6_000)
+    rows = [wecom(1, f"{number}.00") for number in range(1, 1_501)]
+    assert book.add(b"\n".join(rows)).added == 1_500
+    assert book.add(b"\n".join(reversed(rows))).known == 1_500
+    imported = book.add(b"\n".join(wecom(1, f"{number}.50") for number in range(1, 1_501)))
+    assert (imported.differs, imported.restated) == (1_500, 1_500)
 
 
 def test_many_rows_in_no_order_and_in_blocks(tmp_path: Path) -> None:

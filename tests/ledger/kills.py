@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 from sqlalchemy import event
@@ -22,11 +22,10 @@ from sqlalchemy.engine import Connection, Engine
 from liushui.flow import Direction, Kind
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.flow_row import Rejected
-from liushui.ledger.write.commit import commit_gap
+from liushui.ledger.write.commit import commit_gap, make_account
 from liushui.ledger.write.reprocess import rebuild, retry
 from liushui.ledger.write.stated_balances import withdraw_balance
 from liushui.testing.clock import MovableClock
-from tests.engines import LedgerStore
 from tests.ledger.learning_codec import LearningCodec, toy_row
 from tests.ledger.ledgers import (
     READ_AT,
@@ -47,6 +46,9 @@ from tests.ledger.ledgers import (
     state,
     tables,
 )
+
+if TYPE_CHECKING:
+    from tests.engines import LedgerStore
 
 MARK: Final = b"the commit begins"
 """Written to /dev/null just before the commit, so that it shows in a trace of system calls."""
@@ -82,7 +84,7 @@ TOY_ROWS: Final = (
 )
 
 
-def prepare(where: LedgerStore | Path) -> None:
+def prepare(where: "LedgerStore | Path") -> None:
     """Make the ledger that each commit begins with. Every table and every account has rows."""
     ledger = new_ledger(where, "a", "b", "toy")
     same, gone = make_full_row("same", 1, "12.50"), make_row("gone", 14, kind=Kind.FEE)
@@ -150,6 +152,13 @@ SCENARIOS: Final[dict[str, Callable[[Ledger], None]]] = {
 def opened(folder: Path) -> Ledger:
     """The ledger in a folder. All of them have the same clock."""
     return open_ledger(str(folder / "ledger.db"), clock=MovableClock())
+
+
+def first_opened(folder: Path) -> Ledger:
+    """A ledger with the account `a`, which the program made in a folder; not a copy of an empty one."""
+    ledger = open_ledger(str(folder / "ledger.db"), create=True, clock=MovableClock())
+    make_account(ledger, "a", "longbridge", "Asia/Hong_Kong")
+    return ledger
 
 
 def copied(base: Path, folder: Path) -> Path:
@@ -238,7 +247,7 @@ def kill_at_each_statement_of_a_first_opening(base: Path) -> list[Left]:
         point = killed_at(number, partial(_open_watched, folder))
         if point is None:
             return results
-        ledger = new_ledger(folder)
+        ledger = first_opened(folder)
         empty = all(not rows for name, rows in tables(ledger).items() if name != "accounts")
         commit_read(ledger, hours(0, 24), make_row("one", 1))
         results.append(
@@ -295,12 +304,15 @@ def _act_watched(folder: Path, act: Callable[[Ledger], None], reached: Reached) 
 
 
 def _open_watched(folder: Path, reached: Reached) -> None:
-    watch(Engine, reached)
-    new_ledger(folder).close()
+    # The end of a statement is not a point: nothing is written between it and the beginning of the next.
+    watch(Engine, reached, after_each=False)
+    first_opened(folder).close()
     reached("after the ledger was closed")
 
 
-def watch(engine: Engine | type[Engine], reached: Reached) -> None:
+def watch(engine: Engine | type[Engine], reached: Reached, *, after_each: bool = True) -> None:
+    """Report each statement when it begins, with `after_each` also when it has ended, and each commit."""
+
     def before(_connection: Connection, _cursor: object, statement: str, *_rest: object) -> None:
         reached(f"before {statement}")
 
@@ -308,7 +320,8 @@ def watch(engine: Engine | type[Engine], reached: Reached) -> None:
         reached(f"after {statement}")
 
     event.listen(engine, "before_cursor_execute", before)
-    event.listen(engine, "after_cursor_execute", after)
+    if after_each:
+        event.listen(engine, "after_cursor_execute", after)
     event.listen(engine, "commit", lambda _connection: reached("before COMMIT"))
 
 

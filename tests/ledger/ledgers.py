@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import sqlalchemy as sa
@@ -35,7 +36,10 @@ from liushui.ledger.write.stated_balances import Statement, state_balance
 from liushui.provider import Codec, DecodedRow, Slice
 from liushui.reconcile.links import Basis, Link, LinkFlow, LinkKind, LinkState
 from liushui.testing.clock import MovableClock
-from tests.engines import LedgerStore
+from liushui.testing.empty_ledger import create_ledger
+
+if TYPE_CHECKING:
+    from tests.engines import LedgerStore
 
 DAY_ONE = datetime(2024, 3, 1, tzinfo=UTC)
 READ_AT = datetime(2024, 6, 1, tzinfo=UTC)
@@ -45,11 +49,11 @@ Tables = Mapping[str, Sequence[Row]]
 
 
 def new_ledger(
-    where: LedgerStore | Path, *accounts: str, zone: str = "Asia/Hong_Kong", name: str = "ledger.db"
+    where: "LedgerStore | Path", *accounts: str, zone: str = "Asia/Hong_Kong", name: str = "ledger.db"
 ) -> Ledger:
     """A ledger with these accounts and a clock that stands still. In a folder it is a file."""
     url = str(where / name) if isinstance(where, Path) else where.url(name)
-    ledger = open_ledger(url, create=True, clock=MovableClock())
+    ledger = create_ledger(url, clock=MovableClock())
     for account in accounts or ("a",):
         make_account(ledger, account, "longbridge", zone)
     return ledger

@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from liushui.instant import to_us
-from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.source_state import (
     REPEATED_ROWS,
     Doubt,
@@ -28,6 +28,7 @@ from liushui.ledger.write.commit import commit_slice, make_account
 from liushui.provider import Slice
 from liushui.providers import ProviderRules
 from liushui.testing.clock import MovableClock
+from liushui.testing.empty_ledger import create_ledger
 from liushui.testing.processes import run
 
 NOW: Final = datetime(2026, 1, 10, 12, tzinfo=UTC)
@@ -39,7 +40,7 @@ HOUR_US: Final = HOUR // timedelta(microseconds=1)
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
     """A source that is complete up to an hour ago."""
-    ledger = open_ledger(str(tmp_path / "ledger.db"), create=True, clock=MovableClock(NOW))
+    ledger = create_ledger(str(tmp_path / "ledger.db"), clock=MovableClock(NOW))
     make_account(ledger, "a", "longbridge", "UTC")
     add_source(ledger, account="a", base_url="https://p.test", credentials={}, since=BEGIN, paced=True)
     commit_slice(ledger, "a", Slice(BEGIN, NOW - HOUR), read_at=NOW - HOUR, received=[])

@@ -24,6 +24,7 @@ from liushui.ledger.read.overview import OverviewQuery, read_overview
 from liushui.ledger.read.status import AlarmKind, backup_alarms
 from liushui.providers import ProviderRules
 from liushui.testing.clock import NOON, MovableClock
+from liushui.testing.empty_ledger import create_ledger
 from tests.engines import LedgerStore
 from tests.ledger.ledgers import commit_read, hours, make_row, new_ledger
 
@@ -165,7 +166,7 @@ def test_what_a_killed_backup_left_is_deleted_by_the_next_one(ledger: Ledger, tm
 def test_a_folder_belongs_to_one_ledger(ledger: Ledger, tmp_path: Path) -> None:
     path = tmp_path / "backups"
     BackupFolder(ledger, path).back_up()
-    other = open_ledger(str(tmp_path / "other" / "ledger.db"), create=True)
+    other = create_ledger(str(tmp_path / "other" / "ledger.db"))
     before = names(path)
     for action in (BackupFolder(other, path).back_up, BackupFolder(other, path).check):
         with pytest.raises(ConfigError, match=r"expected a folder of its own for .*other/ledger\.db"):

@@ -9,10 +9,11 @@ import sqlalchemy as sa
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.condition_sql import at_least, at_most, contains_folded, equals_folded, has_no_case
 from liushui.ledger.engines.sql_dialects import fold
 from liushui.money import parse_decimal, to_plain_string
+from liushui.testing.empty_ledger import create_ledger
 
 amounts = st.one_of(
     st.decimals(-1000, 1000, allow_nan=False, places=2),
@@ -31,7 +32,7 @@ def engine() -> sa.Engine:
 
 @pytest.fixture(scope="module")
 def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
-    ledger = open_ledger(str(tmp_path_factory.mktemp("folded") / "ledger.db"), create=True)
+    ledger = create_ledger(str(tmp_path_factory.mktemp("folded") / "ledger.db"))
     yield ledger
     ledger.close()
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from liushui.instant import to_us
-from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.base import queries_of
 from liushui.ledger.read import links as reading
 from liushui.ledger.read.accounts import find_accounts
@@ -19,6 +19,7 @@ from liushui.providers import load_providers
 from liushui.reconcile.links import Link, LinkKind, LinkState, seconds_of
 from liushui.simulate.people import institutions_of
 from liushui.simulate.world import Parameters, World
+from liushui.testing.empty_ledger import create_ledger
 from tests.engines import LedgerStore
 
 PROVIDERS = load_providers()
@@ -29,7 +30,7 @@ BEGIN, END = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 7, 1, tzinfo=UTC)
 @pytest.fixture
 def world_ledger(ledger_store: LedgerStore) -> Ledger:
     """The accounts of a simulated person, half a year of each."""
-    ledger = open_ledger(ledger_store.url(), create=True)
+    ledger = create_ledger(ledger_store.url())
     world = World(Parameters(accounts=1, flows=500, seed=11, begin=BEGIN, end=END), institutions_of(PROVIDERS))
     for name in world.accounts:
         provider = PROVIDERS[world.account(name).institution.name]

@@ -74,7 +74,7 @@ def test_a_commit_cut_off_at_any_statement_is_retried_or_fails(
     expected = "after" if scenario in RETRIED else "before"
     for number in range(1, POINTS_MAX):
         ledger = stand.opened()
-        cut = _cut_at(ledger, number, lambda: pool.cut(stand.url))
+        cut = _cut_at(ledger, number, lambda: pool.server.cut(stand.url))
         try:
             stand.act(ledger)
         except ConnectionLost:
@@ -265,7 +265,7 @@ def test_a_lock_held_by_a_dead_client_is_released(pool: DatabasePool, ledger: Le
     with psycopg.connect(ledger.url) as gone:
         gone.execute("SELECT * FROM accounts WHERE account = 'a' FOR UPDATE")
         gone.execute("UPDATE accounts SET head = 7")
-        pool.cut(ledger.url)
+        pool.server.cut(ledger.url)
         assert commit_read(ledger, hours(0, 24), make_row("one", 1)).seq == 1
         with pytest.raises(psycopg.OperationalError):
             gone.execute("SELECT 1")

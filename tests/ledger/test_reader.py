@@ -13,12 +13,13 @@ from liushui.conditions import DETAIL_PREFIX, SIDE, Term, one_of
 from liushui.errors import WireError
 from liushui.flow import Category, Direction, Flow, Kind
 from liushui.instant import MAX_INSTANT, MIN_INSTANT, to_iso
-from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.engine import Ledger
 from liushui.ledger.flow_row import served_identity
 from liushui.ledger.read.dialect_reader import LedgerReader
 from liushui.ledger.write.commit import commit_slice, make_account
 from liushui.provider import DecodedRow, FlowQuery, Slice
 from liushui.testing.clock import NOON, MovableClock
+from liushui.testing.empty_ledger import create_ledger
 from liushui.testing.reader import MemoryLimits, MemoryReader
 from tests.engines import LedgerStore
 
@@ -61,7 +62,7 @@ FLOWS = {"a": [flow(number) for number in range(120)], "b": [flow(number) for nu
 @pytest.fixture(scope="module")
 def ledger(module_store: LedgerStore) -> Iterator[Ledger]:
     clock = MovableClock(NOON)
-    book = open_ledger(module_store.url(), create=True, clock=clock)
+    book = create_ledger(module_store.url(), clock=clock)
     for account, flows in FLOWS.items():
         make_account(book, account, "longbridge", ZONES[account])
         # As another dialect would write them, so that both kinds of pages have the same rows.
@@ -220,7 +221,7 @@ def test_a_column_that_no_condition_is_for(of_ledger: LedgerReader) -> None:
 
 def test_a_count_follows_the_ledger(ledger_store: LedgerStore) -> None:
     """What a connection remembers ends when another one writes."""
-    book = open_ledger(ledger_store.url(), create=True, clock=lambda: NOON)
+    book = create_ledger(ledger_store.url(), clock=lambda: NOON)
     make_account(book, "a", "longbridge", "UTC")
     reader = LedgerReader(book, MemoryLimits())
     query = FlowQuery(("a",), MIN_INSTANT, MAX_INSTANT, 10)

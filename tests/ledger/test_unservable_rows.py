@@ -10,7 +10,7 @@ import pytest
 from liushui.conditions import one_of
 from liushui.errors import NotRepresentable
 from liushui.flow import Flow
-from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.engine import Ledger
 from liushui.ledger.flow_row import read_batch, read_rows
 from liushui.ledger.read.dialect_reader import LedgerReader
 from liushui.ledger.read.history import versions_of
@@ -19,6 +19,7 @@ from liushui.ledger.write.reprocess import rebuild
 from liushui.provider import FlowPage, FlowQuery, Slice
 from liushui.providers.longbridge import PROVIDER, codec
 from liushui.testing.clock import NOON, MovableClock
+from liushui.testing.empty_ledger import create_ledger
 from liushui.testing.reader import MemoryLimits
 from tests.engines import LedgerStore
 
@@ -39,7 +40,7 @@ def row(day: int, amount: str) -> bytes:
 
 @pytest.fixture(scope="module")
 def ledger(module_store: LedgerStore) -> Iterator[Ledger]:
-    ledger = open_ledger(module_store.url(), create=True, clock=MovableClock(NOON))
+    ledger = create_ledger(module_store.url(), clock=MovableClock(NOON))
     for account in ("a", "b"):
         make_account(ledger, account, PROVIDER.name, PROVIDER.rules.zone)
         amounts = AMOUNTS if account == "a" else AMOUNTS[:2]
@@ -104,7 +105,7 @@ def test_the_row_is_kept_as_received(ledger: Ledger) -> None:
 
 
 def test_a_row_that_was_received_before_is_refused_after_a_rebuild(ledger_store: LedgerStore) -> None:
-    ledger = open_ledger(ledger_store.url(), create=True, clock=MovableClock(NOON))
+    ledger = create_ledger(ledger_store.url(), clock=MovableClock(NOON))
     make_account(ledger, "a", PROVIDER.name, PROVIDER.rules.zone)
     received = [codec.read(row(0, TOO_LONG))._replace(served=None)]
     commit_slice(ledger, "a", Slice(BEGIN, NOON), read_at=NOON, received=received)

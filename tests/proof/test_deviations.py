@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from liushui.ledger.engine import open_ledger
 from liushui.ledger.flow_row import to_flow
 from liushui.ledger.schema import flows
 from liushui.ledger.write.commit import make_account
@@ -24,6 +23,7 @@ from liushui.testing.deviations import (
     generated_rows,
     run_sync,
 )
+from liushui.testing.empty_ledger import create_ledger
 
 
 def test_a_page_that_says_it_is_another_one_is_found_within_five_calls(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_a_second_of_hidden_rows_costs_few_calls(tmp_path: Path) -> None:
     deviation = Deviation(name="hidden-second", description="hides most rows of a second", hides=hidden.__contains__)
     clock = MovableClock(NOW)
     double = DeviatingProvider(provider, [deviation], clock, rows=[*rows[: SECOND.start], *crowd, *rows[SECOND.stop :]])
-    with closing(open_ledger(str(tmp_path / "ledger.db"), create=True, clock=clock)) as ledger:
+    with closing(create_ledger(str(tmp_path / "ledger.db"), clock=clock)) as ledger:
         make_account(ledger, ACCOUNT, provider.name, provider.rules.zone)
         outcome = run_sync(double, ledger, double.source(), calls_max=10 * CALLS_MAX)
         with ledger.reading() as connection:

@@ -15,13 +15,13 @@ from liushui.errors import Refused
 from liushui.flow import Category, Direction, Flow, Kind
 from liushui.instant import EPOCH
 from liushui.ledger.access.keys import create_key
-from liushui.ledger.engine import open_ledger
 from liushui.ledger.flow_row import read_rows
 from liushui.ledger.write.commit import commit_slice, make_account
 from liushui.money import EXACT, to_plain_string
 from liushui.provider import Provider, Slice
 from liushui.providers import get_provider, load_providers
 from liushui.sync.fetch import fetch_slice
+from liushui.testing.empty_ledger import create_ledger
 from liushui.testing.processes import Running, run, serving
 from liushui.testing.reader import MemoryReader
 from liushui.testing.transport import DialectTransport, clients_over
@@ -149,7 +149,7 @@ def test_a_sum_that_a_dialect_has_no_number_for(amount: str) -> None:
 def others(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, dict[str, dict[str, str]]]]:
     """A ledger of a WOO X and a WeCom account, received from their own wires, served; a Longbridge key for each."""
     path = tmp_path_factory.mktemp("others") / "ledger.db"
-    ledger = open_ledger(str(path), create=True)
+    ledger = create_ledger(str(path))
     keys = {}
     for account, name in (("futures", "wooxpro"), ("shop", "wecom")):
         provider = get_provider(name)

@@ -9,11 +9,12 @@ import httpx2
 import pytest
 
 from liushui.errors import LedgerError
-from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.base import REVISION
 from liushui.server import health
 from liushui.server.health import HEALTH_PATH, READY_PATH, Health, check_ledger
 from liushui.server.rsgi_app import App, DialectRouter
+from liushui.testing.empty_ledger import create_ledger
 from liushui.testing.processes import Running
 from liushui.testing.reader import MemoryReader
 from tests.ledger.conftest import ledger, ledger_store  # noqa: F401 - fixtures
@@ -68,7 +69,7 @@ def test_a_ledger_of_another_schema_is_not_ready(ledger: Ledger) -> None:  # noq
 
 def test_a_file_that_was_moved_away_is_not_ready(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
-    opened = open_ledger(str(path), create=True)
+    opened = create_ledger(str(path))
     checks = Health(lambda: check_ledger(opened))
     assert answer(checks, READY_PATH).status == 200
     path.rename(tmp_path / "elsewhere.db")

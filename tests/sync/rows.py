@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from liushui.instant import Clock
-from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import Source
 from liushui.ledger.write.commit import make_account
 from liushui.providers.longbridge.rules import RULES
 from liushui.testing.clock import MovableClock
+from liushui.testing.empty_ledger import create_ledger
 
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)
 NOW = datetime(2024, 1, 11, 12, 0, 0, 500_000, tzinfo=UTC)
@@ -40,7 +41,7 @@ def hourly(days: int, *, begin: datetime = BEGIN) -> list[bytes]:
 
 def new_ledger(folder: Path, clock: Clock | None = None, *accounts: str) -> Ledger:
     """A ledger with one account, `a`, or with those named."""
-    ledger = open_ledger(str(folder / "ledger.db"), create=True, clock=clock or MovableClock(NOW))
+    ledger = create_ledger(str(folder / "ledger.db"), clock=clock or MovableClock(NOW))
     for account in accounts or ("a",):
         make_account(ledger, account, "longbridge", "UTC")
     return ledger

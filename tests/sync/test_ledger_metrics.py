@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.backups import record_backup, record_failed_backup
 from liushui.ledger.jobs.notifications import Channel, Rule, add_rule, claim_notifications, record_alarms, settle
 from liushui.ledger.jobs.sources import Run, add_source, record_run
@@ -20,6 +20,7 @@ from liushui.providers import ProviderRules
 from liushui.sync.ledger_metrics import BACKUP_GAUGES, CONTENT_TYPE, GAUGES, LedgerCollector, ledger_metrics
 from liushui.sync.sync_observers import Metrics
 from liushui.testing.clock import MovableClock
+from liushui.testing.empty_ledger import create_ledger
 from tests.api.callers import open_api
 from tests.engines import LedgerStore
 from tests.ledger.conftest import ledger_store  # noqa: F401 - a fixture
@@ -35,7 +36,7 @@ Samples = dict[tuple[str, ...], float]
 @pytest.fixture
 def ledger(ledger_store: LedgerStore) -> Iterator[Ledger]:  # noqa: F811
     """A source that is five days behind after a gap, a shop whose balances break, and an account without a source."""
-    ledger = open_ledger(ledger_store.fresh(), create=True, clock=MovableClock(NOW))
+    ledger = create_ledger(ledger_store.fresh(), clock=MovableClock(NOW))
     for name, provider in (("a", "longbridge"), ("shop", "wecom"), ("file", "longbridge")):
         make_account(ledger, name, provider, "UTC")
     for name in ("a", "shop"):
@@ -134,7 +135,7 @@ def test_messages_that_were_given_up(ledger: Ledger) -> None:
 
 
 def test_a_ledger_that_cannot_be_read_says_so(tmp_path: Path) -> None:
-    ledger = open_ledger(str(tmp_path / "ledger.db"), create=True)
+    ledger = create_ledger(str(tmp_path / "ledger.db"))
     model = model_of(ledger)
     assert samples(ledger_metrics(model))["ledger_readable",] == 1
     ledger.close()

@@ -19,11 +19,12 @@ from playwright.sync_api import Browser, Page, expect
 
 from liushui.flow import Kind
 from liushui.ledger.access.sessions import create_login_code
-from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import add_source
 from liushui.ledger.write.commit import make_account
 from liushui.provider import Slice
 from liushui.services.access import login_link
+from liushui.testing.empty_ledger import create_ledger
 from liushui.testing.processes import serving
 from tests.certificate.certified import CHECKER
 from tests.ledger.ledgers import commit_read
@@ -67,7 +68,7 @@ def fill(ledger: Ledger) -> datetime:
 @pytest.fixture
 def shop(tmp_path: Path, browser: Browser) -> Iterator[Page]:
     """The overview of the shop's ledger, in a browser that is logged in. Any error on a page fails the test."""
-    ledger = open_ledger(str(tmp_path / "ledger.db"), create=True)
+    ledger = create_ledger(str(tmp_path / "ledger.db"))
     fill(ledger)
     with serving(tmp_path / "ledger.db", workers=1) as running:
         context = browser.new_context(base_url=running.url, locale="en", accept_downloads=True)

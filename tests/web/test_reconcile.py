@@ -13,6 +13,7 @@ from liushui.ledger.jobs.sources import add_source
 from liushui.ledger.write.commit import make_account
 from liushui.provider import DecodedRow, Slice
 from liushui.testing.clock import NOON
+from liushui.testing.empty_ledger import create_ledger
 from tests.ledger.ledgers import commit_read
 from tests.web.ledgers import BEGIN, row
 from tests.web.test_overview import text_of
@@ -123,10 +124,9 @@ def test_in_chinese(shop: Visitor, tag: str, grid: str, month: str) -> None:
 
 
 def test_a_ledger_without_accounts(tmp_path_factory: pytest.TempPathFactory) -> None:
-    from liushui.ledger.engine import open_ledger
     from tests.web.visitor import visiting
 
-    ledger = open_ledger(str(tmp_path_factory.mktemp("empty") / "ledger.db"), create=True)
+    ledger = create_ledger(str(tmp_path_factory.mktemp("empty") / "ledger.db"))
     with visiting(ledger) as visitor:
         visitor.log_in()
         assert "Nothing has been collected yet." in text_of(visitor.get("/reconcile").text)

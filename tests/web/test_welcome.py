@@ -8,8 +8,9 @@ import pytest
 from liushui.ledger.access.sessions import has_password, list_sessions, verify_password
 from liushui.ledger.access.tokens import Scope, create_token
 from liushui.ledger.access.users import Role, add_user
-from liushui.ledger.engine import Ledger, open_ledger
+from liushui.ledger.engine import Ledger
 from liushui.testing.clock import MovableClock
+from liushui.testing.empty_ledger import create_ledger
 from tests.web.visitor import Visitor, visiting
 
 PASSWORD = "correct horse battery "
@@ -18,7 +19,7 @@ PASSWORD = "correct horse battery "
 @pytest.fixture
 def new(tmp_path: Path) -> Iterator[Visitor]:
     """A logged-in visitor to a ledger without accounts."""
-    ledger = open_ledger(str(tmp_path / "new.db"), create=True, clock=MovableClock())
+    ledger = create_ledger(str(tmp_path / "new.db"), clock=MovableClock())
     with visiting(ledger) as visitor:
         visitor.log_in()
         yield visitor

@@ -16,6 +16,7 @@ from liushui.providers.wecom import PROVIDER
 from liushui.providers.wecom.codec import FEN_MAX
 from liushui.providers.wecom.rules import RULES, TOKEN_LIFE
 from liushui.providers.wecom.server import make_token
+from liushui.testing.empty_ledger import create_ledger
 from tests.providers.wecom.rows import Row, row, wire
 
 ACCOUNT: Final = "shop-1"
@@ -75,7 +76,7 @@ def open_shop(path: Path) -> Shop:
         )
         for number in range(ROWS)
     ]
-    ledger = open_ledger(str(path), create=True)
+    ledger = create_ledger(str(path))
     try:
         make_account(ledger, ACCOUNT, PROVIDER.name, PROVIDER.rules.zone)
         received = [PROVIDER.codec.read(wire(values)) for values in made]

@@ -13,10 +13,10 @@ import pytest
 
 from liushui.instant import EPOCH
 from liushui.ledger.access.keys import create_key
-from liushui.ledger.engine import open_ledger
 from liushui.ledger.write.commit import commit_slice, make_account
 from liushui.provider import Slice
 from liushui.providers.wooxpro import PROVIDER
+from liushui.testing.empty_ledger import create_ledger
 from liushui.testing.processes import serving
 from tests.providers.wooxpro import independent
 from tests.providers.wooxpro.caller import ms
@@ -60,7 +60,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Held]:
     path = tmp_path_factory.mktemp("wooxpro") / "ledger.db"
     now = datetime.now(UTC)
     rows = made(now)
-    ledger = open_ledger(str(path), create=True)
+    ledger = create_ledger(str(path))
     make_account(ledger, "futures-1", PROVIDER.name, PROVIDER.rules.zone)
     received = [PROVIDER.codec.read(wire(one)) for one in rows]
     commit_slice(ledger, "futures-1", Slice(EPOCH, now), read_at=now, received=received)

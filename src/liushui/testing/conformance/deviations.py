@@ -16,7 +16,6 @@ import pytest
 
 from liushui.instant import from_us, to_iso, to_us
 from liushui.ledger.coverage import Range, State, uncovered
-from liushui.ledger.engine import open_ledger
 from liushui.ledger.flow_row import to_flow
 from liushui.ledger.jobs.source_state import record_unproven
 from liushui.ledger.jobs.sources import Source, add_source
@@ -45,6 +44,7 @@ from liushui.testing.deviations import (
     run_sync,
     seeded_pairs,
 )
+from liushui.testing.empty_ledger import create_ledger
 
 LATER: Final = timedelta(days=9)
 """How long after the first sync of a wrong clock the clock is right again."""
@@ -120,7 +120,7 @@ class _DeviationCheck:
     def __init__(self, double: DeviatingProvider, folder: Path) -> None:
         self.violations: list[str] = []
         self._double = double
-        self._ledger = open_ledger(str(folder / "ledger.db"), create=True, clock=double.clock)
+        self._ledger = create_ledger(str(folder / "ledger.db"), clock=double.clock)
         make_account(self._ledger, ACCOUNT, double.provider.name, double.provider.rules.zone)
         calls = [deviation.calls_max for deviation in double.deviations if deviation.calls_max]
         self._calls_until_noticed = TOKEN_CALLS + min(calls) if calls else call_bound(double)

@@ -28,8 +28,14 @@ run: setup ## simulate the providers, sync every account, serve: the whole journ
 servers: ## what tests need beside Python: Debian's PostgreSQL, Chromium, libfaketime, systemd, nginx, hledger and ledger, where they are missing
 	@tools/servers
 
+# One worker more than cores, because many tests wait for a server or a browser. Files in the order of tests/conftest.py,
+# which begins with those that take long. Ledgers are written and synced to the disk thousands of times, so that they are
+# kept in memory where it has room for them.
+WORKERS = $$($(VENV)/bin/python -c 'import os; print((os.cpu_count() or 1) + 1)')
+MEMORY = $$(df --output=avail /dev/shm 2>/dev/null | awk 'NR == 2 && $$1 > 4000000 { print "TMPDIR=/dev/shm" }')
+
 test: setup servers ## every test, files side by side on all cores
-	$(VENV)/bin/python -m pytest --numprocesses auto --dist loadfile
+	env $(MEMORY) $(VENV)/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: setup ## format, lint, types, licences, and known vulnerabilities of the packages
 	$(VENV)/bin/ruff format --check .

@@ -28,6 +28,12 @@ COLLECT_EVERY: Final = 10
 CHUNK: Final = 1 << 16
 WARM_UP_SEED: Final = 0
 
+
+def prefix_of(pid: int) -> str:
+    """How the names of the folders begin that the runs of a process use."""
+    return f"{PREFIX}{pid}-"
+
+
 _decode_result = msgspec.json.Decoder(RunResult).decode
 
 
@@ -63,7 +69,9 @@ def _run_in_child(seeds: Sequence[int], writer: int, without: str | None, deviat
     code = 1
     try:
         providers = load_providers()
-        with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None, prefix=PREFIX) as folder:
+        with tempfile.TemporaryDirectory(
+            dir=MEMORY if MEMORY.is_dir() else None, prefix=prefix_of(os.getppid())
+        ) as folder:
             run_folder = RunFolder(Path(folder), providers)
             Run(scenario_of(WARM_UP_SEED, providers), run_folder, without=None).warm_up()
             gc.freeze()

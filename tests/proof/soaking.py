@@ -9,8 +9,9 @@ from soak.report import Report, read_report
 
 
 class SoakRun(NamedTuple):
-    """The exit code of a soak, everything that it printed, and the report that it saved."""
+    """The process and the exit code of a soak, everything that it printed, and the report that it saved."""
 
+    pid: int
     code: int
     output: str
     report: Report
@@ -20,6 +21,7 @@ def soak(folder: Path, *arguments: object) -> SoakRun:
     """Run `python -m soak` to its end."""
     tally = folder / "tally.json"
     command = [sys.executable, "-m", "soak", *map(str, arguments), "--tally", str(tally)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert tally.exists(), done.stdout[-3_000:] + done.stderr[-3_000:]
-    return SoakRun(done.returncode, done.stdout + done.stderr, read_report(tally))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        output, _ = process.communicate()
+    assert tally.exists(), output[-3_000:]
+    return SoakRun(process.pid, process.returncode, output, read_report(tally))

@@ -17,7 +17,7 @@ PEERS = {"collect", "totals", "postgres"}
 """Measurements that are skipped where their peers are not installed: a test installs none."""
 TESTED_ELSEWHERE: set[str] = set()
 """Measurements that have a test of their own."""
-SIZE = ["--flows", "600", "--rounds", "1", "--seconds", "1", "--no-install"]
+SIZE = ["--flows", "600", "--rounds", "1", "--seconds", "0.5", "--no-install"]
 SIZE += ["--memory-flows", "300", "600", "--growth-flows", "300", "600"]
 
 

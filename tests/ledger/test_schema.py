@@ -1,7 +1,7 @@
 """The schema: migrations create what the program uses, an account is one shard, and a page is a range of the key."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 from unittest.mock import patch
 
@@ -22,8 +22,8 @@ from liushui.ledger.read.dialect_reader import LedgerReader
 from liushui.ledger.schema import FACT_TABLES, NUMBER_SUFFIX, flows, metadata
 from liushui.provider import FlowQuery
 from liushui.testing.reader import MemoryLimits
-from tests.engines import unspread
-from tests.ledger.ledgers import commit_read, hour, hours, make_row
+from tests.engines import LedgerStore, unspread
+from tests.ledger.ledgers import commit_read, hour, hours, make_row, new_ledger
 
 
 def is_of_every_engine(_object: object, name: str | None, *_rest: object) -> bool:
@@ -69,12 +69,20 @@ def test_the_key_of_every_table_of_facts_begins_with_the_account(table: sa.Table
     assert all(index.columns.keys()[0] == "account" for index in table.indexes)
 
 
+@pytest.fixture(scope="module")
+def dialect(module_store: LedgerStore) -> Iterator[sa.Dialect]:
+    """SQLAlchemy's dialect for each engine."""
+    ledger = new_ledger(module_store)
+    yield ledger.engine.dialect
+    ledger.close()
+
+
 EXACT: Final = ("TEXT", 'TEXT COLLATE "C"', "INTEGER", "BIGINT", "BLOB", "BYTEA", "BOOLEAN")
 
 
 @pytest.mark.parametrize("column", [column for table in metadata.sorted_tables for column in table.columns], ids=str)
-def test_no_column_has_floats(column: sa.Column[object], ledger: Ledger) -> None:
-    assert column.type.compile(ledger.engine.dialect) in EXACT
+def test_no_column_has_floats(column: sa.Column[object], dialect: sa.Dialect) -> None:
+    assert column.type.compile(dialect) in EXACT
 
 
 def test_a_table_refuses_values_of_other_types(file_ledger: Ledger) -> None:

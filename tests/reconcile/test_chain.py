@@ -126,8 +126,8 @@ def test_a_tolerance_lets_rounded_balances_follow() -> None:
 
 
 def test_a_chain_that_never_holds_is_checked_in_a_bounded_time() -> None:
-    rows = [row(number / 50, f"{number}", 1, number * number) for number in range(1, 20_000)]
-    assert len(check(*rows).breaks) > 10_000
+    rows = [row(number / 50, f"{number}", 1, number * number) for number in range(1, 8_000)]
+    assert len(check(*rows).breaks) > 4_000
 
 
 amounts = st.integers(-3, 3)

@@ -65,7 +65,10 @@ class RateLimitedCaller:
         self._options, self._environment, self._notify = context.options, context.environment, context.notify
         self._limits, self._clock = context.limits, context.ledger.clock
         provider = context.environment.provider(source.provider)
-        self._client = context.environment.connect(provider, source, context.options)
+        self._client = client = context.environment.connect(provider, source, context.options)
+        # Asked once: to compare an object with a protocol takes longer than to find out whether a call may begin.
+        self._session_client = client if isinstance(client, SessionClient) else None
+        self._clocked_client = client if isinstance(client, ClockedClient) else None
         self._account, self._rate, self._is_paced = source.account, provider.rules.rate, source.paced
         self._key = credential_key(provider, source.base_url, source.credentials)
         self._keep_lease = keep_lease
@@ -131,7 +134,7 @@ class RateLimitedCaller:
 
     def check_clock(self) -> None:
         """Raise ClockCorrected where the provider's clock turns out to be another one than it was taken for."""
-        measured = self._client.clock_offset if isinstance(self._client, ClockedClient) else None
+        measured = self._clocked_client.clock_offset if self._clocked_client is not None else None
         offset = measured if measured and abs(measured) > CLOCK_TOLERANCE else timedelta(0)
         if measured is None or abs(offset - self.clock_offset) <= CLOCK_TOLERANCE:
             return
@@ -152,9 +155,10 @@ class RateLimitedCaller:
 
     async def _call(self, request: PageRequest) -> Page:
         async with self._lock:
-            if isinstance(self._client, SessionClient) and self._client.needs_session():
+            session = self._session_client
+            if session is not None and session.needs_session():
                 async with self._permitted():
-                    await self._client.open_session()
+                    await session.open_session()
             async with self._permitted():
                 return await self._client.fetch_page(request)
 

@@ -253,8 +253,21 @@ def problems_of(page: Page) -> list[str]:
     ]
 
 
+CUT: Final = """
+() => [...document.querySelectorAll("main *")]
+  .map((element) => [element, getComputedStyle(element)])
+  .filter(([, style]) => style.overflowX !== "visible" && style.textOverflow !== "ellipsis")
+  .map(([element]) => element)
+  .filter((element) => element.clientWidth && element.scrollWidth > element.clientWidth + 1)
+  .filter((element) => !element.matches(".calendar-frame, .code-block, .unseen"))
+  .map((element) => `${element.tagName}.${element.className}`)
+"""
+"""The elements whose content is wider than they are. Calendars and code scroll by themselves."""
+
+
 def test_no_page_is_wider_than_a_narrow_window(opened: Open) -> None:
     page = opened("/", may_fail=True, viewport={"width": 390, "height": 800})
     for path in PAGES:
         page.goto(path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+        assert page.evaluate(CUT) == [], f"{path}: what is cut at the edge"

@@ -123,8 +123,10 @@ def test_tables_have_the_data_of_the_charts(reader: Visitor) -> None:
     assert [(one["source"], one["target"], one["exact"]) for one in links] == [
         ("from:deposit", "account:a", "1000.00"),
         ("account:a", "to:trade", "250.125"),
-        ("account:a", "account:b", "100.00"),
     ]
+    columns = {one["name"]: (one["column"], one["colour"]) for one in chart(answer, "sankey")["nodes"]}
+    assert columns == {"from:deposit": (0, 1), "account:a": (1, 0), "to:trade": (2, 2)}
+    assert "Not drawn: 1 transfer between your own accounts, 100.00 USD." in streams
 
 
 @pytest.mark.parametrize("path", PARTS)

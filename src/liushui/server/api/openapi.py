@@ -109,9 +109,15 @@ def redoc() -> Response[bytes]:
     return Response(_script(), media_type="text/javascript")
 
 
+_LOGO: Final = b"https://cdn.redoc.ly/redoc/logo-mini.svg"
+_NO_LOGO: Final = b"data:,"
+
+
 @cache
 def _script() -> bytes:
-    return files("liushui.server.web").joinpath("static", "vendor", "redoc-2.5.4/redoc.standalone.js").read_bytes()
+    """The script as it is in the repository, but for the logo that it would load from another server."""
+    script = files("liushui.server.web").joinpath("static", "vendor", "redoc-2.5.4/redoc.standalone.js").read_bytes()
+    return script.replace(_LOGO, _NO_LOGO)
 
 
 PAGE_HEADERS: Final = {

@@ -12,13 +12,13 @@ from markupsafe import Markup
 from liushui.ledger.day_totals import Total
 from liushui.ledger.read.completeness import Completeness
 from liushui.ledger.read.coverage import Day, DayRun, DayState, day_runs
-from liushui.ledger.read.money_paths import Between, Streams
+from liushui.ledger.read.money_paths import Streams
 from liushui.ledger.read.summaries import ChartPeriod, Span, by_kind, sum_totals
-from liushui.money import ZERO, to_plain_string
+from liushui.money import ZERO, exact_sum, to_plain_string
 from liushui.server.web.i18n import Language
 from liushui.server.web.labels import Labels, axis_name, cause_text, coverage_label, period_name
 
-SERIES_MAX: Final = 8
+SERIES_MAX: Final = 12
 """Colours for series. Of more kinds the smallest are drawn as one series."""
 
 
@@ -55,25 +55,28 @@ class BarChart(msgspec.Struct, frozen=True):
 
 
 class Node(msgspec.Struct, frozen=True):
-    """A node of the Sankey chart. `side`: -1 an origin of money, 0 an account, 1 a destination."""
+    """A node of the Sankey chart. `column`: 0 an origin of money, 1 an account, 2 a destination.
+
+    `colour` is that of the kind in the other chart; 0 for an account.
+    """
 
     name: str
     title: str
-    side: int
+    column: int
+    colour: int
 
 
 class Link(msgspec.Struct, frozen=True):
-    """A stream between two nodes, with the lines of its tooltip. `own`: a transfer between own accounts."""
+    """A stream between two nodes, with the lines of its tooltip."""
 
     source: str
     target: str
     exact: str
     lines: Sequence[str]
-    own: bool
 
 
 class SankeyChart(msgspec.Struct, frozen=True):
-    """The chart of where money came from and went."""
+    """The chart of where money came from and went. Transfers between own accounts are not in it."""
 
     label: str
     nodes: Sequence[Node]
@@ -132,58 +135,39 @@ def _figure(amount: Decimal, currency: str, language: Language) -> Figure:
     return Figure(to_plain_string(amount), language.short_amount(amount, currency))
 
 
-def sankey_chart(streams: Streams, currency: str, language: Language) -> SankeyChart:
-    """The chart of where money came from and went."""
+def sankey_chart(streams: Streams, colours: Mapping[str, int], currency: str, language: Language) -> SankeyChart:
+    """The chart of where money came from and went: origins, accounts and destinations, a column each."""
     labels, say = Labels(language), language.say
     nodes: dict[str, Node] = {}
     links: list[Link] = []
-    for account in sorted(
-        {one.account for one in streams.outside} | {name for one in streams.between for name in one[:2]}
-    ):
-        nodes[f"account:{account}"] = Node(f"account:{account}", account, 0)
     for account, kind, inward, outward in streams.outside:
-        kind_name = labels.kind(kind)
+        kind_name, colour, own = labels.kind(kind), colours.get(kind, 0), f"account:{account}"
+        if inward > ZERO or outward > ZERO:
+            nodes.setdefault(own, Node(own, account, 1, 0))
         if inward > ZERO:
             name = f"from:{kind}"
-            nodes.setdefault(name, Node(name, kind_name, -1))
+            nodes.setdefault(name, Node(name, kind_name, 0, colour))
             line = say("%(kind)s into %(account)s", kind=kind_name, account=account)
-            links.append(_link(name, f"account:{account}", inward, [line], currency, language))
+            links.append(_link(name, own, inward, line, currency, language))
         if outward > ZERO:
             name = f"to:{kind}"
-            nodes.setdefault(name, Node(name, kind_name, 1))
+            nodes.setdefault(name, Node(name, kind_name, 2, colour))
             line = say("%(kind)s out of %(account)s", kind=kind_name, account=account)
-            links.append(_link(f"account:{account}", name, outward, [line], currency, language))
-    back = {(one.source, one.target): one for one in streams.between}
-    links += [
-        _own(one, back.get((one.target, one.source)), currency, language) for one in streams.between if one.drawn > ZERO
-    ]
-    return SankeyChart(
-        say("Where money in %(currency)s came from and went", currency=currency), list(nodes.values()), links
-    )
+            links.append(_link(own, name, outward, line, currency, language))
+    label = say("Where money in %(currency)s came from and went", currency=currency)
+    return SankeyChart(label, list(nodes.values()), links)
 
 
-def _own(one: Between, back: Between | None, currency: str, language: Language) -> Link:
-    say = language.say
-    lines = [transfers_line(one, currency, language)]
-    if back is not None:
-        lines.append(transfers_line(back, currency, language))
-    if one.drawn != one.amount:
-        drawn = language.money(one.drawn, currency)
-        lines.append(say("The chart shows only the net of both directions: %(amount)s", amount=drawn))
-    lines.append(how_matched(language))
-    source, target = f"account:{one.source}", f"account:{one.target}"
-    return Link(source, target, to_plain_string(one.drawn), lines, own=True)
-
-
-def transfers_line(one: Between, currency: str, language: Language) -> str:
-    """The transfers from one account to another, in a line."""
+def own_transfers_line(streams: Streams, currency: str, language: Language) -> str:
+    """The transfers between own accounts, which are not drawn, in a sentence. Empty where there are none."""
+    own = [*streams.between, *streams.inside]
+    if not own:
+        return ""
     return language.say_many(
-        "%(source)s to %(target)s: %(amount)s in %(number)s transfer",
-        "%(source)s to %(target)s: %(amount)s in %(number)s transfers",
-        one.transfers,
-        source=one.source,
-        target=one.target,
-        amount=language.money(one.amount, currency),
+        "Not drawn: %(number)s transfer between your own accounts, %(amount)s.",
+        "Not drawn: %(number)s transfers between your own accounts, %(amount)s.",
+        sum(one.transfers for one in own),
+        amount=language.money(exact_sum(one.amount for one in own), currency),
     )
 
 
@@ -195,8 +179,8 @@ def how_matched(language: Language) -> str:
     )
 
 
-def _link(source: str, target: str, amount: Decimal, lines: Sequence[str], currency: str, language: Language) -> Link:
-    return Link(source, target, to_plain_string(amount), [*lines, language.money(amount, currency)], own=False)
+def _link(source: str, target: str, amount: Decimal, line: str, currency: str, language: Language) -> Link:
+    return Link(source, target, to_plain_string(amount), [line, language.money(amount, currency)])
 
 
 # ---------------------------------------------------------------- the calendar of coverage
@@ -268,8 +252,8 @@ def state_looks(language: Language) -> list[tuple[str, str]]:
     return [(STATE_LOOKS[state], name) for state, name in state_names(language).items()]
 
 
-def draw_calendar(account: str, days: Sequence[Day], language: Language) -> Calendar:
-    """The calendar of consecutive days of an account."""
+def draw_calendar(account: str, days: Sequence[Day], language: Language, *, weeks_min: int = 0) -> Calendar:
+    """The calendar of consecutive days of an account, at least so many weeks wide."""
     names = state_names(language)
     origin = days[0].day - timedelta(days=days[0].day.weekday())
     squares: dict[DayState, list[str]] = {state: [] for state in DayState}
@@ -281,7 +265,7 @@ def draw_calendar(account: str, days: Sequence[Day], language: Language) -> Cale
         if day.day.day == 1 and week * PITCH >= free_x:
             months.append(Month(week * PITCH, _month(day.day, language)))
             free_x = week * PITCH + LETTER * (len(months[-1].name) + 1)
-    weeks = (days[-1].day - origin).days // 7 + 1
+    weeks = max(weeks_min, (days[-1].day - origin).days // 7 + 1)
     found = day_runs(days)
     runs = [
         (

@@ -24,6 +24,7 @@ from liushui.server.web.charts import (
     draw_calendar,
     how_matched,
     kind_colours,
+    own_transfers_line,
     sankey_chart,
     script_json,
     state_looks,
@@ -98,7 +99,10 @@ def load_streams(page: CurrentPage) -> Response[str]:
     return page.render(
         "overview/streams.html",
         status=request.status,
-        chart=script_json(sankey_chart(streams, currency, page.language)),
+        chart=script_json(
+            sankey_chart(streams, kind_colours(list(by_kind(overview.periods))), currency, page.language)
+        ),
+        own=own_transfers_line(streams, currency, page.language),
         flowed=streams,
         decimals=decimal_places([amount for one in streams.outside for amount in (one.came, one.went)]),
         currency=currency,

@@ -128,7 +128,6 @@ function barsListen(chart, data) {
 
 function sankeyOption(data, element) {
   const narrow = element.clientWidth < 640;
-  const sides = { "-1": colour("--series-1"), 0: colour("--ink"), 1: colour("--series-2") };
   return {
     animation: false,
     textStyle: text(),
@@ -137,12 +136,12 @@ function sankeyOption(data, element) {
       {
         type: "sankey",
         left: 16,
-        right: narrow ? 100 : 190,
+        right: 16,
         top: 16,
         bottom: 16,
         nodeWidth: 10,
         nodeGap: 17,
-        nodeAlign: "justify",
+        nodeAlign: "left",
         draggable: false,
         emphasis: { focus: "adjacency", lineStyle: { opacity: 0.6 } },
         label: {
@@ -153,18 +152,22 @@ function sankeyOption(data, element) {
           width: narrow ? 88 : 175,
           overflow: "truncate",
         },
-        lineStyle: { color: "gradient", opacity: 0.28, curveness: 0.5 },
+        lineStyle: { color: "gradient", opacity: 0.4, curveness: 0.5 },
         data: data.nodes.map((node) => ({
           name: node.name,
-          itemStyle: { color: sides[node.side] },
-          label: { formatter: () => node.title, ...(narrow && !node.side ? { rotate: 90, position: "inside" } : {}) },
+          depth: node.column,
+          itemStyle: { color: node.column === 1 ? colour("--ink") : series(node.colour) },
+          label: {
+            formatter: () => node.title,
+            position: node.column === 2 ? "left" : "right",
+            ...(narrow && node.column === 1 ? { rotate: 90, position: "inside" } : {}),
+          },
         })),
         links: data.links.map((link) => ({
           source: link.source,
           target: link.target,
           value: Number(link.exact),
           lines: link.lines,
-          ...(link.own ? { lineStyle: { color: colour("--quiet"), opacity: 0.35 } } : {}),
         })),
       },
     ],

@@ -124,6 +124,7 @@ def test_markdown_cannot_add_scripts_styles_or_unsafe_links() -> None:
     assert 'href="../secret"' not in html
     assert '<a href="https://example.org" rel="noreferrer noopener" target="_blank">c</a>' in html
     assert "<h2>One</h2>" in html and '<table class="table">' in html
+    assert '<td data-label="a">1</td>' in html
 
 
 @given(st.text(max_size=50))

@@ -2,8 +2,9 @@
 
 import inspect
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Final
@@ -111,6 +112,7 @@ _RENDERER: Final = MarkdownIt("commonmark", {"html": False}).enable("table")
 def render_markdown(text: str) -> Markup:
     """Markdown as HTML that can stand on a page: without HTML of its own, inline styles and links to our pages."""
     tokens = _RENDERER.parse(text)
+    _label_cells(tokens)
     for token in _all_tokens(tokens):
         token.attrs.pop("style", None)  # alignment of table columns, which the content security policy forbids
         if token.type in ("heading_open", "heading_close"):
@@ -120,6 +122,23 @@ def render_markdown(text: str) -> Markup:
         if token.type == "table_open":
             token.attrs["class"] = "table"
     return Markup(_RENDERER.renderer.render(tokens, _RENDERER.options, {}))  # noqa: S704 - made without HTML of the text
+
+
+def _label_cells(tokens: Sequence[Token]) -> None:
+    """Give each cell of a table the name of its column: in a narrow window the cells of a row stand in one column."""
+    names: list[str] = []
+    column = 0
+    for token, following in pairwise(tokens):
+        match token.type:
+            case "table_open":
+                names = []
+            case "th_open":
+                names.append("".join(one.content for one in following.children or ()))
+            case "tr_open":
+                column = 0
+            case "td_open":
+                token.attrs["data-label"] = names[column]
+                column += 1
 
 
 def _all_tokens(tokens: Iterable[Token]) -> Iterable[Token]:

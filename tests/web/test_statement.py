@@ -83,3 +83,18 @@ def test_october_is_printed_by_clicks(reader: Visitor, browser: Browser, tmp_pat
         pages = printed.count("\f")
         assert pages > 1 and re.search(rf"\b{pages} ?/ ?{pages}\b", printed)
         assert "Overview" not in printed
+
+
+def test_all_flows_of_a_filter_are_printed_with_their_amounts(
+    reader: Visitor, browser: Browser, tmp_path: Path
+) -> None:
+    with browsing_as(reader, browser) as page:
+        page.goto("/flows?account=a&until=2025-11-01")
+        page.get_by_role("link", name="Print").click()
+        page.get_by_role("heading", name="Flows").wait_for()
+        page.pdf(path=tmp_path / "flows.pdf", prefer_css_page_size=True)
+    printed = pdf_text(tmp_path / "flows.pdf")
+    assert len(re.findall(r"2025-10-\d\d \d\d:\d\d:\d\d", printed)) == ROWS
+    assert len(re.findall(r"−\d+\.50 +USD", printed)) == ROWS
+    assert "Order 299." in printed and "until" in printed
+    assert reader.get("/flows/print?currency=XYZ").headers["location"] == "/flows?currency=XYZ"

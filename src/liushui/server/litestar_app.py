@@ -195,6 +195,7 @@ def _pages() -> Router:
             flow_pages.show_flows,
             flow_pages.load_rows,
             flow_pages.load_totals,
+            flow_pages.show_flows_to_print,
             flow_pages.load_flow,
             flow_pages.decide_link_of_flow,
             flow_pages.decide_finding_of_flow,

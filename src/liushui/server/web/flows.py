@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from itertools import islice
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
@@ -23,7 +24,7 @@ from liushui.ledger.read.accounts import currencies_of
 from liushui.ledger.read.cursors import CursorError, filter_digest, flow_key, parse_flow_key, read_cursor
 from liushui.ledger.read.finding_decisions import FindingDecision
 from liushui.ledger.read.finding_lists import findings_of_flow, with_finding_rows
-from liushui.ledger.read.flows import LedgerFlow, Position
+from liushui.ledger.read.flows import LedgerFlow, Position, stream_flows
 from liushui.ledger.read.history import FlowVersion, versions_of
 from liushui.ledger.read.link_lists import link_in_full
 from liushui.ledger.read.model import Account
@@ -43,13 +44,16 @@ from liushui.server.web.forms import Form
 from liushui.server.web.guard import NEEDS
 from liushui.server.web.labels import account_label, coverage_label
 from liushui.server.web.links import link_views, state_names
-from liushui.server.web.page import CurrentPage, Page, decimal_places, is_zone
+from liushui.server.web.page import CurrentPage, Page, decimal_places, is_zone, redirect
 from liushui.server.web.review import FindingView, action_names, decide, finding_view
 
 FIRST_ROWS: Final = 100
 """Rows that come with the page itself."""
 
 QUARANTINED_MAX: Final = 500
+
+PRINTED_MAX: Final = 20_000
+"""Flows on a page to print: some hundred sheets."""
 
 DOWNLOADS: Final = {form.extension: form for form in FORMATS.values() if form.takes_filter}
 """The formats of downloads, by the extension in their address."""
@@ -153,18 +157,41 @@ def load_totals(page: CurrentPage) -> Response[str]:
     if view.first_error is not None:
         return page.render("flows/totals.html", status=400, asked=view.request, problem=view.first_error)
     for_all = page.query.get("all") == ["1"]
-    totals = read_totals(page.read_model, view.request.filter, None if for_all else ROWS_MAX)
+    context = _totals_context(view, None if for_all else ROWS_MAX)
+    return page.render("flows/totals.html", status=view.request.status, asked=view.request, **context)
+
+
+def _totals_context(view: FlowsView, rows_max: int | None) -> dict[str, Any]:
+    """What the table of totals shows. `rows_max`: at most so many flows are added up; None: all."""
+    totals = read_totals(view.page.read_model, view.request.filter, rows_max)
     sums = sorted(totals.sums.items(), key=lambda item: (-item[1][0].flows, item[0]))
-    zone, language = view.zone, page.language
+    zone, language = view.zone, view.page.language
+    return {
+        "sums": [(currency, total, coverage_label(verdict, zone, language)) for currency, (total, verdict) in sums],
+        "verdict": coverage_label(totals.verdict, zone, language),
+        "zone": zone,
+        "decimals": decimal_places([amount for _, (one, _) in sums for amount in (one.money_in, one.money_out)]),
+        "since": None if totals.since_us is None else from_us(totals.since_us),
+    }
+
+
+@get("/flows/print", sync_to_thread=True)
+def show_flows_to_print(page: CurrentPage) -> Response[str]:
+    """All flows of the filter on one page, with their totals: the list of the other page holds only those in sight."""
+    view = _view(page)
+    if view.first_error is not None:
+        return redirect(view.request.address())  # where each error stands beside its field
+    flows = stream_flows(page.ledger, view.request.filter, page.read_model.rules)
+    found = list(islice(flows, PRINTED_MAX + 1))
     return page.render(
-        "flows/totals.html",
-        status=view.request.status,
+        "flows/print.html",
         asked=view.request,
-        sums=[(currency, total, coverage_label(verdict, zone, language)) for currency, (total, verdict) in sums],
-        verdict=coverage_label(totals.verdict, zone, language),
-        zone=zone,
-        decimals=decimal_places([amount for _, (one, _) in sums for amount in (one.money_in, one.money_out)]),
-        since=None if totals.since_us is None else from_us(totals.since_us),
+        flows=found[:PRINTED_MAX],
+        is_cut=len(found) > PRINTED_MAX,
+        most=PRINTED_MAX,
+        local=partial(flow_rows.local_text, zone=load_zone(view.zone)),
+        place=account_label,
+        **_totals_context(view, None),
     )
 
 

@@ -114,7 +114,7 @@ def test_an_export_of_everything_in_the_order_of_time(ledger: Ledger) -> None:
 REFUSED = [
     (("svg",), "format: expected one of csv, jsonl"),
     (("csv", "nobody"), "account: expected one of"),
-    (("csv", "--period", "2025-13"), "period: expected a month such as 2026-10, or a year"),
+    (("csv", "--period", "2025-13"), "period: expected a month such as 2026-10, a year"),
     (("csv", "--period", "2025-10", "--since", "2025-10-01"), "period: expected without --since and --until"),
     (("csv", "--since", "2025-10-02", "--until", "2025-10-01"), "until: expected later than since"),
     (("jsonl", "--bom"), "bom: expected with csv only"),

@@ -297,10 +297,51 @@ def test_the_months_of_an_account_are_those_of_one_question_each(ledger: Ledger)
     assert since_begin[0].month.first == date(2010, 1, 1), "the source's beginning"
 
 
-@pytest.mark.parametrize("period", ["2024-13", "2024-3", "0000-01", "2024-03-01", "last", "２０２４-03", ""])
+@pytest.mark.parametrize(
+    "period",
+    [
+        "2024-13",
+        "2024-3",
+        "0000-01",
+        "2024-03-01",
+        "last",
+        "２０２４-03",
+        "",
+        "2024-02-30..2024-03-01",
+        "2024-03-02..2024-03-01",
+        "2024-03..2024-04",
+        "0000",
+    ],
+)
 def test_what_is_no_month_is_refused(ledger: Ledger, period: str) -> None:
-    with pytest.raises(InvalidField, match="period: expected a month such as 2026-10, got"):
+    with pytest.raises(InvalidField, match=r"period: expected (a month such as 2026-10|two days)"):
         reconcile(model_of(ledger), ("a",), period)
+
+
+def lines_of(proof: AccountMonth) -> list[ProofLine]:
+    return [line._replace(verdict=proof.verdict) for line in proof.lines]
+
+
+def test_days_are_reconciled_like_a_month(ledger: Ledger) -> None:
+    add_complete_source(ledger)
+    read_all(
+        ledger,
+        row(at(2, 10), "100.00", "100.00"),
+        row(at(3, 5), "5.00", "105.00"),
+        row(at(3, 12), "-2.00", "103.00"),
+        row(at(3, 20), "1.00", "114.00"),
+        row(at(4, 2), "1.00", "115.00"),
+    )
+    assert lines_of(month(ledger, "2024-03-01..2024-03-31")) == lines_of(month(ledger, "2024-03"))
+    (days,) = month(ledger, "2024-03-06..2024-03-12").lines
+    assert days.ledger == tuple(map(Decimal, (105, 0, -2, 103)))
+    assert (days.status, days.flows) == ("pass", 1)
+    (broken,) = month(ledger, "2024-03-13..2024-03-20").lines
+    assert (broken.status, broken.difference.money_in) == ("fail", Decimal(10))
+    (carried,) = month(ledger, "2024-03-21..2024-04-10").lines
+    assert (carried.status, carried.cause) == ("fail", "carried")
+    (year,) = month(ledger, "2024").lines
+    assert (year.ledger.money_in, year.status) == (Decimal(107), "fail")
 
 
 def test_other_bad_questions_are_refused(ledger: Ledger) -> None:

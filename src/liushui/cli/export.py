@@ -40,7 +40,11 @@ class FormatArgument(click.Argument):
 @click.command()
 @click.argument("form", cls=FormatArgument, metavar="FORMAT", help="The format:")
 @options.accounts
-@click.option("--period", metavar="PERIOD", help="Only this month, such as 2026-10, or year, of each account's days.")
+@click.option(
+    "--period",
+    metavar="PERIOD",
+    help="Only this month, such as 2026-10, year, or days, such as 2026-10-05..2026-10-20, of each account.",
+)
 @options.since
 @options.until
 @click.option("--currency", metavar="CODE", help="Only this currency, such as USD, in any case.")

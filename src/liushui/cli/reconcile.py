@@ -50,8 +50,9 @@ class Form(StrEnum):
 @options.accounts
 @click.option(
     "--period",
-    metavar="MONTH",
-    help="A month of the account's zone: 2026-10. (default: the last month that is over)",
+    metavar="PERIOD",
+    help="A month of the account's zone, 2026-10; a year, 2026; or days, both included: 2026-10-05..2026-10-20. "
+    "(default: the last month that is over)",
 )
 @click.option(
     "--form",
@@ -76,15 +77,16 @@ def reconcile(settings: Settings, accounts: tuple[str, ...], period: str | None,
 
     \b
     Example: liushui reconcile broker --period 2026-10
+    Example: liushui reconcile bank --period 2026-10-05..2026-10-20
     """
-    from liushui.ledger.read.months import read_month
+    from liushui.ledger.read.months import read_days
     from liushui.ledger.read.open_items import bank_reconciliations, list_open_items
-    from liushui.ledger.read.proof_of_cash import reconcile_month
+    from liushui.ledger.read.proof_of_cash import reconcile_days
 
-    first = None if period is None else read_month(period)
+    days = None if period is None else read_days(period)
     model, form = settings.open_read_model(), settings.format
     with model.reading(accounts) as reading:
-        proofs = [reconcile_month(reading, account, first) for account in reading.accounts.values()]
+        proofs = [reconcile_days(reading, account, days) for account in reading.accounts.values()]
         closed = {proof.account: _closed_record(reading, proof) for proof in proofs}
         records: list[Record] = []
         if layout is Form.BANK_RECONCILIATION:

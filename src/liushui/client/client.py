@@ -170,7 +170,9 @@ class Client:
         return self._get("/stated-balances", models.StatedBalances, account=account, withdrawn=withdrawn).balances
 
     def reconciliation(self, period: str | None = None, *, account: Sequence[str] = ()) -> list[models.ReconciledMonth]:
-        """The proof of cash of a month such as 2026-10, by account; without it, of the last one that is over."""
+        """The proof of cash of a month such as 2026-10, or of days such as 2026-10-05..2026-10-20, by account.
+
+        Without a period: of the last month that is over."""
         return self._get("/reconciliation", models.Reconciliation, period=period, account=account).months
 
     def months(

@@ -498,7 +498,9 @@ class ReconciledMonth(Model):
     pass. `complete`: whether every flow of it is in the ledger."""
 
     account: str
-    period: MonthName
+    period: Annotated[
+        str, Meta(description="A month, a year, or days of the account's own zone.", examples=["2026-10"])
+    ]
     since: Instant
     until: Instant
     check: Check

@@ -1,6 +1,5 @@
 """What an export is about: accounts and a range, as one state of the ledger has them, and how complete that is."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,7 +7,6 @@ from datetime import date
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
-from liushui.errors import InvalidField, short_repr
 from liushui.export.changes import changed_rows
 from liushui.instant import to_iso, to_us
 from liushui.ledger.day_totals import Total
@@ -17,11 +15,8 @@ from liushui.ledger.read.filters import AccountFilter, Bound, FlowFilter, bound_
 from liushui.ledger.read.flows import account_rows, rows_by_time
 from liushui.ledger.read.history import account_rows_as_of, batch_as_of, totals_at
 from liushui.ledger.read.model import Account, Reading, ReadModel
-from liushui.ledger.read.months import next_month, read_month
+from liushui.ledger.read.months import read_days
 from liushui.ledger.read.sums import KindSums, sum_kinds
-
-_YEAR: Final = re.compile(r"\d{4}", re.ASCII)
-
 
 StoredRow = Sequence[Any]
 """A row with the columns of schema.flows."""
@@ -114,15 +109,9 @@ def selecting(model: ReadModel, query: ExportQuery) -> Iterator[Selection]:
 
 
 def read_period(text: str) -> tuple[date, date]:
-    """The first day of a month `2026-10` or a year `2026`, and the first day after it. Raises InvalidField."""
-    if _YEAR.fullmatch(text) and text != "0000":
-        first = date(int(text), 1, 1)
-        return first, date.max if first.year == date.max.year else date(first.year + 1, 1, 1)
-    try:
-        first = read_month(text)
-    except InvalidField:
-        raise InvalidField("period", "a month such as 2026-10, or a year such as 2026", short_repr(text)) from None
-    return first, next_month(first)
+    """The first day of a month, a year or other days, and the first day after them. Raises InvalidField."""
+    days = read_days(text)
+    return days.first, days.after
 
 
 # ---------------------------------------------------------------- what a file says about itself

@@ -1,7 +1,7 @@
-"""Months of an account's zone: the periods that are reconciled, closed and certified. Pure."""
+"""Months of an account's zone, which are reconciled, closed and certified, and other days to reconcile. Pure."""
 
 import re
-from datetime import date
+from datetime import date, timedelta
 from typing import Final, NamedTuple
 
 from liushui.errors import InvalidField, short_repr
@@ -10,15 +10,26 @@ from liushui.ledger.read.accounts import AccountName
 from liushui.ledger.read.filters import begin_us
 
 _MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
+_YEAR: Final = re.compile(r"\d{4}", re.ASCII)
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 class Month(NamedTuple):
-    """A month of an account's zone, [since_us, until_us). `first` is its first day."""
+    """A month of an account's zone, [since_us, until_us), or other whole days that are reconciled like one.
+
+    `first` is its first day, and `after` the first one after it.
+    """
 
     name: str
     first: date
+    after: date
     since_us: int
     until_us: int
+
+    @property
+    def is_month(self) -> bool:
+        """Whether it is named as a month, which can be closed, and not as other days."""
+        return self.name == self.first.isoformat()[:7]
 
     @property
     def range_us(self) -> tuple[int, int]:
@@ -35,9 +46,44 @@ def read_month(name: str, field: str = "period") -> date:
 
 def month_of(first: date, account: AccountName) -> Month:
     """The month that begins on a day, in the zone of an account."""
-    days = BusinessDays(account.tz)
-    ends = (begin_us(days, day.isoformat()) for day in (first, next_month(first)))
-    return Month(first.isoformat()[:7], first, *ends)
+    return days_of(Days(first.isoformat()[:7], first, next_month(first)), account)
+
+
+class Days(NamedTuple):
+    """Whole days, from `first` to the one before `after`, in whatever zone. `name` is as a person writes them."""
+
+    name: str
+    first: date
+    after: date
+
+
+def read_days(text: str, field: str = "period") -> Days:
+    """The days of a month `2026-10`, of a year `2026`, or from one day to another, `2026-10-05..2026-10-20`, both
+    included. Raises InvalidField."""
+    if _MONTH.fullmatch(text):
+        first = read_month(text, field)
+        return Days(text, first, next_month(first))
+    expected = "a month such as 2026-10, a year such as 2026, or days such as 2026-10-05..2026-10-20"
+    begin, dots, end = text.partition("..")
+    try:
+        if dots and _DAY.fullmatch(begin) and _DAY.fullmatch(end):
+            first, last = date.fromisoformat(begin), date.fromisoformat(end)
+            if first <= last < date.max:
+                return Days(text, first, last + timedelta(days=1))
+            expected = "two days of which the second is not before the first"
+        elif not dots and _YEAR.fullmatch(text):
+            first = date(int(text), 1, 1)
+            return Days(text, first, date.max if first.year == date.max.year else date(first.year + 1, 1, 1))
+    except ValueError:
+        pass  # no day of the calendar, such as 2026-02-30
+    raise InvalidField(field, expected, short_repr(text))
+
+
+def days_of(days: Days, account: AccountName) -> Month:
+    """Some days in the zone of an account."""
+    business_days = BusinessDays(account.tz)
+    ends = (begin_us(business_days, day.isoformat()) for day in (days.first, days.after))
+    return Month(*days, *ends)
 
 
 def next_month(first: date) -> date:

@@ -17,7 +17,7 @@ from liushui.ledger.engines.base import queries_of
 from liushui.ledger.read.accounts import find_accounts
 from liushui.ledger.read.links import LinkReader
 from liushui.ledger.read.model import Account, Reading
-from liushui.ledger.read.months import Month, next_month
+from liushui.ledger.read.months import Month
 from liushui.ledger.read.proof_lines import AccountMonth, ProofLine, movements
 from liushui.money import EXACT, ZERO, exact_sum
 from liushui.reconcile.chain import Break
@@ -61,7 +61,7 @@ def list_open_items(reading: Reading, rules: Mapping[str, Rules[Paging]], accoun
     name = account.snapshot.account
     count = reading.queries.value(
         f"SELECT sum(flows) FROM day_totals WHERE account = ? AND day >= ? AND day < ? AND kind IN ({kinds})",
-        *(name, month.first.isoformat(), next_month(month.first).isoformat(), *KINDS),
+        *(name, month.first.isoformat(), month.after.isoformat(), *KINDS),
     )
     if not count:
         return unknown

@@ -26,7 +26,17 @@ from liushui.ledger.read.balances import (
 from liushui.ledger.read.completeness import UNKNOWABLE, Verdict
 from liushui.ledger.read.filters import begin_us, end_us
 from liushui.ledger.read.model import Account, Reading, ReadModel
-from liushui.ledger.read.months import Month, month_at, month_of, next_month, previous_month, read_month
+from liushui.ledger.read.months import (
+    Days,
+    Month,
+    days_of,
+    month_at,
+    month_of,
+    next_month,
+    previous_month,
+    read_days,
+    read_month,
+)
 from liushui.ledger.read.proof_lines import (
     AccountMonth,
     Figures,
@@ -49,13 +59,21 @@ NEAR_US: Final = 31 * 86_400_000_000
 
 
 def reconcile(model: ReadModel, names: Sequence[str] = (), period: str | None = None) -> list[AccountMonth]:
-    """The proof of cash of one month of those accounts, of all where none is named.
+    """The proof of cash of one month of those accounts, or of the days that `period` names: see `months.read_days`.
 
-    `period` None: the last month that is over in each account's zone. Raises AccountNotFound, InvalidField.
+    All accounts where none is named. `period` None: the last month that is over in each account's zone. Raises
+    AccountNotFound, InvalidField.
     """
-    first = None if period is None else read_month(period)
+    days = None if period is None else read_days(period)
     with model.reading(names) as reading:
-        return [reconcile_month(reading, account, first) for account in reading.accounts.values()]
+        return [reconcile_days(reading, account, days) for account in reading.accounts.values()]
+
+
+def reconcile_days(reading: Reading, account: Account, days: Days | None) -> AccountMonth:
+    """The proof of cash of some days of an account; None: of the last month that is over."""
+    if days is None:
+        return reconcile_month(reading, account)
+    return _Proof(reading, account, days.first).of(days_of(days, account.name))
 
 
 def reconcile_month(reading: Reading, account: Account, first: date | None = None) -> AccountMonth:
@@ -161,6 +179,8 @@ class _Proof:
     def _sums(self, month: Month, key: Key) -> tuple[Total, Total, Total]:
         """What the flows before, in and after a month come to."""
         within, after = Total(), Total()
+        if not month.is_month:
+            return self._sums_of_days(month, key)
         for name, totals in self._totals.items():
             if name == month.name:
                 within = totals.get(key, within)
@@ -168,6 +188,12 @@ class _Proof:
                 after = after.plus(totals.get(key, Total()))
         every = self._account.snapshot.sums.get(key, Total())
         return every.plus(within.plus(after).negative()), within, after
+
+    def _sums_of_days(self, month: Month, key: Key) -> tuple[Total, Total, Total]:
+        """`_sums` of days that are no month."""
+        since, every = self._rows.total_since, self._account.snapshot.sums.get(key, Total())
+        begun, after = since(month.first).get(key, Total()), since(month.after).get(key, Total())
+        return every.plus(begun.negative()), begun.plus(after.negative()), after
 
     # ------------------------------------------------------------ what is stated
 
@@ -200,7 +226,7 @@ class _Proof:
 
     def _closing(self, line: "_Line", trail: "_Trail | None") -> "list[_Stated]":
         """What is stated of the balance after a month."""
-        at_us, until = line.month.until_us, next_month(line.month.first).isoformat()
+        at_us, until = line.month.until_us, line.month.after.isoformat()
         through = line.before.plus(line.within)
         stated = self._by_people(line, at_us, through)
         if trail is None or trail.opening is None or not through.flows:
@@ -335,7 +361,7 @@ class _Proof:
         first = line.points.first_row
         if first is None or line.before.flows:
             return False
-        return self._rows.last_instant(line.key, next_month(line.month.first).isoformat()) == first.at_us
+        return self._rows.last_instant(line.key, line.month.after.isoformat()) == first.at_us
 
     def _differing(self, line: "_Line", start: Decimal) -> tuple[str, ...]:
         """The balances that people stated within a month, its ends included, and that differ from the flows."""
@@ -420,6 +446,7 @@ class _Rows:
 
     def __init__(self, queries: Queries, account: AccountName) -> None:
         self._queries, self._account = queries, account.account
+        self._since: dict[date, dict[Key, Total]] = {}
         self._days = BusinessDays(account.tz)
 
     def totals(self, first: date) -> dict[str, dict[Key, Total]]:
@@ -436,6 +463,16 @@ class _Rows:
             total = Total(int(flows), parse_sum(money_in), parse_sum(money_out))
             totals.setdefault(name, {})[subaccount, currency] = total
         return totals
+
+    def total_since(self, first: date) -> dict[Key, Total]:
+        """What moved from a day on, by subaccount and currency. Read once for each day."""
+        if first not in self._since:
+            found: dict[Key, Total] = {}
+            for totals in self.totals(first).values():
+                for key, total in totals.items():
+                    found[key] = found.get(key, Total()).plus(total)
+            self._since[first] = found
+        return self._since[first]
 
     def last_instant(self, key: Key, until: str) -> int | None:
         """The time of the last rows before a day."""

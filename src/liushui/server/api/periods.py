@@ -27,11 +27,18 @@ from liushui.services.periods import Explanations, close_month, line_id, reopen_
 
 
 class ReconcileParams(msgspec.Struct, frozen=True, kw_only=True):
-    """Selects one month of accounts."""
+    """Selects one month of accounts, or other days."""
 
     account: AccountNames = []
     period: (
-        Annotated[str, Meta(description="A month such as 2026-10. Without it: the last one that is over.")] | None
+        Annotated[
+            str,
+            Meta(
+                description="A month such as 2026-10, a year such as 2026, or days, both included, such as "
+                "2026-10-05..2026-10-20. Without it: the last month that is over."
+            ),
+        ]
+        | None
     ) = None
 
 
@@ -49,7 +56,8 @@ class MonthsParams(msgspec.Struct, frozen=True, kw_only=True):
 
 @endpoint("GET", "/reconciliation", scope=Scope.READ)
 def show_reconciliation(context: Context, params: NamedDependency[ReconcileParams]) -> Response[models.Reconciliation]:
-    """The proof of cash of one month: opening, receipts, payments and closing, from the flows and as stated.
+    """The proof of cash of one month, or of other days: opening, receipts, payments and closing, from the flows and as
+    stated.
 
     A line passes only if both balances are stated and no flow can be missing.
     """

@@ -13,13 +13,14 @@ import pytest
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.flows import list_flows
+from liushui.ledger.write.commit import make_account
 from liushui.provider import Slice
 from liushui.providers.longbridge.rules import RULES
 from liushui.testing.clock import NOON
 from tests.cli.commands import Done, run
 from tests.export.books import BEGIN, BROKER, MAP, ROWS, books, flow_row
 from tests.export.test_journals import read_by_beancount
-from tests.ledger.ledgers import commit_read
+from tests.ledger.ledgers import commit_read, import_page, state
 
 WHOLE = Slice(RULES.history_start, NOON)
 
@@ -89,7 +90,7 @@ def test_increments_of_a_journal_fit_into_one_book(ledger: Ledger, tmp_path: Pat
     texts.append(export(tmp_path, "beancount", *words).stdout)
     assert '2026-01-02 * "Reversal: ' in texts[1]  # the day on which the ledger recorded it
     assert '2026-01-02 * "Correction: ' in texts[1]
-    assert " balance " not in texts[1]
+    assert " balance Assets:" not in texts[1]
     book.write_text("".join(texts), encoding="utf-8")
     (found,) = read_by_beancount(book)
     assert found["errors"] == []
@@ -101,6 +102,23 @@ def test_increments_of_a_journal_fit_into_one_book(ledger: Ledger, tmp_path: Pat
     assert len(set(found["links"])) == len(found["links"])
 
 
+def test_an_account_that_comes_later_begins_with_its_opening_balance(ledger: Ledger, tmp_path: Path) -> None:
+    words = ("export", "hledger", "--map", str(tmp_path / "map.toml"), "--incremental", str(tmp_path / "state.json"))
+    first = run(tmp_path / "ledger.db", *words)
+    assert "Assets:WeCom:微信支付  1000.00 CNY" in first.stdout
+    make_account(ledger, "later", "wecom", "UTC")
+    import_page(ledger, flow_row(1, "5.00", "CNY"), account="later")
+    state(ledger, "20.00", BEGIN - timedelta(days=1), account="later", currency="CNY")
+    map_file = tmp_path / "map.toml"
+    map_file.write_text(
+        MAP.replace("[[counter]]", '[[asset]]\naccount = "later"\ntarget = "Assets:Later"\n[[counter]]', 1)
+    )
+    second = run(tmp_path / "ledger.db", *words)
+    assert second.stdout.count("Opening balance") == 1
+    assert "    Assets:Later  20.00 CNY\n    Equity:Opening-Balances  -20.00 CNY\n" in second.stdout
+    assert "微信支付" not in second.stdout
+
+
 def test_csv_has_two_more_columns(ledger: Ledger, tmp_path: Path) -> None:
     rows = export(tmp_path, "csv").stdout.splitlines()
     assert rows[0].endswith(",completeness,change,recorded_at")
@@ -108,23 +126,23 @@ def test_csv_has_two_more_columns(ledger: Ledger, tmp_path: Path) -> None:
 
 
 def test_a_state_of_other_options_or_another_ledger_is_refused(ledger: Ledger, tmp_path: Path) -> None:
-    state = tmp_path / "state.json"
+    path = tmp_path / "state.json"
     assert export(tmp_path, "jsonl").returncode == 0
-    before = state.read_bytes()
+    before = path.read_bytes()
     other = export(tmp_path, "jsonl", "--currency", "USD")
     assert (other.returncode, other.stdout) == (2, "")
     assert "incremental: expected the options of the exports before, got another currency" in other.stderr
     assert "got another format" in export(tmp_path, "csv").stderr
     document = json.loads(before)
     document["accounts"][BROKER]["link"] = "00"
-    state.write_text(json.dumps(document), encoding="utf-8")
+    path.write_text(json.dumps(document), encoding="utf-8")
     assert "no longer has account broker as it was exported" in export(tmp_path, "jsonl").stderr
-    state.write_text("{}", encoding="utf-8")
+    path.write_text("{}", encoding="utf-8")
     assert "incremental: expected the state file of an export" in export(tmp_path, "jsonl").stderr
-    state.write_bytes(before)
+    path.write_bytes(before)
     assert "expected csv, jsonl or a journal" in export(tmp_path, "xlsx").stderr
     assert "expected csv, jsonl or a journal" in export(tmp_path, "jsonl", "--as-of", "2025-01-01").stderr
-    assert state.read_bytes() == before
+    assert path.read_bytes() == before
 
 
 def test_the_state_stays_as_it_is_if_the_file_cannot_be_written(ledger: Ledger, tmp_path: Path) -> None:

@@ -275,6 +275,16 @@ def test_a_journal_through_the_api_takes_its_map_in_the_body(ledger: Ledger) -> 
         )
 
 
+def test_what_only_has_a_balance_needs_a_target_too(ledger: Ledger) -> None:
+    text = MAP.replace('subaccount = "futures"', 'subaccount = "futures"\ncurrency = "BTC"').replace(
+        'account = "broker"\ntarget = "Assets:Broker"', 'account = "broker"\nsubaccount = ""\ntarget = "Assets:Broker"'
+    )
+    with pytest.raises(MissingTargets) as raised:
+        november = BEGIN.replace(month=11, day=1)
+        written(ledger, "beancount", text, opening=False, accounts=(BROKER,), since=november)
+    assert raised.value.missing == ('[[asset]] account="broker" subaccount="futures" currency="1INCH"',)
+
+
 def test_a_journal_of_a_range_begins_with_what_was_there_before(ledger: Ledger) -> None:
     text = written(ledger, "hledger", accounts=(BROKER,), since=BEGIN.replace(month=11, day=1))
     assert "    Assets:Broker  290.600 USD\n    Equity:Opening-Balances  -290.600 USD\n" in text

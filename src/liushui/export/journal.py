@@ -92,7 +92,8 @@ class Journal:
         opened = {(name, *key): amount for name, one in before.items() for key, amount in one.items() if amount}
         self.begins_books = options.opening and not any((selection.query.after or {}).values())
         """Whether nothing of the target's books is expected before this file."""
-        has_opening = self.begins_books and bool(opened)
+        begun = {name for name, batch in (selection.query.after or {}).items() if batch}
+        opening = {key: amount for key, amount in opened.items() if options.opening and key[0] not in begun}
         keys = [(name, *key) for name, one in sums.items() for key in one]
         after = selection.query.after
         if after is not None:
@@ -102,10 +103,10 @@ class Journal:
                 keys += [(name, *key) for key in reversed_keys(connection, part.filter, after.get(name, 0))]
             assets |= {key[:3] for key in keys}
         self._commodities = self._checked_commodities({key[2] for key in (*assets, *opened)})
-        self._check_map(keys, opened if has_opening else (), opening=has_opening)
+        self._check_map(keys, opened, opening=bool(opening))
         self._check_accounts(keys, opened)
         self._parts = {part.account.name.account: part for part in selection.parts}
-        self.openings = [self._opening(key, amount) for key, amount in sorted(opened.items())] if has_opening else []
+        self.openings = [self._opening(key, amount) for key, amount in sorted(opening.items())]
         # Later changes may be of any day: an assertion among them would not hold for long.
         self.closings = [] if after is not None else self._closings(sums, opened, unknown)
         self._check_digits([*(one.amount for one in self.openings), *(one.amount for one in self.closings)])
@@ -122,6 +123,8 @@ class Journal:
             f"no balance is asserted of {account} in {commodity}: its opening balance is not known"
             for account, commodity in unsure
         ]
+        if after is not None:
+            self.notes = ["no balance is asserted: later exports may have changes of any day"]
 
     # ------------------------------------------------------------ entries
 

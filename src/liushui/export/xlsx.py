@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import xlsxwriter
 
@@ -163,5 +163,5 @@ def _write_totals(book: xlsxwriter.Workbook, bold: "Format", totals: Totals) -> 
 
 def _cut(text: str) -> str:
     """A text that is too long for a cell, cut, with a note of its length."""
-    note: Any = f"… (cut: {len(text)} characters)"
+    note = f"… (cut: {len(text)} characters)"
     return f"{text[: TEXT_MAX - len(note)]}{note}"

@@ -13,10 +13,11 @@ from liushui.errors import NotRepresentable, WireError, short_repr
 from liushui.flow import Category, Flow, Kind
 from liushui.instant import MAX_INSTANT, MIN_INSTANT, from_us, to_us
 from liushui.money import DIGITS_MAX, EXACT, to_plain_string
-from liushui.provider import UNSERVABLE, DecodedRow
+from liushui.provider import UNSERVABLE, DecodedRow, FlowColumns
 from liushui.providers.stripe.rules import PLACES, RULES
 from liushui.providers.stripe.wire import BalanceTransaction, FeeDetail, Source, parse_page
 from liushui.wire.decoding import RowReader, identity_digest, or_none
+from liushui.wire.flow_columns import read_columns
 from liushui.wire.ranges import parse_steps, to_steps
 from liushui.wire.transport import NO_HEADERS, Answer
 
@@ -105,10 +106,27 @@ def extract_rows(document: bytes) -> Sequence[bytes]:
 def read(row: bytes) -> DecodedRow:
     """Read one row. Raises WireError naming the field that does not fit."""
     transaction, documented = _row.read_lenient(row)
-    flow = to_flow(transaction)
-    fees = [int(detail.amount) for detail in transaction.fee_details]
-    is_servable = max(map(abs, (transaction.amount, transaction.fee, transaction.net, *fees))) <= MINOR_MAX
-    return DecodedRow(flow, row, documented if is_servable else UNSERVABLE)
+    return DecodedRow(to_flow(transaction), row, documented if _is_servable(transaction) else UNSERVABLE)
+
+
+def read_many(rows: Sequence[bytes]) -> FlowColumns | None:
+    """Read rows in the documented form. None: one of them has to be read by `read`."""
+    return read_columns(rows, _row, _to_served_flow)
+
+
+def _to_served_flow(row: BalanceTransaction) -> Flow:
+    """`to_flow` of a row that is served as it came. Raises WireError also where it is not."""
+    if not _is_servable(row):
+        raise WireError("amount", f"expected at most {MINOR_MAX} minor units, got more")
+    if row.exchange_rate is not UNSET and bytes(row.exchange_rate)[:1] == b'"':
+        raise WireError("exchange_rate", "expected a number, got text")
+    return to_flow(row)
+
+
+def _is_servable(row: BalanceTransaction) -> bool:
+    """Whether clients can hold all amounts of a row, whose fees are valid."""
+    largest = max(abs(row.amount), abs(row.fee), abs(row.net))
+    return largest <= MINOR_MAX and all(abs(_fee_amount(detail)) <= MINOR_MAX for detail in row.fee_details)
 
 
 def to_flow(row: BalanceTransaction) -> Flow:
@@ -131,8 +149,8 @@ def to_flow(row: BalanceTransaction) -> Flow:
         subaccount=PAYMENTS if row.balance_type is UNSET else row.balance_type,
         settled_at=parse_steps("available_on", row.available_on, RULES.resolution),
         ref=row.id,
-        order_ref=row.source.id if isinstance(row.source, Source) else row.source,
-        note=row.description,
+        order_ref=row.source.id if isinstance(row.source, Source) else or_none(row.source),
+        note=or_none(row.description),
         detail=_detail(row, currency),
     )
 
@@ -157,7 +175,7 @@ def _detail(row: BalanceTransaction, currency: str) -> dict[str, object]:
         detail[FEE] = to_plain_string(_major("fee", -row.fee, "currency", currency))
     if row.fee_details:
         detail[FEE_DETAILS] = [_fee_record(fee) for fee in row.fee_details]
-    rate = bytes(row.exchange_rate)
+    rate = b"null" if row.exchange_rate is UNSET else bytes(row.exchange_rate)
     if rate != b"null":
         if _RATE.fullmatch(rate) is None:
             raise WireError("exchange_rate", f"expected a number or null, got {short_repr(rate[:60].decode())}")

@@ -35,7 +35,7 @@ class Source(msgspec.Struct, gc=False):
 
 
 class BalanceTransaction(msgspec.Struct, kw_only=True, gc=False):
-    """One row. Older versions of the API have no `balance_type`."""
+    """One row. Older versions of the API have no `balance_type`. Null and missing mean the same."""
 
     id: str
     object: str
@@ -44,13 +44,13 @@ class BalanceTransaction(msgspec.Struct, kw_only=True, gc=False):
     balance_type: str | UnsetType = UNSET
     created: int
     currency: str
-    description: str | None = None
-    exchange_rate: Raw = Raw(b"null")
+    description: str | None | UnsetType = UNSET
+    exchange_rate: Raw | UnsetType = UNSET
     fee: int
     fee_details: list[FeeDetail]
     net: int
     reporting_category: str
-    source: str | Source | None = None
+    source: str | Source | None | UnsetType = UNSET
     status: str
     type: str
 

@@ -27,6 +27,8 @@ ID_MAX: Final = 255
 """Longest id, in characters."""
 _SIZE = re.compile(r"(?:^|&)limit=([0-9]{1,6})(?:&|$)")
 _STEP: Final = timedelta.resolution
+FEW: Final = 4
+"""Rows that are read at first to find a row with an id among those of its instant."""
 _PENDING: Final = re.compile(rb'("status"\s*:\s*)"pending"')
 _rows = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -233,22 +235,36 @@ def _cursor_after(id_: str, query: FlowQuery, reader: FlowReader) -> str | None:
     """
     for at in _instants_of(id_, query, reader):
         if query.newest:
-            rest = query._replace(since=min(query.since, at), until=at + _STEP, limit=RULES.paging.size_max, where=())
+            rest = query._replace(since=min(query.since, at), until=at + _STEP, where=())
         else:
-            rest = query._replace(since=at, until=max(query.until, at + _STEP), limit=RULES.paging.size_max, where=())
-        while True:
-            page = reader.read_page(NAME, rest, write)
-            rows = _split(page.rows)
-            ids = [record_id(bytes(row)) for row in rows]
-            if id_ in ids:
-                if id_ == ids[-1]:
-                    return page.end_cursor
-                return reader.read_page(NAME, rest._replace(limit=ids.index(id_) + 1), write).end_cursor
-            if page.end_cursor in (None, rest.after) or not rows or _instant_of(rows[-1]) != _second_of(at):
-                break
-            rest = rest._replace(after=page.end_cursor)
+            rest = query._replace(since=at, until=max(query.until, at + _STEP), where=())
+        # Most instants have few rows.
+        for limit in (FEW, RULES.paging.size_max):
+            count, after = _search(id_, rest._replace(limit=limit), reader)
+            if count:
+                return reader.read_page(NAME, rest._replace(limit=count, after=after), write).end_cursor
     name = "starting_after" if query.newest else "ending_before"
     raise _Refusal(400, f"No such balance transaction: {short_repr(id_)}", "resource_missing", param=name)
+
+
+def _search(id_: str, query: FlowQuery, reader: FlowReader) -> tuple[int, str]:
+    """How many rows of a page end with the row with an id, and the cursor of that page. 0: the row is not there.
+
+    The pages of a query are read on as long as their rows are of its first row's second.
+    """
+    first: int | None = None
+    while True:
+        page = reader.read_page(NAME, query, write)
+        rows = _split(page.rows)
+        ids = [record_id(bytes(row)) for row in rows]
+        if id_ in ids:
+            return ids.index(id_) + 1, query.after or ""
+        if not rows or page.end_cursor in (None, query.after) or query.limit == FEW:
+            return 0, ""
+        first = _second_of(rows[0]) if first is None else first
+        if _second_of(rows[-1]) != first:
+            return 0, ""
+        query = query._replace(after=page.end_cursor)
 
 
 def _instants_of(id_: str, query: FlowQuery, reader: FlowReader) -> Iterator[datetime]:
@@ -262,16 +278,12 @@ def _instants_of(id_: str, query: FlowQuery, reader: FlowReader) -> Iterator[dat
         yield read(bytes(_split(page.rows)[0])).flow.at
 
 
-def _instant_of(row: bytes | msgspec.Raw) -> int | None:
+def _second_of(row: msgspec.Raw) -> int | None:
     """The second at which a row was created. None: it does not say."""
     try:
         return int(_times.decode(row).created)
     except (msgspec.MsgspecError, ValueError):
         return None
-
-
-def _second_of(at: datetime) -> int:
-    return to_steps(at, RULES.resolution)
 
 
 def _split(rows: bytes) -> list[msgspec.Raw]:

@@ -41,6 +41,8 @@ def links_within(world: World, account: str, day: int) -> Iterator[tuple[str, Po
     for indexes in events.values():
         for name, dependent, principal in _pairs(flows, indexes):
             yield name, Position(account, day, dependent), Position(account, day, principal)
+    for first, second in _fills(flows):
+        yield "order", Position(account, day, first), Position(account, day, second)
 
 
 def _pairs(flows: Sequence[Flow], indexes: Sequence[int]) -> Iterator[tuple[str, int, int]]:
@@ -51,6 +53,19 @@ def _pairs(flows: Sequence[Flow], indexes: Sequence[int]) -> Iterator[tuple[str,
                 yield name, left, right
         if one.kind is other.kind is Kind.CONVERSION and one.amount < 0 < other.amount:
             yield "conversion", left, right
+
+
+def _fills(flows: Sequence[Flow]) -> Iterator[tuple[int, int]]:
+    """The first two fills of each order that has several in one wallet. Equal fills are two events of one order."""
+    fills: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+    for index, flow in enumerate(flows):
+        if flow.kind is Kind.TRADE and flow.order_ref:
+            fills[flow.subaccount, flow.currency, flow.order_ref].append(index)
+    for group in fills.values():
+        if len(group) > 1:
+            # Fills of one instant stand by their ids, which are texts.
+            first, second, *_ = sorted(group, key=lambda index: (flows[index].at, str(index)))
+            yield first, second
 
 
 def transfers_of(world: World, person: int, day: int) -> Iterator[tuple[Position, Position]]:

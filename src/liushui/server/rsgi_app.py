@@ -243,8 +243,8 @@ class DialectRouter:
             name, _, rest = route[len(MOUNT) :].partition("/")
             provider = self._providers.get(name)
             return None if provider is None else (provider, f"/{rest}")
-        if route == API_ROOT or route.startswith(f"{API_ROOT}/"):
-            return None  # of our own API, though a provider's paths may begin alike
+        if not route.startswith("/") or route == API_ROOT or route.startswith(f"{API_ROOT}/"):
+            return None  # no path, or of our own API, though a provider's paths may begin alike
         provider = self._by_path.get(route) or self._nearest(route)
         return None if provider is None else (provider, route)
 

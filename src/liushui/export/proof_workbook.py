@@ -8,8 +8,6 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-import xlsxwriter
-
 from liushui.export.xlsx import HINTS
 from liushui.instant import to_iso
 from liushui.ledger.read.model import Account, Reading
@@ -28,6 +26,7 @@ from liushui.rules import Paging, Rules
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from xlsxwriter import Workbook
     from xlsxwriter.format import Format
 
 Cell = str | int | Decimal | None
@@ -44,6 +43,8 @@ def proof_workbook(
     """The workbook of an account's month, from the state that the reading sees."""
     content = io.BytesIO()
     options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
+    import xlsxwriter  # here: a server that exports nothing needs no 3 MB for it
+
     with xlsxwriter.Workbook(content, options) as book:
         bold = book.add_format({"bold": True})
         _sheet(book, bold, "About", (), [(line,) for line in about_lines(proof)])
@@ -102,9 +103,7 @@ def _open_rows(found: OpenItems) -> list[Sequence[Cell]]:
     return rows if rows or not found.reason else [(f"not listed: {found.reason}",)]
 
 
-def _sheet(
-    book: xlsxwriter.Workbook, bold: "Format", name: str, titles: Sequence[str], rows: Iterable[Sequence[Cell]]
-) -> None:
+def _sheet(book: "Workbook", bold: "Format", name: str, titles: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
     """A sheet. A title that ends in `*` is of two columns: the exact text, and the number."""
     sheet = book.add_worksheet(name)
     sheet.set_column(0, max(0, 2 * len(titles)), 24)

@@ -10,8 +10,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import xlsxwriter
-
 from liushui.export.formats import ExportOptions
 from liushui.export.rows import COLUMNS, InstantTexts, pick
 from liushui.export.selection import Selection, coverage_lines
@@ -21,6 +19,7 @@ from liushui.money import EXACT, ZERO, to_plain_string
 from liushui.temporary_folder import temporary_folder
 
 if TYPE_CHECKING:
+    from xlsxwriter import Workbook
     from xlsxwriter.format import Format
     from xlsxwriter.worksheet import Worksheet
 
@@ -65,6 +64,8 @@ def _write(selection: Selection, path: Path, folder: Path) -> None:
         "strings_to_urls": False,
         "strings_to_numbers": False,
     }
+    import xlsxwriter  # here: a server that exports nothing needs no 3 MB for it
+
     with xlsxwriter.Workbook(str(path), options) as book:
         bold = book.add_format({"bold": True})
         about = book.add_worksheet("About")
@@ -79,7 +80,7 @@ Totals = dict[tuple[str, ...], tuple[int, Decimal]]
 """The number of flows and their sum, by account, subaccount and currency."""
 
 
-def _write_flows(selection: Selection, book: xlsxwriter.Workbook, bold: "Format") -> Totals:
+def _write_flows(selection: Selection, book: "Workbook", bold: "Format") -> Totals:
     when = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
     zones = {part.account.name.account: load_zone(part.account.name.zone) for part in selection.parts}
     verdict, texts = selection.verdict.status.value, InstantTexts()
@@ -139,7 +140,7 @@ TITLES, _PLAN = _plan()
 _LAST: Final = len(TITLES) - 1
 
 
-def _flow_sheet(book: xlsxwriter.Workbook, bold: "Format", number: int) -> "Worksheet":
+def _flow_sheet(book: "Workbook", bold: "Format", number: int) -> "Worksheet":
     sheet = book.add_worksheet("Flows" if number == 1 else f"Flows {number}")
     sheet.freeze_panes(1, 0)
     sheet.set_column(0, _LAST, 18)
@@ -148,7 +149,7 @@ def _flow_sheet(book: xlsxwriter.Workbook, bold: "Format", number: int) -> "Work
     return sheet
 
 
-def _write_totals(book: xlsxwriter.Workbook, bold: "Format", totals: Totals) -> None:
+def _write_totals(book: "Workbook", bold: "Format", totals: Totals) -> None:
     sheet = book.add_worksheet("Totals")
     sheet.set_column(0, 5, 24)
     for column, title in enumerate(("account", "subaccount", "currency", "flows", "sum", "sum (number)")):

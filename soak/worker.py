@@ -23,7 +23,7 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs import workers
 from liushui.ledger.maintenance import heads_file
 from liushui.provider import FlowReader, Provider
-from liushui.rules import WITHDRAWAL_BOUND, Cursor, IdKeyset, PageNumber, Paging
+from liushui.rules import WITHDRAWAL_BOUND, Cursor, PageNumber, Paging
 from liushui.simulate.faults import deviation_hooks
 from liushui.simulate.faults.fault import NO_DELAY, Fault, FaultKind, FaultSchedule
 from liushui.simulate.faults.fault_schedule import SeededSchedule
@@ -329,7 +329,8 @@ class _ObservedSchedule:
 
 
 def _has_open_end(paging: Paging) -> bool:
-    return isinstance(paging, (Cursor, IdKeyset)) or (isinstance(paging, PageNumber) and not paging.has_total)
+    """Whether a page may be short or empty although others follow. After an id an empty page is the last one."""
+    return isinstance(paging, Cursor) or (isinstance(paging, PageNumber) and not paging.has_total)
 
 
 async def _without_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:

@@ -85,3 +85,16 @@ def test_an_empty_cell_and_a_dash_are_no_value() -> None:
     assert [cells.text_or_none(name) for name in "abcd"] == [None, None, "x", None]
     with pytest.raises(WireError, match="a: expected a value, got an empty cell"):
         cells.required("a")
+
+
+def test_a_time_of_a_spreadsheet_is_read_to_the_millisecond() -> None:
+    assert cell_text(datetime(2026, 1, 5, 9, 15, 1, 999_999)) == "2026-01-05 09:15:02"  # noqa: DTZ001
+    assert cell_text(datetime(2026, 1, 5, 9, 15, 1, 123_400)) == "2026-01-05 09:15:01.123"  # noqa: DTZ001
+
+
+def test_an_id_whose_digits_a_spreadsheet_lost_is_refused() -> None:
+    text = cell_text(4200009000202611010000000001.0)
+    with pytest.raises(WireError, match="id: expected an id as text, got the number"):
+        Cells({"id": text}).record_id("id")
+    assert Cells({"id": cell_text(910000000000001.0)}).record_id("id") == "910000000000001"
+    assert parse_amount("x", cell_text(1e15)) == Decimal(10**15)

@@ -35,6 +35,9 @@ _GROUPED: Final = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+")
 _NUMBER: Final = re.compile(r"[0-9]*\.?[0-9]*", re.ASCII)
 _EXPONENT: Final = re.compile(r"(?P<digits>[0-9]+(?:\.[0-9]+)?)[eE](?P<exponent>[-+]?[0-9]{1,2})", re.ASCII)
 _BLANKS: Final = str.maketrans("", "", " \t\u00a0\u202f\u3000'’")
+SPREADSHEET_MAX: Final = 10**15
+"""Spreadsheets keep 15 digits: whole numbers from here on, such as ids, have lost some. They are written as 1.2E+17."""
+_INEXACT_ID: Final = re.compile(r"[0-9.]+E\+[0-9]+", re.ASCII)
 _ID_MAX: Final = 200
 """Most characters of an id that is an identity as it is. The ledger sets "~" apart in identities."""
 _NOTHING: Final = frozenset({"", "-", "--", "—", "/", "N/A", "n/a"})
@@ -95,6 +98,11 @@ class Cells:
 
     def record_id(self, *names: str) -> str:
         """The identity of a row that has the id of its record: the texts of these cells. Raises WireError."""
+        for name in names:
+            if _INEXACT_ID.fullmatch(self.text(name)):
+                raise WireError(
+                    name, f"expected an id as text, got the number {self.text(name)}, whose digits the spreadsheet lost"
+                )
         text = " ".join(self.required(name) for name in names)
         return text if len(text) <= _ID_MAX and "~" not in text else identity_digest([text])
 
@@ -217,7 +225,9 @@ def cell_text(value: object) -> str:
         case bool():
             return str(value).upper()
         case datetime():
-            return value.isoformat(" ", timespec="seconds")
+            near = value + timedelta(microseconds=500)  # a spreadsheet's time is a fraction of a day, a little off
+            moment = near.replace(microsecond=near.microsecond // 1_000 * 1_000)
+            return moment.isoformat(" ", timespec="milliseconds" if moment.microsecond else "seconds")
         case date():
             return f"{value.isoformat()} 00:00:00"
         case time():
@@ -225,8 +235,8 @@ def cell_text(value: object) -> str:
         case str():
             return clean(value)
         case _:
-            text = repr(value)  # a number: the shortest text that stands for it
-            return text.removesuffix(".0")
+            number = Decimal(repr(value))  # the shortest text that stands for it
+            return f"{number:E}" if abs(number) >= SPREADSHEET_MAX else repr(value).removesuffix(".0")
 
 
 def clean(text: str) -> str:

@@ -68,7 +68,7 @@ def test_an_error_is_one_line_and_creates_no_ledger(tmp_path: Path, words: list[
         (["source", "remove", "a", "b"], "Got unexpected extra argument (b)"),
         (["import", "--provider", "longbridge", "--account", "a"], "Missing argument 'FILE...'."),
         (["key", "create"], "Missing option '--dialect'."),
-        (["key", "create", "--dialect", "bank", "--account", "a"], "provider: expected hkus, longbridge"),
+        (["key", "create", "--dialect", "bank", "--account", "a"], "hkus, longbridge, longbridge_legacy"),
         (["key", "create", "--dialect", "wecom", "--account", "a", "--restrict", "x"], "restrict: expected NAME=VALUE"),
         (["key", "create", "--dialect", "wecom", "--account", "nobody"], "account: there is none named 'nobody'"),
         (["key", "revoke", "nobody"], "key: there is no valid one named 'nobody'"),
@@ -116,7 +116,7 @@ def test_an_error_is_one_line_and_creates_no_ledger(tmp_path: Path, words: list[
         (["login", "--url", "nowhere"], "base-url: expected http://"),
         (["serve", "--host", "0.0.0.0", "--port", "0"], "host: expected a loopback address"),  # noqa: S104 - refused
         (["serve", "--port", "70000"], "70000 is not in the range 0<=x<=65535"),
-        (["simulate", "--provider", "bank"], "provider: expected hkus, longbridge"),
+        (["simulate", "--provider", "bank"], "hkus, longbridge, longbridge_legacy"),
         (["simulate", "--faults", "weather", "--flows", "1", "--port", "0"], "faults: expected none or network"),
         (["simulate", "--begin", "2024-01-01", "--end", "2023-01-01"], "end: expected a day after"),
     ],

@@ -30,7 +30,13 @@ class ExportParams(msgspec.Struct, frozen=True, kw_only=True):
 
     account: AccountNames = []
     period: (
-        Annotated[str, Meta(max_length=7, description="A month such as 2026-10, or a year, of each account's days.")]
+        Annotated[
+            str,
+            Meta(
+                max_length=22,
+                description="A month such as 2026-10, a year, or days such as 2026-10-05..2026-10-20, of each account.",
+            ),
+        ]
         | None
     ) = None
     since: Annotated[date, Meta(description="From this time, or this day of the account's own zone, on.")] | None = None

@@ -13,6 +13,10 @@ _KEPT: Final = ("accept", "accept-language", "content-type", "hx-request", "orig
 """The headers of a browser that the pages read. Cookies are the visitor's own."""
 
 
+NO_EVENTS: Final = "retry: 3600000\n: nothing happens\n\n"
+"""Events of the ledger, none: the browser asks again after an hour."""
+
+
 @contextmanager
 def browsing_as(visitor: Visitor, browser: Browser, *, may_fail: bool = False, **options: Any) -> Iterator[Page]:  # noqa: ANN401 - Playwright's own
     """A page of a browser that acts for a visitor who is logged in. At the end it has to be without errors.
@@ -23,6 +27,9 @@ def browsing_as(visitor: Visitor, browser: Browser, *, may_fail: bool = False, *
     context.set_default_timeout(TIMEOUT_MS)
 
     def answer(route: Route, request: Request) -> None:
+        if "/api/v1/events" in request.url:  # a stream would not end
+            route.fulfill(content_type="text/event-stream", body=NO_EVENTS)
+            return
         headers = {name: text for name, text in request.headers.items() if name in _KEPT}
         response = visitor.client.request(
             request.method, request.url, headers=headers, content=request.post_data_buffer, follow_redirects=True

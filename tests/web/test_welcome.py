@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, expect
 
 from liushui.ledger.access.sessions import has_password, list_sessions, verify_password
 from liushui.ledger.access.tokens import Scope, create_token
@@ -11,6 +12,7 @@ from liushui.ledger.access.users import Role, add_user
 from liushui.ledger.engine import Ledger
 from liushui.testing.clock import MovableClock
 from liushui.testing.empty_ledger import create_ledger
+from tests.web.bridge import browsing_as
 from tests.web.visitor import Visitor, visiting
 
 PASSWORD = "correct horse battery "
@@ -94,3 +96,20 @@ def test_a_token_cannot_set_a_password_that_outlives_it(ledger: Ledger) -> None:
         assert 'name="again"' not in visitor.get("/welcome").text
         assert set_password(visitor) == 403
     assert not has_password(ledger)
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_an_empty_ledger_gets_its_first_source_by_clicks(new: Visitor, browser: Browser, width: int) -> None:
+    with browsing_as(new, browser, viewport={"width": width, "height": 900}) as page:
+        page.goto("/")
+        page.get_by_role("link", name="First steps").click()
+        page.get_by_role("link", name="WeCom external payments").click()
+        expect(page.get_by_label("Name", exact=True)).to_have_value("wecom-1")
+        page.get_by_label("Corp ID").fill("ww1234567890abcdef")
+        page.get_by_label("Secret", exact=True).fill("a secret")
+        page.get_by_role("button", name="Add the source").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("wecom-1")
+        expect(page.locator("#progress [role=status]")).to_contain_text("Waiting to sync")
+        expect(page.get_by_role("button", name="Sync now")).to_be_disabled()
+        page.get_by_role("link", name="Overview").click()
+        expect(page.get_by_role("heading", name="Needs attention")).to_be_visible()

@@ -42,8 +42,6 @@ from liushui.server.web.page import CurrentPage, Page, decimal_places, redirect
 
 BREAKS_SHOWN: Final = 100
 RANGES_SHOWN: Final = 200
-YEAR_WEEKS: Final = 53
-"""The width of a year's calendar, so that the days of all years have one size."""
 
 
 @get("/accounts/{name:str}", sync_to_thread=True)
@@ -59,7 +57,7 @@ def load_calendar(page: CurrentPage, name: FromPath[str]) -> Response[str]:
     days = read_calendar(account, page.read_model.rules.get(account.name.provider), now=page.ledger.clock())
     years = [(year, list(of_year)) for year, of_year in groupby(days, key=lambda day: day.day.year)]
     calendars = [
-        (year, draw_calendar(name, of_year, page.language, weeks_min=YEAR_WEEKS)) for year, of_year in reversed(years)
+        (year, draw_calendar(name, of_year, date(year, 1, 1), page.language)) for year, of_year in reversed(years)
     ]
     return page.render("accounts/calendar.html", years=calendars, script_json=script_json)
 

@@ -185,6 +185,7 @@ def _link(source: str, target: str, amount: Decimal, line: str, currency: str, l
 
 # ---------------------------------------------------------------- the calendar of coverage
 
+YEAR_WEEKS: Final = 53
 PITCH: Final = 12
 SIDE: Final = 10
 TOP: Final = 16
@@ -252,10 +253,10 @@ def state_looks(language: Language) -> list[tuple[str, str]]:
     return [(STATE_LOOKS[state], name) for state, name in state_names(language).items()]
 
 
-def draw_calendar(account: str, days: Sequence[Day], language: Language, *, weeks_min: int = 0) -> Calendar:
-    """The calendar of consecutive days of an account, at least so many weeks wide."""
+def draw_calendar(account: str, days: Sequence[Day], first: date, language: Language) -> Calendar:
+    """The calendar of consecutive days of an account. It begins with the week of `first` and is a year wide."""
     names = state_names(language)
-    origin = days[0].day - timedelta(days=days[0].day.weekday())
+    origin = first - timedelta(days=first.weekday())
     squares: dict[DayState, list[str]] = {state: [] for state in DayState}
     months: list[Month] = []
     free_x = 0
@@ -265,7 +266,7 @@ def draw_calendar(account: str, days: Sequence[Day], language: Language, *, week
         if day.day.day == 1 and week * PITCH >= free_x:
             months.append(Month(week * PITCH, _month(day.day, language)))
             free_x = week * PITCH + LETTER * (len(months[-1].name) + 1)
-    weeks = max(weeks_min, (days[-1].day - origin).days // 7 + 1)
+    weeks = max(YEAR_WEEKS, (days[-1].day - origin).days // 7 + 1)
     found = day_runs(days)
     runs = [
         (

@@ -198,7 +198,7 @@ def _calendars(page: Page, overview: Overview, zone: str) -> list[tuple[Account,
     calendars: list[tuple[Account, Calendar | None, str]] = []
     for account in overview.accounts:
         days = read_calendar(account, page.read_model.rules.get(account.name.provider), first=first, now=now)
-        calendar = draw_calendar(account.name.account, days, page.language) if days else None
+        calendar = draw_calendar(account.name.account, days, first, page.language) if days else None
         calendars.append((account, calendar, _earlier(page, account, first, zone)))
     return calendars
 

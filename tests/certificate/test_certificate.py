@@ -182,7 +182,7 @@ def test_transfers_and_refunds_without_another_side_are_outstanding(ledger_store
     make_account(ledger, "b", "longbridge", "Asia/Hong_Kong")
     commit_read(ledger, hours(0, 24), make_row("from a", 10.1, "250.50", kind=Kind.TRANSFER), account="b")
     items = certify(ledger).open_items
-    assert (items.status, items.reason) == ("fail", "transfers and refunds whose other side is not known")
+    assert (items.status, items.reason) == ("fail", "transfers, refunds and fees whose other side is not known")
     assert items.items == [
         {
             "id": "to nobody", "at": "2024-03-01T20:00:00.000000Z", "kind": "transfer", "subaccount": "",

@@ -100,7 +100,7 @@ def test_verdicts_are_printed(ledger: Path) -> None:
     verdicts = record["balances"], record["breaks"], record["open_items"]
     assert verdicts == ("could_not_check", "pass", "fail")
     assert "balances: could not check: HKD: no balance is stated" in done.stderr
-    assert "open items: fail: transfers and refunds whose other side is not known" in done.stderr
+    assert "open items: fail: transfers, refunds and fees whose other side is not known" in done.stderr
 
 
 def test_a_balance_that_differs_has_exit_code_3(ledger: Path) -> None:

@@ -13,7 +13,7 @@ from liushui.ledger.read import open_items
 from liushui.ledger.read.months import month_of, read_month
 from liushui.ledger.read.open_items import OpenItems, list_open_items
 from liushui.ledger.write.link_decisions import decide_link
-from liushui.provider import Slice
+from liushui.provider import DecodedRow, Slice
 from liushui.providers import load_providers
 from liushui.reconcile.links import LinkState
 from tests.engines import LedgerStore
@@ -61,6 +61,24 @@ def test_what_has_no_other_side_is_outstanding_until_a_person_confirms_one(ledge
     model = model_of(ledger)
     decide_link(ledger, model.rules, links_in(ledger)["near"].id, LinkState.CONFIRMED, decided_by="li")
     assert ids(ledger) == ["lost", "back"]
+
+
+def test_a_fee_of_an_order_that_the_ledger_does_not_have_is_outstanding(ledger: Ledger) -> None:
+    def numbered(id_: str, at: float, amount: str, kind: Kind, order: str | None) -> DecodedRow:
+        made = make_row(id_, at, amount, kind=kind, currency="CNY")
+        return made._replace(flow=made.flow._replace(order_ref=order))
+
+    rows = [
+        numbered("receipt", 70, "10.00", Kind.RECEIPT, "A"),
+        numbered("its fee", 71, "-0.06", Kind.FEE, "A"),
+        numbered("fee of nothing", 72, "-0.03", Kind.FEE, "B"),
+        numbered("monthly fee", 73, "-5.00", Kind.FEE, None),
+    ]
+    commit_read(ledger, Slice(hour(66), hour(80)), *rows)
+    assert ids(ledger) == ["left", "lost", "back", "fee of nothing"]
+    create_signing_key(ledger, "example.com/ledger")
+    _, document = make_certificate(model_of(ledger), "a", "2024-03", load_signing_key(ledger), load_providers())
+    assert [item["id"] for item in document.open_items.items] == ids(ledger)
 
 
 def test_the_other_side_in_a_hidden_account_is_nothing_that_the_reader_is_told(ledger: Ledger) -> None:

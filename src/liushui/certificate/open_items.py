@@ -1,4 +1,4 @@
-"""Outstanding items among the rows of a certificate: transfers and refunds whose other side is not known."""
+"""Outstanding items among the rows of a certificate: transfers, refunds and fees whose other side is not known."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
@@ -14,7 +14,7 @@ from liushui.ledger.read import open_items
 from liushui.ledger.read.accounts import find_accounts
 from liushui.ledger.read.completeness import Verdict
 from liushui.ledger.read.links import LinkReader
-from liushui.ledger.read.open_items import KINDS, find_linked, too_many
+from liushui.ledger.read.open_items import FEE, KINDS, find_linked
 from liushui.reconcile.links import FlowKey
 from liushui.rules import Paging, Rules
 
@@ -27,15 +27,17 @@ class OpenItems:
     def __init__(self, account: str) -> None:
         self._account = account
         self._rows: dict[FlowKey, CertifiedRow] = {}
-        self._count = 0
+        self._count = self._fees = 0
 
     def watch(self, rows: Iterable[CertifiedRow]) -> Iterator[CertifiedRow]:
         """The same rows; those that have another side are remembered."""
         for row in rows:
-            if row["kind"] in KINDS:
-                self._count += 1
-                if self._count <= open_items.ROWS_MAX:
-                    self._rows[FlowKey(self._account, to_us(parse_instant(AT, row[AT])), row[ID])] = row
+            is_fee = row["kind"] == FEE
+            self._fees += is_fee
+            self._count += row["kind"] in KINDS
+            counts = row["order_ref"] if is_fee else row["kind"] in KINDS
+            if counts and not open_items.why_not(self._count, self._fees):
+                self._rows[FlowKey(self._account, to_us(parse_instant(AT, row[AT])), row[ID])] = row
             yield row
 
     def section(
@@ -51,8 +53,8 @@ class OpenItems:
         `visible`: the accounts that the maker of the certificate may see, in which other sides are looked for; None:
         all. If a period is not complete, an empty list does not show that there are none.
         """
-        if self._count > open_items.ROWS_MAX:
-            return Section("could_not_check", too_many(self._count), [])
+        if reason := open_items.why_not(self._count, self._fees):
+            return Section("could_not_check", reason, [])
         links = LinkReader(connection, find_accounts(queries_of(connection)), rules)
         linked = find_linked(links, {key: row["kind"] for key, row in self._rows.items()}, visible)
         items = [
@@ -65,4 +67,4 @@ class OpenItems:
         if not items:
             return Section("pass", "", [])
         where = "" if visible is None else ", as far as the maker of this certificate may see accounts"
-        return Section("fail", f"transfers and refunds whose other side is not known{where}", items)
+        return Section("fail", f"transfers, refunds and fees whose other side is not known{where}", items)

@@ -72,8 +72,8 @@ def reconcile(settings: Settings, accounts: tuple[str, ...], period: str | None,
     line passes.
 
     The bank reconciliation statement adds to the ledger's balance what only the provider has, and to the stated balance
-    what only the ledger has. Outstanding items are transfers and refunds whose other side is not known, each with its
-    age.
+    what only the ledger has. Outstanding items are transfers and refunds whose other side is not known, and fees of an
+    order that the ledger does not have, each with its age.
 
     \b
     Example: liushui reconcile broker --period 2026-10

@@ -1,8 +1,9 @@
 """Outstanding items, and the bank reconciliation statement (银行存款余额调节表) of a month. Reads only.
 
-An outstanding item is a transfer or a refund whose other side is not known. This is the one definition: certificates
-list the same. The bank reconciliation statement adds to the balance of the ledger what only the provider has, and to
-the stated balance what only the ledger has.
+An outstanding item is a transfer or a refund whose other side is not known, or a fee of an order of which the ledger
+has nothing that it was charged for. This is the one definition: certificates list the same. The bank reconciliation
+statement adds to the balance of the ledger what only the provider has, and to the stated balance what only the ledger
+has.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -21,17 +22,21 @@ from liushui.ledger.read.months import Month
 from liushui.ledger.read.proof_lines import AccountMonth, ProofLine, movements
 from liushui.money import EXACT, ZERO, exact_sum
 from liushui.reconcile.chain import Break
-from liushui.reconcile.links import HELD, FlowKey, Link
+from liushui.reconcile.links import HELD, FlowKey, Link, LinkKind
 from liushui.rules import Paging, Rules
 
 KINDS: Final = (Kind.REFUND.value, Kind.TRANSFER.value)
 """The kinds of flows that have another side. A deposit or a withdrawal may come from outside of the ledger."""
+FEE: Final = Kind.FEE.value
+"""A fee counts if it names an order: without that, nothing says that there is something that it was charged for."""
+FEES_MAX: Final = 50_000
+"""With more fees in a month, nothing is said."""
 ROWS_MAX: Final = 2_000
 """With more flows of these kinds in a month, nothing is said: each refund needs a search of its own."""
 
 
 class OpenItem(NamedTuple):
-    """A transfer or a refund whose other side no certain or confirmed link names. `age_days`: whole days until now."""
+    """An item whose other side no certain or confirmed link names. `age_days`: whole days until now."""
 
     account: str
     at: datetime
@@ -57,22 +62,27 @@ def list_open_items(reading: Reading, rules: Mapping[str, Rules[Paging]], accoun
     """
     verdict = account.completeness.of(*month.range_us)
     unknown = OpenItems((), "" if verdict.is_complete else f"the period is not complete: {verdict.reason}")
-    kinds = ", ".join("?" * len(KINDS))
-    name = account.snapshot.account
-    count = reading.queries.value(
-        f"SELECT sum(flows) FROM day_totals WHERE account = ? AND day >= ? AND day < ? AND kind IN ({kinds})",
-        *(name, month.first.isoformat(), month.after.isoformat(), *KINDS),
-    )
-    if not count:
+    name, days = account.snapshot.account, (month.first.isoformat(), month.after.isoformat())
+    marks = ", ".join("?" * len((*KINDS, FEE)))
+    counts = {
+        kind: int(flows)
+        for kind, flows in reading.queries.rows(
+            "SELECT kind, sum(flows) FROM day_totals WHERE account = ? AND day >= ? AND day < ? "
+            f"AND kind IN ({marks}) GROUP BY kind",
+            *(name, *days, *KINDS, FEE),
+        )
+    }
+    if not counts:
         return unknown
-    if int(count) > ROWS_MAX:
-        return OpenItems((), too_many(int(count)))
+    reason = why_not(sum(counts.get(kind, 0) for kind in KINDS), counts.get(FEE, 0))
+    if reason:
+        return OpenItems((), reason)
     rows = {
         FlowKey(name, at_us, id_): (kind, subaccount, currency, Decimal(amount))
         for at_us, id_, kind, subaccount, currency, amount in reading.queries.rows(
             "SELECT at_us, id, kind, subaccount, currency, amount FROM flows WHERE account = ? AND at_us >= ? "
-            f"AND at_us < ? AND kind IN ({kinds}) ORDER BY at_us, id",
-            *(name, *month.range_us, *KINDS),
+            f"AND at_us < ? AND kind IN ({marks}) AND (kind <> ? OR order_ref IS NOT NULL) ORDER BY at_us, id",
+            *(name, *month.range_us, *KINDS, FEE, FEE),
         )
     }
     links = LinkReader(reading.connection, find_accounts(queries_of(reading.connection)), rules)
@@ -85,9 +95,11 @@ def list_open_items(reading: Reading, rules: Mapping[str, Rules[Paging]], accoun
     return OpenItems(items, "") if items else unknown
 
 
-def too_many(count: int) -> str:
-    """Why outstanding items are not listed."""
-    return f"{count} transfers and refunds: more than {ROWS_MAX:,}"
+def why_not(others: int, fees: int) -> str:
+    """Why outstanding items are not listed, by the number of transfers and refunds, and of fees. Empty: they are."""
+    if others > ROWS_MAX:
+        return f"{others} transfers and refunds: more than {ROWS_MAX:,}"
+    return f"{fees} fees: more than {FEES_MAX:,}" if fees > FEES_MAX else ""
 
 
 def find_linked(
@@ -108,6 +120,9 @@ def find_linked(
     since_us, until_us = min(times) - links.window_us, max(times) + links.window_us + 1
     found = (*links.transfers(since_us, until_us), *links.decided(since_us, until_us))
     linked = {key for link in found if counts(link) for key in link.keys}
+    for account in {key.account for key, kind in kinds.items() if kind == FEE}:
+        charged = (link for link in links.within(account, min(times), max(times) + 1) if link.kind is LinkKind.FEE)
+        linked.update(key for link in charged if counts(link) for key in link.keys)
     for key, kind in kinds.items():
         # The receipt of a refund may be far away: it is looked for from each refund.
         if kind == Kind.REFUND.value and key not in linked:

@@ -30,6 +30,8 @@ PAGES: Final = (
     "/sources/trader-1",
     "/sources/trader-1/credentials",
     "/keys",
+    "/notifications",
+    "/notifications/new",
     "/keys/new",
     "/keys/tokens/new",
     "/providers",

@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 UV := $(VENV)/bin/uv
 export TZ ?= UTC
+# Tests start hundreds of programs. Each would else compile all its modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run setup servers test check certificates format soak clocks bench bench-full docs audit wheel release image clean help
 
@@ -35,6 +37,7 @@ WORKERS = $$($(VENV)/bin/python -c 'import os; print((os.cpu_count() or 1) + 1)'
 MEMORY = $$(df --output=avail /dev/shm 2>/dev/null | awk 'NR == 2 && $$1 > 4000000 { print "TMPDIR=/dev/shm" }')
 
 test: setup servers ## every test, files side by side on all cores
+	$(VENV)/bin/python -m compileall -q src tests soak bench
 	env $(MEMORY) $(VENV)/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: setup ## format, lint, types, licences, and known vulnerabilities of the packages

@@ -28,7 +28,7 @@ from liushui.providers.okx.rules import (
     RULES,
 )
 from liushui.providers.okx.wire import ARCHIVE_PATH, RECENT_PATH, bill_id_of, sign
-from liushui.wire.decoding import parse_choice, parse_integer, split_rows
+from liushui.wire.decoding import DECODE_ERRORS, parse_choice, parse_integer, split_rows
 from liushui.wire.errors import ErrorResponse
 from liushui.wire.ranges import exclusive_end
 from liushui.wire.signed_text import is_equal
@@ -40,6 +40,9 @@ CHUNK: Final = 200
 _SECOND: Final = timedelta(seconds=1)
 _SIZE = re.compile(r"(?:^|&)limit=([0-9]{1,3})(?:&|$)")
 _TIMESTAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z", re.ASCII)
+
+
+_rows = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class _TimeOnly(msgspec.Struct):
@@ -220,17 +223,18 @@ def find_bill(name: str, bill_id: str, query: FlowQuery, reader: FlowReader) -> 
     """
     everything = query._replace(since=MIN_INSTANT, until=MAX_INSTANT, after="", where=(), limit=CHUNK)
     for at in _times_of(bill_id, query, everything, reader):
-        # A step more on each side: of the second itself, a service may leave out the first or the last.
-        search = everything._replace(until=exclusive_end(at, _SECOND + RULES.resolution))
-        since = at - RULES.resolution
+        # Two steps more on each side: a service may leave out the first or the last step of a range.
+        margin = 2 * RULES.resolution
+        begun = everything._replace(until=exclusive_end(at, _SECOND + margin))
+        search = begun._replace(since=at - margin)
         while True:
             page = reader.read_page(NAME, search, write)
-            rows = _rows_of(page)
-            ids = [bill_id_of(row) for row in rows]
+            ids = [bill_id_of(row) for row in _rows_of(page)]
             if bill_id in ids:
                 place = len(ids) - ids[::-1].index(bill_id)  # behind the last one, should there be several
-                return reader.read_page(NAME, search._replace(limit=place), write).end_cursor
-            if page.end_cursor is None or not rows or _is_before(rows[-1], since):
+                # Without a beginning, so that the cursor says whether any older row follows.
+                return reader.read_page(NAME, begun._replace(limit=place, after=search.after), write).end_cursor
+            if page.end_cursor is None or not ids:
                 break
             search = search._replace(after=page.end_cursor)
     raise WireError(name, f"expected the id of a bill of this account, got {short_repr(bill_id)}")
@@ -254,19 +258,17 @@ def _times_of(bill_id: str, query: FlowQuery, everything: FlowQuery, reader: Flo
 
 def _rows_of(page: FlowPage) -> list[bytes]:
     """The rows of a page. One that is no JSON, as a simulated service may have, hides no other."""
-    split = split_rows(b'{"data":[%b]}' % page.rows, ("data",))
-    return [] if split is None else split.rows
-
-
-def _is_before(row: bytes, since: datetime) -> bool:
-    at = _time_of(row)
-    return at is not None and at < since
+    try:
+        return list(map(bytes, _rows.decode(b"[%b]" % page.rows)))
+    except DECODE_ERRORS:
+        split = split_rows(b'{"data":[%b]}' % page.rows, ("data",))
+        return [] if split is None else split.rows
 
 
 def _time_of(row: bytes) -> datetime | None:
     try:
         return parse_unix_milliseconds("ts", _time_only.decode(row).ts)
-    except (msgspec.MsgspecError, UnicodeDecodeError, WireError):
+    except (*DECODE_ERRORS, WireError):
         return None
 
 

@@ -13,10 +13,12 @@ from liushui.ledger.access.keys import create_key
 from liushui.ledger.access.tokens import Scope, create_token
 from liushui.ledger.engine import Ledger
 from liushui.ledger.findings import SIDE, finding_id
+from liushui.ledger.jobs.notifications import Channel, Rule, add_rule
 from liushui.ledger.jobs.sources import Run, add_source, record_run
 from liushui.ledger.jobs.sync_requests import request_sync
 from liushui.ledger.jobs.workers import Progress, write_progress
 from liushui.ledger.read.cursors import flow_key
+from liushui.ledger.read.status import AlarmKind
 from liushui.ledger.write.record import make_own_account
 from liushui.providers import get_provider
 from liushui.reconcile.links import FlowKey, LinkKind, link_id
@@ -51,6 +53,8 @@ class Known(NamedTuple):
     finding: str
 
 
+RULE = "ops"
+"""The name of a rule for notifications about the hidden account."""
 NO_ID = "20240301T030000-000000000000"
 NOTHING = Known("0" * 16, "0" * 16, "0" * 12, "zzzz", NO_ID, "nobody:9", NO_ID)
 
@@ -84,6 +88,9 @@ def fill(ledger: Ledger) -> Known:
     create_key(ledger, get_provider("longbridge"), [HIDDEN, "a"])
     token = create_token(ledger, name="SECRET", names=[HIDDEN, "a"], scopes=[Scope.READ]).token.id
     asked = request_sync(ledger, HIDDEN, by="SECRET")
+    hook = {"url": "https://hooks.example/x", "secret": "whsec_AAAA"}
+    accounts, kinds = frozenset({HIDDEN}), frozenset({AlarmKind.GAP})
+    add_rule(ledger, Rule(RULE, Channel.WEBHOOK, "https://hooks.example", hook, kinds, accounts, 24, hour(0)))
     make_own_account(ledger, f"{HIDDEN}-own", "UTC")
     keys = [FlowKey(HIDDEN, to_us(hour(3)), id_) for id_ in ("sold", "got")]
     flow = flow_key(HIDDEN, to_us(hour(1)), "one")
@@ -141,6 +148,10 @@ ROUTES = [
     ("PATCH", "/sources/{account}"),
     ("POST", "/sources/{account}/sync"),
     ("GET", "/sources/{account}/sync/{id}"),
+    ("GET", "/notification-rules"),
+    ("POST", "/notification-rules"),
+    ("POST", "/notification-rules/{name}/test"),
+    ("DELETE", "/notification-rules/{name}"),
     ("GET", "/keys"),
     ("POST", "/keys"),
     ("DELETE", "/keys/{key}"),
@@ -163,7 +174,7 @@ NEEDS = {
         ("POST", "/accounts"),
         ("PATCH", "/sources/{account}"),
         ("POST", "/sources/{account}/sync"),
-        *(route for route in ROUTES if route[1].startswith(("/keys", "/tokens"))),
+        *(route for route in ROUTES if route[1].startswith(("/keys", "/tokens", "/notification-rules"))),
     },
 }
 
@@ -189,6 +200,11 @@ def body_of(route: tuple[str, str], account: str) -> dict[str, Any] | None:
         ("POST", "/stated-balances"): {"account": account, "currency": "USD", "amount": "1.00", "at": "2024-03-02"},
         ("POST", "/stated-balances/{balance}/withdraw"): {"reason": "wrong"},
         ("POST", "/export/{format_name}"): {"map": ""},
+        ("POST", "/notification-rules"): {
+            "name": f"of-{account}",
+            "webhook": "https://hooks.example/x",
+            "accounts": [account],
+        },
         ("POST", "/keys"): {"dialect": "longbridge", "accounts": [account]},
         ("POST", "/tokens"): {"scopes": ["manage"], "accounts": [account]},
     }
@@ -206,7 +222,7 @@ def ask(
         path = path.replace("{key}", known.flow if path.startswith("/flows") else known.key)
     path = path.replace("{format_name}", "csv" if method == "GET" else "beancount")
     path = path.replace("{link}", known.link).replace("{balance}", known.balance)
-    path = path.replace("{finding}", known.finding)
+    path = path.replace("{finding}", known.finding).replace("{name}", RULE)
     body = body_of(route, name)
     return caller.ask(method, path, params=dict(params), **({} if body is None else {"json": body}))
 
@@ -232,7 +248,9 @@ def test_a_route_refuses_callers_without_its_scope(filled: tuple[Api, Known], ro
     for scope in Scope:
         caller = api.caller("a", scopes=[scope])
         answer = ask(caller, route, known, "a", {"account": "a"} if route[1] == "/runs" else {})
-        also = {Scope.READ} if route == ("POST", "/keys") else set()  # a key reads: its creator must be allowed to
+        also = (
+            {Scope.READ} if route in (("POST", "/keys"), ("POST", "/notification-rules")) else set()
+        )  # a key reads: its creator must be allowed to
         assert (answer.status_code == 403) is (needed not in (None, scope) or not also <= {scope}), answer.text
 
 

@@ -1,8 +1,4 @@
-"""Where the money of one currency came from and went: in and out of each account by kind, and own transfers. Pure.
-
-The Sankey chart that shows this cannot draw cycles. Where money went from one account to another and back, or through
-several accounts and back, `drawn` is the net amount; `amount` is always the full one.
-"""
+"""Where the money of one currency came from and went: in and out of each account by kind, and own transfers. Pure."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -34,13 +30,12 @@ class Outside(NamedTuple):
 
 
 class Between(NamedTuple):
-    """Transfers from one own account to another. `drawn`: the amount after cycles are netted."""
+    """Transfers from one own account to another."""
 
     source: str
     target: str
     transfers: int
     amount: Decimal
-    drawn: Decimal
 
 
 class Streams(NamedTuple):
@@ -76,54 +71,9 @@ def streams_of(
             pair = transfer.left.account, transfer.arrived.account
             many, amount = moved[pair]
             moved[pair] = many + 1, EXACT.add(amount, legs[-1].amount.copy_abs())
-    drawn = without_circles({pair: amount for pair, (_, amount) in moved.items() if pair[0] != pair[1]})
-    pairs = [
-        Between(*pair, transfers=many, amount=amount, drawn=drawn.get(pair, ZERO))
-        for pair, (many, amount) in sorted(moved.items())
-    ]
+    pairs = [Between(*pair, transfers=many, amount=amount) for pair, (many, amount) in sorted(moved.items())]
     return Streams(
         [Outside(*place, came=came[place], went=went[place]) for place in sorted(came) if came[place] or went[place]],
         [pair for pair in pairs if pair.source != pair.target],
         [pair for pair in pairs if pair.source == pair.target],
     )
-
-
-def without_circles(amounts: dict[tuple[str, str], Decimal]) -> dict[tuple[str, str], Decimal]:
-    """The amounts between accounts after every cycle was reduced by its smallest amount."""
-    left = dict(amounts)
-    for _ in range(len(amounts)):  # each circle that is taken out ends one stream at least
-        circle = _circle(left)
-        if circle is None:
-            break
-        least = min(left[pair] for pair in circle)
-        for pair in circle:
-            left[pair] = EXACT.subtract(left[pair], least)
-            if not left[pair]:
-                del left[pair]
-    return left
-
-
-def _circle(amounts: dict[tuple[str, str], Decimal]) -> list[tuple[str, str]] | None:
-    """A shortest cycle through the first account that is part of one. None: there is no cycle."""
-    targets: dict[str, list[str]] = defaultdict(list)
-    for source, target in sorted(amounts):
-        targets[source].append(target)
-    for start in sorted(targets):
-        came_from: dict[str, str] = {}
-        reached = [start]
-        for place in reached:  # grows as it is walked: breadth first
-            for target in targets.get(place, ()):
-                if target == start:
-                    return _walked(came_from, start, place)
-                if target not in came_from:
-                    came_from[target] = place
-                    reached.append(target)
-    return None
-
-
-def _walked(came_from: dict[str, str], start: str, place: str) -> list[tuple[str, str]]:
-    circle = [(place, start)]
-    while place != start:
-        circle.append((came_from[place], place))
-        place = came_from[place]
-    return circle

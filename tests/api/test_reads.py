@@ -293,11 +293,11 @@ def test_findings_are_explained(caller: Caller, ledger: Ledger) -> None:
     assert (account["findings"], account["explained"]) == (1, 1)
     assert [one["id"] for one in caller.get("/findings/list", state="explained")["findings"]] == [side["id"]]
     assert caller.ask("POST", f"/findings/{side['id']}/explain", json={"reason": "again"}).status_code == 409
-    assert caller.ask("POST", f"/findings/{copy['id']}/explain", json={"reason": ""}).status_code == 422
+    assert caller.ask("POST", f"/findings/{copy['id']}/explain", json={"reason": ""}).status_code == 400
     withdrawn = caller.ask("POST", f"/findings/{side['id']}/withdraw", json={"reason": "wrong"})
     assert withdrawn.json()["finding"]["state"] == "open"
     assert caller.ask("GET", "/findings/odd").status_code == 404
-    assert caller.ask("GET", "/flows", params={"finding": "odd"}).status_code == 422
+    assert caller.ask("GET", "/flows", params={"finding": "odd"}).status_code == 400
 
 
 # ---------------------------------------------------------------- tags

@@ -159,7 +159,7 @@ def key_create(
 ) -> None:
     """Create a key. Its secrets are shown only now.
 
-    What `--output` writes, and what `--format json` prints, is what `source add --credentials` reads.
+    `source add --credentials` reads the file that `--output` writes, and the text that `--format json` prints.
 
     \b
     Example: liushui key create --dialect longbridge --account broker --days 90 --output key.json

@@ -49,10 +49,10 @@ def balances(settings: Settings, accounts: tuple[str, ...], at: str | None, as_o
 
     A balance is the opening balance and all flows, exact. Where the opening balance is not known, the sum of the flows
     is called the net change since the day on which the history begins. `stated` is the newest balance that the provider
-    or a person stated, or the newest one that fails; `difference` is that figure minus the balance of the flows at its
-    moment, and `check` the verdict: pass, fail or could not check. The exit code is 3 if the result is not complete or
-    a check fails. The result of an account without a source is never complete. With --as-of the sums are computed from
-    all versions of the flows, which takes longer the more there are.
+    or a person stated; if some of these fail, it is the newest one that fails. `difference` is that figure minus the
+    balance of the flows at its moment, and `check` is the verdict: pass, fail or could not check. The exit code is 3 if
+    the result is not complete or a check fails. The result of an account without a source is never complete. With
+    --as-of the sums are computed from all versions of the flows, which takes longer the more there are.
 
     \b
     Example: liushui balances broker --at 2026-01-01

@@ -56,26 +56,26 @@ class FormatArgument(click.Argument):
     metavar="FILE",
     help="The account map (TOML): which accounts of your books the flows belong to. Journals need one.",
 )
-@click.option("--propose-map", is_flag=True, help="Write a first account map for these flows instead of them.")
+@click.option("--propose-map", is_flag=True, help="Instead of the flows, write a first account map for them.")
 @click.option(
     "--opening/--no-opening",
     default=True,
-    help="Begin a journal with the opening balances. Leave them out where your books have them already.",
+    help="Begin a journal with the opening balances. Leave them out if your books have them already.",
 )
 @click.option(
     "--incremental",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write only what changed since the last export with this state file, and keep in it where this one ended. "
-    "What was exported before is corrected by reversals. (csv, jsonl and journals)",
+    help="Write only what changed since the last export with this state file, and record in it where this one ends. "
+    "Flows that were exported before are corrected by reversals. (csv, jsonl and journals)",
 )
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write to this file, and replace it when all is written. (default: standard output)",
+    help="Write to this file. It is replaced only when all is written. (default: standard output)",
 )
-@click.option("--bom", is_flag=True, help="Begin CSV with a byte order mark, by which Excel knows UTF-8.")
+@click.option("--bom", is_flag=True, help="Begin CSV with a byte order mark, so that Excel reads it as UTF-8.")
 @click.option(
     "--datapackage",
     is_flag=True,
@@ -101,10 +101,10 @@ def export(
 ) -> None:
     """Write flows as a file of another program.
 
-    The file says what it covers: the range, when it was recorded, and whether it is complete. Each flow has its id, so
-    that a second import finds the first. The exit code is 3 if the ledger is known to lack flows of the range; the file
-    is written all the same, and says so. Nothing is written if an account map has no target for something: all that is
-    missing is listed.
+    The file says what it covers: the range, the moment up to which its flows were recorded, and whether the range is
+    complete. Each flow has its id, so that a program recognises flows that it has imported before. The exit code is 3
+    if the ledger is known to lack flows of the range; the file is written all the same, and says so. If the account
+    map has no target for some flows, the command lists what is missing and writes nothing.
 
     \b
     Example: liushui export csv broker --period 2026-10 --output broker-2026-10.csv

@@ -97,8 +97,9 @@ def breaks(settings: Settings, accounts: tuple[str, ...], again: bool) -> None:
     """List where stated balances do not follow from those before them.
 
     Each is located between two flows, with the difference and the simplest explanation. `rows` are the flows that may
-    be wrong: where equal flows make it impossible to tell which, all of them. Before that, flows of one instant, and of
-    the few seconds that a provider's clock may be off, are put in the order of their balances.
+    be wrong. If equal flows make it impossible to tell which of them is wrong, all of them are named. Before the check,
+    flows of one instant, and of the few seconds that a provider's clock may be off, are put in the order of their
+    balances.
 
     The exit code is 3 if there is a break that nobody has explained: `liushui finding explain`.
 
@@ -145,8 +146,8 @@ def _break_record(one: "LedgerBreak", finding: "Finding | None") -> Record:
 def finding() -> None:
     """Explain flows to review, and show what was explained.
 
-    An explained finding no longer needs attention. An explanation is recorded in the ledger, in the chain that
-    `verify` checks, with the name of who gave it. It holds while the same is found: where an amount or the difference
+    An explained finding no longer needs attention. An explanation is recorded in the ledger, in the chain that `verify`
+    checks, with the name of who gave it. It holds as long as the finding stays the same: if an amount or the difference
     of a break changes later, the finding is open again.
     """
 

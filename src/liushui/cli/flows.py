@@ -101,8 +101,8 @@ def flows(
     A table has the most important columns; the other formats have all of them. The exit code is 3 if the ledger is
     known to lack flows of the range.
 
-    With `--finding ID` the table has every flow that a finding is about: both flows of one id, or those around a break
-    and those that may be wrong.
+    With `--finding ID` the table has every flow that a finding is about: both flows that share an id, or those around a
+    break and those that may be wrong.
 
     \b
     Example: liushui flows broker --since 2026-01-01 --kind dividend
@@ -204,9 +204,9 @@ def summary(
     """Print money in and out by period, account, currency and kind.
 
     Currencies are never added together. own_in and own_out are the part of money in and out that is transfers between
-    the printed accounts. The exit code is 3 if the result is not complete; that of an account without a source never
-    is. Without --until the range ends with the newest flow, or where the newest sync ended. With --as-of the sums are
-    computed from all versions of the flows, which takes longer the more there are.
+    the printed accounts. The exit code is 3 if the result is not complete. The result of an account without a source is
+    never complete. Without --until the range ends with the newest flow, or where the newest sync ended. With --as-of
+    the sums are computed from all versions of the flows, which takes longer the more there are.
 
     \b
     Example: liushui summary broker --by year

@@ -84,9 +84,9 @@ def import_(
     Rows that were imported before are recognised: importing a file twice changes nothing. A row that cannot be read
     goes to the quarantine with its bytes and the reason; the other rows come in, and the exit code is 3.
 
-    If the ledger already has a row's record with other values, both values are printed, and the exit code is 3. If only
-    files had the record, the later import becomes the current version, and the earlier one moves to the history. What a
-    sync has read stays, unless --restate is given.
+    If the ledger already has a record with other values than the file, both values are printed, and the exit code is 3.
+    If only files had the record, the later import becomes the current version, and the earlier one moves to the
+    history. What a sync has read stays, unless --restate is given.
 
     \b
     Example: liushui import statement.zip --account bank

@@ -84,9 +84,9 @@ def list_(settings: Settings, accounts: tuple[str, ...]) -> None:
 def undo(settings: Settings, import_id: str, yes: bool) -> None:
     """Undo an import: its flows are withdrawn, and its rejected rows too.
 
-    What a sync or another import also had stays. What the import had replaced comes back. Closing balances that its
-    statement files state are withdrawn. Withdrawn flows stay in the
-    history, marked `undone`, and the files can be imported again.
+    Rows that a sync or another import also had stay. Versions that the import had replaced come back. Closing balances
+    that its statement files state are withdrawn. Withdrawn flows stay in the history, marked `undone`, and the files
+    can be imported again.
 
     \b
     Example: liushui import undo 1f7c09ab

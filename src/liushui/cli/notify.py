@@ -68,7 +68,7 @@ def notify() -> None:
     type=click.IntRange(min=0),
     default=GAP_AFTER_H,
     metavar="HOURS",
-    help="Report a gap only when it has been open for this long, because the next syncs fill most gaps.",
+    help="Report a gap only when it has been open for this long. Later syncs fill most gaps before that.",
 )
 @click.option(
     "--allow-private",
@@ -93,8 +93,8 @@ def add(
 ) -> None:
     """Add a rule: who is told, how, and about what.
 
-    Alarms that hold already are told at once. A webhook without --secret gets a new secret, which is printed this once.
-    Secrets are encrypted in the ledger.
+    Alarms that hold already are reported at once. A webhook without --secret gets a new secret, which is printed this
+    once. Secrets are encrypted in the ledger.
 
     \b
     Example: liushui notify add ops --webhook https://example.com/hooks/liushui

@@ -22,7 +22,7 @@ SECRET_MAX: Final = 10_000
 def oidc() -> None:
     """Let users log in to the web page through an OpenID Connect provider.
 
-    Passwords, links and tokens go on to work. Needs the extra liushui[oidc].
+    Passwords, links and tokens still work. Needs the extra liushui[oidc].
     """
 
 
@@ -36,7 +36,7 @@ def oidc() -> None:
     help="A file (- for standard input) with the client's secret. (default: none, for a public client)",
 )
 @click.option(
-    "--title", default="", show_default=False, metavar="TEXT", help="Its name on the page. (default: its host's)"
+    "--title", default="", show_default=False, metavar="TEXT", help="Its name on the page. (default: its host name)"
 )
 @click.option(
     "--role-claim",
@@ -63,12 +63,13 @@ def set_(
     role_claim: str,
     grants: tuple[str, ...],
 ) -> None:
-    """Set the provider with the address ISSUER, as it names itself. One that was set before is replaced.
+    """Set the provider. One that was set before is replaced.
 
-    The provider is asked for its description first. Register this redirect URI there, with the address of the page:
-    https://HOST/login/oidc/callback. The secret is encrypted in the ledger.
+    ISSUER is the provider's address, as its own description states it. The command reads that description first.
+    Register this redirect URI at the provider, with the address of the page: https://HOST/login/oidc/callback. The
+    secret is encrypted in the ledger.
 
-    Without --grant only users log in whom you have added: `liushui user add NAME --role ROLE --email ADDRESS`.
+    Without --grant, only users that you have added can log in: `liushui user add NAME --role ROLE --email ADDRESS`.
 
     \b
     Example: liushui oidc set https://id.example.com --client-id liushui --secret FILE

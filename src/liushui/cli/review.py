@@ -100,7 +100,7 @@ def show(settings: Settings, words: tuple[str, ...], account: str | None, raw: b
 def retry(settings: Settings, accounts: tuple[str, ...]) -> None:
     """Try to read every rejected row again.
 
-    Rows that can be read now become flows. Those whose records came in as other rows since, corrected, are resolved.
+    Rows that can be read now become flows. A row is resolved too if its record has since come in with a corrected row.
     The exit code is 3 if some are still open.
     """
     from liushui.ledger.write.reprocess import retry as retry_account

@@ -56,8 +56,9 @@ def user() -> None:
 def user_add(settings: Settings, name: str, role: str, accounts: tuple[str, ...], email: str) -> None:
     """Add a user.
 
-    The password is asked for at a terminal; otherwise it is the first line of standard input. With --email there is
-    none: the user logs in through the provider of `liushui oidc set`, and gets a password by `liushui user password`.
+    The command asks for the password at a terminal; otherwise it is the first line of standard input. With --email
+    there is none: the user logs in through the provider of `liushui oidc set`, and gets a password by `liushui user
+    password`.
 
     \b
     Example: liushui user add wang --role accountant --account my-shop
@@ -129,7 +130,7 @@ def user_password(settings: Settings, name: str) -> None:
 )
 @options.ledger_only
 def user_identity(settings: Settings, name: str, email: str, subject: str) -> None:
-    """Say which person at the OpenID Connect provider a user is. Without an option: nobody.
+    """Say which person at the OpenID Connect provider a user is. Without an option, the user is nobody there.
 
     What was known before is forgotten, and browsers that logged in through the provider are logged out. With --email,
     the subject of the first login is remembered, and from then on it alone counts.

@@ -73,9 +73,9 @@ def _read(path: Path) -> bytes:
 
 
 def compare_with_ledger(ledger: Ledger, certificate: OpenCertificate) -> list[str]:
-    """In what a ledger differs from a certificate, in sentences. Empty: the certificate is as the ledger has it.
+    """The differences between a ledger and a certificate, as sentences. Empty: there are none.
 
-    Of an account that was removed since, the chain is compared, and no rows: see `is_erased`. Raises CertificateError
+    If the account was removed since, only its chain is compared, not its rows: see `is_erased`. Raises CertificateError
     for a certificate of another ledger, which says nothing about this one.
     """
     with ledger.reading() as connection:

@@ -46,7 +46,7 @@ class Format(NamedTuple):
 
     @property
     def write(self) -> Write:
-        """Its function."""
+        """The function that writes the format. Its module is imported when it is called."""
         function: Write = getattr(import_module(f"{__package__}.{self.module}"), self.function)
         return function
 

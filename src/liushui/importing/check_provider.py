@@ -1,4 +1,4 @@
-"""Whether a file is of the provider that the user named. Asked before an account or a ledger is made."""
+"""Checks that a file is of the provider that the user named, before an account or a ledger is created."""
 
 from collections.abc import Sequence
 from decimal import Decimal

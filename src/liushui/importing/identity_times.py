@@ -1,4 +1,4 @@
-"""At which times identities are known, on disk: to recognise a record whose time was changed."""
+"""The known times of each identity, kept on disk, to recognise a record whose time has changed."""
 
 import sqlite3
 from collections import defaultdict

@@ -90,7 +90,7 @@ def account_names(connection: "Connection") -> list[str]:
 
 
 def check_accounts(connection: "Connection", names: Iterable[str]) -> None:
-    """Raises AccountNotFound for the first name that is no account's."""
+    """Raises AccountNotFound for the first name that no account has."""
     known = set(account_names(connection))
     for name in names:
         if name not in known:

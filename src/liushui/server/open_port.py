@@ -22,7 +22,7 @@ def open_listener(host: str, port: int, *, backlog: int) -> socket.socket:
 
 
 def free_port(host: str, port: int, option: str) -> int:
-    """A port that can be opened: any for 0. Raises ConfigError, which names the option, where it cannot."""
+    """The port, or any free one for 0. Raises ConfigError, which names the option, if it cannot be opened."""
     with _bind(host, port, option) as probe:
         return int(probe.getsockname()[1])
 

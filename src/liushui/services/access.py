@@ -74,7 +74,7 @@ def bearer(name: str, token: Token) -> Principal:
 
 
 def user_principal(user: User, token: Token) -> Principal:
-    """A principal who may do what a user may. `token`: the user's."""
+    """A principal who may do what a user may. `token`: the token that holds the user's accounts and scopes."""
     return replace(bearer(f"{USER_PREFIX}{user.name}", token), role=user.role)
 
 

@@ -133,7 +133,7 @@ class RateLimitedCaller:
         return self._options.attempts
 
     def check_clock(self) -> None:
-        """Raise ClockCorrected where the provider's clock turns out to be another one than it was taken for."""
+        """Raise ClockCorrected if the provider's clock differs from the one that the sync has assumed."""
         measured = self._clocked_client.clock_offset if self._clocked_client is not None else None
         offset = measured if measured and abs(measured) > CLOCK_TOLERANCE else timedelta(0)
         if measured is None or abs(offset - self.clock_offset) <= CLOCK_TOLERANCE:

@@ -1,4 +1,4 @@
-"""Whose account credentials read: rows that the ledger knows must come with them too, before anything is committed."""
+"""Checks which account credentials read: they must read rows that the ledger has, before anything is committed."""
 
 from datetime import datetime
 from typing import Final

@@ -1,4 +1,4 @@
-"""A look into rows before they are decoded: their times, and the values of the fields that requests filter by. Pure."""
+"""Reads times, and the values of fields that requests filter by, from rows that are not decoded yet. Pure."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress

@@ -55,7 +55,7 @@ class MemoryReader:
         self._random = Random(1)  # noqa: S311 - the same keys in each run
 
     def add_flows(self, account: str, flows: Iterable[Flow]) -> None:
-        """Add flows from elsewhere, which each dialect writes itself."""
+        """Add flows that were not received as rows: each dialect's codec writes their rows."""
         self._store(account, ((flow, None, None) for flow in flows))
 
     def add_rows(self, account: str, provider: Provider, rows: Iterable[bytes]) -> list[DecodedRow]:

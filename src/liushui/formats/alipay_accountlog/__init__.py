@@ -46,7 +46,7 @@ def read(cells: Cells) -> Flow:
 
 
 def read_preface(lines: Sequence[Line]) -> tuple[Preface, Claims]:
-    """The period."""
+    """The period that the lines before the header state."""
     return {}, period(lines)
 
 

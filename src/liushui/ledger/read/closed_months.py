@@ -32,7 +32,7 @@ class PeriodState(StrEnum):
 class ClosedLine(NamedTuple):
     """A line of a month as it was closed: amounts as text, None where they were not known.
 
-    `check` is the verdict of then, `difference` that of the closing balances, and `explanation` why the line was
+    `check` is the verdict at the close, `difference` that of the closing balances, and `explanation` why the line was
     accepted though it did not pass; empty where it passed.
     """
 

@@ -92,7 +92,7 @@ def list_versions(ledger: Ledger, wanted: FlowFilter) -> Iterator[Version]:
 class FlowVersion(NamedTuple):
     """A version, the row it was read from (None: no provider sent one), and the row that is served in its place.
 
-    `served` is None where no other row is served: the one received is, or none can be.
+    `served` is None if no other row is served: either the received row is served, or no row can be.
     """
 
     version: Version

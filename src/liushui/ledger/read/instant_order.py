@@ -73,7 +73,7 @@ class InstantOrder:
 
     @property
     def is_by_id(self) -> bool:
-        """Whether no balance tells an order."""
+        """Whether flows of one instant are sorted by id, because no stated balance tells their order."""
         return self._rules is None or self._rules.advisory
 
     # ------------------------------------------------------------ whole instants

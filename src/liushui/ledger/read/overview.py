@@ -87,7 +87,7 @@ def read_overview(model: ReadModel, query: OverviewQuery) -> Overview:
 
 
 def read_streams(model: ReadModel, currency: str, span: Span, names: Sequence[str]) -> Streams:
-    """Where one currency of these accounts came from and went in a span."""
+    """Where the money of one currency came from, and where it went, in some accounts and a span of days."""
     with model.ledger.reading() as connection:
         found = read_moves(connection, names, currency, span, by_month=True)
         own = model.own_transfers.read(connection, model.rules, names, span.first, span.last)

@@ -1,4 +1,4 @@
-"""Where the flows of an account came from: syncs, imports, programs. An undo of an import asks, and changes nothing."""
+"""Where the flows of an account came from: syncs, imports, programs. The undo of an import needs it. Reads only."""
 
 from bisect import bisect_right
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""Balances, summaries, and what is known about them: coverage, breaks, and the ends of the chains they stand in."""
+"""Balances, summaries, and what supports them: coverage, breaks, and the heads of the hash chains."""
 
 from collections.abc import Collection
 from datetime import date

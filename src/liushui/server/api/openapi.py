@@ -42,7 +42,7 @@ class ModelSchemas(OpenAPISchemaPlugin):
         return not field_definition.is_union and field_definition.is_subclass_of((msgspec.Struct, Enum))
 
     def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: Any) -> Schema:  # noqa: ANN401 - a class that Litestar keeps to itself
-        """The schema, registered as a component, and so are those that it refers to."""
+        """The schema of a type. It and the schemas that it refers to are registered as components."""
         model = field_definition.annotation
         _, components = msgspec.json.schema_components([model], ref_template="#/components/schemas/{name}")
         described = components[model.__name__]

@@ -201,7 +201,7 @@ class Page:
         return self.principal.sees(account)
 
     def may(self, scope: str) -> bool:
-        """Whether the reader may do what needs a scope, or the owner where it is "owner"."""
+        """Whether the reader may do what needs a scope. The scope "owner" is for the owner alone."""
         principal = self.principal
         return principal.is_owner or scope in principal.scopes
 

@@ -1,4 +1,4 @@
-"""The world as a provider serves it whose rows appear late, change, disappear or cannot be decoded: a FlowReader.
+"""A FlowReader over the world, for a provider whose rows appear late, change, disappear or cannot be decoded.
 
 Also the truth about these rows, which the simulator serves on a path of its own.
 """

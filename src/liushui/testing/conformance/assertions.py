@@ -1,4 +1,4 @@
-"""Assertions with messages of their own: pytest explains no `assert` of an installed package."""
+"""Assertions with messages of their own, because pytest does not rewrite `assert` in installed packages."""
 
 from collections import Counter
 from collections.abc import Iterable

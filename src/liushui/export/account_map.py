@@ -13,8 +13,9 @@
     [commodity]                  # what the target calls a currency, if not the same
     USDT = "USDT"
 
-A rule holds for what it names, and for anything in what it leaves out. The rule that names most decides; of two that
-name equally many, the first one. What no rule covers is an error that lists all of it.
+A rule applies if all keys that it has match; a key that it leaves out matches anything. Of several rules that apply,
+the one with the most keys decides, and of equally many keys, the first one. If some flows have no target, an error
+lists what is missing.
 """
 
 import tomllib
@@ -30,7 +31,7 @@ OPENING: Final = "opening"
 
 
 class Rule(NamedTuple):
-    """One table of the map. None: any."""
+    """One table of the map. A field that is None matches anything."""
 
     target: str
     account: str | None = None
@@ -40,11 +41,11 @@ class Rule(NamedTuple):
 
     @property
     def named(self) -> int:
-        """How many fields it names."""
+        """The number of fields that are not None."""
         return sum(value is not None for value in self[1:])
 
     def holds(self, values: Sequence[str]) -> bool:
-        """Whether it holds for an account, subaccount, currency and perhaps kind."""
+        """Whether the rule applies to an account, subaccount, currency and perhaps kind."""
         return all(mine is None or mine == value for mine, value in zip(self[1:], values, strict=False))
 
 

@@ -75,7 +75,7 @@ class _Sink:
         """Nothing is held back."""
 
     def close(self) -> None:
-        """The rest is still to be taken."""
+        """Do nothing: `take` still returns the rest."""
 
     def take(self) -> bytes:
         """What was written since the last time."""

@@ -1,8 +1,8 @@
 """What changed since an earlier export: new flows, reversals of versions that ended, and what took their place.
 
 The target's books may be closed, so an entry that was exported once is never changed there: a restated flow becomes a
-reversal and a correction, a withdrawn one a reversal. Where the earlier export ended is kept in a state file, with the
-links of the accounts' chains, so that a state of another ledger is not mistaken for one of this.
+reversal and a correction, and a withdrawn flow becomes a reversal. A state file records where the earlier export ended,
+with the links of the accounts' chains, so that a state file of another ledger is recognised as such.
 """
 
 from collections.abc import Iterator, Mapping

@@ -13,8 +13,8 @@ if TYPE_CHECKING:  # the help of the command lists the formats, and needs no led
 
 
 class ExportOptions(NamedTuple):
-    """How a file is written. `bom`: CSV begins with a byte order mark, by which Excel knows UTF-8. `opening`: journals
-    begin with the opening balances."""
+    """How a file is written. `bom`: CSV begins with a byte order mark, so that Excel reads it as UTF-8. `opening`:
+    journals begin with the opening balances."""
 
     account_map: AccountMap | None = None
     bom: bool = False
@@ -27,7 +27,7 @@ Write = Callable[["Selection", ExportOptions], Iterator[bytes]]
 
 class Format(NamedTuple):
     """A format. `function` of `module` in this package is its `Write`. `needs_map`: it has double entry, so an account
-    map has to name the accounts of both sides. `takes_filter`: it may have a part of a range's flows only."""
+    map has to name the accounts of both sides. `takes_filter`: a file may contain only some of a range's flows."""
 
     name: str
     title: str
@@ -41,7 +41,7 @@ class Format(NamedTuple):
 
     @property
     def takes_changes(self) -> bool:
-        """Whether it may have what changed since an earlier export."""
+        """Whether it can hold only what changed since an earlier export."""
         return self.needs_map or self.module == "rows"
 
     @property

@@ -55,7 +55,8 @@ FOREIGN: Final = [
 
 
 class InstantTexts:
-    """ISO 8601 texts of instants, from tables: they are a large part of what an export of many rows costs."""
+    """ISO 8601 texts of instants, looked up in tables, because formatting them takes a large part of the time of a big
+    export."""
 
     def __init__(self) -> None:
         self._day = -1
@@ -108,7 +109,7 @@ def csv_parts(selection: Selection, options: ExportOptions) -> Iterator[bytes]:
 
 
 def without_formulas(texts: Sequence[str | None]) -> Sequence[str | None]:
-    """Texts from outside, without the power of a formula in a spreadsheet."""
+    """Texts of providers and files, changed so that no spreadsheet takes them for formulas."""
     suspicious = {text for text in set(texts) if text and text[0] in _SUSPICIOUS}
     if not suspicious:
         return texts

@@ -36,7 +36,7 @@ class ExportQuery(NamedTuple):
 
 
 class AccountPart(NamedTuple):
-    """The part of an export that is of one account."""
+    """The flows of one account in an export."""
 
     account: Account
     filter: AccountFilter
@@ -155,7 +155,7 @@ def period_text(wanted: FlowFilter) -> str:
 def ends_of(selection: Selection) -> tuple[int, int]:
     """The earliest and the latest instant that the export may have flows of, in microseconds since the epoch.
 
-    An end that was not given is that of the flows; without any flow it is the moment of the export.
+    If the range has no such end, it is that of the flows; if there are no flows either, it is the moment of the export.
     """
     now_us = to_us(selection.reading.now)
     wanted = selection.query.filter

@@ -29,7 +29,7 @@ _SUBACCOUNT, _CURRENCY = COLUMNS.index("subaccount"), COLUMNS.index("currency")
 
 class Limits(NamedTuple):
     """What a bank format can hold. `names_currency`: whether it has a code for a currency. `fits`: whether it can hold
-    an amount, for amounts of more characters than `longer_than`. `expected` says so in words."""
+    an amount; asked only for amounts of more characters than `longer_than`. `expected` is the same in words."""
 
     names_currency: Callable[[str], bool]
     currencies: str

@@ -63,7 +63,7 @@ class ControlTotal(NamedTuple):
 
 @dataclass
 class Claims:
-    """What a statement says about itself. It is known once all rows were walked.
+    """What a statement says about itself. It is known once all rows have been read.
 
     `opening` and `closing` are balances at both ends of [since, until).
     """
@@ -127,7 +127,7 @@ class FileFormat(Protocol):
 
     @property
     def provider(self) -> str:
-        """The provider whose API has the same flows. Empty: none that is known."""
+        """The provider whose API has the same flows. Empty: no known provider has them."""
         ...
 
     def recognise(self, content: Content) -> bool:
@@ -135,7 +135,7 @@ class FileFormat(Protocol):
         ...
 
     def explain(self, content: Content) -> str:
-        """What a file lacks to be of this format. Empty: it has nothing of it."""
+        """What a file lacks to be of this format. Empty: it resembles this format in nothing."""
         ...
 
     def statements(self, content: Content, zone: str) -> Iterator[Statement]:
@@ -224,7 +224,7 @@ def file_rules(
 ) -> Rules[Paging]:
     """The rules of a format. `id_columns` are the columns whose values are one record's id: its identity.
 
-    Without them rows that are equal in all that identifies them are as many as the file with the most has.
+    Without them, several rows with the same identity count as often as in the file that has the most of them.
     `balances` None: rows state none.
     """
     return Rules(

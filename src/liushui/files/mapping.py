@@ -22,10 +22,9 @@ MAPPING: Final = f"{CONTEXT}mapping"
 
 
 class Columns(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
-    """Which column has what, by the names in the table's header.
-
-    The amount is in `amount`, signed; or there too, with the direction in `side`; or in `money_in` and `money_out`.
-    `fee` is taken off the amount. `time` may be several columns, whose texts are joined by a blank.
+    """Which column holds which value, by the names in the table's header. The amount is signed in `amount`; or unsigned
+    in `amount`, with the direction in `side`; or in `money_in` and `money_out`. `fee` is taken off the amount. `time`
+    may be several columns, whose texts are joined by a blank.
     """
 
     time: str | list[str]

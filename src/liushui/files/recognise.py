@@ -1,4 +1,4 @@
-"""Tells of which format a file is, by its content."""
+"""Recognises the format of a file by its content."""
 
 from collections.abc import Mapping
 
@@ -30,7 +30,7 @@ def check_is(content: Content, format_: FileFormat, formats: Mapping[str, FileFo
 
 
 def describe(content: Content, formats: Mapping[str, FileFormat]) -> str:
-    """What a file looks like that no format recognises, and what would read it."""
+    """Describes a file that no format recognises: what it looks like, and what would read it."""
     begin = content.head.lstrip()[:1]
     if begin in ("{", "["):
         return "this looks like JSON: saved answers of a provider are read with --provider PROVIDER"

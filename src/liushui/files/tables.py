@@ -52,7 +52,7 @@ class Header:
     """A set of columns by which a format is recognised, in any order.
 
     A column is its name, or its name and a regular expression that further spellings match. `optional` columns may be
-    missing; others that a file has are kept, and mean nothing.
+    missing; further columns of a file are kept in the row, but not used.
     """
 
     required: tuple[str, ...]
@@ -199,7 +199,7 @@ def _columns(header: Header, line: Line) -> list[str]:
 
 
 def row_of(table: Table, line: Line, context: Mapping[str, str]) -> NumberedRow | None:
-    """A line as a row. None: it is blank, or a drawn line. Raises FileError for a second header."""
+    """A line as a row. None: it is blank, or a ruled line. Raises FileError for a second header."""
     number, cells = line
     while len(cells) > len(table.columns) and not cells[-1]:
         cells = cells[:-1]
@@ -216,7 +216,7 @@ def row_of(table: Table, line: Line, context: Mapping[str, str]) -> NumberedRow 
 
 
 def is_drawn(cells: Sequence[str]) -> bool:
-    """Whether cells are a drawn line, or a remark in one cell."""
+    """Whether cells are a ruled line such as `-----`, or a remark in one cell."""
     return bool(cells) and cells[0][:1] in _RULES and not any(cells[1:]) and _RULE_LINE.fullmatch(cells[0]) is not None
 
 

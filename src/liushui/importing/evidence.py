@@ -25,10 +25,9 @@ class Closing(NamedTuple):
 def state_closings(
     ledger: Ledger, account: str, closings: Iterable[Closing], import_id: str, rules: Rules[Paging]
 ) -> Iterator[str]:
-    """State closing balances of an import that is done, each in one transaction. Those that are stated stay.
-
-    Yields why one cannot be stated: another balance is stated for its moment, or the account has no flows of its
-    currency.
+    """State closing balances of an import that is done, each in one transaction. Balances that are stated already stay.
+    Yields the reason for each balance that cannot be stated: another balance is stated for its moment, or the account
+    has no flows of its currency.
     """
     for (at, currency, amount, subaccount), file in closings:
         note = f"closing balance in {file} {_mark(import_id)}"

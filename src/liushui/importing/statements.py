@@ -1,4 +1,4 @@
-"""Reads statement files for an import: opens them, recognises their format, checks what they state of themselves."""
+"""Reads statement files for an import: opens them, recognises their format, checks what they state about themselves."""
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -50,9 +50,9 @@ def open_statements(
 ) -> list[StatementFile]:
     """The statement files in a file, with their formats: the chosen one, or what each is recognised as.
 
-    They are unpacked into `folder`. Where no format is chosen, files of an archive that no format recognises are passed
-    over if there is a statement beside them: often they are summaries. `pass_over` is called with the reason. Raises
-    UnusableFile naming the file.
+    They are unpacked into `folder`. Where no format is chosen, files of an archive that no format recognises are
+    skipped if there is a statement beside them, because they are often summaries. `pass_over` is called with the
+    reason. Raises UnusableFile naming the file.
     """
     with naming(path, name):
         opened = list(unpack(path, name, folder, ask))
@@ -74,7 +74,7 @@ def open_statements(
 
 
 def check_statements(files: Sequence[StatementFile], zone: str, formats: Mapping[str, FileFormat]) -> list[Closing]:
-    """Walk files to the end before anything is written, so that none is imported by half.
+    """Read files to the end before anything is written, so that no file is imported by half.
 
     Returns the closing balances that they state, of statements with rows. Raises UnusableFile where a file cannot be
     read, or where its rows do not add up to what it states.

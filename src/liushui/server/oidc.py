@@ -1,8 +1,8 @@
 """Logging in through an OpenID Connect provider: the authorization code flow with PKCE, as a confidential client.
 
-Authlib builds the requests and checks the claims, joserfc the signature of the ID token. What is decided here: nothing
-is taken from an ID token before its signature, its issuer, its audience, its times and its nonce were checked, and only
-signatures with a public key count: `none` and the HMAC algorithms are refused, whatever the provider announces.
+Authlib builds the requests and checks the claims, joserfc the signature of the ID token. This module takes nothing from
+an ID token before its signature, its issuer, its audience, its times and its nonce are checked. Only signatures with a
+public key count: `none` and the HMAC algorithms are refused, whatever the provider announces.
 """
 
 import ssl
@@ -148,7 +148,7 @@ class OidcClient:
         return f"{endpoint}{'&' if '?' in endpoint else '?'}{query}"
 
     def metadata(self, provider: IdentityProvider) -> Metadata:
-        """The provider's description of itself. Raises OidcError if it is another issuer's, or not to be had."""
+        """The provider's description of itself. Raises OidcError if it is another issuer's, or cannot be read."""
         now = self.clock()
         with self._lock:
             metadata, read_at = self._metadata.get(provider.issuer, (None, now))

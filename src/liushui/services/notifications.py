@@ -22,9 +22,8 @@ def find_rule(ledger: Ledger, principal: Principal, name: str) -> Rule:
 
 
 def add_rule(ledger: Ledger, principal: Principal, rule: Rule) -> None:
-    """Store a rule that may tell no more than the principal may read, and ends with the principal's token.
-
-    Raises PermissionDenied if it could tell more, AccountNotFound, AlreadyExists and ConfigError.
+    """Store a rule that reports only what the principal may read, and ends with the principal's token. Raises
+    PermissionDenied if it could report more, AccountNotFound, AlreadyExists and ConfigError.
     """
     if Scope.READ not in principal.scopes:
         raise PermissionDenied("a rule tells about accounts; its creator, a token, may not read")

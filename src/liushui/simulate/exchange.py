@@ -1,7 +1,7 @@
 """An account at an exchange with one balance for each coin: futures in USDT, and now and then a spot trade. Pure.
 
-What happens is what happens to a futures account. But there are no parts with balances of their own, each row has a
-number of its own, and an order is named by the order's number. A spot trade is two rows, one for each coin.
+The events are those of a futures account. But the account has no subaccounts, each row has a number of its own, and a
+row names its order by the order's number. A spot trade is two rows, one for each coin.
 """
 
 from collections.abc import Sequence

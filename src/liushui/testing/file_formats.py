@@ -117,7 +117,8 @@ def _check_part(format_: FileFormat, content: Content, flows: Sequence[object], 
 
 
 def check_columns(format_: TableFormat, path: Path) -> None:
-    """Columns in another order, or further ones, change nothing. Without one of its columns no file is recognised."""
+    """Columns in another order, and additional columns, change nothing. A file that lacks one of the required columns
+    is not recognised."""
     flows, (before, header, after) = list(map(_without_line, flows_of(format_, path))), _parts(format_, path)
     turned = [*before, header[::-1], *(row[::-1] for row in after)]
     widened = [*before, ["x y z", *header], *(["", *row] for row in after)]

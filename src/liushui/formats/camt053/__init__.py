@@ -113,7 +113,7 @@ class Camt053:
         return content.head.lstrip().startswith("<") and NAMESPACE in content.head
 
     def explain(self, content: Content) -> str:
-        """Other messages of ISO 20022 are named."""
+        """Which other message of ISO 20022 the file is. Empty: none."""
         for other, what in (
             ("camt.052", "an intraday report"),
             ("camt.054", "a notification"),

@@ -20,7 +20,7 @@ KINDS = (
 
 
 def read(cells: Cells) -> Flow:
-    """The flow in a row. The amount has a sign. A balance in another currency than the amount is none of its own."""
+    """The flow in a row. The amount has a sign. A balance in another currency than the amount is ignored."""
     currency = parse_currency("Billing currency", cells.required("Billing currency"))
     states_balance = cells.text("Balance currency") in ("", currency)
     return Flow(

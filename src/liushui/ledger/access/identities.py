@@ -81,7 +81,7 @@ class Refusal(StrEnum):
 
 
 class LoginRefused(PermissionDenied):
-    """The provider knows who this is, and the ledger does not let them in."""
+    """The provider has authenticated a person whom the ledger does not let in."""
 
     def __init__(self, refusal: Refusal, subject: str) -> None:
         super().__init__(f"oidc: the subject {short_repr(subject)} may not log in: {refusal.value}")
@@ -92,7 +92,7 @@ class LoginRefused(PermissionDenied):
 
 
 def set_identity_provider(ledger: Ledger, provider: IdentityProvider) -> None:
-    """Set the provider through which users log in. One that there was is replaced, and its sessions end."""
+    """Set the provider through which users log in. An earlier one is replaced, and its sessions end."""
     settings = {
         "issuer": provider.issuer,
         "client_id": provider.client_id,

@@ -1,7 +1,7 @@
 """What people explained about findings: who, when and why. Reads only. Decisions are facts, which only commits write.
 
-An explanation is about what was found when it was given. It holds while the same is found: it does not outlive a change
-of the amount or of the difference that it explains.
+An explanation is about what was found when it was given. It holds as long as the finding stays the same: once the
+amount or the difference that it explains has changed, it no longer counts.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -95,12 +95,12 @@ FROM finding_decisions WHERE account = ? ORDER BY batch, finding
 
 
 def side_evidence(flow: LedgerFlow) -> str:
-    """What is found of a flow whose direction contradicts the sign of its amount."""
+    """The evidence of the finding that a flow's direction contradicts the sign of its amount."""
     return f"{flow.flow.direction.value} {to_plain_string(flow.flow.amount)} {flow.flow.currency}"
 
 
 def copy_evidence(flow: LedgerFlow, first: LedgerFlow | None) -> str:
-    """What is found of a flow that shares its id with a different one."""
+    """The evidence of the finding that a flow shares its id with a different one."""
     return " / ".join(
         f"{to_plain_string(one.flow.amount)} {one.flow.currency}" for one in (flow, first) if one is not None
     )

@@ -52,7 +52,7 @@ class Finding(NamedTuple):
     """A flow to review, or one that was explained and is no longer found.
 
     `kind` is one of findings.KINDS. `flow` None: the flow has left the ledger. `others`: the further flows that it is
-    about, which are the first flow of the id of a copy, and for a break the flow before it and those that may be wrong.
+    about: for a copy, the first flow with its id; for a break, the flow before it and those that may be wrong.
     `located` is the break, where it is one. `decision`: the newest one on it.
     """
 
@@ -185,7 +185,7 @@ def finding_in(reading: Reading, id_: str) -> FindingInFull:
 
 
 def findings_named(reading: Reading, ids: Sequence[str]) -> list[Finding]:
-    """The findings of these ids, in their order. Raises NotFound for the first one that there is not."""
+    """The findings of these ids, in their order. Raises NotFound for the first id that no finding has."""
     if len(ids) <= FEW:
         return [finding_in(reading, id_).finding for id_ in ids]
     every = {

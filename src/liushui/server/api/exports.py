@@ -93,7 +93,7 @@ async def export_with_map(
 ) -> Response[Any]:
     """The same with an account map, which says to which accounts of other books the flows belong.
 
-    What the map has no target for is refused, with a list of all of it.
+    If some flows have no target in the map, the request is refused with a list of what is missing.
     """
     form = _format(format_name)
     if not form.needs_map:

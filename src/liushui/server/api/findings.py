@@ -80,8 +80,8 @@ def explain(
 ) -> Response[models.FindingInFull]:
     """Explain a finding, which then no longer needs attention.
 
-    The explanation is recorded in the ledger under the caller's name. It holds while the same is found. A finding that
-    is explained already is refused with 409.
+    The explanation is recorded in the ledger under the caller's name. It holds as long as the finding stays the same. A
+    finding that is explained already is refused with 409.
     """
     explain_findings(context.read_model, [finding], by=context.principal.name, reason=data.reason)
     return context.answer(_in_full(context, finding), HTTPStatus.OK)

@@ -34,8 +34,8 @@ def list_rules(context: Context) -> Response[models.NotificationRules]:
 def add_rule(context: Context, data: JSONBody[models.AddNotificationRule]) -> Response[models.AddedNotificationRule]:
     """Add a rule by exactly one channel: webhook, ntfy or email.
 
-    A webhook without a secret gets a new one, which is shown only this once. The rule may tell no more than the caller
-    may read, and ends with the caller's token.
+    A webhook without a secret gets a new one, which is shown only this once. The rule reports only what the caller may
+    read, and is removed when the caller's token ends.
     """
     address = Address(
         webhook=data.webhook or "",

@@ -11,7 +11,7 @@ from liushui.importing.run import Imported, import_files
 from liushui.instant import from_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.flow_row import read_rows
-from liushui.ledger.read.review import Quarantined, list_quarantined
+from liushui.ledger.read.quarantine import Quarantined, list_quarantined
 from liushui.ledger.write.commit import commit_slice, make_account
 from liushui.ledger.write.resolve_rejected import resolve_corrected
 from liushui.ledger.write.undo import undo_import

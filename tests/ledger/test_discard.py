@@ -11,7 +11,7 @@ from liushui.ledger.maintenance.backup import back_up
 from liushui.ledger.maintenance.copy import copy_ledger
 from liushui.ledger.maintenance.restore import restore
 from liushui.ledger.maintenance.verify import Verified, verify
-from liushui.ledger.read.review import Quarantined, list_quarantined
+from liushui.ledger.read.quarantine import Quarantined, list_quarantined
 from liushui.ledger.write.discard import discard
 from liushui.ledger.write.quarantine import DISCARDED, ERASED, GONE, READ, row_digest
 from liushui.ledger.write.reprocess import retry

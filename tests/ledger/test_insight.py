@@ -22,7 +22,7 @@ from liushui.ledger.read.completeness import Cause, Completeness, Gap, Verdict
 from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.flows import list_flows
 from liushui.ledger.read.model import ReadModel
-from liushui.ledger.read.money_paths import Between, Move, Outside, streams_of
+from liushui.ledger.read.money_streams import Between, Move, Outside, streams_of
 from liushui.ledger.read.overview import Overview, OverviewQuery, read_calendar, read_overview, read_streams
 from liushui.ledger.read.own_transfers import OwnLeg, OwnTransfer
 from liushui.ledger.read.status import AlarmKind, Severity

@@ -18,7 +18,7 @@ from liushui.instant import to_us
 from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.flows import list_flows
 from liushui.ledger.read.history import list_flows_as_of, list_versions
-from liushui.ledger.read.review import list_quarantined
+from liushui.ledger.read.quarantine import list_quarantined
 from liushui.ledger.read.summaries import Unit
 from liushui.ledger.write.change import Committed
 from liushui.ledger.write.quarantine import Interval, intersect, subtract

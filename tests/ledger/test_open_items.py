@@ -10,7 +10,7 @@ from liushui.flow import Kind
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import add_source
 from liushui.ledger.read import open_items
-from liushui.ledger.read.months import month_of, read_month
+from liushui.ledger.read.month_calendar import month_of, read_month
 from liushui.ledger.read.open_items import OpenItems, list_open_items
 from liushui.ledger.write.link_decisions import decide_link
 from liushui.provider import DecodedRow, Slice

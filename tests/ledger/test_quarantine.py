@@ -8,7 +8,7 @@ from liushui.errors import ConfigError, ConfirmationRequired
 from liushui.instant import to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.flow_row import Rejected
-from liushui.ledger.read.review import Quarantined, list_quarantined, quarantined_named
+from liushui.ledger.read.quarantine import Quarantined, list_quarantined, quarantined_named
 from liushui.ledger.write.batch_writer import BatchWriter
 from liushui.ledger.write.change import Committed
 from liushui.ledger.write.commit import commit_slice

@@ -11,7 +11,7 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.flow_row import FACTS_END, WIRE, Row
 from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.flows import list_flows
-from liushui.ledger.read.review import list_quarantined
+from liushui.ledger.read.quarantine import list_quarantined
 from liushui.ledger.write import reprocess as rebuilding
 from liushui.ledger.write.change import REDERIVED, Committed
 from liushui.ledger.write.commit import commit_change

@@ -8,7 +8,7 @@ import pytest
 
 from liushui.ledger.engine import Ledger
 from liushui.ledger.flow_row import KEYS_MAX, read_batch, read_rows, storage_error
-from liushui.ledger.read.review import list_quarantined
+from liushui.ledger.read.quarantine import list_quarantined
 from liushui.providers.longbridge import codec
 from tests.ledger.ledgers import assert_intact, commit_read, hours, make_row
 from tests.ledger.reading import statuses

@@ -7,7 +7,7 @@ from liushui.flow import Kind
 from liushui.ledger.engine import Ledger
 from liushui.ledger.flow_row import Rejected
 from liushui.ledger.read.imports import list_imports
-from liushui.ledger.read.review import list_quarantined
+from liushui.ledger.read.quarantine import list_quarantined
 from liushui.ledger.write import undo
 from liushui.ledger.write.change import ADDED, Change
 from liushui.ledger.write.commit import commit_rows

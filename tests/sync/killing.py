@@ -23,8 +23,8 @@ from liushui.ledger.read.flows import list_flows
 from liushui.providers.longbridge import codec
 from liushui.sync import pipeline
 from liushui.sync.options import Options
-from liushui.testing.client_double import ClientDouble
 from liushui.testing.clock import MovableClock
+from liushui.testing.provider_client_double import ClientDouble
 from tests.ledger.reading import statuses
 from tests.sync.rows import NOW, hourly, new_ledger
 from tests.sync.running import World, states

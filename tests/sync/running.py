@@ -21,8 +21,8 @@ from liushui.rules import Retention
 from liushui.sync.events import Event, SyncResult
 from liushui.sync.options import Environment, Options
 from liushui.sync.runner import sync_sources
-from liushui.testing.client_double import ClientDouble
 from liushui.testing.clock import MovableClock
+from liushui.testing.provider_client_double import ClientDouble
 from tests.ledger.reading import coverage_of
 from tests.sync.rows import source
 

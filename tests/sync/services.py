@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from liushui.provider import Page, PageRequest, Slice
-from liushui.testing.client_double import ClientDouble
+from liushui.testing.provider_client_double import ClientDouble
 
 
 class NewestPart(ClientDouble):

@@ -16,7 +16,7 @@ from liushui.providers.longbridge import codec
 from liushui.providers.longbridge.rules import RULES
 from liushui.sync.events import CallDelayed, CallRetried, SliceFailed, SyncStatus
 from liushui.sync.options import Options
-from liushui.testing.client_double import ClientDouble
+from liushui.testing.provider_client_double import ClientDouble
 from tests.sync.rows import BEGIN, hourly, new_ledger, source
 from tests.sync.running import World, amounts, amounts_of, clock_of, states
 

@@ -10,7 +10,7 @@ from liushui.ledger.jobs.source_state import load_state
 from liushui.providers.longbridge import codec
 from liushui.sync.events import SyncResult, SyncStatus
 from liushui.sync.options import Options
-from liushui.testing.client_double import ClientDouble
+from liushui.testing.provider_client_double import ClientDouble
 from tests.sync.rows import hourly, new_ledger
 from tests.sync.running import amounts, amounts_of, assert_intact, clock_of, synced
 

@@ -12,7 +12,7 @@ from liushui.providers.longbridge import codec
 from liushui.providers.longbridge.rules import RULES
 from liushui.rules import RangeOnly, Rules
 from liushui.sync.fetch import READS_MAX, SliceTooLarge, fetch_slice
-from liushui.testing.client_double import ClientDouble
+from liushui.testing.provider_client_double import ClientDouble
 from tests.sync.rows import BEGIN, hourly, row
 from tests.sync.services import StartExclusive
 

@@ -28,7 +28,7 @@ from liushui.providers.longbridge import codec
 from liushui.sync.events import SyncResult, SyncStatus
 from liushui.sync.options import Environment, Options
 from liushui.sync.runner import sync_sources
-from liushui.testing.client_double import ClientDouble
+from liushui.testing.provider_client_double import ClientDouble
 from liushui.testing.reader import MemoryReader
 from liushui.testing.transport import DialectTransport
 from tests.ledger.ledgers import leases_of

@@ -21,7 +21,7 @@ from liushui.sync.events import SyncResult, SyncStatus
 from liushui.sync.options import Options
 from liushui.sync.pipeline import LEASE_TIME
 from liushui.sync.runner import sync_sources
-from liushui.testing.client_double import ClientDouble
+from liushui.testing.provider_client_double import ClientDouble
 from tests.ledger.ledgers import leases_of
 from tests.sync.rows import BEGIN, hourly, new_ledger, row, source
 from tests.sync.running import World, amounts, amounts_of, assert_intact, clock_of, synced

@@ -20,7 +20,7 @@ from liushui.sync import committer
 from liushui.sync.events import SyncAdvanced, SyncStarted, SyncStatus
 from liushui.sync.options import Options
 from liushui.sync.pipeline import FAILURES_MAX
-from liushui.testing.client_double import ClientDouble, Fault
+from liushui.testing.provider_client_double import ClientDouble, Fault
 from tests.ledger.reading import coverage_of, statuses
 from tests.sync.rows import BEGIN, HORIZON, hourly, new_ledger, row, source
 from tests.sync.running import (

@@ -26,7 +26,7 @@ from liushui.sync import fetch
 from liushui.sync.events import SyncStatus
 from liushui.sync.fetch import PagedFetcher, SliceTooLarge, fetch_slice
 from liushui.sync.options import Options
-from liushui.testing.client_double import ClientDouble
+from liushui.testing.provider_client_double import ClientDouble
 from soak import mutations
 from soak.mutations import STEPS, Step, patched, proving
 from tests.sync.pages import COUNTED, CURSOR, DAY, Fleeting, Instant, Scripted, chain, fetched, rows

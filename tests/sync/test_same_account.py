@@ -15,7 +15,7 @@ from liushui.providers.longbridge import codec
 from liushui.services import sources as services
 from liushui.sync.events import SyncStatus
 from liushui.sync.same_account import WrongAccount
-from liushui.testing.client_double import ClientDouble
+from liushui.testing.provider_client_double import ClientDouble
 from tests.sync.rows import hourly, new_ledger, source
 from tests.sync.running import amounts, amounts_of, synced
 

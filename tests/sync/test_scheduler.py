@@ -26,7 +26,7 @@ from liushui.sync.events import NextSyncDue, SyncEnded, SyncResult, SyncStatus
 from liushui.sync.options import Environment, Options
 from liushui.sync.plan import CREDENTIALS_PAUSE, FAILURE_BACKOFF, LastSync, Plan, next_sync_at, provable_range
 from liushui.sync.scheduler import RELOAD_INTERVAL, Scheduler
-from liushui.testing.client_double import ClientDouble, Fault
+from liushui.testing.provider_client_double import ClientDouble, Fault
 from tests.sync.rows import BEGIN, hourly, new_ledger, source
 from tests.sync.running import World, amounts, amounts_of, clock_of
 

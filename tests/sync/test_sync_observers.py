@@ -16,7 +16,7 @@ from liushui.providers.longbridge import codec
 from liushui.sync.events import CallDelayed, Event, NextSyncDue, SyncEnded, SyncResult, SyncStatus, notify_all
 from liushui.sync.options import Options
 from liushui.sync.sync_observers import METRICS_HOST, EventLog, LogFormat, Metrics
-from liushui.testing.client_double import ClientDouble
+from liushui.testing.provider_client_double import ClientDouble
 from tests.sync.rows import BEGIN, HORIZON, NOW, hourly, new_ledger
 from tests.sync.running import World, clock_of
 

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 
 from liushui import __version__, describe
 from liushui.certificate import document as doc
-from liushui.certificate.chains import BalanceChains
+from liushui.certificate.balance_breaks import BalanceChains
 from liushui.certificate.merkle import TreeHasher
 from liushui.certificate.note import SigningKey
 from liushui.certificate.open_items import OpenItems
@@ -25,15 +25,15 @@ from liushui.instant import from_us, to_iso, to_us, us_to_iso
 from liushui.ledger.day_totals import Total
 from liushui.ledger.engines.base import REVISION, queries_of
 from liushui.ledger.flow_row import identity_of
+from liushui.ledger.read.account_sums import sum_flows
 from liushui.ledger.read.accounts import AccountName
 from liushui.ledger.read.balances import BalanceCheck, balances_of
 from liushui.ledger.read.completeness import Basis, is_open_end
 from liushui.ledger.read.coverage import coverage_ranges
 from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.model import Account, Reading, ReadModel
-from liushui.ledger.read.months import Month, month_of, read_month
+from liushui.ledger.read.month_calendar import Month, month_of, read_month
 from liushui.ledger.read.stated_balances import Key, read_points
-from liushui.ledger.read.sums import sum_flows
 from liushui.ledger.schema import accounts, history, quarantine
 from liushui.ledger.tombstones import chain_beginning
 from liushui.ledger.write.quarantine import from_columns

@@ -18,7 +18,7 @@ from liushui.instant import from_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.base import STREAMED
 from liushui.ledger.read.accounts import AccountName
-from liushui.ledger.read.months import month_of, read_month
+from liushui.ledger.read.month_calendar import month_of, read_month
 from liushui.ledger.schema import flows, history
 
 CertifiedRow = dict[str, str]

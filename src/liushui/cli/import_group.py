@@ -91,7 +91,7 @@ def undo(settings: Settings, import_id: str, yes: bool) -> None:
     \b
     Example: liushui import undo 1f7c09ab
     """
-    from liushui.importing.evidence import withdraw_closings
+    from liushui.importing.closing_balances import withdraw_closings
     from liushui.ledger.read.imports import find_import
     from liushui.ledger.write.undo import AlreadyUndone, ImportNotFound, undo_import
 

@@ -41,7 +41,7 @@ def import_statements(
     """Import statement files. All of them have one format, because an account holds flows of one."""
     from liushui.cli.progress import file_bar
     from liushui.formats import load_formats
-    from liushui.importing.evidence import state_closings
+    from liushui.importing.closing_balances import state_closings
     from liushui.importing.run import import_documents
     from liushui.importing.statements import check_statements, import_file
 

@@ -53,7 +53,7 @@ def month_pack(
     \b
     Example: liushui month-pack shop --period 2026-10 --language zh-Hans --output shop-2026-10.zip
     """
-    from liushui.ledger.read.months import read_month
+    from liushui.ledger.read.month_calendar import read_month
     from liushui.providers import load_providers
     from liushui.server.month_pack import month_proofs, pack_parts
     from liushui.server.web.i18n import read_languages

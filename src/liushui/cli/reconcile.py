@@ -79,7 +79,7 @@ def reconcile(settings: Settings, accounts: tuple[str, ...], period: str | None,
     Example: liushui reconcile broker --period 2026-10
     Example: liushui reconcile bank --period 2026-10-05..2026-10-20
     """
-    from liushui.ledger.read.months import read_days
+    from liushui.ledger.read.month_calendar import read_days
     from liushui.ledger.read.open_items import bank_reconciliations, list_open_items
     from liushui.ledger.read.proof_of_cash import reconcile_days
 

@@ -127,7 +127,7 @@ def serve(
 
     from liushui.environment import read_secret
     from liushui.ledger.access.keys import list_keys
-    from liushui.server.public import parse_networks, parse_public_url
+    from liushui.server.public_address import parse_networks, parse_public_url
     from liushui.server.run import serve_ledger
     from liushui.services.access import check_exposure, set_initial_password
     from liushui.services.accounts import has_accounts

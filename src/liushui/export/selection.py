@@ -10,13 +10,13 @@ from typing import Any, Final, NamedTuple
 from liushui.export.changes import changed_rows
 from liushui.instant import to_iso, to_us
 from liushui.ledger.day_totals import Total
+from liushui.ledger.read.account_sums import KindSums, sum_kinds
 from liushui.ledger.read.completeness import Completeness, Verdict, combine
 from liushui.ledger.read.filters import AccountFilter, Bound, FlowFilter, bound_text, equals_currency
 from liushui.ledger.read.flows import account_rows, rows_by_time
 from liushui.ledger.read.history import account_rows_as_of, batch_as_of, totals_at
 from liushui.ledger.read.model import Account, Reading, ReadModel
-from liushui.ledger.read.months import read_days
-from liushui.ledger.read.sums import KindSums, sum_kinds
+from liushui.ledger.read.month_calendar import read_days
 
 StoredRow = Sequence[Any]
 """A row with the columns of schema.flows."""

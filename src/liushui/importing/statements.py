@@ -17,7 +17,7 @@ from liushui.files.errors import FileError
 from liushui.files.recognise import check_is, recognise
 from liushui.files.tables import TableFormat
 from liushui.flow import Direction, Flow
-from liushui.importing.evidence import Closing
+from liushui.importing.closing_balances import Closing
 from liushui.importing.files import UnusableFile
 from liushui.importing.read_rows import CHUNK_ROWS, Advance, Chunk, Document
 from liushui.importing.run import ImportFile

@@ -20,7 +20,7 @@ from liushui.instant import to_iso
 from liushui.ledger.read.accounts import AccountName, read_heads
 from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.model import ReadModel
-from liushui.ledger.read.months import next_month
+from liushui.ledger.read.month_calendar import next_month
 from liushui.ledger.read.proof_lines import AccountMonth
 from liushui.ledger.read.proof_of_cash import reconcile_month
 from liushui.ledger.read.statement import read_statement

@@ -30,7 +30,7 @@ from liushui.server.admission import (
 from liushui.server.api import ROOT as API_ROOT
 from liushui.server.health import HEADERS as HEALTH_HEADERS
 from liushui.server.health import Health
-from liushui.server.public import DIRECT, PublicAddress
+from liushui.server.public_address import DIRECT, PublicAddress
 
 # ---------------------------------------------------------------- the bridge to ASGI
 

@@ -25,7 +25,7 @@ from liushui.providers import load_providers
 from liushui.ratelimit import IncomingLimits
 from liushui.server.health import Health, check_ledger
 from liushui.server.open_port import PORT_OPTION, SOCKET_PORT_OPTION, free_port, unusable_port
-from liushui.server.public import PublicAddress, PublicSite, parse_networks
+from liushui.server.public_address import PublicAddress, PublicSite, parse_networks
 from liushui.server.rsgi_app import App, AsgiBridge, DialectRouter
 from liushui.server.running import PURPOSE, RunningServer, record_server
 from liushui.server.websocket import Reply, SocketServer

@@ -29,7 +29,7 @@ from liushui.ledger.read.closed_months import (
     list_decisions,
 )
 from liushui.ledger.read.model import Reading, ReadModel
-from liushui.ledger.read.months import read_month
+from liushui.ledger.read.month_calendar import read_month
 from liushui.ledger.read.proof_lines import AccountMonth, LineCause, ProofLine
 from liushui.ledger.read.proof_of_cash import reconcile_month
 from liushui.ledger.read.stated_balances import Key

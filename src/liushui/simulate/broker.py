@@ -11,8 +11,8 @@ from functools import cache
 from typing import Final, NamedTuple
 
 from liushui.flow import Category, Direction, Flow, Fx, Kind
-from liushui.simulate import listings
-from liushui.simulate.listings import FUNDS, LISTINGS, Fund, Listing
+from liushui.simulate import instruments
+from liushui.simulate.instruments import FUNDS, LISTINGS, Fund, Listing
 from liushui.simulate.random_draw import Draw, Event, decimal_of, draw_events, new_flow
 from liushui.simulate.role_profile import RoleProfile, Wallet
 
@@ -97,9 +97,9 @@ def platform_fee(draw: Draw, at: datetime, listing: Listing) -> Flow:
     if which == 0:
         amount, note = decimal_of(units, places), "Platform Fee reversed"
     elif which <= 2:
-        amount, note = decimal_of(0, 2), listings.WAIVED_NOTE
+        amount, note = decimal_of(0, 2), instruments.WAIVED_NOTE
     else:
-        amount, note = decimal_of(-units, places), listings.FEE_NOTES[which % len(listings.FEE_NOTES)]
+        amount, note = decimal_of(-units, places), instruments.FEE_NOTES[which % len(instruments.FEE_NOTES)]
     symbol = "" if which == 3 else listing.symbol
     return new_flow(at, amount, listing.currency, OUT, Kind.FEE, CASH, symbol, note)
 
@@ -127,7 +127,7 @@ def conversion(draw: Draw, scope: Scope) -> list[Flow]:
     sold, bought = scope.currencies[first], scope.currencies[second]
     units = 100 * (100 + draw.below(20_000))
     at, note = draw.at(draw.any_second()), f"{sold}→{bought}"
-    rate = listings.PER_USD[bought] * RATE_UNIT // listings.PER_USD[sold]
+    rate = instruments.PER_USD[bought] * RATE_UNIT // instruments.PER_USD[sold]
     paid, got = decimal_of(units, 2), decimal_of(units * rate // RATE_UNIT, 2)
     one_to = decimal_of(rate, RATE_PLACES)
     return [
@@ -139,7 +139,7 @@ def conversion(draw: Draw, scope: Scope) -> list[Flow]:
 def deposit(draw: Draw, scope: Scope) -> list[Flow]:
     units = 100_000 * (1 + draw.below(50))
     symbol = None if draw.one_in(2) else ""
-    note = draw.one_of(listings.DEPOSIT_NOTES)
+    note = draw.one_of(instruments.DEPOSIT_NOTES)
     at, currency = draw.at(draw.any_second()), draw.one_of(scope.currencies)
     return [new_flow(at, decimal_of(units, 2), currency, IN, Kind.DEPOSIT, CASH, symbol, note)]
 
@@ -147,18 +147,18 @@ def deposit(draw: Draw, scope: Scope) -> list[Flow]:
 def withdrawal(draw: Draw, scope: Scope) -> list[Flow]:
     units = 50_000 * (1 + draw.below(30))
     symbol = None if draw.one_in(2) else ""
-    note = draw.one_of(listings.WITHDRAWAL_NOTES)
+    note = draw.one_of(instruments.WITHDRAWAL_NOTES)
     at, currency = draw.at(draw.any_second()), draw.one_of(scope.currencies)
     return [new_flow(at, decimal_of(-units, 2), currency, OUT, Kind.WITHDRAWAL, CASH, symbol, note)]
 
 
 def interest(draw: Draw, scope: Scope) -> list[Flow]:
     """Interest with six decimal places, received or paid."""
-    units, which = 1 + draw.below(90_000_000), draw.below(len(listings.INTEREST_NOTES))
+    units, which = 1 + draw.below(90_000_000), draw.below(len(instruments.INTEREST_NOTES))
     paid = which == 2
     amount = decimal_of(-units if paid else units, 6)
     at, side = draw.at(draw.any_second()), OUT if paid else IN
-    note = listings.INTEREST_NOTES[which]
+    note = instruments.INTEREST_NOTES[which]
     return [new_flow(at, amount, draw.one_of(scope.currencies), side, Kind.INTEREST, CASH, None, note)]
 
 
@@ -189,7 +189,7 @@ def adjustment(draw: Draw, scope: Scope) -> list[Flow]:
 def unclassified(draw: Draw, scope: Scope) -> list[Flow]:
     """A row for which the provider has a label but no category code."""
     listing = draw.one_of(scope.listings)
-    label = draw.one_of(listings.OWN_LABELS)
+    label = draw.one_of(instruments.OWN_LABELS)
     at, amount = draw.at(draw.any_second()), decimal_of(1 + draw.below(5_000_000), 5)
     return [new_flow(at, amount, listing.currency, IN, Kind.OTHER, OTHER, listing.symbol, "", label)]
 
@@ -208,29 +208,29 @@ SINGLE_ROW_EVENTS: tuple[Event[Scope], ...] = (interest, rebate, withdrawal, fun
 def wallets_of(draw: Draw) -> tuple[Wallet, ...]:
     """One subaccount with an account number, and a wallet for each currency in it."""
     number = draw.digits(8)
-    return tuple(Wallet(number, currency) for currency in listings.CURRENCIES)
+    return tuple(Wallet(number, currency) for currency in instruments.CURRENCIES)
 
 
 def opening(draw: Draw, wallet: Wallet) -> Flow:
     amount = decimal_of(100_000 * (300 + draw.below(1_200)), 2)
     return new_flow(
-        draw.at(0), amount, wallet.currency, IN, Kind.DEPOSIT, CASH, "", draw.one_of(listings.DEPOSIT_NOTES)
+        draw.at(0), amount, wallet.currency, IN, Kind.DEPOSIT, CASH, "", draw.one_of(instruments.DEPOSIT_NOTES)
     )
 
 
 def idle(draw: Draw, wallet: Wallet) -> Flow:
     at = draw.at(draw.any_second())
-    return new_flow(at, decimal_of(0, 2), wallet.currency, OUT, Kind.FEE, CASH, "", listings.WAIVED_NOTE)
+    return new_flow(at, decimal_of(0, 2), wallet.currency, OUT, Kind.FEE, CASH, "", instruments.WAIVED_NOTE)
 
 
 def closing(at: datetime, wallet: Wallet, amount: Decimal) -> Flow:
     """A sweep into or out of a money-market fund, or to or from the bank where the currency has no such fund."""
     side = OUT if amount < 0 else IN
-    fund = listings.SWEEP_FUNDS.get(wallet.currency)
+    fund = instruments.SWEEP_FUNDS.get(wallet.currency)
     if fund is not None:
         return new_flow(at, amount, wallet.currency, side, Kind.TRANSFER, FUND, fund.symbol, fund.name, name=fund.name)
     kind = Kind.WITHDRAWAL if side is OUT else Kind.DEPOSIT
-    return new_flow(at, amount, wallet.currency, side, kind, CASH, "", listings.SWEEP_NOTE)
+    return new_flow(at, amount, wallet.currency, side, kind, CASH, "", instruments.SWEEP_NOTE)
 
 
 def moved(at: datetime, wallet: Wallet, amount: Decimal, note: str) -> Flow:
@@ -249,7 +249,7 @@ BROKER: Final = RoleProfile(
     moved=moved,
     field_values={
         "category": frozenset((CASH, STOCK, FUND, OTHER)),
-        "symbol": frozenset((None, "", *listings.SYMBOLS)),
-        "label": frozenset(("", *listings.OWN_LABELS)),
+        "symbol": frozenset((None, "", *instruments.SYMBOLS)),
+        "label": frozenset(("", *instruments.OWN_LABELS)),
     },
 )

@@ -10,7 +10,7 @@ from itertools import product
 from typing import Final, NamedTuple
 
 from liushui.flow import Flow, Kind
-from liushui.simulate.statement import NO_EVENT, transfer_event
+from liushui.simulate.running_balances import NO_EVENT, transfer_event
 from liushui.simulate.world import World
 
 

@@ -23,7 +23,7 @@ from liushui.simulate.people import SINGLE_BROKER, Account, Institution, account
 from liushui.simulate.random_draw import Draw, seeded_random
 from liushui.simulate.role_profile import Wallet
 from liushui.simulate.row_cache import RowCache
-from liushui.simulate.statement import SpanFlows, Statement, TransferLeg, midnight_of, openings
+from liushui.simulate.running_balances import SpanFlows, Statement, TransferLeg, midnight_of, openings
 from liushui.simulate.transfers import Transfer, transfers
 
 ACCOUNTS_MAX = 20_000

@@ -172,7 +172,7 @@ def _sums_before(connection: "Connection", account: Account, at: datetime, as_of
         from liushui.ledger.read import history
 
         return history.sums_as_of(connection, account.name, as_of, to_us(at))
-    from liushui.ledger.read.sums import sum_flows
+    from liushui.ledger.read.account_sums import sum_flows
 
     return sum_flows(connection, FlowFilter(until=at).of(account.name))
 

@@ -16,7 +16,7 @@ from liushui.instant import from_us
 from liushui.ledger.engines.base import Queries
 from liushui.ledger.flow_row import BATCH, COLUMNS, FACTS_END, ID, Row, to_flow
 from liushui.ledger.read.accounts import AccountName, find_accounts
-from liushui.ledger.read.months import month_of
+from liushui.ledger.read.month_calendar import month_of
 
 if TYPE_CHECKING:
     from liushui.ledger.read.flows import LedgerFlow

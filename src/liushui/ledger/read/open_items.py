@@ -18,7 +18,7 @@ from liushui.ledger.engines.base import queries_of
 from liushui.ledger.read.accounts import find_accounts
 from liushui.ledger.read.links import LinkReader
 from liushui.ledger.read.model import Account, Reading
-from liushui.ledger.read.months import Month
+from liushui.ledger.read.month_calendar import Month
 from liushui.ledger.read.proof_lines import AccountMonth, ProofLine, movements
 from liushui.money import EXACT, ZERO, exact_sum
 from liushui.reconcile.chain import Break

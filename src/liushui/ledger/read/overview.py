@@ -18,7 +18,7 @@ from liushui.ledger.read.completeness import Verdict
 from liushui.ledger.read.coverage import Day, days_of
 from liushui.ledger.read.filters import DAY
 from liushui.ledger.read.model import Account, ReadModel, verdict_on
-from liushui.ledger.read.money_paths import Move, Streams, streams_of
+from liushui.ledger.read.money_streams import Move, Streams, streams_of
 from liushui.ledger.read.own_transfers import OwnTransfer, leg_total, legs_in
 from liushui.ledger.read.status import Alarm, alarms, backup_alarms
 from liushui.ledger.read.summaries import ChartPeriod, Span, Unit, beginning, last_day

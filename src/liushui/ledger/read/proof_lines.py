@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from liushui.ledger.read.balances import CheckStatus
 from liushui.ledger.read.completeness import Completeness, Verdict
-from liushui.ledger.read.months import Month
+from liushui.ledger.read.month_calendar import Month
 from liushui.ledger.read.stated_balances import Key, Origin
 from liushui.money import EXACT, ZERO, to_plain_string
 from liushui.reconcile.chain import Break, BreakCause, RowKey

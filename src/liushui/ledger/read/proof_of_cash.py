@@ -26,7 +26,7 @@ from liushui.ledger.read.balances import (
 from liushui.ledger.read.completeness import UNKNOWABLE, Verdict
 from liushui.ledger.read.filters import begin_us, end_us
 from liushui.ledger.read.model import Account, Reading, ReadModel
-from liushui.ledger.read.months import (
+from liushui.ledger.read.month_calendar import (
     Days,
     Month,
     days_of,

@@ -8,7 +8,7 @@ from liushui.errors import LedgerError
 from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.flows import LedgerFlow, stream_flows
 from liushui.ledger.read.model import Account, ReadModel
-from liushui.ledger.read.months import next_month, read_month
+from liushui.ledger.read.month_calendar import next_month, read_month
 from liushui.ledger.read.proof_lines import AccountMonth, ProofLine
 from liushui.ledger.read.proof_of_cash import reconcile_month
 from liushui.money import EXACT, ZERO

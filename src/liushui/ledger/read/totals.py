@@ -10,10 +10,10 @@ from sqlalchemy.engine import Connection
 
 from liushui.instant import BusinessDays
 from liushui.ledger.day_totals import Total
+from liushui.ledger.read.account_sums import sum_flows
 from liushui.ledger.read.completeness import Verdict
 from liushui.ledger.read.filters import AccountFilter, FlowFilter, day_text
 from liushui.ledger.read.model import ReadModel
-from liushui.ledger.read.sums import sum_flows
 from liushui.ledger.schema import day_totals
 
 ROWS_MAX: Final = 250_000

@@ -13,7 +13,7 @@ from liushui.providers.binance_usdm import kinds
 from liushui.providers.binance_usdm.rules import RULES
 from liushui.providers.binance_usdm.wire import Income, Text, parse_page
 from liushui.wire.decoding import RowReader, identity_digest, parse_currency
-from liushui.wire.flow_columns import read_columns
+from liushui.wire.flow_batches import read_columns
 from liushui.wire.ranges import parse_steps, to_steps
 from liushui.wire.transport import NO_HEADERS, Answer
 

@@ -18,7 +18,7 @@ from liushui.providers.okx import kinds
 from liushui.providers.okx.rules import RULES
 from liushui.providers.okx.wire import Bill, Text, parse_page
 from liushui.wire.decoding import RowReader, parse_currency
-from liushui.wire.flow_columns import read_columns
+from liushui.wire.flow_batches import read_columns
 from liushui.wire.ranges import from_steps, parse_steps, to_steps
 from liushui.wire.transport import NO_HEADERS, Answer
 

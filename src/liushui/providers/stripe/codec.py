@@ -17,7 +17,7 @@ from liushui.provider import UNSERVABLE, DecodedRow, FlowColumns
 from liushui.providers.stripe.rules import PLACES, RULES
 from liushui.providers.stripe.wire import BalanceTransaction, FeeDetail, Source, parse_page
 from liushui.wire.decoding import RowReader, identity_digest, or_none
-from liushui.wire.flow_columns import read_columns
+from liushui.wire.flow_batches import read_columns
 from liushui.wire.ranges import parse_steps, to_steps
 from liushui.wire.transport import NO_HEADERS, Answer
 

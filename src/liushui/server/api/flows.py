@@ -14,7 +14,7 @@ from liushui.client import models
 from liushui.flow import Category, Direction, Kind
 from liushui.instant import from_us, to_us
 from liushui.ledger.access.tokens import Scope
-from liushui.ledger.read import review
+from liushui.ledger.read import quarantine
 from liushui.ledger.read.completeness import Gap, end_instant
 from liushui.ledger.read.cursors import filter_digest, flow_key, parse_flow_key
 from liushui.ledger.read.filters import FIELDS, TEXT_MAX, FilterError, FlowFilter, check_range, read_filter
@@ -225,7 +225,9 @@ def list_quarantined(context: Context, params: NamedDependency[QuarantineParams]
         if not names:
             return models.QuarantinePage(rows=[], next=None)
         limit = params.limit
-        rows = review.quarantined_page(context.ledger, names, limit=limit + 1, after=after, resolved=params.resolved)
+        rows = quarantine.quarantined_page(
+            context.ledger, names, limit=limit + 1, after=after, resolved=params.resolved
+        )
         last = rows[limit - 1] if len(rows) > limit else None
         return models.QuarantinePage(
             rows=[_row_model(row) for row in rows[:limit]],
@@ -235,7 +237,7 @@ def list_quarantined(context: Context, params: NamedDependency[QuarantineParams]
     return context.answer_tagged(names, make)
 
 
-def _row_model(row: review.Quarantined) -> models.QuarantinedRow:
+def _row_model(row: quarantine.Quarantined) -> models.QuarantinedRow:
     seen = None
     if row.span is not None:
         seen = [models.Span(since=from_us(since_us), until=from_us(until_us)) for since_us, until_us in row.span]

@@ -23,7 +23,7 @@ from liushui.ledger.read.completeness import is_open_end
 from liushui.ledger.read.coverage import CoverageRange, coverage_ranges
 from liushui.ledger.read.filters import DAY, equals_currency
 from liushui.ledger.read.model import Account
-from liushui.ledger.read.months import month_at, previous_month
+from liushui.ledger.read.month_calendar import month_at, previous_month
 from liushui.ledger.read.overview import read_calendar
 from liushui.ledger.read.stated_balances import StatedBalance
 from liushui.ledger.read.status import open_breaks

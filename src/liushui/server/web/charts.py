@@ -12,7 +12,7 @@ from markupsafe import Markup
 from liushui.ledger.day_totals import Total
 from liushui.ledger.read.completeness import Completeness
 from liushui.ledger.read.coverage import Day, DayRun, DayState, day_runs
-from liushui.ledger.read.money_paths import Streams
+from liushui.ledger.read.money_streams import Streams
 from liushui.ledger.read.summaries import ChartPeriod, Span, by_kind, sum_totals
 from liushui.money import ZERO, exact_sum, to_plain_string
 from liushui.server.web.i18n import Language

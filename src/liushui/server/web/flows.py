@@ -29,7 +29,7 @@ from liushui.ledger.read.history import FlowVersion, versions_of
 from liushui.ledger.read.link_lists import link_in_full
 from liushui.ledger.read.model import Account
 from liushui.ledger.read.neighbours import Neighbour, Neighbours, neighbours
-from liushui.ledger.read.review import list_quarantined
+from liushui.ledger.read.quarantine import list_quarantined
 from liushui.ledger.read.totals import ROWS_MAX, read_totals
 from liushui.ledger.write.change import RESTATED, WITHDRAWN
 from liushui.ledger.write.link_decisions import decide_link

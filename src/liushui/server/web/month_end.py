@@ -22,7 +22,7 @@ from liushui.errors import (
     short_repr,
 )
 from liushui.ledger.access.tokens import Scope
-from liushui.ledger.read.months import read_month
+from liushui.ledger.read.month_calendar import read_month
 from liushui.server.downloads import in_threads
 from liushui.server.month_pack import file_name, month_proofs, pack_parts
 from liushui.server.web.account_addresses import month_address

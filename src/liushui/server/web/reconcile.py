@@ -29,7 +29,7 @@ from liushui.ledger.read.closed_months import (
     closed_months,
     list_decisions,
 )
-from liushui.ledger.read.months import month_at, next_month, previous_month, read_month
+from liushui.ledger.read.month_calendar import month_at, next_month, previous_month, read_month
 from liushui.ledger.read.proof_lines import FIGURES, AccountMonth, LineCause, ProofLine
 from liushui.ledger.read.proof_of_cash import reconcile, reconcile_month, reconcile_months
 from liushui.ledger.read.stated_balances import Origin

@@ -9,7 +9,7 @@ import msgspec
 from liushui.certificate.store import StoredCertificate
 from liushui.ledger.read.completeness import Verdict
 from liushui.ledger.read.filters import DAY
-from liushui.ledger.read.months import next_month
+from liushui.ledger.read.month_calendar import next_month
 from liushui.ledger.read.statement import AccountStatement, StatementPart
 from liushui.ledger.read.summaries import Unit
 from liushui.server.web.flow_rows import local_text

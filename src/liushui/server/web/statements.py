@@ -13,7 +13,7 @@ from liushui.certificate.store import StoredCertificate, list_certificates
 from liushui.errors import AccountNotFound, ConfigError, InvalidField
 from liushui.instant import to_us
 from liushui.ledger.engine import Ledger
-from liushui.ledger.read.months import month_at, next_month, previous_month
+from liushui.ledger.read.month_calendar import month_at, next_month, previous_month
 from liushui.ledger.read.statement import AccountStatement, read_statement
 from liushui.server.web.account_addresses import month_address, statement_address
 from liushui.server.web.i18n import read_languages

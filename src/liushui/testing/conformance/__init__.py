@@ -11,12 +11,12 @@ joined to the server in memory, and through `liushui serve` in another process, 
 point; so the package has to be installed. The client must make its calls with httpx2, as wire.transport does.
 """
 
-from liushui.testing.conformance.access import AccessChecks, RateChecks
 from liushui.testing.conformance.codecs import CodecChecks
 from liushui.testing.conformance.deviations import DeviationChecks
 from liushui.testing.conformance.invalid_answers import AnswerChecks
 from liushui.testing.conformance.malformed_requests import RequestChecks
 from liushui.testing.conformance.paging import FilterChecks, LimitChecks, PageChecks
+from liushui.testing.conformance.refusals import AccessChecks, RateChecks
 from liushui.testing.conformance.sync import SyncChecks
 
 __all__ = ["ProviderConformance"]

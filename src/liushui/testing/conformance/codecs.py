@@ -12,7 +12,7 @@ from liushui.simulate.faults.json_rewriting import fields_of, with_field
 from liushui.testing.conformance import sample_rows
 from liushui.testing.conformance.assertions import ensure, ensure_equal
 from liushui.testing.conformance.both_ends import Checks
-from liushui.testing.conformance.malformed_values import break_bytes, with_unknown_field
+from liushui.testing.conformance.odd_values import break_bytes, with_unknown_field
 from liushui.testing.golden import FLOWS, WIRE, cases, golden, samples_of
 from liushui.wire.ranges import to_steps
 

@@ -11,7 +11,7 @@ from liushui.errors import ProviderError, Unavailable, WireError
 from liushui.provider import Page, PageRequest
 from liushui.testing.conformance.assertions import ensure, ensure_equal
 from liushui.testing.conformance.both_ends import Checks, MemoryPair
-from liushui.testing.conformance.malformed_values import break_bytes, with_misfits, with_unknown_field
+from liushui.testing.conformance.odd_values import break_bytes, with_misfits, with_unknown_field
 
 BROKEN_ANSWERS: Final = 1_000
 ROWS: Final = 5

@@ -14,7 +14,7 @@ from liushui.providers import load_providers
 from liushui.server.rsgi_app import MOUNT, DialectRouter
 from liushui.testing.conformance.assertions import ensure
 from liushui.testing.conformance.both_ends import Checks, MemoryPair, has_rows
-from liushui.testing.conformance.malformed_values import (
+from liushui.testing.conformance.odd_values import (
     ODD_JSON,
     ODD_TEXTS,
     break_bytes,

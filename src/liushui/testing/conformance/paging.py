@@ -20,7 +20,7 @@ from liushui.testing.conformance.both_ends import (
     fetch_range,
     fetch_rows,
 )
-from liushui.testing.conformance.malformed_values import parameter_value
+from liushui.testing.conformance.odd_values import parameter_value
 
 FAR: Final = str(10**6)
 """The number of a page far behind the last one."""

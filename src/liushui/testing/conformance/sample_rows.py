@@ -14,7 +14,7 @@ from liushui.flow import Category, Direction, Flow, Kind
 from liushui.provider import UNSERVABLE, DecodedRow, Provider, Slice
 from liushui.rules import IdKeyset, Paging, RangeOnly, Rules
 from liushui.testing.conformance.assertions import ensure
-from liushui.testing.conformance.malformed_values import parameter_value
+from liushui.testing.conformance.odd_values import parameter_value
 from liushui.testing.golden import cases, samples_of
 from liushui.wire.ranges import from_steps, to_steps
 

@@ -14,7 +14,7 @@ from liushui.instant import from_us, us_to_iso
 if TYPE_CHECKING:
     from liushui.files.contract import FileFormat
     from liushui.ledger.engine import Ledger
-    from liushui.ledger.read.review import Quarantined
+    from liushui.ledger.read.quarantine import Quarantined
     from liushui.ledger.write.reprocess import RebuildReport
     from liushui.provider import Provider
 
@@ -49,7 +49,7 @@ def list_(settings: Settings, accounts: tuple[str, ...], resolved: bool) -> None
 
     The exit code is 3 if a row still cannot be read.
     """
-    from liushui.ledger.read.review import list_quarantined
+    from liushui.ledger.read.quarantine import list_quarantined
 
     has_open = False
 
@@ -77,7 +77,7 @@ def show(settings: Settings, words: tuple[str, ...], account: str | None, raw: b
     \b
     Example: liushui quarantine show 5d41402abc4b2a76b9719d911017c592
     """
-    from liushui.ledger.read.review import quarantined_named
+    from liushui.ledger.read.quarantine import quarantined_named
     from liushui.services.quarantine import account_of_row
 
     *named, id_ = words

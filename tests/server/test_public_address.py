@@ -3,7 +3,7 @@
 import pytest
 
 from liushui.errors import ConfigError
-from liushui.server.public import DIRECT, PublicAddress, parse_networks, parse_public_url
+from liushui.server.public_address import DIRECT, PublicAddress, parse_networks, parse_public_url
 
 BEHIND = PublicAddress("https://books.example/ledger", parse_networks(["127.0.0.1", "10.0.0.0/8", "2001:db8::/32"]))
 

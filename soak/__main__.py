@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from liushui.instant import system_clock
+from liushui.provider import Provider
 from liushui.providers import load_providers
 from soak.mutations import STEPS
 from soak.report import COMMAND, RUNS, command_for, options_of, progress, report_of, text_lines, write_report
 from soak.run import RunResult
-from soak.run_pool import run_seeds
+from soak.run_pool import chosen_providers, run_seeds
 from soak.scenario import scenario_of
 from soak.tally import Tally
 
@@ -27,13 +28,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     jobs = min(arguments.jobs, len(seeds))
     began = printed = time.monotonic()
     tally, failed = Tally(), []
-    options = options_of(without=arguments.without, deviations=arguments.deviations)
-    results = run_seeds(seeds, jobs=jobs, without=arguments.without, deviations=arguments.deviations)
+    options = options_of(without=arguments.without, deviations=arguments.deviations, providers=arguments.provider)
+    results = run_seeds(
+        seeds,
+        jobs=jobs,
+        without=arguments.without,
+        deviations=arguments.deviations,
+        providers=arguments.provider,
+    )
     for done, result in enumerate(results, 1):
         tally.update(result.tally)
         if result.failures:
             failed.append(result.seed)
-            _print(describe_failure(result, options, deviations=arguments.deviations))
+            _print(
+                describe_failure(result, options, chosen_providers(arguments.provider), deviations=arguments.deviations)
+            )
             if arguments.stop:
                 break
         if time.monotonic() - printed >= PROGRESS_EVERY_S:
@@ -56,9 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0 if report.is_right else 1
 
 
-def describe_failure(result: RunResult, options: str, *, deviations: bool) -> str:
+def describe_failure(result: RunResult, options: str, providers: dict[str, Provider], *, deviations: bool) -> str:
     """A failed run as text: its scenario, what was wrong, and the command that repeats it."""
-    scenario = scenario_of(result.seed, load_providers(), deviations=deviations)
+    scenario = scenario_of(result.seed, providers, deviations=deviations)
     sessions = [f"  {number}. {session}" for number, session in enumerate(scenario.sessions)]
     hint = "  (its parent kills its workers in real time: repeating the failure may take several tries)"
     return "\n".join(
@@ -83,6 +92,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--stop", action="store_true", help="stop after the first run that fails")
     parser.add_argument("--tally", type=Path, metavar="FILE", help="save the result to a file, as JSON")
     parser.add_argument("--deviations", action="store_true", help="let services deviate from their documents as well")
+    parser.add_argument(
+        "--provider",
+        nargs="+",
+        default=[],
+        choices=list(load_providers()),
+        metavar="PROVIDER",
+        help="choose from these providers only (default: all); a seed is another run with other ones",
+    )
     parser.add_argument("--without", choices=STEPS, metavar="STEP", help=f"leave out a step: {', '.join(STEPS)}")
     return parser
 

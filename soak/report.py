@@ -6,7 +6,7 @@
 import platform
 import sqlite3
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
@@ -83,9 +83,10 @@ def command_for(seed: int, options: str = "") -> str:
     return f"{COMMAND} --seed {seed}{options}"
 
 
-def options_of(*, without: str | None = None, deviations: bool = False) -> str:
-    """The options that leave out a step of the proof and let services deviate, each after a space."""
-    return (" --deviations" if deviations else "") + (f" --without {without}" if without else "")
+def options_of(*, without: str | None = None, deviations: bool = False, providers: Sequence[str] = ()) -> str:
+    """The options that choose providers, leave out a step of the proof and let services deviate, each after a space."""
+    chosen = f" --provider {' '.join(providers)}" if providers else ""
+    return chosen + (" --deviations" if deviations else "") + (f" --without {without}" if without else "")
 
 
 def progress(done: int, total: int, failed: int, seconds: int) -> str:

@@ -13,6 +13,7 @@ from typing import Final, NoReturn
 
 import msgspec
 
+from liushui.provider import Provider
 from liushui.providers import load_providers
 from soak.run import Run, RunResult
 from soak.run_setup import RunFolder
@@ -41,12 +42,24 @@ class Hung(Exception):
     """A run did not end in time."""
 
 
+def chosen_providers(names: Sequence[str]) -> dict[str, Provider]:
+    """The providers that runs choose from: those of these names, or all where none is named."""
+    providers = load_providers()
+    return {name: providers[name] for name in names} if names else dict(providers)
+
+
 def run_seeds(
-    seeds: Sequence[int], *, jobs: int = 1, without: str | None = None, deviations: bool = False
+    seeds: Sequence[int],
+    *,
+    jobs: int = 1,
+    without: str | None = None,
+    deviations: bool = False,
+    providers: Sequence[str] = (),
 ) -> Iterator[RunResult]:
     """The result of each seed, in the order in which they end, from `jobs` processes.
 
     `without` names a step of the proof that is left out. `deviations`: whether services deviate from their documents.
+    `providers`: the names of those to choose from, all if there is none. A seed gives the same run for the same ones.
     Raises RuntimeError where one of the processes crashes.
     """
     pipes: list[int] = []
@@ -55,7 +68,7 @@ def run_seeds(
         if not os.fork():
             for other in (*pipes, reader):
                 os.close(other)
-            _run_in_child(seeds[job::jobs], writer, without, deviations)
+            _run_in_child(seeds[job::jobs], writer, without, deviations, providers)
         os.close(writer)
         pipes.append(reader)
     yield from _results_from(pipes)
@@ -64,11 +77,13 @@ def run_seeds(
         raise RuntimeError("a process that makes runs crashed: its traceback is printed above")
 
 
-def _run_in_child(seeds: Sequence[int], writer: int, without: str | None, deviations: bool) -> NoReturn:
+def _run_in_child(
+    seeds: Sequence[int], writer: int, without: str | None, deviations: bool, names: Sequence[str]
+) -> NoReturn:
     """Run the seeds one after the other, write each result, and end the process."""
     code = 1
     try:
-        providers = load_providers()
+        providers = chosen_providers(names)
         with tempfile.TemporaryDirectory(
             dir=MEMORY if MEMORY.is_dir() else None, prefix=prefix_of(os.getppid())
         ) as folder:

@@ -1,17 +1,20 @@
 """`python -m soak.seek`: finds the runs that fail when a step of the proof is left out.
 
 Makes runs with every step and notes where each step makes a difference. Then makes those runs again without the step.
-Prints the entries of FOUND_BY in tests/proof/mutating.py, and with `--deviations` those of FOUND_BY_DEVIATING.
+Prints the entries of FOUND_BY in tests/proof/mutating.py, and with `--deviations` those of FOUND_BY_DEVIATING. Both are
+for the providers that are named there: give the same ones.
 """
 
 import argparse
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
+from liushui.providers import load_providers
 from soak.mutations import STEPS
+from soak.run import RunResult
 from soak.run_pool import run_seeds
 from soak.scenario import IN_REAL_TIME_ONE_IN
 
@@ -42,7 +45,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     # Runs in real time do not repeat themselves.
     seeds = [seed for seed in range(arguments.first, arguments.first + arguments.runs) if seed % IN_REAL_TIME_ONE_IN]
     requests_and_seeds: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
-    for result in run_seeds(seeds, jobs=arguments.jobs, deviations=arguments.deviations):
+
+    def run(seeds: Sequence[int], without: str | None = None) -> Iterator[RunResult]:
+        return run_seeds(
+            seeds,
+            jobs=arguments.jobs,
+            without=without,
+            deviations=arguments.deviations,
+            providers=arguments.provider,
+        )
+
+    for result in run(seeds):
         if result.failures:
             sys.exit(f"seed {result.seed} fails with every step")
         for step in STEPS:
@@ -50,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 requests_and_seeds[step].append((result.tally.get("request", 0), result.seed))
     for step in arguments.step or STEPS:
         candidates = [seed for _, seed in sorted(requests_and_seeds[step])]  # the cheapest runs first
-        failing = _failing_seeds(step, candidates[:CANDIDATES_MAX], arguments.jobs, deviations=arguments.deviations)
+        failing = _failing_seeds(step, candidates[:CANDIDATES_MAX], run)
         sys.stdout.write(f'    "{step}": {tuple(failing)},  # of {len(candidates)}\n')
         sys.stdout.flush()
 
@@ -63,13 +76,14 @@ def _may_fail(tally: Mapping[str, int], step: str, *, deviations: bool) -> bool:
     return f"step: {step}" in tally and ALSO_MET.get(step, f"step: {step}") in tally
 
 
-def _failing_seeds(step: str, candidates: list[int], jobs: int, *, deviations: bool) -> list[int]:
+def _failing_seeds(
+    step: str, candidates: list[int], run: Callable[[Sequence[int], str | None], Iterator[RunResult]]
+) -> list[int]:
     """The first seeds whose runs break the invariant without a step."""
     failing: list[int] = []
     for index in range(0, len(candidates), AT_ONCE):
         chunk = candidates[index : index + AT_ONCE]
-        results = run_seeds(chunk, jobs=jobs, without=step, deviations=deviations)
-        failing += [result.seed for result in results if result.failures and RAISED not in result.failures[0]]
+        failing += [result.seed for result in run(chunk, step) if result.failures and RAISED not in result.failures[0]]
         if len(failing) >= SEEDS_ENOUGH:
             break
     return sorted(failing[:SEEDS_ENOUGH])
@@ -83,6 +97,14 @@ def _parser() -> argparse.ArgumentParser:
         "--jobs", type=int, default=len(os.sched_getaffinity(0)), help="processes (default: one a core)"
     )
     parser.add_argument("--deviations", action="store_true", help="let services deviate from their documents as well")
+    parser.add_argument(
+        "--provider",
+        nargs="+",
+        default=[],
+        choices=list(load_providers()),
+        metavar="PROVIDER",
+        help="choose from these",
+    )
     parser.add_argument("--step", nargs="+", choices=STEPS, metavar="STEP", help="only these steps")
     return parser
 

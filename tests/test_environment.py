@@ -17,6 +17,7 @@ PUBLIC: Final = {
     "cli/app.py": "the user's shell",
     "server/run.py": "what a server passes to its own processes",
     "simulate/serve.py": "what a simulator passes to its own processes",
+    "testing/file_formats.py": "how much a run of the checks does",
     "testing/processes.py": "what a test passes to a process",
     "environment.py": "the one place that reads secrets",
 }

@@ -61,6 +61,7 @@ def test_a_receiver_verifies_a_webhook_with_the_library(receiver: HttpReceiver, 
         "number": 3,
         "day": "2026-01-07",
         "at": None,
+        "resolved": False,
     }
     for wrong_secret, body in ((channels.new_secret(), request.body), (secret, request.body + b" ")):
         with pytest.raises(WebhookVerificationError):

@@ -12,6 +12,9 @@ import msgspec
 
 from soak.run_pool import run_seeds
 
+PROVIDERS: Final = ("hkus", "longbridge", "longbridge_legacy", "wecom", "wooxpro")
+"""The providers that the runs choose from. A seed is another run where there are others."""
+
 FOUND_BY: Final[dict[str, tuple[int, ...]]] = {
     "empty_page_after_the_last": (37, 59),
     "full_page_is_cut": (23, 42),
@@ -53,7 +56,7 @@ def _failures(seeds_of: Mapping[str, tuple[int, ...]], *, deviations: bool) -> F
     return {
         step: {
             result.seed: result.failures[0].partition("\n")[0]
-            for result in run_seeds(seeds, jobs=JOBS, without=step, deviations=deviations)
+            for result in run_seeds(seeds, jobs=JOBS, without=step, deviations=deviations, providers=PROVIDERS)
             if result.failures
         }
         for step, seeds in seeds_of.items()

@@ -10,7 +10,7 @@ import pytest
 
 from soak.mutations import STEPS
 from soak.report import command_for, options_of
-from tests.proof.mutating import FOUND_BY, FOUND_BY_DEVIATING, Failed
+from tests.proof.mutating import FOUND_BY, FOUND_BY_DEVIATING, PROVIDERS, Failed
 from tests.proof.soaking import soak
 from tests.sync.test_proof_steps import HELD_BY
 
@@ -36,7 +36,7 @@ def test_the_runs_pass_with_every_step(
     tmp_path: Path, found_by: dict[str, tuple[int, ...]], options: list[str]
 ) -> None:
     seeds = sorted({seed for seeds in found_by.values() for seed in seeds})
-    soaked = soak(tmp_path, *options, "--seed", *seeds)
+    soaked = soak(tmp_path, "--provider", *PROVIDERS, *options, "--seed", *seeds)
     assert soaked.code == 0, soaked.output
     assert soaked.report.counts["runs"] == len(seeds)
     assert {step for step in found_by if f"step: {step}" in soaked.report.counts} == found_by.keys()
@@ -55,13 +55,15 @@ def test_each_run_fails_without_its_step(failed: list[Failed], index: int, step:
 def test_a_failure_is_reported_with_the_command_that_repeats_it(tmp_path: Path) -> None:
     step = "equal_rows_are_numbered"
     first, *others = FOUND_BY[step]
-    soaked = soak(tmp_path, "--without", step, "--seed", first, *others)
+    soaked = soak(tmp_path, "--provider", *PROVIDERS, "--without", step, "--seed", first, *others)
     assert soaked.code == 1
     assert soaked.report.failed == [first, *others]
     for seed in soaked.report.failed:
         assert f"seed {seed} failed: " in soaked.output
-        assert f"again: {command_for(seed, options_of(without=step))}\n" in soaked.output
-    assert command_for(first, options_of(without=step)) == f"python -m soak --seed {first} --without {step}"
+        assert f"again: {command_for(seed, options_of(without=step, providers=PROVIDERS))}\n" in soaked.output
+    assert command_for(first, options_of(without=step, providers=("wecom", "hkus"))) == (
+        f"python -m soak --seed {first} --provider wecom hkus --without {step}"
+    )
 
 
 def test_docs_name_the_test_and_the_runs_of_each_step() -> None:

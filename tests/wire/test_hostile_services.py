@@ -107,6 +107,7 @@ ANSWERS: Final = {
     "binance_usdm": b"[%b]",
     "bybit": b'{"retCode":0,"retMsg":"OK","result":{"nextPageCursor":"","list":[%b]}}',
     "okx": b'{"code":"0","msg":"","data":[%b]}',
+    "stripe": b'{"object":"list","has_more":false,"url":"/v1/balance_transactions","data":[%b]}',
     "wooxpro": b'{"code":1000,"message":"success","data":[%b],"trace":"x"}',
     "wecom": b'{"errcode":0,"errmsg":"ok","access_token":"x","expires_in":7200,"fund_flow_list":[%b]}',
 }

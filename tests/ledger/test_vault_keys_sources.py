@@ -2,7 +2,6 @@
 
 import base64
 import os
-import signal
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -150,10 +149,16 @@ def test_concurrent_processes_use_the_first_key(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["ledger.db.key"]
 
 
-def test_a_process_killed_while_it_makes_a_key_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_interrupted_while_it_makes_a_key_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_descriptor: int) -> None:
+        # A signal would do nothing where this process was started in the background and ignores it.
+        raise KeyboardInterrupt
+
     vault = Vault(tmp_path / "ledger.db.key")
     with monkeypatch.context() as patched:
-        patched.setattr(os, "fsync", lambda _descriptor: os.kill(os.getpid(), signal.SIGINT))
+        patched.setattr(os, "fsync", interrupt)
         with pytest.raises(KeyboardInterrupt):
             vault.encrypt(SECRETS)
     assert list(tmp_path.iterdir()) == []

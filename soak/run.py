@@ -208,8 +208,8 @@ class Run:
         proven = [(known.since_us, known.until_us) for known in ranges]
         if whole is None:
             return proven, []
-        # Shortly before rows are forgotten, nothing is concluded from their absence.
-        margin_end, _ = provider.rules.readable(self._setup.clock() + RETENTION_MARGIN)
+        # Shortly before rows are forgotten, or may be, nothing is concluded from their absence.
+        margin_end, _ = provider.rules.provable(self._setup.clock() + RETENTION_MARGIN)
         gaps = uncovered(ranges, (to_us(max(whole.since, margin_end)), to_us(whole.until)))
         return proven, [gap for gap in gaps if not self._is_unreadable(source, gap)]
 

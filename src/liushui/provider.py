@@ -199,6 +199,44 @@ class ClockedClient(Protocol):
 # ---------------------------------------------------------------- serving
 
 
+MOUNT: Final = "/dialect/"
+"""What paths of a server of ours begin with, before the name of the API that they belong to."""
+
+
+class Dialect(Protocol):
+    """An API that we serve, as far as its keys are concerned: that of a Provider, or one that we only serve."""
+
+    @property
+    def name(self) -> str:
+        """What `key create --dialect` calls it."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        ...
+
+    @property
+    def restrictions(self) -> Sequence[Restriction]:
+        """The limits that its keys can have beside their accounts."""
+        ...
+
+    @property
+    def new_credentials(self) -> Callable[[Callable[[int], bytes]], dict[str, str]]:
+        """Makes the credentials of a key from a source of random bytes, such as secrets.token_bytes."""
+        ...
+
+    @property
+    def key_name(self) -> Callable[[Mapping[str, str]], str]:
+        """The public name of a key, from its credentials. It must not reveal a secret."""
+        ...
+
+    @property
+    def snippet(self) -> str:
+        """Code that uses a key, with placeholders for what is given out with it."""
+        ...
+
+
 class Key(NamedTuple):
     """A credential that we issued. It is valid at one provider's API (its dialect) and reads some accounts."""
 

@@ -2,11 +2,13 @@
 
 import re
 import ssl
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -17,7 +19,7 @@ from liushui.ledger.access.tokens import Scope, create_token
 from liushui.ledger.engine import open_ledger
 from liushui.providers import get_provider
 from liushui.testing.processes import HOST, Running, free_port, serving
-from tests.cli.commands import run
+from tests.cli.commands import result, run
 from tests.importing.inputs import envelope, row
 from tests.ledger.ledgers import commit_read, hours, make_row, new_ledger
 from tests.nginx import find_nginx, running_nginx
@@ -213,3 +215,24 @@ def test_options_that_cannot_be_meant_are_refused(tmp_path: Path, words: list[st
     new_ledger(tmp_path).close()
     done = run(tmp_path / "ledger.db", "serve", "--port", "0", *words)
     assert (done.returncode, error in done.stderr) == (2, True), done.stderr
+
+
+def test_simplefin_is_claimed_and_read_through_the_public_address(proxied: Proxied) -> None:
+    """The command finds the public address of the server that runs, and the token and the access URL have it."""
+    made = result(proxied.ledger, "key", "create", "--dialect", "simplefin", "--account", "a")
+    claim_url = b64decode(made["setup_token"]).decode()
+    root = f"{proxied.origin}{proxied.prefix}/dialect/simplefin"
+    assert claim_url.startswith(f"{root}/claim/")
+    with proxied.client() as client:
+        claimed = client.post(claim_url.removeprefix(proxied.origin))
+        assert claimed.status_code == 200, claimed.text
+        parts = urlsplit(claimed.text)
+        assert f"https://{parts.netloc.partition('@')[2]}{parts.path}" == root
+        assert client.post(claim_url.removeprefix(proxied.origin)).status_code == 403
+        pair = f"{parts.username}:{parts.password}"
+        basic = f"Basic {b64encode(pair.encode()).decode()}"
+        answer = client.get(f"{parts.path}/accounts", headers={"authorization": basic})
+        assert answer.status_code == 200, answer.text
+        assert set(answer.json()) == {"errors", "accounts"}
+        create = client.get(f"{parts.path}/create")
+        assert create.headers["location"] == f"{proxied.origin}{proxied.prefix}/keys/new?dialect=simplefin"

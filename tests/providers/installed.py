@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -27,6 +28,14 @@ def installed_npm(package: str, version: str) -> Path:
     """A folder for NODE_PATH, with one package of npm's in this version. Without a registry the test is left out."""
     npm = require("npm", "npm")
     return _cached(f"npm-{package}-{version}", lambda made: _install_npm(npm, f"{package}@{version}", made))
+
+
+def packed_npm(package: str, version: str) -> Path:
+    """The folder of one package of npm's in this version, without what it needs. Without a registry the test is left
+    out."""
+    npm = require("npm", "npm")
+    name = f"npm-packed-{package.strip('@').replace('/', '-')}-{version}"
+    return _cached(name, lambda made: _pack_npm(npm, f"{package}@{version}", made)) / "package"
 
 
 def _cached(name: str, install: Callable[[Path], None]) -> Path:
@@ -72,3 +81,18 @@ def _install_npm(npm: str, package: str, folder: Path) -> None:
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[0]
         leave_out(f"{package} cannot be installed: {reason}")
+
+
+def _pack_npm(npm: str, package: str, folder: Path) -> None:
+    folder.mkdir()
+    command = [npm, "pack", "--silent", "--pack-destination", str(folder), package]
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_INSTALL_S, check=False)
+    except subprocess.TimeoutExpired:
+        leave_out(f"{package} cannot be downloaded: the registry did not answer in {_INSTALL_S} s")
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[0]
+        leave_out(f"{package} cannot be downloaded: {reason}")
+    (archive,) = folder.glob("*.tgz")
+    with tarfile.open(archive) as packed:
+        packed.extractall(folder, filter="data")

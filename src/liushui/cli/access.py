@@ -20,7 +20,7 @@ from liushui.instant import to_iso
 
 if TYPE_CHECKING:
     from liushui.ledger.engine import Ledger
-    from liushui.provider import Provider
+    from liushui.provider import Dialect
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -123,7 +123,7 @@ def restrictions_help() -> str:
 
 
 @key.command("create")
-@options.provider_option("--dialect", "The provider whose API the key is for.")
+@options.dialect_option
 @click.option(
     "--account",
     "accounts",
@@ -144,47 +144,69 @@ def restrictions_help() -> str:
     more_help=restrictions_help,
     help="Restrict the key; repeatable.",
 )
+@click.option(
+    "--url",
+    metavar="URL",
+    help="The server's address as the program reaches it, for a key that has it in itself: of simplefin. "
+    f"(default: the running server's, else http://127.0.0.1:{PORT})",
+)
 @output_options
 @options.ledger_and_format
 def key_create(
     settings: Settings,
-    provider: "Provider",
+    dialect: "Dialect",
     accounts: tuple[str, ...],
     expires: str | None,
     days: int | None,
     paced: bool,
     restrictions: tuple[str, ...],
+    url: str | None,
     output: Path | None,
     force: bool,
 ) -> None:
     """Create a key. Its secrets are shown only now.
 
-    `source add --credentials` reads the file that `--output` writes, and the text that `--format json` prints.
+    `source add --credentials` reads the file that `--output` writes, and the text that `--format json` prints. For
+    simplefin they contain a setup token, which a program exchanges once.
 
     \b
     Example: liushui key create --dialect longbridge --account broker --days 90 --output key.json
     """
     from liushui.services.access import create_key, owner
+    from liushui.services.dialects import give_out
 
     ledger = settings.open_ledger()
+    server_url = _server_url(ledger, url)
     with _secrets_written(output, force=force) as write:
         credentials = create_key(
             ledger,
             owner(COMMAND_LINE),
-            provider,
+            dialect,
             accounts,
             expires_at=_expiry(ledger, expires, days),
             paced=paced,
             restrictions=_parse_restrictions(restrictions),
         )
-        write(credentials)
+        secrets = give_out(dialect, credentials, server_url)
+        write(secrets)
     if output is None:
-        emit_one(credentials, settings.format)
+        emit_one(secrets, settings.format)
     else:
-        emit_one({"key": provider.key_name(credentials), "file": str(output)}, settings.format)
+        emit_one({"key": dialect.key_name(credentials), "file": str(output)}, settings.format)
     messages.print(
-        f"[dim]a {provider.title} key for {', '.join(dict.fromkeys(accounts))}; its secrets are not shown again[/]"
+        f"[dim]a {dialect.title} key for {', '.join(dict.fromkeys(accounts))}; its secrets are not shown again[/]"
     )
+
+
+def _server_url(ledger: "Ledger", url: str | None) -> str:
+    """The address of the server of a ledger: the one that is named, else that of a server that runs here."""
+    from liushui.server.running import running_servers
+    from liushui.wire.transport import parse_base_url
+
+    if url is not None:
+        return parse_base_url(url)
+    servers = [server for server in running_servers() if server.ledger == ledger.name]
+    return (servers[0].public_url or servers[0].local_url) if servers else f"http://127.0.0.1:{PORT}"
 
 
 @key.command("list")

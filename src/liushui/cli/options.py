@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from liushui.ledger.engine import Ledger
     from liushui.ledger.read.model import ReadModel
-    from liushui.provider import Provider
+    from liushui.provider import Dialect, Provider
 
 
 LEDGER_VARIABLE: Final = "LIUSHUI_LEDGER"
@@ -162,6 +162,18 @@ class ProviderType(click.ParamType["Provider"]):
         return get_provider(value)
 
 
+class DialectType(click.ParamType["Dialect"]):
+    """The name of an API that keys can be for."""
+
+    name = "dialect"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "Dialect":  # noqa: ANN401, ARG002 - click's signature
+        """The API of that name. Raises ConfigError listing those there are."""
+        from liushui.services.dialects import get_dialect
+
+        return get_dialect(value)
+
+
 class LazyHelpOption(click.Option):
     """An option whose help ends with what `more_help` returns. It is called only when the help is shown, because it
     imports the providers or the simulator."""
@@ -200,6 +212,25 @@ def provider_option(name: str, text: str, *, required: bool = True) -> Callable[
         more_help=_provider_names,
         help=text,
     )
+
+
+dialect_option = click.option(
+    "--dialect",
+    type=DialectType(),
+    required=True,
+    metavar="DIALECT",
+    cls=LazyHelpOption,
+    more_help=lambda: _dialect_names(),
+    help="The provider whose API the key is for, or simplefin.",
+)
+"""The option that names the API of a key. Its help lists them when it is shown."""
+
+
+def _dialect_names() -> str:
+    from liushui.providers import load_providers
+    from liushui.services.dialects import with_served
+
+    return f"One of {', '.join(with_served(load_providers()))}."
 
 
 def _provider_names() -> str:

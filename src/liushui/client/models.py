@@ -1128,7 +1128,7 @@ class Keys(Model):
 class MakeKey(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """A key to make. It reads accounts through a provider API."""
 
-    dialect: Annotated[str, Meta(description="The provider API.", examples=["longbridge"])]
+    dialect: Annotated[str, Meta(description="The provider API, or simplefin.", examples=["longbridge"])]
     accounts: Annotated[list[str], Meta(min_length=1)]
     expires_at: At | None = None
     paced: bool = True

@@ -10,6 +10,7 @@ import random
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from contextvars import copy_context
+from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
 from typing import Any, Final, Protocol
@@ -17,7 +18,7 @@ from urllib.parse import unquote
 
 from liushui import __version__
 from liushui.http import Request, Response
-from liushui.provider import FlowReader, Provider
+from liushui.provider import MOUNT, FlowReader, Provider
 from liushui.server.admission import (
     Admission,
     RequestExecutor,
@@ -219,7 +220,6 @@ def _endpoint(text: str) -> tuple[str, int] | None:
 # ---------------------------------------------------------------- the router
 
 
-MOUNT = "/dialect/"
 _SLASHES = re.compile(r"/{2,}")
 
 
@@ -277,6 +277,28 @@ class DialectRouter:
         return None
 
 
+class MountedServer(Protocol):
+    """Answers the requests to an API that no provider has."""
+
+    def answer(self, request: Request, reader: FlowReader) -> Response: ...
+
+
+@dataclass(frozen=True)
+class MountedApis:
+    """APIs that no provider has, by name, over one reader. They are served at /dialect/<name>/… only."""
+
+    servers: Mapping[str, MountedServer]
+    reader: FlowReader
+
+    def find(self, path: str) -> tuple[MountedServer, str] | None:
+        """The server that a raw path belongs to, and the path without the mount."""
+        if not path.startswith(MOUNT):
+            return None
+        name, _, rest = path[len(MOUNT) :].partition("/")
+        server = self.servers.get(name)
+        return None if server is None else (server, f"/{rest}")
+
+
 # ---------------------------------------------------------------- the application
 
 
@@ -295,9 +317,10 @@ BINARY_MESSAGE: Final = 1
 class App:
     """An RSGI application, Granian's native interface: faster than ASGI, which only our own site needs.
 
-    `site`: answers what belongs to no provider's API. The simulator has none. `health` answers before the site, which
-    may be busy. What takes long is done in threads, for as many requests at once as the admission control allows.
-    `public`: how clients reach it. Providers get the path as the client sent it, because clients sign it.
+    `mounted`: APIs that no provider has. `site`: answers what belongs to no API of either kind; the simulator has none.
+    `health` answers before the site, which may be busy. What takes long is done in threads, for as many requests at
+    once as the admission control allows. `public`: how clients reach it. Providers get the path as the client sent it,
+    because clients sign it.
     """
 
     def __init__(
@@ -307,8 +330,10 @@ class App:
         site: AsgiBridge | None = None,
         health: Health | None = None,
         public: PublicAddress = DIRECT,
+        mounted: MountedApis | None = None,
     ) -> None:
         self._public = public
+        self._mounted = mounted
         self._dialects = dialects
         self._index = index_page(providers)
         self._site = site
@@ -345,7 +370,8 @@ class App:
         try:
             if provider.server.estimate_rows(request) > INLINE_ROWS_MAX:
                 client = self._public.client(scope.client, headers)
-                large = await self._answer_large(provider, request, http, provider_ticket(headers, client))
+                work = partial(self._dialects.answer, provider, request)
+                large = await self._answer_large(work, http, provider_ticket(headers, client))
                 if large is None:
                     return
                 response = large
@@ -357,12 +383,11 @@ class App:
             response = Response(500, [*_PROBLEM_JSON, ("x-trace-id", request.trace)], _INTERNAL_ERROR)
         http.response_bytes(response.status, response.headers, response.body)
 
-    async def _answer_large(self, provider: Provider, request: Request, http: Http, ticket: Ticket) -> Response | None:
-        """The provider's answer, made in a thread. None: the client has disconnected."""
+    async def _answer_large(self, answer: Callable[[], Response], http: Http, ticket: Ticket) -> Response | None:
+        """An answer that is made in a thread. None: the client has disconnected."""
         if (refusal := self._admission.refusal(ticket)) is not None:
             return await refuse(refusal, ticket)
         with self._admission.admitted(ticket):
-            answer = partial(self._dialects.answer, provider, request)
             work = asyncio.get_running_loop().run_in_executor(self._executor, copy_context().run, answer)
             return await while_connected(work, http.client_disconnect())
 
@@ -377,7 +402,26 @@ class App:
             work = site.answer(scope, http)  # type: ignore[arg-type] # Granian's own object has all of it
             await while_connected(work, http.client_disconnect())
 
+    async def _answer_mounted(
+        self, server: MountedServer, route: str, scope: Scope, http: Http, reader: FlowReader
+    ) -> None:
+        """Answer for an API that no provider has, in a thread. No request to one has a body that matters."""
+        headers = dict(scope.headers.items())
+        request = self._dialects.request(scope.method, scope.path, scope.query_string, headers, b"", route)
+        ticket = provider_ticket(headers, self._public.client(scope.client, headers))
+        try:
+            response = await self._answer_large(partial(server.answer, request, reader), http, ticket)
+        except Exception:
+            # Logged without the path, which may hold a secret.
+            _log.exception("no answer to %s below %s, trace %s", request.method, MOUNT, request.trace)
+            response = Response(500, [*_PROBLEM_JSON, ("x-trace-id", request.trace)], _INTERNAL_ERROR)
+        if response is not None:
+            http.response_bytes(response.status, response.headers, response.body)
+
     async def _answer_elsewhere(self, scope: Scope, path: str, http: Http) -> None:
+        if self._mounted is not None and (match := self._mounted.find(path)) is not None:
+            await self._answer_mounted(*match, scope, http, self._mounted.reader)
+            return
         checked = await self._health.answer(path) if self._health is not None else None
         if checked is not None:
             status, body = checked

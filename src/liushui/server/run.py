@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
@@ -21,15 +21,19 @@ from liushui.instant import system_clock
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.maintenance.heads_file import try_record_heads
 from liushui.ledger.read.dialect_reader import LedgerReader
+from liushui.provider import FlowReader
 from liushui.providers import load_providers
 from liushui.ratelimit import IncomingLimits
 from liushui.server.health import Health, check_ledger
 from liushui.server.open_port import PORT_OPTION, SOCKET_PORT_OPTION, free_port, unusable_port
 from liushui.server.public_address import PublicAddress, PublicSite, parse_networks
-from liushui.server.rsgi_app import App, AsgiBridge, DialectRouter
+from liushui.server.rsgi_app import App, AsgiBridge, DialectRouter, MountedApis
 from liushui.server.running import PURPOSE, RunningServer, record_server
 from liushui.server.websocket import Reply, SocketServer
 from liushui.temporary_folder import temporary_folder
+
+if TYPE_CHECKING:
+    from liushui.server.context import AppContext
 
 ENVIRONMENT: Final = "LIUSHUI_SERVE"
 """The environment variable with the configuration of worker processes."""
@@ -226,7 +230,7 @@ def serve_ledger(
         reply = _dialects(config, ledger).reply
 
         def answers() -> None:
-            record_server(folder, RunningServer(address.url, ledger.name))
+            record_server(folder, RunningServer(address.url, ledger.name, public_url))
             started()
 
         serve("liushui.server.run:ledger_app", reply, address, workers=workers, started=answers)
@@ -312,15 +316,33 @@ def ledger_app() -> App:
     ledger, providers = open_ledger(config.ledger), load_providers()
     sessions = BrowserSessions(ledger).principal
     public, url = config.public, config.public_url or config.url
-    site = make_site(AppContext(ledger, providers, url, config.socket_url, _limits(config), sessions, config.url))
+    app_context = AppContext(ledger, providers, url, config.socket_url, _limits(config), sessions, config.url)
+    site = make_site(app_context)
     bridge = AsgiBridge(PublicSite(site, public) if public.url or public.trusted else site)
-    app = App(_dialects(config, ledger), providers, bridge, Health(partial(check_ledger, ledger)), public)
+    health, mounted = Health(partial(check_ledger, ledger)), mounted_apis(app_context, _reader(config, ledger))
+    app = App(_dialects(config, ledger), providers, bridge, health, public, mounted)
     gc.freeze()  # what exists now lives as long as the process: the collector need not look at it again
     return app
 
 
+def mounted_apis(app_context: "AppContext", reader: FlowReader) -> MountedApis:
+    """The APIs that are served and that no provider has."""
+    # Imported here: a command that starts a server need not wait for Babel and SQLAlchemy.
+    from liushui.server.simplefin import SimpleFinServer
+    from liushui.services.dialects import SIMPLEFIN
+
+    titles = {name: provider.title for name, provider in app_context.providers.items()}
+    url, is_public = app_context.url, app_context.url != app_context.listening_url
+    server = SimpleFinServer(app_context.ledger, app_context.read_model, url, is_public=is_public, titles=titles)
+    return MountedApis({SIMPLEFIN.name: server}, reader)
+
+
 def _dialects(config: WorkerConfig, ledger: Ledger) -> DialectRouter:
-    return DialectRouter(load_providers(), LedgerReader(ledger, _limits(config)))
+    return DialectRouter(load_providers(), _reader(config, ledger))
+
+
+def _reader(config: WorkerConfig, ledger: Ledger) -> FlowReader:
+    return LedgerReader(ledger, _limits(config))
 
 
 def _limits(config: WorkerConfig) -> IncomingLimits:

@@ -20,10 +20,14 @@ _RECORD: Final = "server.json"
 
 
 class RunningServer(msgspec.Struct, frozen=True):
-    """A server that answers. `url` is the page's address, `ledger` the ledger's name, which has no password in it."""
+    """A server that answers. `url` is the page's address, `ledger` the ledger's name, which has no password in it.
+
+    `public_url`: the page's address as clients reach it through a proxy. Empty where there is none.
+    """
 
     url: str
     ledger: str
+    public_url: str = ""
 
     @property
     def local_url(self) -> str:

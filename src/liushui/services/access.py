@@ -14,7 +14,7 @@ from liushui.ledger.access.sessions import has_password, set_password
 from liushui.ledger.access.tokens import CALLS_PER_MINUTE, NewToken, Revoked, Scope, Token
 from liushui.ledger.access.users import Role, User, has_users
 from liushui.ledger.engine import Ledger, account_names
-from liushui.provider import NO_VALUES, Provider
+from liushui.provider import NO_VALUES, Dialect
 
 USER_PREFIX: Final = "user "
 """What the name of a user's principal begins with."""
@@ -89,19 +89,19 @@ def visible_keys(ledger: Ledger, principal: Principal) -> list[KeyInfo]:
 def create_key(
     ledger: Ledger,
     principal: Principal,
-    provider: Provider,
+    dialect: Dialect,
     accounts: Sequence[str],
     *,
     expires_at: datetime | None = None,
     paced: bool = True,
     restrictions: Mapping[str, str] = NO_VALUES,
 ) -> dict[str, str]:
-    """Create a key that reads accounts through a provider's API. Returns its credentials, which are not shown again.
+    """Create a key that reads accounts through a dialect's API. Returns its credentials, which are not shown again.
 
     It may do no more than the principal, and ends with the principal's token: by default when that expires.
 
     Raises PermissionDenied if it could do more, NotFound for an account, and InvalidField for an expiry in the past and
-    a restriction that the provider does not know.
+    a restriction that the dialect does not know.
     """
     if Scope.READ not in principal.scopes:
         raise PermissionDenied("a key reads accounts; its creator, a token, may not read")
@@ -109,14 +109,14 @@ def create_key(
         raise ExceedsPrincipal("paced", ["true"])
     principal.check_accounts(ledger, accounts)
     expires_at = _expiry(ledger, principal, expires_at)
-    known = [restriction.name for restriction in provider.restrictions]
+    known = [restriction.name for restriction in dialect.restrictions]
     for name in restrictions:
         if name not in known:
-            expected = f"{' or '.join(known) or 'none'} for {provider.name}"
+            expected = f"{' or '.join(known) or 'none'} for {dialect.name}"
             raise InvalidField(f"restrictions/{name}", expected, short_repr(name))
     return keys.create_key(
         ledger,
-        provider,
+        dialect,
         list(dict.fromkeys(accounts)),
         expires_at=expires_at,
         paced=paced,

@@ -1,7 +1,7 @@
 """Keys: credentials that clients of our provider APIs use, each for one dialect and some accounts."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from liushui.instant import to_us
 from liushui.ledger.access.tokens import check_creator
 from liushui.ledger.engine import Ledger, check_accounts
 from liushui.ledger.schema import from_row, keys
-from liushui.provider import NO_VALUES, Provider
+from liushui.provider import NO_VALUES, Dialect
 
 _decode_accounts = msgspec.json.Decoder(tuple[str, ...]).decode
 _decode_restrictions = msgspec.json.Decoder(dict[str, str]).decode
@@ -37,7 +37,7 @@ class KeyInfo(NamedTuple):
 
 def create_key(
     ledger: Ledger,
-    provider: Provider,
+    dialect: Dialect,
     names: list[str],
     *,
     expires_at: datetime | None = None,
@@ -45,28 +45,28 @@ def create_key(
     restrictions: Mapping[str, str] = NO_VALUES,
     created_by: str | None = None,
 ) -> dict[str, str]:
-    """Make a key that reads these accounts through a provider's API. Returns its credentials, to be shown only once.
+    """Make a key that reads these accounts through a dialect's API. Returns its credentials, to be shown only once.
 
     `created_by`: the id of the token that creates it. The key is revoked with that token.
 
     Raises AccountNotFound, PermissionDenied where the token of `created_by` was revoked, and ConfigError for a
-    restriction that the provider does not have.
+    restriction that the dialect does not have.
     """
-    known = [restriction.name for restriction in provider.restrictions]
+    known = [restriction.name for restriction in dialect.restrictions]
     for name in restrictions:
         if name not in known:
             raise ConfigError(
-                f"restrict: expected {' or '.join(known) or 'none'} for {provider.name}, got {short_repr(name)}"
+                f"restrict: expected {' or '.join(known) or 'none'} for {dialect.name}, got {short_repr(name)}"
             )
-    credentials = provider.new_credentials(secrets.token_bytes)
+    credentials = dialect.new_credentials(secrets.token_bytes)
     encrypted = ledger.vault.encrypt(credentials)
     with ledger.writing() as connection:
         check_creator(connection, created_by)
         check_accounts(connection, names)
         connection.execute(
             keys.insert().values(
-                dialect=provider.name,
-                public=provider.key_name(credentials),
+                dialect=dialect.name,
+                public=dialect.key_name(credentials),
                 accounts=msgspec.json.encode(names).decode(),
                 credentials=encrypted,
                 paced=paced,
@@ -101,6 +101,29 @@ def revoke_key(ledger: Ledger, public: str) -> None:
         )
         if not revoked.rowcount:
             raise NotFound(f"key: there is no valid one named {short_repr(public)}")
+
+
+def replace_credentials(
+    ledger: Ledger, dialect: str, public: str, replace: Callable[[Mapping[str, str]], Mapping[str, str] | None]
+) -> bool:
+    """Replace the credentials of a valid key with what `replace` makes of them; None: leave them as they are.
+
+    Returns whether they were replaced. Of several callers at once, in whatever process, one replaces them.
+    """
+    is_this = sa.and_(keys.c.dialect == dialect, keys.c.public == public, keys.c.revoked_at_us.is_(None))
+    with ledger.writing() as connection:
+        row = connection.execute(sa.select(keys.c.credentials, keys.c.expires_at_us).where(is_this)).one_or_none()
+        if row is None or (row.expires_at_us is not None and row.expires_at_us <= to_us(ledger.clock())):
+            return False
+        credentials = replace(ledger.vault.decrypt(row.credentials))
+        if credentials is None:
+            return False
+        # No two encrypted texts are equal: these are the credentials that were read, or another caller was faster.
+        is_unchanged = sa.and_(is_this, keys.c.credentials == row.credentials)
+        changed = connection.execute(
+            keys.update().where(is_unchanged).values(credentials=ledger.vault.encrypt(dict(credentials)))
+        )
+        return bool(changed.rowcount)
 
 
 def drop_account_from_keys(connection: Connection, account: str, now: datetime) -> int:

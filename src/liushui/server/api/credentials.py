@@ -18,6 +18,7 @@ from liushui.server.api.endpoint import PathText, endpoint
 from liushui.server.api.errors import ProblemError, invalid_body
 from liushui.services import access
 from liushui.services.access import ExceedsPrincipal
+from liushui.services.dialects import give_out, with_served
 
 
 @endpoint("GET", "/keys", scope=Scope.MANAGE, operation_id="keys")
@@ -30,22 +31,25 @@ def list_keys(context: Context) -> Response[models.Keys]:
 @endpoint("POST", "/keys", scope=Scope.MANAGE, status=HTTPStatus.CREATED, operation_id="make_key")
 def create_key(context: Context, data: JSONBody[models.MakeKey]) -> Response[models.MadeKey]:
     """Create a key that reads accounts through a provider's own API. Its credentials are shown only this once."""
-    provider = context.providers.get(data.dialect)
-    if provider is None:
-        raise invalid_body("/dialect", f"one of {', '.join(context.providers)}", data.dialect)
+    dialects = with_served(context.providers)
+    dialect = dialects.get(data.dialect)
+    if dialect is None:
+        raise invalid_body("/dialect", f"one of {', '.join(dialects)}", data.dialect)
     accounts = list(dict.fromkeys(data.accounts))
     with _exceeding():
         credentials = access.create_key(
             context.ledger,
             context.principal,
-            provider,
+            dialect,
             accounts,
             expires_at=None if data.expires_at is None else to_utc(data.expires_at),
             paced=data.paced,
             restrictions=data.restrictions,
         )
-    key = provider.key_name(credentials)
-    created = models.MadeKey(key=key, dialect=provider.name, accounts=accounts, credentials=credentials)
+    secrets = give_out(dialect, credentials, context.app_context.url)
+    created = models.MadeKey(
+        key=dialect.key_name(credentials), dialect=dialect.name, accounts=accounts, credentials=secrets
+    )
     return context.answer(created, HTTPStatus.CREATED)
 
 

@@ -13,12 +13,13 @@ from liushui.ledger.access import sessions
 from liushui.ledger.access.sessions import Session
 from liushui.ledger.access.tokens import CALLS_PER_MINUTE, NAME_MAX, Scope
 from liushui.ledger.engine import account_names
-from liushui.provider import Provider
+from liushui.provider import Dialect
 from liushui.server.web.forms import Form
 from liushui.server.web.guard import NEEDS
 from liushui.server.web.page import OWNER, CurrentPage, Page, redirect
 from liushui.services import access
 from liushui.services.access import ExceedsPrincipal
+from liushui.services.dialects import give_out, with_served
 
 EXCEEDED: Final = {"expires_at": "days", "paced": "accounts"}
 """The form's field for a right that would exceed the principal's, where it has another name."""
@@ -34,7 +35,7 @@ def list_keys(page: CurrentPage) -> Response[str]:
         keys=list(reversed(access.visible_keys(page.ledger, page.principal))),
         tokens=list(reversed(access.visible_tokens(page.ledger, page.principal))),
         sessions=_visible_sessions(page),
-        providers=page.providers,
+        dialects=with_served(page.providers),
         now=page.ledger.clock(),
     )
 
@@ -58,20 +59,20 @@ def new_key(page: CurrentPage) -> Response[str]:
 @post("/keys", sync_to_thread=True, opt={NEEDS: Scope.MANAGE})
 def create_key(page: CurrentPage) -> Response[str]:
     """Create a key, and show its credentials this once."""
-    form = Form(page)
-    dialect = form.one_of("dialect", page.providers)
+    form, dialects = Form(page), with_served(page.providers)
+    name = form.one_of("dialect", dialects)
     accounts, days = form.some_of("accounts", _account_names(page)), form.one_of("days", LIFETIME_DAYS)
-    provider = page.providers[dialect] if dialect else None
-    if provider is not None and days is not None and not form.is_wrong:
+    dialect = dialects[name] if name else None
+    if dialect is not None and days is not None and not form.is_wrong:
         try:
             credentials = access.create_key(
                 page.ledger,
                 page.principal,
-                provider,
+                dialect,
                 accounts,
                 expires_at=_expiry(page, days),
                 paced=form.ticked("paced"),
-                restrictions=_restrictions(form, provider),
+                restrictions=_restrictions(form, dialect),
             )
         except ExceedsPrincipal as error:
             form.wrong(EXCEEDED.get(error.field, error.field), str(error))
@@ -79,12 +80,13 @@ def create_key(page: CurrentPage) -> Response[str]:
             form.wrong("accounts", str(error))
         else:
             urls = {"base_url": page.app_context.url, "socket_url": page.app_context.socket_url}
+            secrets = give_out(dialect, credentials, page.app_context.url)
             return page.render(
                 "keys/created.html",
-                provider=provider,
-                credentials=credentials,
+                dialect=dialect,
+                credentials=secrets,
                 accounts=accounts,
-                snippet=provider.snippet.format(**urls, **credentials),
+                snippet=dialect.snippet.format(**urls, **secrets),
             )
     return _key_form(page, {**page.form, "accounts": accounts}, form.errors)
 
@@ -99,7 +101,7 @@ def _key_form(page: Page, values: dict[str, object], errors: dict[str, str]) -> 
     return page.render(
         "keys/new.html",
         status=422 if errors else 200,
-        providers=list(page.providers.values()),
+        dialects=list(with_served(page.providers).values()),
         accounts=_account_names(page),
         lives=_lifetimes(page),
         values=values,
@@ -107,8 +109,8 @@ def _key_form(page: Page, values: dict[str, object], errors: dict[str, str]) -> 
     )
 
 
-def _restrictions(form: Form, provider: Provider) -> dict[str, str]:
-    given = {one.name: form.typed(f"restrict-{provider.name}-{one.name}") for one in provider.restrictions}
+def _restrictions(form: Form, dialect: Dialect) -> dict[str, str]:
+    given = {one.name: form.typed(f"restrict-{dialect.name}-{one.name}") for one in dialect.restrictions}
     return {name: value for name, value in given.items() if value}
 
 

@@ -19,9 +19,8 @@ from markupsafe import Markup, escape
 
 from liushui import describe
 from liushui.errors import short_repr
-from liushui.provider import Provider
+from liushui.provider import MOUNT, Provider
 from liushui.rules import first_day
-from liushui.server.rsgi_app import MOUNT
 from liushui.server.web.page import CurrentPage, Page
 
 _CODE = re.compile(r"`([^`]+)`")

@@ -9,9 +9,9 @@ import msgspec
 
 from liushui.errors import LiushuiError, ProviderError, Unavailable, WireError
 from liushui.http import Request, Response
-from liushui.provider import Client, PageRequest, Provider
+from liushui.provider import MOUNT, Client, PageRequest, Provider
 from liushui.providers import load_providers
-from liushui.server.rsgi_app import MOUNT, DialectRouter
+from liushui.server.rsgi_app import DialectRouter
 from liushui.testing.conformance.assertions import ensure
 from liushui.testing.conformance.both_ends import Checks, MemoryPair, has_rows
 from liushui.testing.conformance.odd_values import (

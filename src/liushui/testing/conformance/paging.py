@@ -7,9 +7,8 @@ from typing import Final
 import pytest
 
 from liushui.errors import Refused
-from liushui.provider import Client, PageRequest, Slice
+from liushui.provider import MOUNT, Client, PageRequest, Slice
 from liushui.rules import Filter, PageNumber, RangeOnly
-from liushui.server.rsgi_app import MOUNT
 from liushui.testing.conformance.assertions import ensure, ensure_equal, ensure_same_rows
 from liushui.testing.conformance.both_ends import (
     ACCOUNT,

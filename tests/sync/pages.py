@@ -74,7 +74,8 @@ FIELDS = {"account": "account", "type": "kind", "symbol": "symbol"}
 class Instant:
     """Answers with rows of one instant that pass the filters: the first ones, or the newest ones."""
 
-    def __init__(self, *found: tuple[str, str, str]) -> None:
+    def __init__(self, *found: tuple[str, str, str], cap: int = 3) -> None:
+        self._cap = cap
         self.rows = [
             {"account": account, "kind": kind, "symbol": symbol, "number": number}
             for number, (account, kind, symbol) in enumerate(found)
@@ -85,7 +86,8 @@ class Instant:
         assert request.page_token is None
         self.parts.append((dict(request.params), request.newest))
         found = [row for row in self.rows if all(row[FIELDS[name]] == value for name, value in request.params.items())]
-        page = found[-request.size :] if request.newest else found[: request.size]
+        size = min(self._cap, request.size)
+        page = found[-size:] if request.newest else found[:size]
         return Page([json.dumps(row).encode() for row in page])
 
     async def close(self) -> None:

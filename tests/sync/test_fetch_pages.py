@@ -82,6 +82,19 @@ def test_a_read_whose_totals_differ_proves_nothing() -> None:
 # ---------------------------------------------------------------- ranges only
 
 
+@pytest.mark.parametrize("rows_at_the_instant", [3, 4, 5])
+def test_an_instant_is_not_whole_where_the_service_gives_fewer_rows_than_asked(rows_at_the_instant: int) -> None:
+    """No shorter range can show what the page lacks, but the newest rows are other ones than the oldest."""
+    instant = Instant(*[("main", "1", "X")] * rows_at_the_instant, cap=2)
+    with pytest.raises(SyncError, match="gave 2 rows of one instant where 3 were asked for, and has more"):
+        instant.fetched()
+
+
+def test_an_instant_with_as_many_rows_as_the_service_gives_is_whole() -> None:
+    instant = Instant(*[("main", "1", "X")] * 2, cap=2)
+    assert instant.fetched() == instant.every
+
+
 def test_every_value_of_a_mandatory_filter_is_requested() -> None:
     instant = Instant(("main", "1", "X"), ("other", "1", "X"))
     assert instant.fetched(DAY) == instant.every

@@ -552,7 +552,20 @@ class RangeFetcher:
     async def _prove_whole(self, page: Page, part: Mapping[str, str]) -> None:
         if self._traits.may_lack_rows(len(page.rows)):
             await self._question.prove_end(page.rows, part)
+            await self._prove_instant(page, part)
         self._traits.note_page(len(page.rows))
+
+    async def _prove_instant(self, page: Page, part: Mapping[str, str]) -> None:
+        """Prove that a page has all rows of a single instant: no shorter range can show what it lacks, but the rows
+        from the other end can. Raises SyncError where they are others."""
+        if not page.rows or self._question.slice_.until - self._question.slice_.since > self._rules.resolution:
+            return
+        newest = await self._question.page(params=part, newest=True)
+        if not holds_page(list(page.rows), newest):
+            self._traits.note_cut(len(page.rows), self._size)
+            raise SyncError(
+                f"the service gave {len(page.rows)} rows of one instant where {self._size} were asked for, and has more"
+            )
 
     def _rows_of(self, rows: Sequence[bytes], part: Mapping[str, str]) -> list[bytes]:
         """The rows that have the values of a part."""

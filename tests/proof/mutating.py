@@ -17,7 +17,6 @@ PROVIDERS: Final = ("hkus", "longbridge", "longbridge_legacy", "wecom", "wooxpro
 
 FOUND_BY: Final[dict[str, tuple[int, ...]]] = {
     "empty_page_after_the_last": (37, 59),
-    "full_page_is_cut": (23, 42),
     "parts_hold_the_full_pages": (107,),
     "unreadable_rows_are_kept": (1, 83),
     "newest_wait_until_settled": (78,),

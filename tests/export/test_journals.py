@@ -208,6 +208,7 @@ def test_everything_without_a_target_is_listed(ledger: Ledger, tmp_path: Path) -
     done = export(tmp_path, "beancount", output)
     assert done.returncode == 2
     assert 'missing in the account map: [commodity] "点券"=…\n' in done.stderr
+    assert done.stderr.count("点券") == 1, "what is missing is listed once"
     assert not output.exists()
     without = run(tmp_path / "ledger.db", "export", "beancount")
     assert without.stderr.startswith("error: map: expected an account map for this format")

@@ -231,7 +231,7 @@ def _write(
     except MissingTargets as error:
         for line in error.missing:
             messages.plain(f"missing in the account map: {line}")
-        raise
+        raise ConfigError(error.summary) from None  # without what has just been listed
     with opened_output(output) as out:
         out.write(first)
         package.add(first)

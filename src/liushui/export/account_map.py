@@ -53,11 +53,12 @@ class MissingTargets(ConfigError):
     """The account map has no target for something. `missing` has all of it, each as a table that could be added."""
 
     def __init__(self, missing: Sequence[str]) -> None:
-        super().__init__(
-            f"map: {len(missing)} target{'' if len(missing) == 1 else 's'} missing: {'; '.join(missing)}. "
-            "Add them to the account map; `--propose-map` writes a first one"
-        )
+        count = f"map: {len(missing)} target{'' if len(missing) == 1 else 's'} missing"
+        advice = "add them to the account map; `--propose-map` writes a first one"
+        super().__init__(f"{count}: {'; '.join(missing)}. {advice.capitalize()}")
         self.missing = tuple(missing)
+        self.summary = f"{count}: {advice}"
+        """The message for those who have seen the list."""
 
 
 class AccountMap:

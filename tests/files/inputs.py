@@ -78,8 +78,8 @@ def zipped(**members: bytes) -> bytes:
     return out.getvalue()
 
 
-def workbook(rows: list[list[str]], *, merged: str = "") -> bytes:
-    """The smallest workbook that spreadsheet programs open, with texts in its cells."""
+def workbook(rows: list[list[str]], *, merged: str = "", sheets: int = 1) -> bytes:
+    """The smallest workbook that spreadsheet programs open, with texts in its cells. All its sheets are equal."""
     lines = []
     for number, row in enumerate(rows, 1):
         cells = (
@@ -92,19 +92,30 @@ def workbook(rows: list[list[str]], *, merged: str = "") -> bytes:
     office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
     package = "http://schemas.openxmlformats.org/package/2006"
     kind = "application/vnd.openxmlformats-officedocument.spreadsheetml"
+    numbers = range(1, sheets + 1)
     parts = {
         "[Content_Types].xml": f'<Types xmlns="{package}/content-types">'
         '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
-        f'<Override PartName="/xl/workbook.xml" ContentType="{kind}.sheet.main+xml"/>'
-        f'<Override PartName="/xl/worksheets/sheet1.xml" ContentType="{kind}.worksheet+xml"/></Types>',
+        + f'<Override PartName="/xl/workbook.xml" ContentType="{kind}.sheet.main+xml"/>'
+        + "".join(
+            f'<Override PartName="/xl/worksheets/sheet{number}.xml" ContentType="{kind}.worksheet+xml"/>'
+            for number in numbers
+        )
+        + "</Types>",
         "_rels/.rels": f'<Relationships xmlns="{package}/relationships">'
         f'<Relationship Id="rId1" Type="{office}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
         "xl/workbook.xml": f'<workbook {main} xmlns:r="{office}"><sheets>'
-        '<sheet name="Sheet1" sheetId="1" r:id="rId1"/></sheets></workbook>',
+        + "".join(f'<sheet name="Sheet{number}" sheetId="{number}" r:id="rId{number}"/>' for number in numbers)
+        + "</sheets></workbook>",
         "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{package}/relationships">'
-        f'<Relationship Id="rId1" Type="{office}/worksheet" Target="worksheets/sheet1.xml"/></Relationships>',
-        "xl/worksheets/sheet1.xml": f"<worksheet {main}><sheetData>{''.join(lines)}</sheetData>{merge}</worksheet>",
+        + "".join(
+            f'<Relationship Id="rId{number}" Type="{office}/worksheet" Target="worksheets/sheet{number}.xml"/>'
+            for number in numbers
+        )
+        + "</Relationships>",
     }
+    sheet = f"<worksheet {main}><sheetData>{''.join(lines)}</sheetData>{merge}</worksheet>"
+    parts |= {f"xl/worksheets/sheet{number}.xml": sheet for number in numbers}
     out = BytesIO()
     with ZipFile(out, "w", ZIP_DEFLATED) as archive:
         for name, text in parts.items():

@@ -1,6 +1,7 @@
 """CAMT.053, MT940 and OFX: signs, several statements in a file, and balances that have to add up."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,77 @@ def test_a_line_of_mt940_that_cannot_be_read_is_rejected(desk: Desk, line: str, 
     text = sample("mt940").replace(":61:2601050105C12000,00NTRFSALARY-1//B260105-1", line)
     done = desk.run("import", desk.write("s.sta", text), "--account", "a")
     assert (done.returncode, message in done.stderr) == (3, True), done.stderr
+
+
+def test_four_blanks_in_place_of_an_entry_date_of_mt940(desk: Desk) -> None:
+    text = sample("mt940")
+    assert text.count(":61:2601050105") == 1
+    desk.reads(desk.write("s.sta", text.replace(":61:2601050105", ":61:260105    ")))
+    assert {flow["at"] for flow in desk.flows()} >= {"2026-01-05T00:00:00Z"}
+
+
+def test_an_interim_report_is_told_by_its_field(desk: Desk) -> None:
+    text = sample("mt940").replace(":60F:", ":34F:").replace(":62F:", ":90D:")
+    message = desk.refuses("import", desk.write("s.sta", text), "--account", "a")
+    assert "it is MT942, an interim report: export the end-of-day statement, MT940" in message
+
+
+def test_a_statement_in_the_encoding_of_dos(desk: Desk) -> None:
+    text = sample("mt940").replace(":86:", ":86:Müller ", 1)
+    assert text != sample("mt940")
+    desk.reads(desk.write("s.sta", text.encode("cp850")))
+    assert any("Müller" in flow["note"] for flow in desk.flows() if flow["note"])
+
+
+def test_an_entry_without_a_booking_date_is_of_its_value_date(desk: Desk) -> None:
+    text = re.sub(r"<BookgDt>.*?</BookgDt>", "", sample("camt053"), count=1, flags=re.DOTALL)
+    desk.reads(desk.write("s.xml", text))
+    (flow,) = (flow for flow in desk.flows() if flow["order_ref"] == "SALARY-1")
+    assert flow["at"] == flow["settled_at"]
+
+
+def test_a_file_without_a_statement_is_refused(desk: Desk) -> None:
+    empty = re.sub(r"<Stmt>.*</Stmt>", "", sample("camt053"), flags=re.DOTALL)
+    assert "expected a statement (Stmt)" in desk.refuses("import", desk.write("s.xml", empty), "--account", "a")
+    refused = "OFXHEADER:100\n\n<OFX><SIGNONMSGSRSV1><SONRS><STATUS><CODE>15500<SEVERITY>ERROR"
+    refused += "<MESSAGE>Wrong password</STATUS></SONRS></SIGNONMSGSRSV1></OFX>\n"
+    message = desk.refuses("import", desk.write("s.ofx", refused), "--account", "a")
+    assert "expected a statement of a bank account or credit card, got none: the bank says 15500 Wrong pass" in message
+
+
+def test_the_currency_from_which_an_amount_of_ofx_was_converted_is_not_its_currency(desk: Desk) -> None:
+    """In CURRENCY the amount is in that currency; in ORIGCURRENCY it is in the statement's."""
+    text = sample("ofx")
+    amount = "<TRNAMT>-100.50"
+    assert text.count(amount) == 1
+    original = "<ORIGCURRENCY><CURRATE>7.8<CURSYM>USD</ORIGCURRENCY>"
+    desk.reads(desk.write("a.ofx", text.replace(amount, amount + original)))
+    desk.reads(desk.write("b.ofx", text.replace(amount, amount + original.replace("ORIG", ""))), account="b")
+    for account, currency in (("a", "HKD"), ("b", "USD")):
+        (flow,) = (flow for flow in desk.flows(account) if flow["amount"] == "-100.50")
+        assert flow["currency"] == currency
+
+
+def test_transactions_of_investments_are_rejected_beside_those_of_the_bank(desk: Desk) -> None:
+    fund = (
+        "<INVSTMTMSGSRSV1><INVSTMTTRNRS><INVSTMTRS><CURDEF>USD<INVTRANLIST><BUYSTOCK><INVBUY><INVTRAN><FITID>F1"
+        "</INVTRAN><TOTAL>-50.00</INVBUY></BUYSTOCK><INVBANKTRAN><STMTTRN><TRNAMT>7.00<FITID>F2</STMTTRN>"
+        "</INVBANKTRAN></INVTRANLIST></INVSTMTRS></INVSTMTTRNRS></INVSTMTMSGSRSV1></OFX>"
+    )
+    done = desk.run("import", desk.write("s.ofx", sample("ofx").replace("</OFX>", fund)), "--account", "a")
+    assert (done.returncode, len(desk.flows())) == (3, 3)
+    assert "transactions of investments (BUYSTOCK) are not read" in done.stderr
+    assert "transactions of investments (INVBANKTRAN) are not read" in done.stderr
+
+
+def test_the_totals_below_a_statement_of_icbc_are_compared(desk: Desk) -> None:
+    text = sample("icbc_csv")
+    total = '人民币合计,,,,,,,,,"12,000.00","116.50",'
+    assert total in text
+    wrong = desk.write("wrong.csv", text.replace(total, total.replace("116.50", "117.50")))
+    assert "its rows of money out add up to 117.50" in desk.refuses("import", wrong, "--account", "a")
+    card = desk.write("card.csv", text.replace("人民币合计,,,,", "合计金额,"))
+    assert picked(desk.reads(card), "rows", "added") == [4, 4]
 
 
 def test_the_entry_date_of_mt940_is_the_one_nearest_to_the_value_date(desk: Desk) -> None:

@@ -32,7 +32,7 @@ def sample(name: str, number: int = 0) -> bytes:
             "the file states 2 rows of money out, and has 3",
         ),
         ("wechatpay_fundflow", ("资金流水总笔数,收入", "另一总笔数,收入"), "the control totals at the end are missing"),
-        ("wechatpay_fundflow", ("`3.0,`16.53", "`3.0,`x"), "control row: 支出金额: expected an amount"),
+        ("wechatpay_fundflow", ("`3.0,`16.53", "`3.0,`x"), "line 7: 支出金额: expected an amount"),
         ("alipay_accountlog", ("2笔，共-1000.53元", "2笔，共-1000.54元"), "its rows of money out add up to 1000.54"),
         ("alipay_accountlog", ("#收入合计：1笔", "#收入合计：2笔"), "the file states 2 rows of money in, and has 1"),
         ("alipay_accountlog", ("合计", "小计"), "the control totals at the end are missing"),
@@ -60,6 +60,37 @@ def test_a_bill_as_a_workbook_and_as_csv_is_the_same(desk: Desk) -> None:
     cells = [[cell.strip('"\t') for cell in line.split(",")] for line in lines]
     assert desk.reads(desk.write("bill.csv", sample("wechat_personal")))["added"] == 4
     assert picked(desk.reads(desk.write("bill.xlsx", workbook(cells, merged="A1:K1"))), "added", "known") == [0, 4]
+
+
+def test_a_bill_with_numbers_has_the_rows_of_one_with_amounts_as_text(desk: Desk) -> None:
+    """Since March 2026 amounts are numbers, and a line below the rows may say how many there are."""
+    text = sample("wechat_personal").decode("utf-8-sig")
+    assert text.count("¥12.00") == 1
+    desk.reads(desk.write("bill.csv", text))
+    width = text.splitlines()[-1].count(",")
+    newer = text.replace("¥12.00", "12").replace("¥", "") + "共4笔记录" + "," * width + "\n"
+    assert picked(desk.reads(desk.write("newer.csv", newer)), "rows", "added", "known") == [4, 0, 4]
+
+
+def test_a_sheet_that_was_copied_within_its_workbook_counts_once(desk: Desk) -> None:
+    lines = sample("wechat_personal").decode("utf-8-sig").splitlines()
+    cells = [[cell.strip('"\t') for cell in line.split(",")] for line in lines]
+    assert picked(desk.reads(desk.write("bill.xlsx", workbook(cells, sheets=2))), "rows", "added") == [8, 4]
+
+
+@pytest.mark.parametrize(("words", "amount"), [("黄金-卖出", "100.00"), ("购买理财通", "-100.00")])
+def test_the_words_of_a_neutral_row_say_where_the_money_went(desk: Desk, words: str, amount: str) -> None:
+    text = sample("wechat_personal").decode()
+    assert text.count("零钱提现") == 1
+    desk.reads(desk.write("bill.csv", text.replace("零钱提现", words)))
+    assert amount in [flow["amount"] for flow in desk.flows() if flow["label"] == words]
+
+
+def test_an_account_log_with_a_description_in_place_of_a_type(desk: Desk) -> None:
+    text = sample("alipay_accountlog").decode("gb18030").replace("业务类型", "业务描述")
+    text = text.replace("起始日期：", "起始日期:").replace("合计：", "合计:")
+    desk.reads(desk.write("log.csv", text))
+    assert {flow["label"] for flow in desk.flows()} > {"收费"}
 
 
 def test_a_neutral_row_of_unknown_meaning_is_rejected(desk: Desk) -> None:

@@ -1,7 +1,7 @@
 """The cells of one row of a statement, by the names of its columns, and their values: times, amounts, texts."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from functools import lru_cache
@@ -11,7 +11,7 @@ import msgspec
 
 from liushui.errors import WireError, short_repr
 from liushui.instant import load_zone
-from liushui.money import DIGITS_MAX, parse_decimal
+from liushui.money import DIGITS_MAX, parse_decimal, to_plain_string
 from liushui.wire.decoding import identity_digest
 
 CONTEXT: Final = "#"
@@ -106,14 +106,29 @@ class Cells:
         text = " ".join(self.required(name) for name in names)
         return text if len(text) <= _ID_MAX and "~" not in text else identity_digest([text])
 
-    def identity(self, *names: str) -> str:
-        """A digest of some cells: what tells a row from others where it has no id."""
-        return identity_digest([self.text(name) for name in names])
+    def identity(self, *names: str, amounts: Collection[str] = (), mark: str = ".") -> str:
+        """A digest of some cells: what tells a row from others where it has no id.
+
+        `amounts` are those of the names whose cells hold numbers. They count by their value, because a download as CSV
+        has `¥4.50` where one as a workbook has 4.5.
+        """
+        return identity_digest(
+            [_by_value(self.text(name), mark) if name in amounts else self.text(name) for name in names]
+        )
 
     def detail(self, provider: str, *names: str) -> dict[str, object] | None:
         """Flow.detail with some cells, under names that begin with the format's. None: all of them are empty."""
         values: dict[str, object] = {f"{provider}:{name}": self.text(name) for name in names if self.text(name)}
         return values or None
+
+
+def _by_value(text: str, mark: str) -> str:
+    """A text that is the same for all spellings of a number. What is no number stays as it is."""
+    try:
+        plain = to_plain_string(parse_amount("amount", text, mark)) if text else text
+    except WireError:
+        return text
+    return plain.rstrip("0").rstrip(".") if "." in plain else plain
 
 
 def encode_cells(values: Mapping[str, str]) -> bytes:

@@ -32,6 +32,10 @@ _ZIP, _GZIP, _OLE, _PDF = b"PK\x03\x04", b"\x1f\x8b", b"\xd0\xcf\x11\xe0", b"%PD
 _EURO: Final = "liushui.euro"
 _CUT_OFF: Final = "cut off"
 _CUT_OFF_REASONS: Final = ("unexpected end of data", "incomplete multibyte sequence", "truncated data")
+_DOS: Final = "cp850"
+"""Has a letter for every byte, so it is tried last, and not for files with control characters, which are no text."""
+_WESTERN: Final = ("cp1252", _DOS)
+_CONTROLS: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x19\x1b-\x1f\x7f]")
 _HIGH_BYTES: Final = re.compile(rb"[\x80-\xff]++")
 
 AskPassword = Callable[[str], str | None]
@@ -215,7 +219,7 @@ def _copy(packed: IO[bytes] | gzip.GzipFile, target: Path) -> None:
 
 
 def detect_encoding(path: Path) -> str:
-    """The encoding of a text: UTF-8, UTF-16, GB18030 or Windows-1252. Raises FileError for what is no text.
+    """The encoding of a text: UTF-8, UTF-16, GB18030, Windows-1252 or code page 850. Raises FileError for no text.
 
     The whole file is decoded, so that no byte is replaced later.
     """
@@ -228,7 +232,9 @@ def detect_encoding(path: Path) -> str:
     elif b"\0" in head:
         candidates = _utf_16_of(head)
     else:
-        candidates = ["utf-8", "cp1252" if _has_single_letters(head) else "gb18030"]
+        candidates = ["utf-8", *(_WESTERN if _has_single_letters(head) else ("gb18030",))]
+        if _CONTROLS.search(head):
+            candidates = [encoding for encoding in candidates if encoding != _DOS]
     problem = ""
     for encoding in candidates:
         problem = _decoding_problem(path, encoding)

@@ -85,7 +85,7 @@ class Mapping(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, fr
         if fee := self._number(cells, columns.fee):
             amount = EXACT.subtract(amount, fee)
         return Flow(
-            identity=cells.record_id(columns.id) if cells.text(columns.id) else cells.identity(*columns.named),
+            identity=cells.record_id(columns.id) if cells.text(columns.id) else self._identity(cells),
             at=self._time(cells),
             amount=amount,
             currency=parse_currency(columns.currency or "currency", currency),
@@ -101,6 +101,11 @@ class Mapping(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, fr
             name=cells.text_or_none(columns.name),
             note=cells.text_or_none(columns.note),
         )
+
+    def _identity(self, cells: Cells) -> str:
+        columns = self.columns
+        amounts = columns.amount, columns.money_in, columns.money_out, columns.fee, columns.balance
+        return cells.identity(*columns.named, amounts=amounts, mark=self.decimal_mark)
 
     def _time(self, cells: Cells) -> datetime:
         names = self.columns.times

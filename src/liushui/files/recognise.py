@@ -32,14 +32,14 @@ def check_is(content: Content, format_: FileFormat, formats: Mapping[str, FileFo
 def describe(content: Content, formats: Mapping[str, FileFormat]) -> str:
     """Describes a file that no format recognises: what it looks like, and what would read it."""
     begin = content.head.lstrip()[:1]
-    if begin in ("{", "["):
-        return "this looks like JSON: saved answers of a provider are read with --provider PROVIDER"
     if not content.is_workbook and not content.head.strip():
         return "the file is empty"
     nearly = [(format_, lacking) for format_ in formats.values() if (lacking := format_.explain(content))]
     if nearly:
         format_, lacking = nearly[0]
         return f"this looks like {format_.title} (--as {format_.name}), but {lacking}"
+    if begin in ("{", "["):
+        return "this looks like JSON: saved answers of a provider are read with --provider PROVIDER"
     if begin == "<":
         return "this looks like XML, but not like CAMT.053 or OFX: export the statement in one of them, or as CSV"
     kind = "a workbook" if content.is_workbook else "a table"

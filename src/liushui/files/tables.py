@@ -9,7 +9,7 @@ from functools import cached_property, lru_cache
 from itertools import islice
 from typing import Final, NamedTuple
 
-from liushui.errors import short_repr
+from liushui.errors import WireError, short_repr
 from liushui.files.cells import OFFSET, ZONE, Cells, cell_text, clean, encode_cells, misfit
 from liushui.files.content import Content, Sheet
 from liushui.files.contract import Claims, NumberedRow, RowCodec, Statement
@@ -159,10 +159,16 @@ class TableFormat:
             if table is not None:
                 yield table
 
+    def _is_trailer(self, line: Line, claims: Claims) -> bool:
+        try:
+            return self.read_trailer is not None and self.read_trailer(line[1], claims)
+        except WireError as error:
+            raise FileError(f"line {line[0]}: {error}") from error
+
     def _rows(self, table: Table, preface: Preface, claims: Claims) -> Iterator[NumberedRow]:
         is_over = False
         for line in table.lines:
-            if self.read_trailer is not None and self.read_trailer(line[1], claims):
+            if self._is_trailer(line, claims):
                 continue
             is_over = is_over or is_drawn(line[1])
             if is_over and sum(map(bool, line[1])) < 2:

@@ -175,16 +175,17 @@ def _compare(
 ) -> None:
     claims, label = statement.claims, f"{statement.label}: " if statement.label else ""
     for total in claims.totals:
-        amounts = [
-            amount
+        counted = {
+            (side, currency): listed
             for (side, currency), listed in sides.items()
             if total.direction in (Direction.NONE, side) and total.currency in (None, currency)
-            for amount in listed
-        ]
+        }
+        amounts = [amount for listed in counted.values() for amount in listed]
+        is_one_currency = len({currency for _, currency in counted}) <= 1
         what = {Direction.IN: "rows of money in", Direction.OUT: "rows of money out"}.get(total.direction, "rows")
         if total.rows is not None and total.rows != len(amounts):
             raise FileError(f"{label}the file states {total.rows} {what}, and has {len(amounts)}")
-        if total.amount is not None:
+        if total.amount is not None and is_one_currency:
             has = abs(sum_of(amounts)) if total.direction is not Direction.NONE else sum_of(amounts)
             if has != total.amount:
                 raise FileError(

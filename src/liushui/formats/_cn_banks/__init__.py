@@ -8,7 +8,7 @@ from liushui.flow import Direction, Kind
 from liushui.wire.decoding import parse_currency
 
 ZONE: Final = "Asia/Shanghai"
-_CURRENCIES: Final = {
+CURRENCIES: Final = {
     "人民币": "CNY",
     "人民币元": "CNY",
     "港币": "HKD",
@@ -48,7 +48,7 @@ _KINDS: Final = (
 def currency_of(cells: Cells, column: str) -> str:
     """The code of the currency in a cell, which names it in Chinese or by its code."""
     text = cells.required(column)
-    return _CURRENCIES.get(text) or parse_currency(column, text)
+    return CURRENCIES.get(text) or parse_currency(column, text)
 
 
 def kind_of(label: str) -> Kind:

@@ -17,7 +17,10 @@ SIDES: Final = {"收入": Direction.IN, "支出": Direction.OUT}
 
 _NEUTRAL: Final = (
     ("退款", Direction.IN),
+    ("退回", Direction.IN),
     ("充值", Direction.IN),
+    ("卖出", Direction.IN),
+    ("赎回", Direction.IN),
     ("收益", Direction.IN),
     ("零钱通转出-到零钱", Direction.IN),
     ("提现", Direction.OUT),
@@ -25,8 +28,10 @@ _NEUTRAL: Final = (
     ("转入零钱通", Direction.OUT),
     ("转入余额宝", Direction.OUT),
     ("余额宝-自动转入", Direction.OUT),
+    ("余额宝-单次转入", Direction.OUT),
     ("转出", Direction.OUT),
     ("买入", Direction.OUT),
+    ("购买", Direction.OUT),
 )
 """Words in rows that a bill counts neither as income nor as expense, and where the money went. The first one counts."""
 
@@ -43,9 +48,9 @@ _KINDS: Final = (
     ("转入", Kind.TRANSFER),
     ("转出", Kind.TRANSFER),
 )
-_PERIOD: Final = re.compile(r"(?:起始|开始)(?:时间|日期)：\[([^\]]+)\].*?终止(?:时间|日期)：\[([^\]]+)\]")
+_PERIOD: Final = re.compile(r"(?:起始|开始)(?:时间|日期)[：:]\s*\[([^\]]+)\].*?终止(?:时间|日期)[：:]\s*\[([^\]]+)\]")
 _DAYS: Final = ("%Y-%m-%d %H:%M:%S", "%Y年%m月%d日 %H:%M:%S")
-_TOTAL: Final = re.compile(r"#?(支出|收入)(?:合计)?：\s*(\d+)\s*笔[，, ]*(?:共)?\s*(-?[\d,.]+)\s*元")
+_TOTAL: Final = re.compile(r"#?(支出|收入)(?:合计)?[：:]\s*(\d+)\s*笔[，, ]*(?:共)?\s*(-?[\d,.]+)\s*元")
 
 
 def kind_of(text: str) -> Kind:

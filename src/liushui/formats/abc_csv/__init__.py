@@ -14,7 +14,7 @@ def read(cells: Cells) -> Flow:
     """The flow in a row. The amount has a sign."""
     label = cells.text("交易摘要")
     return Flow(
-        identity=cells.identity(*COLUMNS),
+        identity=cells.identity(*COLUMNS, amounts=("交易金额", "本次余额")),
         at=parse_time("交易日期", day_and_time(cells, "交易日期", "交易时间"), ZONE, PATTERNS),
         amount=cells.amount("交易金额"),
         currency="CNY",

@@ -26,7 +26,7 @@ def read(cells: Cells) -> Flow:
     coming, going = cells.amount_or_none(IN) or ZERO, cells.amount_or_none(OUT) or ZERO
     if coming and going:
         raise WireError(IN, f"expected an amount in it or in {OUT}, got {coming} and {going}")
-    type_ = cells.text("业务类型")
+    type_ = cells.text("业务类型") or cells.text("业务描述")
     return Flow(
         identity=cells.record_id("账务流水号"),
         at=cells.time("发生时间", ZONE, "%Y-%m-%d %H:%M:%S", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M"),
@@ -57,8 +57,8 @@ FORMAT = TableFormat(
     rules=file_rules(ZONE, id_columns=("账务流水号",), balances=BalanceRules(advisory=True), currencies=[CURRENCY]),
     headers=(
         Header(
-            ("账务流水号", "业务流水号", "发生时间", IN, OUT, BALANCE, "业务类型"),
-            ("商户订单号", "商品名称", "对方账号", "交易渠道", "备注"),
+            ("账务流水号", "业务流水号", "发生时间", IN, OUT, BALANCE),
+            ("业务类型", "业务描述", "商户订单号", "商品名称", "对方账号", "交易渠道", "备注"),
         ),
     ),
     read=read,

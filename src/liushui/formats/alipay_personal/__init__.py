@@ -32,7 +32,10 @@ def read(cells: Cells) -> Flow:
     ref = "交易订单号" if is_new else "交易号"
     time = "交易时间" if is_new else "付款时间" if cells.text("付款时间") else "交易创建时间"
     return Flow(
-        identity=cells.identity(ref, time, amount_column, "收/支", "商家订单号", "商品说明" if is_new else "商品名称"),
+        identity=cells.identity(
+            *(ref, time, amount_column, "收/支", "商家订单号", "商品说明" if is_new else "商品名称"),
+            amounts=(amount_column,),
+        ),
         at=cells.time(time, ZONE, *PATTERNS),
         amount=ZERO if is_closed else signed(amount, side, amount_column),
         currency=CURRENCY,

@@ -29,7 +29,7 @@ def read(cells: Cells) -> Flow:
     """The flow in a row. A transaction id is unique within one type only."""
     label = cells.text("type")
     return Flow(
-        identity=cells.identity(*COLUMNS),
+        identity=cells.identity(*COLUMNS, amounts=("Amount",)),
         at=cells.time("Date", "UTC", "%Y-%m-%d %H:%M:%S", "%y-%m-%d %H:%M:%S"),
         amount=cells.amount("Amount"),
         currency=parse_currency("Asset", cells.required("Asset")),

@@ -21,17 +21,17 @@ KINDS = {
     "currency_sell": Kind.CONVERSION,
     "airdrop": Kind.OTHER,
 }
-COLUMNS = (
-    *("Time", "Currency", "Contract", "Type", "Direction", "Quantity", "Position", "Filled Price", "Funding"),
-    *("Fee Paid", "Cash Flow", "Change", "Wallet Balance", "Fee Rate", "Trade ID", "Order ID"),
-)
+AMOUNTS = ("Quantity", "Filled Price", "Funding", "Fee Paid", "Cash Flow", "Change", "Wallet Balance")
+COLUMNS = ("Time", "Currency", "Contract", "Type", "Direction", *AMOUNTS)
+"""Those that every version of the file has. All of them together tell rows apart."""
+OPTIONAL = ("Position", "Fee Rate", "Trade ID", "Order ID", "Action")
 
 
 def read(cells: Cells) -> Flow:
-    """The flow in a row. Ids repeat, so all facts together, the balance among them, tell rows apart."""
+    """The flow in a row. Ids repeat and some files have none, so all facts, with the balance, tell rows apart."""
     label = cells.text("Type")
     return Flow(
-        identity=cells.identity(*COLUMNS),
+        identity=cells.identity(*COLUMNS, amounts=AMOUNTS),
         at=cells.time("Time", "UTC", "%Y-%m-%d %H:%M:%S", "%H:%M %Y-%m-%d"),
         amount=cells.amount("Change"),
         currency=parse_currency("Currency", cells.required("Currency")),
@@ -52,7 +52,13 @@ FORMAT = TableFormat(
     name="bybit_csv",
     title="Bybit UTA transaction log",
     rules=file_rules("UTC"),
-    headers=(Header(COLUMNS, spellings={"Time": r"time ?\(utc.*\)"}),),
+    headers=(
+        Header(
+            COLUMNS,
+            OPTIONAL,
+            spellings={"Time": r"time ?\(utc.*\)", "Trade ID": r"trade ?id", "Order ID": r"order ?id"},
+        ),
+    ),
     read=read,
     provider="bybit",
 )

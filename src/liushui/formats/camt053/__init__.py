@@ -71,7 +71,7 @@ def read(cells: Cells) -> Flow:
     code = cells.text("BkTxCd")
     return Flow(
         identity=cells.identity(*IDENTITY),
-        at=cells.time("BookgDt", "UTC"),
+        at=cells.time("BookgDt" if cells.text("BookgDt") else "ValDt", "UTC"),
         amount=-amount if side is Direction.OUT and amount else amount,
         currency=parse_currency("Ccy", cells.required("Ccy")),
         direction=side,
@@ -125,14 +125,16 @@ class Camt053:
 
     def statements(self, content: Content, zone: str) -> Iterator[Statement]:
         """The statements, one after another. Raises FileError for what is no XML, or was cut off."""
-        walk, claims = _elements(content), Claims()
+        walk, claims, is_empty = _elements(content), Claims(), True
         for tag, element in walk:
             if tag == "FrToDt":
                 claims = _period(element, zone)
             elif tag == "Acct":
-                account = _first(element, "Id")
+                account, is_empty = _first(element, "Id"), False
                 yield Statement(_entries(walk, account, zone, claims), claims, account)
                 claims = Claims()
+        if is_empty:
+            raise FileError("expected a statement (Stmt) with an account, got none")
 
 
 def _elements(content: Content) -> Iterator[tuple[str, Element]]:

@@ -13,7 +13,7 @@ def read(cells: Cells) -> Flow:
     """The flow in a row. The amount has a sign."""
     label = cells.text("交易摘要")
     return Flow(
-        identity=cells.identity(*COLUMNS),
+        identity=cells.identity(*COLUMNS, amounts=("交易金额", "联机余额")),
         at=cells.time("记账日期", ZONE, "%Y-%m-%d", "%Y%m%d"),
         amount=cells.amount("交易金额"),
         currency=currency_of(cells, "货币"),

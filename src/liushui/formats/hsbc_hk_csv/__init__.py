@@ -24,7 +24,7 @@ def read(cells: Cells) -> Flow:
     currency = parse_currency("Billing currency", cells.required("Billing currency"))
     states_balance = cells.text("Balance currency") in ("", currency)
     return Flow(
-        identity=cells.identity(*COLUMNS),
+        identity=cells.identity(*COLUMNS, amounts=("Billing amount", "Balance")),
         at=cells.time("Date", ZONE, "%d/%m/%Y", "%d %b %Y"),
         amount=cells.amount("Billing amount"),
         currency=currency,

@@ -1,13 +1,18 @@
 """Industrial and Commercial Bank of China (工商银行): the account's details, money in and out in two columns."""
 
+import re
+from collections.abc import Sequence
+from typing import Final
+
 from liushui.errors import WireError
-from liushui.files.cells import Cells
-from liushui.files.contract import file_rules
+from liushui.files.cells import Cells, parse_amount
+from liushui.files.contract import Claims, ControlTotal, file_rules
 from liushui.files.tables import Header, TableFormat
 from liushui.flow import Category, Direction, Flow
-from liushui.formats._cn_banks import ZONE, currency_of, kind_of
+from liushui.formats._cn_banks import CURRENCIES, ZONE, currency_of, kind_of
 from liushui.money import EXACT, ZERO
 
+_TOTAL: Final = re.compile(r"(?:(\w+)合计|合计金额)")
 IN, OUT = "记账金额(收入)", "记账金额(支出)"
 COLUMNS = ("交易日期", "摘要", "交易详情", "交易场所", IN, OUT, "记账币种", "余额", "对方户名", "对方账户")
 
@@ -19,7 +24,7 @@ def read(cells: Cells) -> Flow:
         raise WireError(IN, f"expected an amount in it or in {OUT}, got {coming} and {going}")
     label = cells.text("摘要")
     return Flow(
-        identity=cells.identity(*COLUMNS),
+        identity=cells.identity(*COLUMNS, amounts=(IN, OUT, "余额")),
         at=cells.time("交易日期", ZONE, "%Y-%m-%d", "%Y%m%d"),
         amount=coming or EXACT.minus(going or ZERO),
         currency=currency_of(cells, "记账币种"),
@@ -32,6 +37,22 @@ def read(cells: Cells) -> Flow:
         note=cells.text_or_none("交易详情"),
         detail=cells.detail("icbc_csv", "交易场所", "对方账户"),
     )
+
+
+def read_trailer(cells: Sequence[str], claims: Claims) -> bool:
+    """Read a line such as `人民币合计,…,"1,234.50","88.00",`: what all money in and all money out add up to.
+
+    The last two amounts are those in the account's currency. A credit card's line (合计金额) names no currency.
+    """
+    match = _TOTAL.fullmatch(cells[0]) if cells else None
+    if match is None:
+        return False
+    amounts = [cell for cell in cells[1:] if cell][-2:]
+    if len(amounts) == 2:
+        currency = None if match[1] is None else CURRENCIES.get(match[1], match[1])
+        for side, column, text in zip((Direction.IN, Direction.OUT), (IN, OUT), amounts, strict=True):
+            claims.totals.append(ControlTotal(None, parse_amount(column, text), side, currency))
+    return True
 
 
 FORMAT = TableFormat(
@@ -48,4 +69,5 @@ FORMAT = TableFormat(
         ),
     ),
     read=read,
+    read_trailer=read_trailer,
 )

@@ -1,5 +1,6 @@
 """Kraken's ledgers.csv: every movement of every asset, in UTC, with the balance after it."""
 
+from liushui.errors import WireError
 from liushui.files.cells import Cells
 from liushui.files.contract import file_rules
 from liushui.files.tables import Header, TableFormat
@@ -24,28 +25,50 @@ KINDS = {
     "dividend": Kind.DIVIDEND,
     "adjustment": Kind.ADJUSTMENT,
 }
+ASSETS = {
+    **dict.fromkeys(("XXBT", "XBT"), "BTC"),
+    **dict.fromkeys(("XXDG", "XDG"), "DOGE"),
+    **{f"X{code}": code for code in ("ETC", "ETH", "LTC", "MLN", "REP", "XLM", "XMR", "XRP", "ZEC")},
+    **{f"Z{code}": code for code in ("AUD", "CAD", "EUR", "GBP", "JPY", "USD")},
+}
+"""Kraken's older names of currencies. Newer files have the common ones, so that an account has one currency of both.
+Names with a suffix, such as DOT.S, are balances of their own."""
+PENDING = "pending"
+"""Ends the label of a row without txid and balance: the request for a deposit or withdrawal. The row that has moved the
+balance follows it, with the same refid."""
 EARN = {"reward": Kind.INTEREST, "allocation": Kind.TRANSFER, "deallocation": Kind.TRANSFER, "migration": Kind.TRANSFER}
 """The kind of an `earn` row, by its subtype."""
 
+REQUEST = ("refid", "time", "type", "asset", "amount")
+"""What tells requests apart."""
+
 
 def read(cells: Cells) -> Flow:
-    """The flow in a row. The balance moves by the amount less the fee, so both are one flow."""
+    """The flow in a row. The balance moves by the amount less the fee, so both are one flow. That of a request is 0."""
     amount, fee = cells.amount("amount"), cells.amount_or_none("fee") or ZERO
     type_, subtype = cells.text("type"), cells.text("subtype")
+    asset, fee_asset = cells.required("asset"), cells.text("feecurrency")
+    if fee and fee_asset and _common(fee_asset) != _common(asset):
+        raise WireError("feecurrency", f"expected {asset}, whose balance the fee is taken from, got {fee_asset}")
+    is_pending = not cells.text("txid") and not cells.text("balance")
     return Flow(
-        identity=cells.record_id("txid"),
+        identity=cells.identity(*REQUEST, amounts=("amount",)) if is_pending else cells.record_id("txid"),
         at=cells.time("time", "UTC"),
-        amount=EXACT.subtract(amount, fee),
-        currency=parse_currency("asset", cells.required("asset")),
+        amount=ZERO if is_pending else EXACT.subtract(amount, fee),
+        currency=parse_currency("asset", _common(asset)),
         kind=EARN.get(subtype, Kind.OTHER) if type_ == "earn" else KINDS.get(type_, Kind.OTHER),
         category=Category.CASH,
-        label=" ".join(filter(None, (type_, subtype))),
+        label=" ".join(filter(None, (type_, subtype, PENDING if is_pending else ""))),
         subaccount=cells.text("wallet"),
         balance_after=cells.amount_or_none("balance"),
         ref=cells.text_or_none("txid"),
         order_ref=cells.text_or_none("refid"),
-        detail=cells.detail("kraken_csv", "amount", "fee", "aclass") if fee else None,
+        detail=cells.detail("kraken_csv", "amount", "fee", "aclass", "asset") if fee or is_pending else None,
     )
+
+
+def _common(asset: str) -> str:
+    return ASSETS.get(asset, asset)
 
 
 FORMAT = TableFormat(
@@ -55,7 +78,7 @@ FORMAT = TableFormat(
     headers=(
         Header(
             ("txid", "refid", "time", "type", "aclass", "asset", "amount", "fee", "balance"),
-            ("subtype", "subclass", "wallet"),
+            ("subtype", "subclass", "wallet", "feecurrency"),
         ),
     ),
     read=read,

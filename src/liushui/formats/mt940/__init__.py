@@ -18,11 +18,11 @@ from liushui.rules import Paging, Rules
 DAY: Final = timedelta(days=1)
 _FIELD: Final = re.compile(r":(\d{2}[A-Z]?):(.*)", re.ASCII)
 _LINE: Final = re.compile(
-    r"(?P<value>\d{6})(?P<entry>\d{4})?(?P<mark>R?[CD]|E[CD])(?P<funds>[A-Z])?(?P<amount>\d[\d,.]*)"
+    r"(?P<value>\d{6})(?:(?P<entry>\d{4})| {4})?(?P<mark>R?[CD]|E[CD])(?P<funds>[A-Z])?(?P<amount>\d[\d,.]*)"
     r"(?P<type>[A-Z][A-Z0-9]{3})?(?P<rest>.*)",
     re.ASCII,
 )
-"""Field 61: value date, entry date, mark, funds code, amount, type, references."""
+"""Field 61: value date, entry date (some banks leave four blanks), mark, funds code, amount, type, references."""
 _BALANCE: Final = re.compile(r"(?P<mark>[CD])(?P<day>\d{6})(?P<currency>[A-Z]{3})(?P<amount>\d[\d,]*)", re.ASCII)
 OUT_MARKS: Final = ("D", "RC", "ED")
 """D is a debit; RC takes back a credit, so it is money out; RD takes back a debit, so it is money in."""
@@ -107,7 +107,9 @@ class Mt940:
         return all(re.search(rf"^:{tag}", content.head, re.MULTILINE) for tag in ("20:", "25[A-Z]?:", "60[FM]:"))
 
     def explain(self, content: Content) -> str:
-        """Which of those fields it lacks, if it has field 61."""
+        """Which of those fields it lacks, if it has field 61, or that it is an interim report."""
+        if re.search(r"^:34F:", content.head, re.MULTILINE):
+            return "it is MT942, an interim report: export the end-of-day statement, MT940"
         if not re.search(r"^:61:", content.head, re.MULTILINE):
             return ""
         lacking = [tag for tag in ("20", "25", "60F") if f"\n:{tag}:" not in f"\n{content.head}"]

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Final
 
 from liushui.errors import WireError, short_repr
-from liushui.files.cells import ZONE, Cells, encode_cells, parse_amount, parse_time
+from liushui.files.cells import ZONE, Cells, encode_cells, misfit, parse_amount, parse_time
 from liushui.files.content import Content
 from liushui.files.contract import Claims, NumberedRow, RowCodec, Statement, file_rules
 from liushui.files.errors import FileError
@@ -25,6 +25,12 @@ _TIME: Final = re.compile(
     r"(?P<day>\d{8})(?P<clock>\d{6})?(?:\.\d+)?(?:\[(?P<hours>[-+]?\d{1,2}(?:\.\d+)?)(?::\w*)?\])?", re.ASCII
 )
 STATEMENTS: Final = ("STMTRS", "CCSTMTRS")
+INVESTMENTS: Final = "INVSTMTRS"
+INVESTMENT_TRANSACTIONS: Final = (
+    *("INVBANKTRAN", "INCOME", "REINVEST", "INVEXPENSE", "MARGININTEREST", "TRANSFER", "RETOFCAP", "SPLIT"),
+    *("CLOSUREOPT", "JRNLFUND", "JRNLSEC"),
+)
+"""Those whose names do not begin with BUY or SELL."""
 KINDS: Final = {
     "INT": Kind.INTEREST,
     "DIV": Kind.DIVIDEND,
@@ -39,7 +45,11 @@ KINDS: Final = {
 
 
 def read(cells: Cells) -> Flow:
-    """The flow in a transaction. Its amount has a sign. FITID is unique within an account."""
+    """The flow in a transaction. Its amount has a sign. FITID is unique within an account.
+
+    CURSYM is in CURRENCY, where the amount is in that currency. In ORIGCURRENCY it is what the amount was converted
+    from, and the amount is in the statement's currency.
+    """
     account = cells.text("#account")
     currency = cells.text("CURSYM") or cells.required("#currency")
     type_ = cells.text("TRNTYPE")
@@ -115,11 +125,19 @@ class Ofx:
 
     def statements(self, content: Content, zone: str) -> Iterator[Statement]:
         """The statements, one after another. Raises FileError where the end is missing."""
-        walk = _elements(content)
-        for _, closes, name, _ in walk:
+        walk, is_empty, reason = _elements(content), True, ""
+        for _, closes, name, text in walk:
             if name in STATEMENTS and not closes:
-                head = _Head()
+                head, is_empty = _Head(), False
                 yield Statement(_rows(walk, head, zone), head.claims)
+            elif name == INVESTMENTS and not closes:
+                is_empty = False
+                yield Statement(_investments(walk))
+            elif name in ("CODE", "MESSAGE") and text not in ("", "0"):
+                reason = f"{reason} {text}"
+        if is_empty:
+            why = f": the bank says{reason}" if reason else ""
+            raise FileError(f"expected a statement of a bank account or credit card, got none{why}")
 
 
 Element = tuple[int, bool, str, str]
@@ -144,9 +162,26 @@ def _elements(content: Content) -> Iterator[Element]:
         raise FileError("the element </OFX> is missing: the file was cut off, so save it again")
 
 
+def _investments(walk: Iterator[Element]) -> Iterator[NumberedRow]:
+    """The transactions of an investment statement, each as a row that is rejected."""
+    number, name, texts = 0, "", [""]
+    for line, closes, tag, text in walk:
+        if closes and tag == INVESTMENTS:
+            return
+        if name:
+            if closes and tag == name:
+                yield NumberedRow(number, misfit(f"transactions of investments ({name}) are not read", texts))
+                name = ""
+            elif text:
+                texts.append(f"{tag} {text}")
+        elif not closes and not text and (tag.startswith(("BUY", "SELL")) or tag in INVESTMENT_TRANSACTIONS):
+            number, name, texts = line, tag, []
+
+
 def _rows(walk: Iterator[Element], head: _Head, zone: str) -> Iterator[NumberedRow]:
     number = 0
     cells: dict[str, str] | None = None
+    is_original = False
     for line, closes, name, text in walk:
         if closes and name in STATEMENTS:
             return
@@ -156,10 +191,12 @@ def _rows(walk: Iterator[Element], head: _Head, zone: str) -> Iterator[NumberedR
                 cells |= {name: value for name, value in context.items() if value}
                 yield NumberedRow(number, encode_cells(cells))
             number, cells = line, None if closes else {}
+        elif name == "ORIGCURRENCY":
+            is_original = not closes
         elif closes or not text:
             continue
         elif cells is not None:
-            cells[name] = text
+            cells[f"ORIG{name}" if is_original else name] = text
         elif name == "CURDEF":
             head.currency = text
         elif name == "ACCTID":

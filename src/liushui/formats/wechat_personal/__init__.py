@@ -1,13 +1,19 @@
 """WeChat Pay's bill of a person, as CSV or xlsx. Its owner can delete rows, so it proves nothing."""
 
+import re
+from collections.abc import Sequence
+from typing import Final
+
 from liushui.files.cells import Cells
-from liushui.files.contract import file_rules
+from liushui.files.contract import Claims, file_rules
 from liushui.files.tables import Header, TableFormat
 from liushui.flow import Category, Flow
 from liushui.formats._wallets import CURRENCY, ZONE, kind_of, personal_side, signed
 
+_COUNT: Final = re.compile(r"共\s*\d+\s*笔记录")
 AMOUNT = "金额(元)"
 COLUMNS = ("交易时间", "交易类型", "交易对方", "收/支", AMOUNT, "支付方式", "当前状态", "交易单号")
+IDENTITY = ("交易时间", "交易类型", "交易对方", "收/支", AMOUNT, "交易单号", "商户单号")
 
 
 def read(cells: Cells) -> Flow:
@@ -15,7 +21,7 @@ def read(cells: Cells) -> Flow:
     type_ = cells.text("交易类型")
     side = personal_side(cells, type_, cells.text("商品"))
     return Flow(
-        identity=cells.identity("交易时间", "交易类型", "交易对方", "收/支", AMOUNT, "交易单号", "商户单号"),
+        identity=cells.identity(*IDENTITY, amounts=(AMOUNT,)),
         at=cells.time("交易时间", ZONE, "%Y-%m-%d %H:%M:%S", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M"),
         amount=signed(cells.amount(AMOUNT), side, AMOUNT),
         currency=CURRENCY,
@@ -32,10 +38,20 @@ def read(cells: Cells) -> Flow:
     )
 
 
+def skip_count(cells: Sequence[str], claims: Claims) -> bool:  # noqa: ARG001 - the signature of a trailer
+    """Whether a line only says how many rows there are, such as 共 4 笔记录: bills since March 2026 may end with one.
+
+    The count is not compared, because the owner of a bill can delete rows from it.
+    """
+    texts = [cell for cell in cells if cell]
+    return len(texts) == 1 and _COUNT.fullmatch(texts[0]) is not None
+
+
 FORMAT = TableFormat(
     name="wechat_personal",
     title="微信支付 个人账单",
     rules=file_rules(ZONE, balances=None, currencies=[CURRENCY]),
     headers=(Header(COLUMNS, ("商品", "商户单号", "备注"), {AMOUNT: r"金额(?: ?\(元\))?"}),),
     read=read,
+    read_trailer=skip_count,
 )

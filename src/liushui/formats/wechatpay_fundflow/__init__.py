@@ -2,10 +2,8 @@
 
 from collections.abc import Sequence
 
-from liushui.errors import WireError
 from liushui.files.cells import Cells, parse_amount
 from liushui.files.contract import Claims, ControlTotal, file_rules
-from liushui.files.errors import FileError
 from liushui.files.tables import Header, TableFormat
 from liushui.flow import Category, Direction, Flow, Kind
 from liushui.formats._wallets import CURRENCY, SIDES, ZONE, kind_of, signed
@@ -41,7 +39,7 @@ def read(cells: Cells) -> Flow:
     side = parse_choice("收支类型", cells.required("收支类型"), SIDES)
     type_ = cells.text("业务类型")
     return Flow(
-        identity=cells.identity(*IDENTITY),
+        identity=cells.identity(*IDENTITY, amounts=("收支金额(元)",)),
         at=cells.time("记账时间", ZONE),
         amount=signed(cells.amount("收支金额(元)"), side, "收支金额(元)"),
         currency=CURRENCY,
@@ -61,13 +59,10 @@ def read_trailer(cells: Sequence[str], claims: Claims) -> bool:
     """The control header and the control row."""
     if claims.trailer:
         values = dict(zip(claims.trailer, cells, strict=False))
-        try:
-            for side, rows, amount in ((Direction.IN, *CONTROL[1:3]), (Direction.OUT, *CONTROL[3:])):
-                count = int(parse_amount(rows, values.get(rows, "")))
-                claims.totals.append(ControlTotal(count, parse_amount(amount, values.get(amount, "")), side, CURRENCY))
-            claims.totals.append(ControlTotal(int(parse_amount(CONTROL[0], values.get(CONTROL[0], ""))), None))
-        except WireError as error:
-            raise FileError(f"control row: {error}") from error
+        for side, rows, amount in ((Direction.IN, *CONTROL[1:3]), (Direction.OUT, *CONTROL[3:])):
+            count = int(parse_amount(rows, values.get(rows, "")))
+            claims.totals.append(ControlTotal(count, parse_amount(amount, values.get(amount, "")), side, CURRENCY))
+        claims.totals.append(ControlTotal(int(parse_amount(CONTROL[0], values.get(CONTROL[0], ""))), None))
         claims.trailer = []
         return True
     if {*CONTROL} <= {*cells}:

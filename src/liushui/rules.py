@@ -19,12 +19,14 @@ class PageNumber:
     """Numbered pages of at most `size_max` rows, the first of which is number `first`.
 
     With `has_total` each answer says how many rows all pages have together. Without, the last page is an empty one.
+    `size_min` is the smallest size that a request may ask for.
     """
 
     size_default: int
     size_max: int
     first: int = 1
     has_total: bool = False
+    size_min: int = 1
 
 
 @dataclass(frozen=True)
@@ -325,6 +327,11 @@ class Rules(Generic[P]):
         A provider whose floor is no earlier may have had rows before it, which nobody can read.
         """
         return self.floor is None or self.floor < self.history_start
+
+    @property
+    def size_min(self) -> int:
+        """The fewest rows of a page that a request may ask for."""
+        return self.paging.size_min if isinstance(self.paging, PageNumber) else 1
 
     @property
     def slice_max(self) -> timedelta | None:

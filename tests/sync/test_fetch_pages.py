@@ -5,9 +5,10 @@ from collections import Counter
 import pytest
 
 from liushui.errors import SyncError
-from liushui.provider import Page
+from liushui.provider import Page, PageRequest
+from liushui.rules import PageNumber
 from liushui.sync.fetch import READS_MAX, SliceTooLarge
-from tests.sync.pages import COUNTED, CURSOR, DAY, Instant, Scripted, chain, fetched, rows
+from tests.sync.pages import COUNTED, CURSOR, DAY, Instant, Scripted, chain, fetched, paged_by, rows
 
 # ---------------------------------------------------------------- cursors
 
@@ -150,3 +151,29 @@ def test_equal_rows_are_found_as_often_as_they_are_there() -> None:
                 row["number"] = 0
 
     assert Twins().fetched() == Counter({0: 4})
+
+
+class Sized(Scripted):
+    """Keeps the sizes that were asked for."""
+
+    def __init__(self, *reads: list[Page]) -> None:
+        super().__init__(*reads)
+        self.sizes: list[int] = []
+
+    async def fetch_page(self, request: PageRequest) -> Page:
+        self.sizes.append(request.size)
+        return await super().fetch_page(request)
+
+
+def test_no_page_is_asked_for_that_is_smaller_than_the_least() -> None:
+    """The second read has pages of another length where it may. Where it may not, one more read has to agree."""
+    least = paged_by(PageNumber(size_default=3, size_max=3, size_min=2, has_total=True))
+    pages = chain(rows("a", "b", "c"), rows("d"), total=4)
+    fetch = Sized(pages)
+    assert fetched(fetch, least) == rows("a", "b", "c", "d")
+    assert set(fetch.sizes) == {3, 2}
+    pages = chain(rows("a", "b"), rows("c"), total=3)
+    fetch = Sized(pages)
+    assert fetched(fetch, least) == rows("a", "b", "c")
+    assert set(fetch.sizes) == {3, 2}
+    assert fetch.begun == 4, "the first page, and three whole reads"

@@ -389,15 +389,17 @@ class PagedFetcher:
 
     async def _read_until_two_agree(self) -> list[bytes]:
         before: WholeRead | None = None
-        agreements = 0
+        agreements, size_min = 0, self._question.rules.size_min
         for number in range(READS_MAX):
             # A provider may give a page again in place of the next one. Two reads by pages of one length would then
             # lack the same rows, and agree. Pages of another length end at other rows.
-            requested = self._size if before is None or number % 2 == 0 else max(1, before.longest_page - 1)
+            requested = self._size
+            if before is not None and number % 2:
+                requested = max(size_min, before.longest_page - 1)
             read = await self._read_whole(requested)
             agreements = agreements + 1 if reads_agree(before, read) else 0
-            # Pages of one row cannot have another length, so one more read has to agree.
-            if agreements >= (2 if read.longest_page == 1 < len(read.rows) else 1):
+            # Pages of the least length cannot have another one, so one more read has to agree.
+            if agreements >= (2 if read.longest_page <= size_min and read.longest_page < len(read.rows) else 1):
                 return read.rows
             before = read
         raise SyncError(f"the pages shifted during each of {READS_MAX} reads")

@@ -96,7 +96,8 @@ async def check_credentials(source: Source, *, now: datetime, timeout_s: float) 
     )
     try:
         begin, end = provider.rules.readable(now)
-        page = await client.fetch_page(PageRequest(Slice(max(begin, end - timedelta(days=1)), end), 1))
+        newest_day = Slice(max(begin, end - timedelta(days=1)), end)
+        page = await client.fetch_page(PageRequest(newest_day, provider.rules.size_min))
     finally:
         await client.close()
     return len(page.rows)

@@ -46,9 +46,10 @@ async def prove_account(client: Client, provider: Provider, name: str, known: se
     """
     rules = provider.rules
     range_ = Slice(from_us(min(known)[0]), from_us(max(known)[0]) + rules.resolution)
+    size = max(rules.size_min, min(rules.paging.size_max, 2 * ROWS))
     token: str | None = None
     for _ in range(PAGES_MAX):
-        request = PageRequest(range_, min(rules.paging.size_max, 2 * ROWS), page_token=token, newest=True)
+        request = PageRequest(range_, size, page_token=token, newest=True)
         page = await client.fetch_page(request)
         token = page.next_token
         if page.rows or token is None:

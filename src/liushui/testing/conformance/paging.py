@@ -30,7 +30,7 @@ class PageChecks(Checks):
 
     @pytest.mark.parametrize("size", [20, 50, 10_000])
     def test_every_row_is_read_exactly_once(self, endpoint: Endpoint, size: int) -> None:
-        size = min(max(size, endpoint.rows_per_instant_max + 1), endpoint.size_max)
+        size = min(endpoint.at_least(max(size, endpoint.rows_per_instant_max + 1)), endpoint.size_max)
         rows = endpoint.run(lambda client: fetch_range(client, self.provider, endpoint.whole, size))
         ensure_same_rows(f"all rows, {size} a page", rows, endpoint.rows)
 
@@ -48,8 +48,8 @@ class PageChecks(Checks):
             pytest.skip("there are no further pages")
         many = len(expected)
         orders = []
-        for size in sorted({1, 2, 3, many - 1, many, many + 1, endpoint.size_max}):
-            if size <= paging.size_max:
+        for size in sorted({endpoint.at_least(1), 2, 3, many - 1, many, many + 1, endpoint.size_max}):
+            if endpoint.at_least(size) == size <= paging.size_max:
                 found = endpoint.run(lambda client, size=size: fetch_pages(client, endpoint.recent, size))  # type: ignore[misc]
                 rows = [row for page in found for row in page.rows]
                 ensure_same_rows(f"rows on fetch_pages of {size}", rows, expected)
@@ -144,7 +144,9 @@ class LimitChecks(Checks):
         )
         with pytest.raises(Refused):
             endpoint.run(
-                lambda client: client.fetch_page(PageRequest(Slice(since - rules.resolution, endpoint.whole.until), 1))
+                lambda client: client.fetch_page(
+                    PageRequest(Slice(since - rules.resolution, endpoint.whole.until), rules.size_min)
+                )
             )
 
     def test_a_range_before_the_floor_is_refused(self, endpoint: Endpoint) -> None:
@@ -152,10 +154,12 @@ class LimitChecks(Checks):
         if rules.floor is None:
             pytest.skip("a range may begin anywhere")
         floor, hour = rules.floor, timedelta(hours=1)
-        endpoint.run(lambda client: client.fetch_page(PageRequest(Slice(floor, floor + hour), 1)))
+        endpoint.run(lambda client: client.fetch_page(PageRequest(Slice(floor, floor + hour), rules.size_min)))
         with pytest.raises(Refused):
             endpoint.run(
-                lambda client: client.fetch_page(PageRequest(Slice(floor - rules.resolution, floor + hour), 1))
+                lambda client: client.fetch_page(
+                    PageRequest(Slice(floor - rules.resolution, floor + hour), rules.size_min)
+                )
             )
 
     def test_rows_beyond_publication_and_retention_are_hidden(self, memory: MemoryPair) -> None:
@@ -187,11 +191,13 @@ class LimitChecks(Checks):
             pytest.skip("there are no further pages")
         invalid = [str(paging.first - 1), "-1"] if isinstance(paging, PageNumber) else ["no-such-place", "!" * 200]
         for token in invalid:
-            request = PageRequest(endpoint.recent, 10, page_token=token)
+            request = PageRequest(endpoint.recent, endpoint.at_least(10), page_token=token)
             with pytest.raises(Refused):
                 endpoint.run(lambda client, r=request: client.fetch_page(r))  # type: ignore[misc]
         if isinstance(paging, PageNumber):
-            page = endpoint.run(lambda client: client.fetch_page(PageRequest(endpoint.recent, 10, page_token=FAR)))
+            page = endpoint.run(
+                lambda client: client.fetch_page(PageRequest(endpoint.recent, endpoint.at_least(10), page_token=FAR))
+            )
             ensure_equal("rows behind the last page", (list(page.rows), page.next_token), ([], None))
 
 

@@ -23,14 +23,22 @@ def read_secret(name: str) -> str | None:
         return value or None
     if value:
         raise ConfigError(f"{name}: expected it or {name}{FILE_SUFFIX}, got both")
+    return read_secret_file(name + FILE_SUFFIX, Path(file).expanduser())
+
+
+def read_secret_file(name: str, file: Path) -> str:
+    """The secret in a file, without line ends at its end.
+
+    Raises ConfigError that begins with `name`, for a file that cannot be read, has no text or is too large.
+    """
     try:
-        with Path(file).expanduser().open("rb") as opened:
+        with file.open("rb") as opened:
             content = opened.read(SIZE_MAX + 1)
         text = content.decode().rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise ConfigError(f"{name}{FILE_SUFFIX}: {file} cannot be read: {why}") from None
+        raise ConfigError(f"{name}: {file} cannot be read: {why}") from None
     if not text or len(content) > SIZE_MAX:
         got = "an empty file" if not text else f"more than {SIZE_MAX} bytes"
-        raise ConfigError(f"{name}{FILE_SUFFIX}: expected a secret in {file}, got {got}")
+        raise ConfigError(f"{name}: expected a secret in {file}, got {got}")
     return text

@@ -21,6 +21,17 @@ NO_VALUES: Final[Mapping[str, str]] = MappingProxyType({})
 """An empty mapping, for defaults."""
 
 
+class CredentialForm(StrEnum):
+    """What the text of a credential field is."""
+
+    TEXT = "text"
+    """One line."""
+    PRIVATE_KEY = "private key"
+    """The private key that signs requests: PEM, or base64. Our server keeps none that it gives out."""
+    PUBLIC_KEY = "public key"
+    """The public key that proves answers to be the service's: PEM, or base64."""
+
+
 @dataclass(frozen=True)
 class CredentialField:
     """One field of a provider's credentials, under the name that credential files and `key create` use."""
@@ -28,6 +39,7 @@ class CredentialField:
     name: str
     title: str
     secret: bool
+    form: CredentialForm = CredentialForm.TEXT
 
 
 @dataclass(frozen=True)
@@ -245,7 +257,7 @@ class Key(NamedTuple):
     dialect: str
     accounts: tuple[str, ...]
     credentials: Mapping[str, str]
-    """Every credential field by name, secrets included."""
+    """What the server needs to know of the credentials, by name, secrets included: see `issue`."""
     expires_at: datetime | None = None
     paced: bool = True
     """Whether the provider's documented rate limit applies to this key."""
@@ -367,6 +379,15 @@ class Server(Protocol):
         ...
 
 
+@runtime_checkable
+class SigningServer(Protocol):
+    """Optional part of a Server that signs its answers."""
+
+    def sign_again(self, request: Request, response: Response, reader: FlowReader) -> Response:
+        """Sign an answer to a request whose body was changed after it had been signed. The simulator changes some."""
+        ...
+
+
 class Socket(Protocol):
     """The part of a provider's WebSocket that its official client needs before it makes HTTP calls."""
 
@@ -406,7 +427,11 @@ class Provider:
     """Base URL of the real service. Empty where its documents name none, so that the user has to."""
     connect: "Connect"
     new_credentials: Callable[[Callable[[int], bytes]], dict[str, str]]
-    """Makes credentials in this provider's format from a source of random bytes, such as secrets.token_bytes."""
+    """Makes credentials in this provider's format from a source of random bytes, such as secrets.token_bytes.
+
+    Names that are not in `credentials` are for our server alone, such as the private key that signs its answers. Pairs
+    of keys are of the system's random numbers.
+    """
     key_name: Callable[[Mapping[str, str]], str]
     """The public name of a key, from its credentials. It must not reveal a secret."""
     snippet: str
@@ -424,6 +449,37 @@ class Provider:
     """Whether a simulated person's main account of this role is here, which is named without the provider: `shop-1`."""
     restrictions: Sequence[Restriction] = ()
     socket: Socket | None = None
+    simulated_credentials: Callable[[Callable[[int], bytes]], dict[str, str]] | None = None
+    """Makes the credentials of a simulated account: they follow from the random bytes, and cost little. None:
+    `new_credentials` does both."""
+
+    def simulate_credentials(self, random_bytes: Callable[[int], bytes]) -> dict[str, str]:
+        """The credentials of a simulated account. They protect nothing."""
+        return (self.simulated_credentials or self.new_credentials)(random_bytes)
+
+
+class IssuedCredentials(NamedTuple):
+    """The two sides of the credentials of a key that we issue."""
+
+    given: dict[str, str]
+    """What the client gets, once."""
+    kept: dict[str, str]
+    """What our server keeps, encrypted."""
+
+
+def issue(dialect: Dialect, credentials: Mapping[str, str]) -> IssuedCredentials:
+    """What is given out of new credentials, and what is kept. Both sides have a secret that they share.
+
+    The client's private key is given out and not kept. What is no credential field, such as the private key with which
+    the server signs its answers, is kept and not given out.
+    """
+    if not isinstance(dialect, Provider):
+        return IssuedCredentials(dict(credentials), dict(credentials))
+    forms = {field.name: field.form for field in dialect.credentials}
+    return IssuedCredentials(
+        {name: value for name, value in credentials.items() if name in forms},
+        {name: value for name, value in credentials.items() if forms.get(name) is not CredentialForm.PRIVATE_KEY},
+    )
 
 
 class Connect(Protocol):

@@ -73,7 +73,7 @@ def sync_from(
 def _add_source(path: Path, provider: Provider, base_url: str) -> None:
     ledger = create_ledger(str(path))
     try:
-        credentials = provider.new_credentials(Random(1).randbytes)
+        credentials = provider.simulate_credentials(Random(1).randbytes)
         add_source(
             ledger,
             Source(

@@ -13,14 +13,17 @@ import click
 from liushui.cli import EXIT_FAILED, options
 from liushui.cli.options import Settings
 from liushui.cli.output import Record, emit, messages
-from liushui.environment import read_secret
+from liushui.environment import read_secret, read_secret_file
 from liushui.errors import ConfigError, LiushuiError, short_repr
+from liushui.provider import CredentialForm
 
 if TYPE_CHECKING:
     from liushui.ledger.jobs.sources import Source
-    from liushui.provider import Provider
+    from liushui.provider import CredentialField, Provider
 
 STANDARD_INPUT: Final = "-"
+FILE_SUFFIX: Final = "_file"
+"""Ends the name of a field of a credentials file that names a file with the value."""
 SOURCE_COLUMNS: Final = ("source", "provider", "base_url", "since", "zone", "paced", "paused", "credentials")
 
 name_argument = click.argument("name", metavar="NAME", help="The source.")
@@ -41,7 +44,8 @@ def source() -> None:
 @click.option(
     "--credentials",
     metavar="FILE",
-    help="A TOML or JSON file with the provider's credential fields, - for standard input. "
+    help="A TOML or JSON file with the provider's credential fields, - for standard input. <field>_file there names a "
+    "file with the value, such as a PEM key. "
     "(default: the variables LIUSHUI_<FIELD>, or the files that LIUSHUI_<FIELD>_FILE name; a missing one is asked for)",
 )
 @click.option(
@@ -132,7 +136,8 @@ def test(settings: Settings, names: tuple[str, ...], timeout: float) -> None:
     "--credentials",
     "file",
     metavar="FILE",
-    help="A TOML or JSON file with the provider's credential fields, - for standard input. "
+    help="A TOML or JSON file with the provider's credential fields, - for standard input. <field>_file there names a "
+    "file with the value, such as a PEM key. "
     "(default: the variables LIUSHUI_<FIELD>, or the files that LIUSHUI_<FIELD>_FILE name; a missing one is asked for)",
 )
 @options.ledger_only
@@ -197,22 +202,46 @@ def read_credentials(provider: "Provider", file: str | None) -> dict[str, str]:
     """The values of a provider's credential fields: from `file` (TOML or JSON, `-` for standard input) or, without a
     file, from the environment (LIUSHUI_APP_KEY or LIUSHUI_APP_KEY_FILE for app_key) and a prompt at a terminal.
 
-    Raises ConfigError naming a missing field.
+    A credentials file can name the file of a field: app_private_key_file for app_private_key. The prompt asks for the
+    names of files with keys, because a key has many lines. Raises ConfigError naming a missing field.
     """
     given = _read_file(file) if file else {}
     fields: dict[str, str] = {}
     for field in provider.credentials:
         variable = f"LIUSHUI_{field.name.upper()}"
-        value = given.get(field.name) if file else read_secret(variable)
+        value = _given_value(given, field.name, file) if file else read_secret(variable)
         if value is None and not file and sys.stdin.isatty():
-            value = getpass.getpass(f"{field.title}: ") if field.secret else input(f"{field.title}: ")
+            value = _ask_for(field)
         if value is None:
             where = file or f"{variable}, --credentials or a terminal to ask at"
+            if field.form is not CredentialForm.TEXT:
+                where = f"{where} (or {field.name}_file)" if file else f"{variable}_FILE, {where}"
             raise ConfigError(f"{field.name}: expected in {where}, but missing")
         if not isinstance(value, str) or not value.strip():
             raise ConfigError(f"{field.name}: expected text, got {type(value).__name__}")
         fields[field.name] = value.strip()
     return fields
+
+
+def _given_value(given: Mapping[str, object], name: str, file: str) -> object:
+    """The value of a field in a credentials file, or in the file that its field NAME_file names, relative to it."""
+    named = f"{name}{FILE_SUFFIX}"
+    if named not in given:
+        return given.get(name)
+    if name in given:
+        raise ConfigError(f"{name}: expected it or {named}, got both")
+    path = given[named]
+    if not isinstance(path, str):
+        raise ConfigError(f"{named}: expected the name of a file, got {type(path).__name__}")
+    folder = Path() if file == STANDARD_INPUT else Path(file).expanduser().parent
+    return read_secret_file(named, folder / Path(path).expanduser())
+
+
+def _ask_for(field: "CredentialField") -> str:
+    """What the user enters for a field at a terminal: its value, or the name of a file with a key."""
+    if field.form is not CredentialForm.TEXT:
+        return read_secret_file(field.name, Path(input(f"{field.title} (name of a file): ").strip()).expanduser())
+    return getpass.getpass(f"{field.title}: ") if field.secret else input(f"{field.title}: ")
 
 
 def _read_file(file: str) -> Mapping[str, object]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from liushui.conditions import Where, matches
 from liushui.flow import Flow
 from liushui.instant import DAY_US, Clock, system_clock, to_us
-from liushui.provider import FlowPage, FlowQuery, Key, Provider, RateCheck, RateLimiter
+from liushui.provider import FlowPage, FlowQuery, Key, Provider, RateCheck, RateLimiter, issue
 from liushui.rules import Rate
 from liushui.simulate.encoded_day import EncodedDay, RowPosition, position_of
 from liushui.simulate.random_draw import seeded_random
@@ -106,7 +106,10 @@ class WorldReader:
         until = self._after_now()
         return [
             SimulatedAccount(
-                account, self._providers[key.dialect], key.credentials, self.world.count_until(account, until)
+                account,
+                self._providers[key.dialect],
+                issue(self._providers[key.dialect], key.credentials).given,
+                self.world.count_until(account, until),
             )
             for key in self._keys.values()
             for account in key.accounts
@@ -186,7 +189,7 @@ def _keys_of(world: World, providers: Mapping[str, Provider], *, paced: bool) ->
 
 def _key(world: World, provider: Provider, account: str, *, paced: bool) -> Key:
     random = seeded_random("credentials", world.parameters.seed, provider.name, account)
-    credentials = provider.new_credentials(random.randbytes)
+    credentials = provider.simulate_credentials(random.randbytes)
     return Key(provider.key_name(credentials), provider.name, (account,), credentials, paced=paced)
 
 

@@ -77,6 +77,10 @@ NOW: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ROWS: Final = 240
 CROWDED_PAGE: Final = 40
 """Rows of a page, where a deviation needs more rows at one instant than a page holds."""
+SMALL_PAGES: Final = Deviation(
+    name="small-pages", description=f"gives {CROWDED_PAGE} rows a page at most", group="cap", page_cap=CROWDED_PAGE
+)
+"""How a service gets small pages whose clients may not ask for them."""
 OPTIONS: Final = Options(attempts=2, leases=False)
 """How the syncs are made: few retries, and no leases, because they only save work."""
 FIRST_CALLS: Final = 40
@@ -110,7 +114,11 @@ class DeviatingProvider(DialectTransport):
     ) -> None:
         self.deviations = tuple(deviations)
         self.has_crowd = any(deviation.needs_crowd for deviation in self.deviations)
-        self.provider = _with_page_size(provider, CROWDED_PAGE) if self.has_crowd else provider
+        self.provider = provider
+        if self.has_crowd and provider.rules.size_min <= CROWDED_PAGE:
+            self.provider = _with_page_size(provider, CROWDED_PAGE)
+        elif self.has_crowd:  # its clients may not ask for so few rows, so the service gives fewer than they ask for
+            self.deviations += (SMALL_PAGES,)
         self.clock = clock
         self.calls = 0
         """Calls since the last call of `count_from_here`."""

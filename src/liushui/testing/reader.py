@@ -82,7 +82,7 @@ class MemoryReader:
         restrictions: Mapping[str, str] = NO_VALUES,
     ) -> Key:
         """Create a key that reads these accounts through a provider's dialect."""
-        credentials = provider.new_credentials(self._random.randbytes)
+        credentials = provider.simulate_credentials(self._random.randbytes)
         key = Key(provider.key_name(credentials), provider.name, accounts, credentials, expires_at, paced, restrictions)
         self.add_key(key)
         return key

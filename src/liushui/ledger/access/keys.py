@@ -14,7 +14,7 @@ from liushui.instant import to_us
 from liushui.ledger.access.tokens import check_creator
 from liushui.ledger.engine import Ledger, check_accounts
 from liushui.ledger.schema import from_row, keys
-from liushui.provider import NO_VALUES, Dialect
+from liushui.provider import NO_VALUES, Dialect, issue
 
 _decode_accounts = msgspec.json.Decoder(tuple[str, ...]).decode
 _decode_restrictions = msgspec.json.Decoder(dict[str, str]).decode
@@ -47,6 +47,8 @@ def create_key(
 ) -> dict[str, str]:
     """Make a key that reads these accounts through a dialect's API. Returns its credentials, to be shown only once.
 
+    What the server needs is kept, encrypted. A private key of the client is not kept.
+
     `created_by`: the id of the token that creates it. The key is revoked with that token.
 
     Raises AccountNotFound, PermissionDenied where the token of `created_by` was revoked, and ConfigError for a
@@ -58,15 +60,15 @@ def create_key(
             raise ConfigError(
                 f"restrict: expected {' or '.join(known) or 'none'} for {dialect.name}, got {short_repr(name)}"
             )
-    credentials = dialect.new_credentials(secrets.token_bytes)
-    encrypted = ledger.vault.encrypt(credentials)
+    given, kept = issue(dialect, dialect.new_credentials(secrets.token_bytes))
+    encrypted = ledger.vault.encrypt(kept)
     with ledger.writing() as connection:
         check_creator(connection, created_by)
         check_accounts(connection, names)
         connection.execute(
             keys.insert().values(
                 dialect=dialect.name,
-                public=dialect.key_name(credentials),
+                public=dialect.key_name(given),
                 accounts=msgspec.json.encode(names).decode(),
                 credentials=encrypted,
                 paced=paced,
@@ -76,7 +78,7 @@ def create_key(
                 created_by=created_by,
             )
         )
-    return credentials
+    return given
 
 
 def list_keys(ledger: Ledger) -> list[KeyInfo]:

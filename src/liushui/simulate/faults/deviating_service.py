@@ -12,7 +12,7 @@ import msgspec
 
 from liushui.flow import Flow
 from liushui.http import Request, Response
-from liushui.provider import FlowPage, FlowQuery, FlowReader, Key, Provider, RateCheck
+from liushui.provider import FlowPage, FlowQuery, FlowReader, Key, Provider, RateCheck, SigningServer
 from liushui.rules import Rate
 from liushui.simulate.faults.deviation import NO_OFFSET, Deviation, Reading, RowsPage, is_marked
 from liushui.simulate.faults.fault import Endless, with_retry_after
@@ -47,9 +47,12 @@ class Service:
             return self._with_retry_after(response, now)
         if not deviating.has_read:
             return response
+        signed, server = response.body, self.provider.server
         for deviation in self.deviations:
             if deviation.change_body is not None:
                 response = response._replace(body=deviation.change_body(response.body))
+        if response.body != signed and isinstance(server, SigningServer):
+            response = server.sign_again(request, response, reader)
         for deviation in self.deviations:
             if deviation.change_response is not None:  # one at most: two of them contradict each other
                 return deviation.change_response(response)

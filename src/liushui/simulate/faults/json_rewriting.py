@@ -20,7 +20,7 @@ _WHOLE_NUMBER: Final = re.compile(rb"-?(?:0|[1-9][0-9]*)")
 _NUMERIC_TEXT: Final = re.compile(rb'(?<!\\)"(-?(?:0|[1-9][0-9]{0,17}))"(?!\s*:)')
 _MARKED_LIST: Final = rb"\[" + re.escape(EMPTY_LIST_MARKER) + rb"\]"
 _MARKED_MEMBER: Final = re.compile(rb",?\s*" + _STRING + rb"\s*:\s*" + _MARKED_LIST)
-_TOTAL_MEMBER: Final = re.compile(rb",?\s*" + _STRING + rb"\s*:\s*%d" % TOTAL_MARKER)
+_TOTAL_MEMBER: Final = re.compile(rb",?\s*" + _STRING + rb'\s*:\s*"?%d"?' % TOTAL_MARKER)
 
 
 def fields_of(document: bytes) -> Mapping[str, bytes]:

@@ -98,6 +98,10 @@ class Endpoint:
         """The time that a row states."""
         return self.provider.codec.read(row).flow.at
 
+    def at_least(self, size: int) -> int:
+        """A page size of this many rows, or the least that may be asked for."""
+        return max(size, self.provider.rules.size_min)
+
     @property
     def size_max(self) -> int:
         """The most rows of a page."""

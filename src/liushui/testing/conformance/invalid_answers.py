@@ -92,7 +92,9 @@ def _page(
 ) -> Page:
     """The page that a client makes of another answer, or of an answer with this body."""
     memory.transport.answer_instead, memory.transport.rows_body = instead, rows_body
-    return memory.run(lambda client: client.fetch_page(PageRequest(memory.endpoint.recent, ROWS)))
+    return memory.run(
+        lambda client: client.fetch_page(PageRequest(memory.endpoint.recent, memory.endpoint.at_least(ROWS)))
+    )
 
 
 def _valid_answer(memory: MemoryPair) -> bytes:

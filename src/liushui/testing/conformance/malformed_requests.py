@@ -100,7 +100,7 @@ class Judge:
     def __init__(self, memory: MemoryPair) -> None:
         """Let a client fetch a page, to learn what it sends and which routes have rows."""
         self._provider = memory.endpoint.provider
-        memory.run(lambda client: client.fetch_page(PageRequest(memory.endpoint.recent, 10)))
+        memory.run(lambda client: client.fetch_page(PageRequest(memory.endpoint.recent, memory.endpoint.at_least(10))))
         self.requests = [exchange.request for exchange in memory.transport.exchanges]
         self.sends_json = any(_is_object(request.body) for request in self.requests)
         self.names = sorted({name for request in self.requests for name in _names(request)})

@@ -234,7 +234,7 @@ def _given_value(given: Mapping[str, object], name: str, file: str) -> object:
     if not isinstance(path, str):
         raise ConfigError(f"{named}: expected the name of a file, got {type(path).__name__}")
     folder = Path() if file == STANDARD_INPUT else Path(file).expanduser().parent
-    return read_secret_file(named, folder / Path(path).expanduser())
+    return read_secret_file(named, folder.joinpath(Path(path).expanduser()))
 
 
 def _ask_for(field: "CredentialField") -> str:

@@ -28,6 +28,8 @@ BREAK = "break"
 """A flow whose stated balance does not follow from the one before it. It is found by read.chains, and not counted in
 the table: it depends on the flows before."""
 KINDS: Final = (SIDE, SAME_ID, BREAK)
+_FAR_US: Final = 2**62
+"""Farther from 1970, in either direction, than any flow."""
 
 
 def finding_id(account: str, kind: str, at_us: int, flow: str) -> str:
@@ -96,16 +98,25 @@ def load(connection: Connection, account: str) -> Counts:
     return Counter({(day, finding): flows for day, finding, flows in rows})
 
 
-def find(connection: Connection, account: str, kinds: Collection[str] = (SIDE, SAME_ID)) -> Iterator[tuple[str, Row]]:
-    """Every finding of those kinds with its flow, read from the flows and streamed: all SIDE before all SAME_ID."""
+def find(
+    connection: Connection,
+    account: str,
+    kinds: Collection[str] = (SIDE, SAME_ID),
+    *,
+    since_us: int = -_FAR_US,
+    until_us: int = _FAR_US,
+) -> Iterator[tuple[str, Row]]:
+    """Every finding of those kinds with its flow, read from the flows of [since, until) and streamed: all SIDE before
+    all SAME_ID."""
     if SIDE in kinds:
         where, parameters = condition(_CONTRADICTORY, dialect_of(connection))
-        sides = f"SELECT {', '.join(COLUMNS)} FROM flows WHERE account = ?{where} ORDER BY at_us, id"
-        for row in connection.exec_driver_sql(sides, (account, *parameters), execution_options=STREAMED):
+        sides = f"SELECT {', '.join(COLUMNS)} FROM flows WHERE account = ? AND at_us >= ? AND at_us < ?{where} "
+        values = account, since_us, until_us, *parameters
+        for row in connection.exec_driver_sql(f"{sides} ORDER BY at_us, id", values, execution_options=STREAMED):
             yield SIDE, tuple(row)
     if SAME_ID in kinds:
-        differing = _SELECT_DIFFERING.on(connection)
-        for row in connection.exec_driver_sql(differing, (account,), execution_options=STREAMED):
+        differing, values = _SELECT_DIFFERING.on(connection), (account, since_us, until_us)
+        for row in connection.exec_driver_sql(differing, values, execution_options=STREAMED):
             yield SAME_ID, tuple(row)
 
 
@@ -151,7 +162,7 @@ _SELECT_DIFFERING = Statement(
 SELECT {", ".join(f"flows.{name}" for name in COLUMNS)} FROM flows LEFT JOIN flows AS first
   ON first.account = flows.account AND first.at_us = flows.at_us
   AND first.id = substr(flows.id, 1, {sql.position}(flows.id, '{COPY_MARK}') - 1)
-WHERE flows.account = ? AND {sql.position}(flows.id, '{COPY_MARK}') > 0
+WHERE flows.account = ? AND flows.at_us >= ? AND flows.at_us < ? AND {sql.position}(flows.id, '{COPY_MARK}') > 0
   AND ({", ".join(f"CAST(first.{COLUMNS[index]} AS TEXT)" for index in _COMPARED)})
   {sql.is_distinct_from} ({", ".join(f"CAST(flows.{COLUMNS[index]} AS TEXT)" for index in _COMPARED)})
 ORDER BY flows.at_us, flows.id

@@ -4,6 +4,7 @@ Sums are exact, and currencies are never added together.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -13,7 +14,17 @@ from sqlalchemy.engine import Connection
 from liushui.instant import BusinessDays
 from liushui.ledger.day_totals import Sums, Total, parse_sum
 from liushui.ledger.engines.condition_sql import exact_sums
-from liushui.ledger.read.filters import AccountFilter, begin_us, day_text, next_day, totals_conditions
+from liushui.ledger.read.filters import (
+    AFTER_ALL_US,
+    BEFORE_ALL_US,
+    AccountFilter,
+    FlowFilter,
+    begin_us,
+    day_text,
+    equals_currency,
+    next_day,
+    totals_conditions,
+)
 from liushui.ledger.schema import day_totals, flows
 from liushui.money import ZERO
 
@@ -29,6 +40,33 @@ def sum_flows(connection: Connection, wanted: AccountFilter) -> Sums:
 def sum_kinds(connection: Connection, wanted: AccountFilter) -> KindSums:
     """What the flows of one account's filter come to, by subaccount, currency and kind."""
     return _sum(connection, wanted, ("subaccount", "currency", "kind"))
+
+
+@dataclass
+class KindSumsCache:
+    """Totals of all flows of accounts, by account and newest batch: added up again only after another batch."""
+
+    sums: dict[str, tuple[int, KindSums]] = field(default_factory=dict)
+
+    def load(self, connection: Connection, wanted: AccountFilter, head: int) -> KindSums:
+        """The same as `sum_kinds`, of an account whose newest batch is `head`. Without reading anything if the filter
+        is about all times and was added up before."""
+        conditions = wanted.conditions
+        is_all_time = wanted.since_us <= BEFORE_ALL_US and wanted.until_us >= AFTER_ALL_US
+        if conditions.needs_rows or not is_all_time:
+            return sum_kinds(connection, wanted)
+        name = wanted.account.account
+        cached = self.sums.get(name)
+        if cached is None or cached[0] != head:
+            cached = head, sum_kinds(connection, wanted._replace(conditions=FlowFilter()))
+            self.sums[name] = cached
+        return {
+            (subaccount, currency, kind): total
+            for (subaccount, currency, kind), total in cached[1].items()
+            if conditions.subaccount in (None, subaccount)
+            and conditions.kind in (None, kind)
+            and (conditions.currency is None or equals_currency(currency, conditions.currency))
+        }
 
 
 def _sum(connection: Connection, wanted: AccountFilter, names: Sequence[str]) -> dict[Any, Total]:

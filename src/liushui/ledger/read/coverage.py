@@ -1,5 +1,6 @@
 """Coverage as it is shown: complete and missing ranges, the state of each day, deadlines, the status of an account."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
@@ -151,12 +152,21 @@ def days_of(
     calendar = BusinessDays(ZoneInfo(completeness.zone))
     settled_us, now_us = to_us(rules.provable(now)[1]), to_us(now)
     begin_us = max(completeness.begin_us, since_us)
+    if begin_us >= now_us:
+        return
+    day = date.fromisoformat(calendar.day_of(begin_us))
+    # Most days have no gap. They are told by comparing them with the gaps of the whole range.
+    whole = deque(completeness.gaps(begin_us, calendar.begin_us(date.fromisoformat(calendar.day_of(now_us)) + DAY)))
     while begin_us < now_us:
-        day = date.fromisoformat(calendar.day_of(begin_us))
         end_us = calendar.begin_us(day + DAY)
-        gaps = tuple(completeness.gaps(begin_us, end_us))
-        yield Day(day, _state(gaps, end_us > settled_us), gaps)
-        begin_us = end_us
+        if end_us > begin_us:  # else the zone has skipped this day
+            while whole and whole[0].until_us <= begin_us:
+                whole.popleft()
+            has_gap = bool(whole) and whole[0].since_us < end_us
+            gaps = tuple(completeness.gaps(begin_us, end_us)) if has_gap else ()
+            yield Day(day, _state(gaps, end_us > settled_us), gaps)
+            begin_us = end_us
+        day += DAY
 
 
 def _state(gaps: Sequence[Gap], is_unsettled: bool) -> DayState:

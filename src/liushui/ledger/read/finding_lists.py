@@ -3,7 +3,7 @@
 Reads only.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
@@ -20,7 +20,7 @@ from liushui.ledger.findings import BREAK, KINDS, SAME_ID, SIDE, finding_id
 from liushui.ledger.flow_row import BATCH, ID, Row, to_flow
 from liushui.ledger.read.breaks import LedgerBreak, breaks_with_flows
 from liushui.ledger.read.chains import Key
-from liushui.ledger.read.filters import FlowFilter
+from liushui.ledger.read.filters import FlowFilter, begin_us, end_us
 from liushui.ledger.read.finding_decisions import (
     FindingDecision,
     FindingState,
@@ -38,7 +38,7 @@ from liushui.ledger.schema import flows
 from liushui.reconcile.chain import Break
 from liushui.reconcile.links import seconds_of
 
-AT_ONCE: Final = 200
+AT_ONCE: Final = 60
 """Findings whose other flows are read together."""
 
 
@@ -268,15 +268,20 @@ def _of_account(reading: Reading, account: Account, kinds: frozenset[str]) -> It
     connection, name = reading.connection, account.name.account
     newest = newest_decisions(list_finding_decisions(reading.queries, name))
     maker = _Maker(reading, account, newest)
-    has_rows = bool(findings.load(connection, name))
+    days_by_kind: dict[str, list[str]] = defaultdict(list)
+    for day, kind in findings.load(connection, name):
+        days_by_kind[kind].append(day)
     for kind in KINDS:
         if kind not in kinds:
             continue
         found: Iterator[Finding] = iter(())
         if kind == BREAK:
             found = _in_parts(chain_breaks(reading.chains(account)), maker.breaks)
-        elif has_rows:
-            rows = (_ledger_flow(name, row) for one, row in findings.find(connection, name, (kind,)))
+        elif days := days_by_kind[kind]:
+            calendar = BusinessDays(account.name.tz)
+            since_us, until_us = begin_us(calendar, min(days)), end_us(calendar, max(days))
+            listed = findings.find(connection, name, (kind,), since_us=since_us, until_us=until_us)
+            rows = (_ledger_flow(name, row) for _, row in listed)
             found = maker.sides(rows) if kind == SIDE else _in_parts(rows, maker.copies)
         if not any(one.kind == kind for one in newest.values()):
             yield from found

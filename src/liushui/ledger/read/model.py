@@ -20,6 +20,7 @@ from liushui.rules import BALANCE_RULES, BalanceRules, Paging, Rules
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
+    from liushui.ledger.read.account_sums import KindSumsCache
     from liushui.ledger.read.chains import ChainCache, ChainState
     from liushui.ledger.read.closed_months import ChangesCache, MonthChanges
     from liushui.ledger.read.finding_decisions import ExplainedCache, FindingDecision
@@ -150,7 +151,8 @@ class ReadModel:
             return self
         restricted = copy(self)
         shared = {"_chains": self._chains, "_changes": self._changes, "_explained": self._explained}
-        restricted.__dict__.update(shared, own_transfers=self.own_transfers, _visible=accounts)
+        restricted.__dict__.update(shared, own_transfers=self.own_transfers, kind_sums=self.kind_sums)
+        restricted._visible = accounts
         return restricted
 
     def _visible_names(self, names: Sequence[str]) -> Sequence[str]:
@@ -188,6 +190,13 @@ class ReadModel:
         from liushui.ledger.read.own_transfers import OwnTransferCache  # imported here: balances do without it
 
         return OwnTransferCache()
+
+    @cached_property
+    def kind_sums(self) -> "KindSumsCache":
+        """The totals of all flows of accounts, once they were added up."""
+        from liushui.ledger.read.account_sums import KindSumsCache  # imported here: balances do without it
+
+        return KindSumsCache()
 
     @contextmanager
     def reading(

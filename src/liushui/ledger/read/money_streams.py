@@ -12,7 +12,10 @@ from liushui.money import EXACT, ZERO
 
 
 class Move(NamedTuple):
-    """Money in and out of one account and kind on a day, such as `2024-03-01`, or in a month, such as `2024-03`."""
+    """Money in and out of one account and kind on a day, such as `2024-03-01`, or in a month, such as `2024-03`.
+
+    `account` "": of several accounts together.
+    """
 
     account: str
     period: str

@@ -75,7 +75,8 @@ def read_overview(model: ReadModel, query: OverviewQuery) -> Overview:
         own: Sequence[OwnTransfer] = ()
         if currency is not None:
             names = [account.snapshot.account for account in chosen]
-            found = read_moves(reading.connection, names, currency, span, by_month=query.unit is Unit.MONTH)
+            by_month = query.unit is Unit.MONTH
+            found = read_moves(reading.connection, names, currency, span, by_month=by_month, by_account=False)
             own = model.own_transfers.read(reading.connection, model.rules, names, span.first, span.last)
         backups = backup_alarms(read_backup_states(reading.connection), reading.now)
         all_alarms = [*backups, *alarms(reading, accounts, model.rules)]
@@ -89,7 +90,7 @@ def read_overview(model: ReadModel, query: OverviewQuery) -> Overview:
 def read_streams(model: ReadModel, currency: str, span: Span, names: Sequence[str]) -> Streams:
     """Where the money of one currency came from, and where it went, in some accounts and a span of days."""
     with model.ledger.reading() as connection:
-        found = read_moves(connection, names, currency, span, by_month=True)
+        found = read_moves(connection, names, currency, span, by_month=True, by_account=True)
         own = model.own_transfers.read(connection, model.rules, names, span.first, span.last)
     return streams_of(found, own, currency, span.first, span.last)
 
@@ -107,19 +108,21 @@ def read_calendar(
 
 
 def read_moves(
-    connection: Connection, names: Sequence[str], currency: str, span: Span, *, by_month: bool
+    connection: Connection, names: Sequence[str], currency: str, span: Span, *, by_month: bool, by_account: bool
 ) -> list[Move]:
-    """What moved in one currency in a span, by account, day or month, and kind."""
+    """What moved in one currency in a span, by day or month and kind, and by account or of all accounts together."""
     t = day_totals.c
     period = sa.func.substr(t.day, 1, 7) if by_month else t.day
+    account: sa.ColumnElement[str] = t.account if by_account else sa.literal("")
+    keys = (t.account, period, t.kind) if by_account else (period, t.kind)
     money_in, money_out = exact_sums(connection, t.money_in, t.money_out)
-    query = sa.select(t.account, period, t.kind, sa.func.sum(t.flows), money_in, money_out).where(
+    query = sa.select(account, period, t.kind, sa.func.sum(t.flows), money_in, money_out).where(
         t.account.in_(names),
         t.currency == currency,
         t.day >= span.first.isoformat(),
         t.day <= span.last.isoformat(),
     )
-    found = connection.execute(query.group_by(t.account, period, t.kind))
+    found = connection.execute(query.group_by(*keys))
     return [
         Move(account, day, kind, Total(int(count), parse_sum(inward), parse_sum(outward)))
         for account, day, kind, count, inward, outward in found

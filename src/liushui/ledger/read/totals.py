@@ -10,7 +10,6 @@ from sqlalchemy.engine import Connection
 
 from liushui.instant import BusinessDays
 from liushui.ledger.day_totals import Total
-from liushui.ledger.read.account_sums import sum_flows
 from liushui.ledger.read.completeness import Verdict
 from liushui.ledger.read.filters import AccountFilter, FlowFilter, day_text
 from liushui.ledger.read.model import ReadModel
@@ -41,7 +40,8 @@ def read_totals(model: ReadModel, wanted: FlowFilter, rows_max: int | None = ROW
             since_us = _bound_us(reading.connection, filters, rows_max)
         for one in filters:
             part = one if since_us is None else one.within(since_us, one.until_us)
-            for (_, currency), total in sum_flows(reading.connection, part).items():
+            head = reading.accounts[one.account.account].snapshot.head
+            for (_, currency, _), total in model.kind_sums.load(reading.connection, part, head).items():
                 sums[currency] = sums[currency].plus(total)
         verdicts = {currency: reading.verdict(wanted, currency) for currency in sums}
         return FilteredTotals(

@@ -1,8 +1,6 @@
 """The page of flows to review: every flow that each finding is about, its state, and what people explain."""
 
 from collections.abc import Sequence
-from contextlib import closing
-from itertools import islice
 from typing import Final, NamedTuple
 from urllib.parse import urlencode
 
@@ -12,8 +10,9 @@ from litestar.response import Response
 from liushui.errors import ConfigError
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.findings import KINDS, SAME_ID
+from liushui.ledger.read.cursors import CursorError, read_cursor, sign_cursor
 from liushui.ledger.read.finding_decisions import FindingAction, FindingState
-from liushui.ledger.read.finding_lists import Finding, list_findings
+from liushui.ledger.read.finding_lists import Finding, FindingPage, FindingPosition, findings_page
 from liushui.ledger.read.flows import LedgerFlow, key_of
 from liushui.ledger.write.finding_decisions import explain_findings, withdraw_explanations
 from liushui.server.web.account_addresses import account_address, row_address
@@ -22,7 +21,8 @@ from liushui.server.web.forms import Form
 from liushui.server.web.guard import NEEDS
 from liushui.server.web.page import CurrentPage, Page, redirect
 
-SHOWN_MAX: Final = 200
+SHOWN_MAX: Final = 50
+"""Findings on one page."""
 LOOKS: Final = {FindingState.OPEN: "warn", FindingState.EXPLAINED: "good", FindingState.GONE: ""}
 """How the tag of a state looks."""
 
@@ -102,16 +102,25 @@ def action_names(page: Page) -> dict[FindingAction, str]:
 
 
 class ReviewQuery(NamedTuple):
-    """Which findings the address asks for. An empty account or kind means all."""
+    """Which findings the address asks for. An empty account or kind means all.
+
+    `after`: the cursor of the page. Empty: the first page.
+    """
 
     account: str
     kind: str
     state: FindingState
+    after: str = ""
 
     def address(self, **changes: str) -> str:
         """The address of the page with some values changed."""
         fields = {"account": self.account, "finding": self.kind, "state": self.state.value} | changes
         return f"/review?{urlencode({name: value for name, value in fields.items() if value})}"
+
+    @property
+    def cursor_query(self) -> str:
+        """What the cursors of its pages are bound to."""
+        return f"review {self.account} {self.kind} {self.state.value}"
 
 
 @get("/review", sync_to_thread=True)
@@ -125,7 +134,8 @@ def decide_findings(page: CurrentPage) -> Response[str]:
     """Explain the findings that are ticked, or withdraw their explanations: all of them, or none."""
     form = Form(page)
     if decide(form, page.fields.get("chosen", [])):
-        return redirect(_read_query(page).address())
+        query = _read_query(page)
+        return redirect(query.address(after=query.after))
     return _render(page, form)
 
 
@@ -150,7 +160,17 @@ def _read_query(page: Page) -> ReviewQuery:
     values = {name: page.query.get(name, [""])[-1] for name in ("account", "finding", "state")}
     kind = values["finding"] if values["finding"] in KINDS else ""
     state = FindingState(values["state"]) if values["state"] in set(FindingState) else FindingState.OPEN
-    return ReviewQuery(values["account"], kind, state)
+    return ReviewQuery(values["account"], kind, state, page.query.get("after", [""])[-1])
+
+
+def _position(page: Page, query: ReviewQuery) -> FindingPosition | None:
+    """After which finding the page begins. A cursor of another list, or an old one, leads to the first page."""
+    if not query.after:
+        return None
+    try:
+        return read_cursor(page.ledger, query.cursor_query, query.after, FindingPosition)
+    except CursorError:
+        return None
 
 
 def _render(page: Page, form: Form | None = None) -> Response[str]:
@@ -161,10 +181,12 @@ def _render(page: Page, form: Form | None = None) -> Response[str]:
     is_known = not query.account or query.account in names
     chosen = (query.account,) if query.account else ()
     kinds = (query.kind,) if query.kind else KINDS
-    found: list[Finding] = []
+    shown = FindingPage([], None)
     if is_known and names:
-        with closing(list_findings(model, chosen, kinds=kinds, states=(query.state,))) as listed:
-            found = list(islice(listed, SHOWN_MAX + 1))
+        shown = findings_page(
+            model, chosen or names, kinds=kinds, states=(query.state,), limit=SHOWN_MAX, after=_position(page, query)
+        )
+    cursor = None if shown.next is None else sign_cursor(page.ledger, query.cursor_query, shown.next)
     is_wrong = form is not None and form.is_wrong
     return page.render(
         "review/index.html",
@@ -174,8 +196,9 @@ def _render(page: Page, form: Form | None = None) -> Response[str]:
         accounts=[("", page.say("All accounts")), *((name, name) for name in names)],
         kinds=[("", page.say("Any")), *kind_names(page).items()],
         states=state_names(page),
-        views=[finding_view(page, finding) for finding in found[:SHOWN_MAX]],
-        is_more=len(found) > SHOWN_MAX,
+        views=[finding_view(page, finding) for finding in shown.findings],
+        here=query.address(after=query.after),
+        next_page=None if cursor is None else query.address(after=cursor),
         zone=zone,
         row_address=row_address,
         account_address=account_address,

@@ -1,0 +1,200 @@
+"""web: every page of a ledger with an account at each provider, at the server and in Chromium.
+
+At the server, one logged-in reader uses one connection. In Chromium, the work of the page's main thread is measured
+from the navigation to the end of a reader's first interaction, and the list of flows is scrolled with the wheel.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import quote
+
+from bench.context import BenchContext
+from bench.full_ledger import make_full_ledger
+from bench.overview import median_ms, page_reader
+from bench.process import LIUSHUI, Server, serving
+from bench.results import Measurement, Ratio, Series
+from liushui.errors import ConfigError
+from liushui.ledger.access.sessions import create_login_code
+from liushui.ledger.engine import open_ledger
+from liushui.services.access import login_link
+from liushui.testing.processes import free_port
+from tests.browser import browsing
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+BAR_PAGE_MS: Final = 50.0
+BAR_OVERVIEWS: Final = 2.0
+BAR_INTERACTION_MS: Final = 300.0
+BARS_FROM: Final = 1_000_000
+"""The ratio to the overview has its bar from so many flows on. With fewer, mostly fixed costs are measured."""
+SCROLLED_ROWS: Final = 100_000
+WHEEL_PIXELS: Final = 900
+BLANK_BATCH: Final = 2
+"""So many frames with blank rows in sight, one right after the other, are what a reader sees as a gap."""
+
+
+class _Interaction(NamedTuple):
+    """What a reader does first on a page: an element that is clicked, and the element that shows that it was done."""
+
+    name: str
+    path: str
+    clicked: str
+    shown: str
+
+
+INTERACTIONS: Final = (
+    _Interaction("the overview: open a balance", "/", ".holding summary", ".holding[open] table"),
+    _Interaction("flows: open a flow", "/flows", "#ledger [data-key]", "#drawer:not([hidden]) h2"),
+)
+
+WATCH: Final = """
+() => {
+  const pane = document.getElementById("ledger");
+  const names = pane.querySelector(".ledger-names").offsetHeight;
+  const body = pane.querySelector(".ledger-rows");
+  const channel = new MessageChannel();
+  const seen = { frames: 0, blank: 0, longest: 0 };
+  let run = 0;
+  channel.port1.onmessage = () => {
+    const height = parseFloat(getComputedStyle(pane).getPropertyValue("--row")) * 16;
+    const last = Math.round(body.offsetHeight / height) - 1;
+    const drawn = new Set([...body.querySelectorAll("[data-key]:not([hidden])")].map((row) => Number(row.dataset.index)));
+    const from = Math.floor(pane.scrollTop / height);
+    const to = Math.min(last, Math.floor((pane.scrollTop + pane.clientHeight - names - 1) / height));
+    let whole = true;
+    for (let index = from; index <= to; index += 1) whole = whole && drawn.has(index);
+    seen.frames += 1;
+    run = whole ? 0 : run + 1;
+    if (!whole) seen.blank += 1;
+    seen.longest = Math.max(seen.longest, run);
+  };
+  const frame = () => {
+    channel.port2.postMessage(0); // answered after this frame was drawn
+    requestAnimationFrame(frame);
+  };
+  requestAnimationFrame(frame);
+  window.watchedFrames = seen;
+}
+"""
+"""Looks at each frame after it was drawn: whether every row that belongs in sight is there."""
+
+
+def measure(context: BenchContext) -> Measurement:
+    """Milliseconds of each page, of the first interaction, and the blank frames of a long scroll."""
+    measurement, flows = Measurement("web"), context.options.flows
+    ledger = make_full_ledger(context.folder / "full.db", flows, context.log)
+    port = free_port()
+    command = [*LIUSHUI, "--ledger", str(ledger), "serve", "--workers", "1", "--port", str(port)]
+    command += ["--socket-port", str(free_port())]
+    with serving(command, port=port, log=context.folder / "web.log", path="/login") as server:
+        _at_the_server(context, measurement, page_reader(server, ledger), _paths(ledger))
+        try:
+            with _browser_page(server, ledger) as page:
+                _first_interactions(context, measurement, page)
+                _scrolling(context, measurement, page)
+        except ConfigError as error:
+            measurement.notes.append(f"web: nothing was measured in a browser: {error}")
+    return measurement
+
+
+def _paths(ledger: Path) -> list[str]:
+    """The pages and what they load, for the account with the most flows of each kind of provider."""
+    with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True) as database:
+        names = [name for (name,) in database.execute("SELECT account FROM accounts ORDER BY account")]
+    paths = ["/", "/page/overview/moved", "/page/overview/streams"]
+    paths += ["/flows", "/page/flows/rows", "/page/flows/totals", "/sources", "/review", "/reconcile", "/keys"]
+    for name in map(quote, names):
+        paths += [f"/accounts/{name}", f"/page/accounts/{name}/calendar", f"/flows?account={name}", f"/sources/{name}"]
+        paths += [f"/reconcile/{name}/{month}" for month in ("2026-10",)]
+    return paths
+
+
+# ---------------------------------------------------------------- at the server
+
+
+def _at_the_server(
+    context: BenchContext, measurement: Measurement, get: Callable[[str], bytes], paths: Sequence[str]
+) -> None:
+    took: dict[str, list[float]] = {path: [] for path in paths}
+    for number in range(context.options.rounds):
+        context.log(f"web, pages at the server, round {number + 1}")
+        for path in paths:
+            took[path].append(median_ms(lambda path=path: get(path)))  # type: ignore[misc] # the default binds it
+    overview = Series("the overview", "the page", "ms", took["/"])
+    for path, values in took.items():
+        ours = Series(path, "the page", "ms", values)
+        may = Series(path, "may take", "ms", [BAR_PAGE_MS] * len(values))
+        measurement.ratios.append(Ratio(f"{path} ÷ {BAR_PAGE_MS:.0f} ms", ours, may, 1.0, "at most"))
+    slowest = max(took, key=lambda path: sorted(took[path])[len(took[path]) // 2])
+    ours = Series(f"the slowest page, {slowest}", "the page", "ms", took[slowest])
+    is_large = context.options.flows >= BARS_FROM
+    measurement.ratios.append(
+        Ratio("the slowest page ÷ the overview", ours, overview, BAR_OVERVIEWS, "at most")
+        if is_large
+        else Ratio("the slowest page ÷ the overview", ours, overview)
+    )
+
+
+# ---------------------------------------------------------------- in a browser
+
+
+@contextmanager
+def _browser_page(server: Server, ledger: Path) -> "Iterator[Page]":
+    """A page of Chromium that has logged in. Raises ConfigError where there is no Chromium."""
+    with browsing() as browser:
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        book = open_ledger(str(ledger))
+        link = login_link(server.url, create_login_code(book))
+        book.close()
+        page.goto(link)
+        page.goto(f"{server.url}/flows")
+        yield page
+
+
+def _first_interactions(context: BenchContext, measurement: Measurement, page: "Page") -> None:
+    origin = page.url.removesuffix("/flows")
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable")
+    for one in INTERACTIONS:
+        values = []
+        for number in range(context.options.rounds):
+            context.log(f"web, {one.name}, round {number + 1}")
+            page.goto("about:blank")
+            begun = _main_thread_ms(session)
+            page.goto(f"{origin}{one.path}")
+            page.locator(one.clicked).first.click()
+            page.locator(one.shown).first.wait_for()
+            values.append(_main_thread_ms(session) - begun)
+        ours = Series(one.name, "Chromium's main thread", "ms", values)
+        may = Series(one.name, "may take", "ms", [BAR_INTERACTION_MS] * len(values))
+        measurement.ratios.append(Ratio(f"{one.name} ÷ {BAR_INTERACTION_MS:.0f} ms", ours, may, 1.0, "at most"))
+
+
+def _main_thread_ms(session: Any) -> float:  # noqa: ANN401 - Playwright's session of Chromium's protocol
+    metrics = {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
+    return float(metrics["TaskDuration"]) * 1_000
+
+
+def _scrolling(context: BenchContext, measurement: Measurement, page: "Page") -> None:
+    """Turn the wheel until so many rows went by. Rows that were not loaded in time stop the wheel and are not blank."""
+    context.log(f"web, scrolling {SCROLLED_ROWS:,} rows")
+    page.goto(page.url.split("/", 3)[0] + "//" + page.url.split("/", 3)[2] + "/flows")
+    page.locator("#ledger [data-key]").first.wait_for()
+    page.evaluate(WATCH)
+    page.locator("#ledger").hover()
+    rows_max = min(SCROLLED_ROWS, context.options.flows)
+    passed = page.evaluate("() => window.ledgerRowsPassed()")
+    while passed < rows_max:
+        page.mouse.wheel(0, WHEEL_PIXELS)
+        passed = page.evaluate("() => window.ledgerRowsPassed()")
+    seen = page.evaluate("() => window.watchedFrames")
+    what = f"blank frames in a row, scrolling {rows_max:,} rows"
+    longest = Series(what, "the list", "frames", [float(seen["longest"])])
+    may = Series(what, "may be", "frames", [float(BLANK_BATCH)])
+    measurement.ratios.append(Ratio(f"{what} ÷ {BLANK_BATCH}", longest, may, 0.5, "at most"))
+    measurement.figures.append(Series("frames with a blank row", "the list", "frames", [float(seen["blank"])]))
+    measurement.figures.append(Series("frames while scrolling", "the list", "frames", [float(seen["frames"])]))

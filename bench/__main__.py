@@ -30,6 +30,7 @@ from bench import (
     stall,
     sync,
     totals,
+    web,
 )
 from bench.context import ROWS_MIN, BenchContext, Options
 from bench.process import CACHE, BenchError
@@ -50,6 +51,7 @@ MEASUREMENTS: Final[dict[str, Callable[[BenchContext], Measurement]]] = {
     "depth": depth.measure,
     "totals": totals.measure,
     "overview": overview.measure,
+    "web": web.measure,
     "memory": memory.measure,
     "export": export.measure,
     "reconcile": reconcile.measure,

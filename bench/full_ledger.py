@@ -5,6 +5,7 @@ The rows go through the codecs and the commits of a sync, without HTTP: only wha
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -60,4 +61,4 @@ def _slices(begin: datetime, end: datetime, flows: int) -> list[Slice]:
     edges = [begin]
     while edges[-1] < end:
         edges.append(min(end, edges[-1] + timedelta(days=days)))
-    return [Slice(since, until) for since, until in zip(edges, edges[1:], strict=False)]
+    return [Slice(since, until) for since, until in pairwise(edges)]

@@ -75,13 +75,13 @@ def measure(context: BenchContext) -> Measurement:
     pages: dict[str, list[float]] = {one.what: [] for one in asked}
     bare: dict[str, list[float]] = {one.what: [] for one in asked}
     with serving(command, port=port, log=context.folder / "overview.log", path="/login") as server:
-        get, database = _reader(server, ledger), sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)
+        get, database = page_reader(server, ledger), sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)
         for number in range(context.options.rounds):
             context.log(f"overview, round {number + 1}")
             for one in asked:
-                pages[one.what].append(_median_ms(lambda path=one.path: get(path)))  # type: ignore[misc] # the default binds it
+                pages[one.what].append(median_ms(lambda path=one.path: get(path)))  # type: ignore[misc] # the default binds it
                 query = (one.sql, one.values)
-                bare[one.what].append(_median_ms(lambda query=query: database.execute(*query).fetchall()))  # type: ignore[misc]
+                bare[one.what].append(median_ms(lambda query=query: database.execute(*query).fetchall()))  # type: ignore[misc]
         database.close()
     for one in asked:
         ours = Series(one.what, "the page", "ms", pages[one.what])
@@ -107,7 +107,7 @@ def _commonest(ledger: Path) -> tuple[str, str]:
     return str(currency), str(kind)
 
 
-def _reader(server: Server, ledger: Path) -> Callable[[str], bytes]:
+def page_reader(server: Server, ledger: Path) -> Callable[[str], bytes]:
     """Fetches pages like a browser that has logged in with a link."""
     book = open_ledger(str(ledger))
     link = urlsplit(login_link(server.url, create_login_code(book)))
@@ -129,10 +129,11 @@ def _reader(server: Server, ledger: Path) -> Callable[[str], bytes]:
     return get
 
 
-def _median_ms(call: Callable[[], object]) -> float:
+def median_ms(call: Callable[[], object], times: int = TIMES) -> float:
+    """The median of the milliseconds that some calls took."""
     took = []
-    for _ in range(TIMES):
+    for _ in range(times):
         begun = time.perf_counter()
         call()
         took.append((time.perf_counter() - begun) * 1_000)
-    return sorted(took)[TIMES // 2]
+    return sorted(took)[times // 2]

@@ -35,6 +35,7 @@ SUBJECTS: Final[Mapping[str, str]] = {
     "memory": "Memory of sync and import",
     "export": "Memory of exports and copies",
     "overview": "The overview and pages of flows",
+    "web": "Every page, at the server and in a browser",
     "reconcile": "Balance chains, certificates and transfers",
 }
 """Every subject in the order of the page. Others come last, under their own names."""

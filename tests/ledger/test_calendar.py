@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
+from random import Random
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from liushui.instant import to_us
 from liushui.ledger.coverage import Range, State
 from liushui.ledger.read import coverage
-from liushui.ledger.read.accounts import AccountSnapshot
+from liushui.ledger.read.accounts import AccountSnapshot, RejectedRows
 from liushui.ledger.read.completeness import AccountCompleteness
 from liushui.ledger.read.coverage import Day, DayState, Deadline, day_runs, deadline, read_until
 from liushui.providers.longbridge.rules import RULES
@@ -115,6 +116,31 @@ def test_a_day_without_midnight_and_one_of_25_hours() -> None:
             days_of(FOREVER, [], zone=zone, since=begin, now=begin.astimezone(UTC) + timedelta(days=3, hours=2))
         )
         assert [day.day for day in days[:3]] == [begin.date() + timedelta(days=number) for number in range(3)]
+
+
+def test_a_day_that_a_zone_skipped_is_none() -> None:
+    """Samoa had no 30 December 2011."""
+    apia = ZoneInfo("Pacific/Apia")
+    begin = datetime(2011, 12, 28, tzinfo=apia)
+    days = list(days_of(FOREVER, [], zone=apia, since=begin, now=datetime(2012, 1, 2, tzinfo=apia)))
+    assert [day.day.day for day in days] == [28, 29, 31, 1]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_each_day_has_the_gaps_of_its_own_range(seed: int) -> None:
+    random = Random(seed)
+    begin = shanghai(9, 1)
+    edges = sorted(begin + timedelta(hours=random.randrange(24 * 80)) for _ in range(40))
+    pairs = zip(edges[::2], edges[1::2], strict=True)
+    ranges = [known(*pair, random.choice((State.PROVEN, State.PROVEN, State.OPEN)), "HTTP 502") for pair in pairs]
+    rejected = tuple(RejectedRows(((to_us(edge), to_us(edge + timedelta(hours=30))),), 1) for edge in edges[:8:3])
+    snapshot = AccountSnapshot(
+        "a", "x", SHANGHAI.key, 1, begin, None, tuple(ranges), rejected, {}, {}, None, None, None
+    )
+    completeness = AccountCompleteness(snapshot, FOREVER, to_us(NOW))
+    for day in coverage.days_of(completeness, FOREVER, NOW):
+        midnight = datetime(day.day.year, day.day.month, day.day.day, tzinfo=SHANGHAI)
+        assert list(day.gaps) == completeness.gaps(to_us(midnight), to_us(midnight + timedelta(days=1)))
 
 
 def test_the_last_proven_instant() -> None:

@@ -11,16 +11,17 @@ import pytest
 from liushui.flow import Direction, Flow, Kind
 from liushui.instant import from_us
 from liushui.ledger import findings
+from liushui.ledger.day_totals import Total
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.flows import flows_page, list_flows, stream_flows
 from liushui.ledger.read.neighbours import Chained, Neighbour, neighbours
-from liushui.ledger.read.totals import FilteredTotals
+from liushui.ledger.read.totals import FilteredTotals, read_totals
 from liushui.ledger.write.commit import make_account
 from liushui.provider import DecodedRow, Slice
 from liushui.testing.clock import NOON
 from tests.engines import LedgerStore
-from tests.ledger.ledgers import commit_read, hour, hours, make_full_row, make_row, new_ledger
+from tests.ledger.ledgers import READ_AT, commit_read, hour, hours, make_full_row, make_row, new_ledger
 from tests.ledger.reading import model_of, totals
 
 BEGIN = datetime(2025, 12, 1, tzinfo=UTC)
@@ -225,3 +226,15 @@ def test_a_page_of_findings_is_looked_for_like_any_filter(ledger: Ledger) -> Non
     commit_read(ledger, hours(0, 48), *rows, make_row("in", 5, "-1.00", direction=Direction.IN))
     page = flows_page(ledger, FlowFilter(finding=findings.SIDE, newest_first=True), limit=10)
     assert [(one.account, one.id) for one in page.flows] == [("a", "in")]
+
+
+def test_totals_of_all_times_follow_each_commit(ledger: Ledger) -> None:
+    model = model_of(ledger)
+    commit_read(ledger, hours(0, 1), make_row("r1", hour(0), "1.25"), make_row("r2", hour(0), "-1.00"))
+    every, trades = FlowFilter(), FlowFilter(kind="trade", currency="usd")
+    assert read_totals(model, every).sums["USD"][0] == Total(2, Decimal("1.25"), Decimal("-1.00"))
+    commit_read(ledger, hours(1, 2), make_row("r3", hour(1), "2.00", kind=Kind.TRADE))
+    assert read_totals(model, every).sums["USD"][0] == Total(3, Decimal("3.25"), Decimal("-1.00"))
+    assert read_totals(model, trades).sums["USD"][0] == Total(1, Decimal("2.00"), Decimal(0))
+    commit_read(ledger, hours(0, 1), read_at=READ_AT + timedelta(days=1))
+    assert read_totals(model, every).sums["USD"][0] == Total(1, Decimal("2.00"), Decimal(0))

@@ -6,13 +6,14 @@ from html import unescape
 
 import pytest
 
-from liushui.flow import Kind
+from liushui.flow import Direction, Kind
 from liushui.ledger.access.tokens import Scope, create_token
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read.cursors import flow_key
 from liushui.ledger.read.finding_lists import Finding, list_findings
 from liushui.ledger.write.commit import make_account
 from liushui.provider import Slice
+from liushui.server.web.review import SHOWN_MAX
 from liushui.testing.clock import NOON
 from tests.ledger.ledgers import commit_read
 from tests.ledger.reading import model_of
@@ -130,3 +131,22 @@ def test_who_may_not_record_sees_no_form(ledger: Ledger, visitor: Visitor) -> No
 @pytest.mark.parametrize(("tag", "text"), [("zh-Hans", "待处理"), ("zh-Hant", "待處理")])
 def test_findings_are_in_the_readers_language(review: Visitor, tag: str, text: str) -> None:
     assert text in text_of(review.get("/review", accept_language=tag).text)
+
+
+def test_many_findings_are_shown_page_by_page(ledger: Ledger, guest: Visitor) -> None:
+    rows = [
+        row(f"r{number:03}", HOUR * number, f"{number}.00", direction=Direction.OUT)
+        for number in range(1, SHOWN_MAX + 4)
+    ]
+    commit_read(ledger, Slice(BEGIN, NOON), *rows, account="a", read_at=NOON)
+    first = guest.get("/review").text
+    (address,) = re.findall(r'rel="next" href="([^"]+)"', first)
+    second = guest.get(unescape(address)).text
+    ids = [re.findall(r'name="chosen" value="([^"]+)"', html) for html in (first, second)]
+    assert [len(page) for page in ids] == [SHOWN_MAX, 3]
+    assert sorted(ids[0] + ids[1]) == sorted(one.id for one in list_findings(model_of(ledger)))
+    assert 'rel="next"' not in second
+    stale = guest.get("/review?after=nonsense").text
+    assert re.findall(r'name="chosen" value="([^"]+)"', stale) == ids[0], "a wrong cursor leads to the first page"
+    answer = guest.post(unescape(address), {**EXPLANATION, "chosen": ids[1][0]})
+    assert answer.headers["location"] == unescape(address), "the reader stays on the page"

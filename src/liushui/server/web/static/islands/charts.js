@@ -17,7 +17,13 @@ export function drawCharts(root) {
     drawn.set(element, () => chart.setOption(kind.option(data, element), true));
     drawn.get(element)();
     kind.listen(chart, data);
+    let width = element.clientWidth;
+    let height = element.clientHeight;
     new ResizeObserver(() => {
+      // It also reports the size that the chart was just drawn in.
+      if (element.clientWidth === width && element.clientHeight === height) return;
+      width = element.clientWidth;
+      height = element.clientHeight;
       chart.resize();
       drawn.get(element)();
     }).observe(element);

@@ -312,9 +312,13 @@ def test_each_action_has_the_name_of_the_command_that_does_the_same(visitor: Vis
     without_command = {
         "account add",
         "finding decide",
+        "import check",
+        "import drop",
         "link decide",
         "logout",
         "notify test",
+        "sample data add",
+        "sample data remove",
         "source pause or resume",
         "source test",
         "sync",

@@ -48,6 +48,13 @@ class Visitor:
         named = {**SAME_SITE, **(headers or {})}
         return self.client.post(path, data=sent, headers={name: said for name, said in named.items() if said})
 
+    def upload(
+        self, path: str, name: str, content: bytes, form: Mapping[str, str], *, token: str | None = None
+    ) -> Answer:
+        """The answer to a form with a file. `token`: another CSRF token than the session's."""
+        sent = {"csrf_token": self.token() if token is None else token, **form}
+        return self.client.post(path, data=sent, files={"file": (name, content)}, headers=SAME_SITE)
+
     def token(self) -> str:
         """The CSRF token of the session; empty without one."""
         found = re.search(r'name="csrf_token" value="([^"]*)"', self.get("/providers").text)

@@ -127,19 +127,18 @@ class ImportRequest:
 def _import_answers(request: ImportRequest, files: Sequence[Path], provider: "Provider") -> None:
     """Import saved answers and rows of a provider's API."""
     from liushui.cli.progress import file_bar
-    from liushui.importing.check_provider import check_file
-    from liushui.importing.run import import_files
+    from liushui.importing.prepare import prepare_answers, run_import
     from liushui.providers import load_providers
 
     account_zone = options.account_zone(request.settings, request.account, request.zone, provider.rules.zone)
     check_name(request.settings, request.account)
     with regular_files(files) as (paths, names), naming(names):
-        for path in paths:
-            check_file(path, provider, [other for other in load_providers().values() if other is not provider])
+        others = [other for other in load_providers().values() if other is not provider]
+        prepared = prepare_answers(paths, provider, others)
 
         def run(ledger: "Ledger") -> "Imported":
             with file_bar(paths) as advance:
-                return import_files(ledger, request.account, provider, paths, advance=advance, restate=request.restate)
+                return run_import(ledger, request.account, prepared, advance, restate=request.restate)[0]
 
         write_and_print(request, provider.name, account_zone.key, names, run)
 
@@ -300,12 +299,10 @@ def regular_files(files: Sequence[Path]) -> Iterator[tuple[list[Path], Names]]:
 @contextmanager
 def naming(names: Names) -> Iterator[None]:
     """Have errors name files as the user does."""
-    from liushui.importing.files import UnusableFile
+    from liushui.importing.prepare import naming_files
 
-    try:
+    with naming_files(names):
         yield
-    except UnusableFile as error:
-        raise ConfigError(f"{names[error.path]}: {error.problem}") from error
 
 
 _OPEN_FILES: Final = (Path("/dev/fd"), Path("/proc/self/fd"))

@@ -41,44 +41,36 @@ def import_statements(
     """Import statement files. All of them have one format, because an account holds flows of one."""
     from liushui.cli.progress import file_bar
     from liushui.formats import load_formats
-    from liushui.importing.closing_balances import state_closings
-    from liushui.importing.run import import_documents
-    from liushui.importing.statements import check_statements, import_file
+    from liushui.importing.prepare import accounts_of_provider, common_format, prepare_statements, run_import
 
     check_name(request.settings, request.account)
     with temporary_folder("import") as folder, regular_files(files) as (paths, names), naming(names):
         chosen = _chosen_format(format_name, map_file)
         statements = _open(paths, names, folder, chosen)
-        format_ = _common_format(statements)
-        zone = options.account_zone(request.settings, request.account, request.zone, format_.rules.zone).key
-        closings = check_statements(statements, zone, load_formats())
+        default = common_format(statements).rules.zone
+        zone = options.account_zone(request.settings, request.account, request.zone, default).key
+        prepared = prepare_statements(statements, zone, load_formats())
         _tell(statements, recognised=chosen is None)
 
         def run(ledger: "Ledger") -> "Imported":
-            _warn_of_double(ledger, request.account, format_)
+            others = accounts_of_provider(ledger, prepared.provider)
+            if others:
+                messages.warn(_maybe_double(others, request.account, prepared.provider))
             with file_bar(paths) as advance:
-                documents = [import_file(file, zone, advance) for file in statements]
-                imported = import_documents(
-                    ledger, request.account, documents, format_.codec, format_.rules, restate=request.restate
-                )
-            for reason in state_closings(ledger, request.account, closings, imported.id, format_.rules):
+                imported, problems = run_import(ledger, request.account, prepared, advance, restate=request.restate)
+            for reason in problems:
                 messages.warn(reason)
             return imported
 
-        write_and_print(request, format_.name, zone, names, run)
+        write_and_print(request, prepared.source, zone, names, run)
 
 
-def _warn_of_double(ledger: "Ledger", account: str, format_: "FileFormat") -> None:
-    """Say which accounts of the ledger may have the same money, because they are collected from the provider's API."""
-    from liushui.ledger.read.accounts import find_accounts
-
-    with ledger.querying() as queries:
-        others = [known.account for known in find_accounts(queries) if known.provider == format_.provider]
-    if others:
-        messages.warn(
-            f"{', '.join(others)} {'is' if len(others) == 1 else 'are'} collected from {format_.provider}: if the file "
-            f"is of the same account, its money is in totals twice. Then leave {account} out of them"
-        )
+def _maybe_double(others: Sequence[str], account: str, provider: str) -> str:
+    """That accounts which are collected from the provider's API may have the same money."""
+    return (
+        f"{', '.join(others)} {'is' if len(others) == 1 else 'are'} collected from {provider}: if the file "
+        f"is of the same account, its money is in totals twice. Then leave {account} out of them"
+    )
 
 
 def _chosen_format(format_name: str | None, map_file: Path | None) -> "FileFormat | None":
@@ -111,14 +103,6 @@ def _tell(statements: "Sequence[StatementFile]", *, recognised: bool) -> None:
             messages.plain(f"{file.content.name}: {file.format.title} ({file.format.name})")
         if not file.content.ends_with_line:
             messages.warn(f"{file.content.name}: no line end at the end: if it was cut off, its last row is wrong")
-
-
-def _common_format(statements: "Sequence[StatementFile]") -> "FileFormat":
-    formats = {file.format.name: file for file in statements}
-    if len(formats) > 1:
-        listed = ", ".join(f"{file.content.name} is {name}" for name, file in formats.items())
-        raise ConfigError(f"files: expected one format for an account, got several: {listed}")
-    return statements[0].format
 
 
 def _ask_password(name: str) -> str | None:

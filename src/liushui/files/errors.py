@@ -7,6 +7,10 @@ class FileError(ConfigError):
     """A file cannot be read as a statement. The text says in one line what it is and what to do."""
 
 
+class NotRecognised(FileError):
+    """No format recognises a file, or several do."""
+
+
 class PasswordNeeded(FileError):
     """An archive has a password, and none was given, or not the right one."""
 

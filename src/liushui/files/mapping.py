@@ -154,20 +154,24 @@ class Mapping(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, fr
 def load_mapping(path: Path) -> Mapping:
     """The mapping in a TOML file. Raises ConfigError naming the file and the key."""
     try:
-        values = tomllib.loads(path.read_text("utf-8-sig"))
+        return parse_mapping(path.read_text("utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: expected a mapping in UTF-8, got other bytes") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: this is no TOML: {error}") from error
-    try:
-        mapping = msgspec.convert(values, Mapping)
-        check_mapping(mapping)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}: {_in_words(str(error))}") from error
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
+
+
+def parse_mapping(text: str) -> Mapping:
+    """The mapping in a TOML text. Raises ConfigError naming the key."""
+    try:
+        mapping = msgspec.convert(tomllib.loads(text), Mapping)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"this is no TOML: {error}") from error
+    except msgspec.ValidationError as error:
+        raise ConfigError(_in_words(str(error))) from error
+    check_mapping(mapping)
     return mapping
 
 

@@ -4,18 +4,18 @@ from collections.abc import Mapping
 
 from liushui.files.content import Content
 from liushui.files.contract import FileFormat
-from liushui.files.errors import FileError
+from liushui.files.errors import FileError, NotRecognised
 
 
 def recognise(content: Content, formats: Mapping[str, FileFormat]) -> FileFormat:
-    """The format of a file. Raises FileError that says what the file looks like, and what would read it."""
+    """The format of a file. Raises NotRecognised that says what the file looks like, and what would read it."""
     known = [format_ for format_ in formats.values() if format_.recognise(content)]
     if len(known) == 1:
         return known[0]
     if known:
         names = " and ".join(f"{format_.name} ({format_.title})" for format_ in known)
-        raise FileError(f"this may be {names}: name one with --as")
-    raise FileError(f"{describe(content, formats)}")
+        raise NotRecognised(f"this may be {names}: name one with --as")
+    raise NotRecognised(describe(content, formats))
 
 
 def check_is(content: Content, format_: FileFormat, formats: Mapping[str, FileFormat]) -> None:

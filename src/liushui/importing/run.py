@@ -16,6 +16,7 @@ from liushui.importing.read_rows import Advance, Document, documents
 from liushui.importing.same_record import Difference, Records, TimesNeededError
 from liushui.importing.staging import Block, Staging
 from liushui.ledger.engine import Ledger
+from liushui.ledger.flow_row import Rejected
 from liushui.ledger.write.chain_segments import store_chains
 from liushui.ledger.write.change import Change
 from liushui.ledger.write.imports import FlowKey, ImportCounts, ImportRecord
@@ -25,6 +26,7 @@ from liushui.provider import Codec, Provider
 from liushui.rules import Paging, Rules
 
 REASONS_MAX: Final = 10
+REJECTIONS_MAX: Final = 20
 DIFFERENCES_MAX: Final = 1_000
 
 GC_THRESHOLD: Final = 100_000
@@ -57,6 +59,8 @@ class Imported:
     """The first rows that differ, each with its file."""
     reasons: list[str] = field(default_factory=list)
     """The field and the reason of the first rejections, for display."""
+    rejections: list[tuple[int, Rejected]] = field(default_factory=list)
+    """The first rejected rows, each with its number in its file."""
     discarded: set[str] = field(default_factory=set)
     """Why bytes of rejected rows were discarded before. They are not in the quarantine, and `reasons` has no word of
     them."""
@@ -215,6 +219,7 @@ class _Import:
     def _commit_rejected(self, unit: str) -> None:
         """Commit the rows of the document that could not be decoded."""
         imported = self.imported
+        imported.rejections += self._staging.first_rejected(REJECTIONS_MAX - len(imported.rejections))
         if unit:
             left = max(0, REASONS_MAX - len(imported.reasons))
             first = self._staging.first_rejected(left)

@@ -34,7 +34,8 @@ from liushui.server.audit import end_audit
 from liushui.server.context import UNCOMPRESSED, AppContext
 from liushui.server.web import accounts as account_pages
 from liushui.server.web import flows as flow_pages
-from liushui.server.web import guard, keys, login, oidc, providers, static_files, users, welcome
+from liushui.server.web import guard, keys, login, oidc, providers, sample_data, static_files, users, welcome
+from liushui.server.web import imports as import_pages
 from liushui.server.web import month_end as month_end_pages
 from liushui.server.web import notifications as notification_pages
 from liushui.server.web import overview as overview_pages
@@ -174,6 +175,17 @@ def _pages() -> Router:
             oidc.log_out_at_provider,
             welcome.show_first_steps,
             welcome.set_first_password,
+            sample_data.add_sample_data,
+            sample_data.remove_sample_data,
+            import_pages.list_all,
+            import_pages.show_import,
+            import_pages.undo,
+            import_pages.new_import,
+            import_pages.upload_file,
+            import_pages.check_upload,
+            import_pages.change_reading,
+            import_pages.drop_upload,
+            import_pages.import_upload,
             overview_pages.show_overview,
             overview_pages.load_periods,
             overview_pages.load_streams,

@@ -8,6 +8,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from litestar import get
+from litestar.datastructures import UploadFile
 from litestar.enums import MediaType
 from litestar.exceptions import (
     ClientException,
@@ -25,6 +26,7 @@ from liushui.ledger.access.audit import Face
 from liushui.ledger.access.tokens import Scope
 from liushui.server.audit import begin_audit
 from liushui.server.context import SAFE_METHODS
+from liushui.server.uploads import UPLOAD_MAX
 from liushui.server.web.page import OWNER, AnyRequest, Page, provide_page, web_context_of
 from liushui.server.web.sessions import (
     COOKIE,
@@ -38,9 +40,17 @@ FORM_TYPE: Final = "application/x-www-form-urlencoded"
 BODY_MAX: Final = 256 * 1024
 FORM_TIMEOUT_S: Final = 30
 """How long a form may take to arrive. While it does, its request counts as one in progress."""
+UPLOAD_TYPE: Final = "multipart/form-data"
+UPLOAD_TIMEOUT_S: Final = 600
+"""How long a form with a file may take to arrive."""
+FIELDS_MAX: Final = 64 * 1024
+"""Bytes of a form with a file beside the file."""
 
 OPEN: Final = "open"
 """The key in a handler's `opt` that opens it to those who are not logged in."""
+
+UPLOADS: Final = "uploads"
+"""The key in a handler's `opt` by which its form has a file. `file` in the request's state is that file, if any."""
 
 NEEDS: Final = "needs"
 """The key in a handler's `opt` with the scope that it needs, or OWNER. Without it, reading needs the scope to read, and
@@ -62,6 +72,10 @@ async def guard_page(request: AnyRequest) -> Response[Any] | None:
     request.state["session"], request.state["csrf"] = session, session.csrf if session else ""
     if request.method not in SAFE_METHODS:
         check_origin(request.headers, request.headers.get("host", ""), web.app_context.url)
+        if request.route_handler.opt.get(UPLOADS):  # whoever may not import stores nothing here either
+            if session is None:
+                return _to_login(request)
+            _check_rights(request, session.principal)
         form = request.state["form"] = await _read_form(request)
         token = request.headers.get(CSRF_HEADER) or form.get(CSRF_FIELD, [None])[-1]
         if session is not None and not verify_csrf(session, token):
@@ -125,20 +139,40 @@ def _to_login(request: AnyRequest) -> Response[Any]:
 
 
 async def _read_form(request: AnyRequest) -> dict[str, list[str]]:
+    """The texts of a form. A file that comes with it is in the state, in a temporary file."""
+    takes_file = bool(request.route_handler.opt.get(UPLOADS))
+    expected = UPLOAD_TYPE if takes_file else FORM_TYPE
+    most = UPLOAD_MAX + FIELDS_MAX if takes_file else BODY_MAX
+    timeout_s = UPLOAD_TIMEOUT_S if takes_file else FORM_TIMEOUT_S
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     length = request.headers.get("content-length", "0")
-    if not length.isdecimal() or int(length) > BODY_MAX:
-        raise ClientException(f"the form is larger than {BODY_MAX} bytes", status_code=413)
+    if not length.isdecimal() or int(length) > most:
+        raise ClientException(_too_large(request, takes_file=takes_file), status_code=413)
     if length == "0":
         return {}
-    if kind != FORM_TYPE:
-        raise ClientException(f"content-type: expected {FORM_TYPE}, got {short_repr(kind)}", status_code=415)
+    if kind != expected:
+        raise ClientException(f"content-type: expected {expected}, got {short_repr(kind)}", status_code=415)
     try:
-        async with asyncio.timeout(FORM_TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             form = await request.form()
     except TimeoutError as error:
-        raise ClientException(f"the form did not arrive within {FORM_TIMEOUT_S} s", status_code=408) from error
-    return {name: [str(value) for value in form.getall(name)] for name in form}
+        raise ClientException(f"the form did not arrive within {timeout_s} s", status_code=408) from error
+    texts: dict[str, list[str]] = {}
+    for name, value in form.multi_items():
+        if isinstance(value, UploadFile):
+            request.state["file"] = value
+        else:
+            texts.setdefault(name, []).append(str(value))
+    return texts
+
+
+def _too_large(request: AnyRequest, *, takes_file: bool) -> str:
+    if not takes_file:
+        return f"the form is larger than {BODY_MAX} bytes"
+    return provide_page(request).say(
+        "The file is larger than %(most)s MiB. Import it with `liushui import`, or export fewer months.",
+        most=UPLOAD_MAX // 1024**2,
+    )
 
 
 CONTENT_SECURITY_POLICY: Final = "; ".join(

@@ -23,9 +23,12 @@ from markupsafe import Markup
 
 from liushui import __version__
 from liushui.errors import ConfigError
+from liushui.formats import load_formats
+from liushui.formats.sample import NAME as SAMPLE
 from liushui.instant import load_zone, to_iso
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.engine import Ledger
+from liushui.ledger.read.accounts import find_accounts
 from liushui.ledger.read.model import ReadModel
 from liushui.provider import Provider
 from liushui.server.context import AppContext
@@ -243,6 +246,24 @@ class Page:
     def is_secure(self) -> bool:
         """Whether the connection uses TLS, to us or to a proxy. A client that lies about it loses its own cookies."""
         return self.request.headers.get("x-forwarded-proto", self.request.scope["scheme"]) == "https"
+
+    @cached_property
+    def sample_accounts(self) -> list[str]:
+        """The accounts with simulated flows that the reader may see."""
+        if not self.is_logged_in:
+            return []
+        with self.ledger.querying() as queries:
+            return [one.account for one in find_accounts(queries) if one.provider == SAMPLE and self.sees(one.account)]
+
+    def provider_title(self, name: str) -> str:
+        """What readers call the provider of an account, or the format of files that it is imported from."""
+        if name == SAMPLE:
+            return self.say("sample data (simulated)")
+        provider = self.providers.get(name)
+        if provider is not None:
+            return self.say(provider.title)
+        format_ = load_formats().get(name)
+        return name if format_ is None else format_.title
 
     @property
     def version(self) -> str:

@@ -83,11 +83,10 @@ def _read(page: Page, name: str, period: str | None) -> AccountStatement:
 
 def _texts(page: Page, statement: AccountStatement) -> StatementTexts:
     name = statement.account.name
-    provider = page.providers.get(name.provider)
     return write_statement(
         statement,
         newest_certificate(page.ledger, name.account, statement.month.month.name),
-        name.provider if provider is None else provider.title,
+        page.provider_title(name.provider),
         page.view_zone(name.zone),
         page.language,
     )

@@ -16,7 +16,8 @@ import pytest
 
 from liushui.ledger.engine import Ledger
 from liushui.ledger.write.commit import make_account
-from liushui.server.month_pack import CHECKER, file_name
+from liushui.server.downloads import file_name
+from liushui.server.month_pack import CHECKER
 from tests.certificate.certified import CHECKER as OURS
 from tests.certificate.certified import PERIOD, certifiable_ledger, certify
 from tests.cli.commands import run

@@ -8,8 +8,7 @@ from importlib import import_module
 from itertools import islice
 from typing import Any, Final
 
-from liushui.errors import ConfigError
-from liushui.export.formats import ExportOptions
+from liushui.export.formats import CannotExport, ExportOptions, Refusal
 from liushui.export.rows import COLUMNS, pick
 from liushui.export.selection import Selection, coverage_lines
 from liushui.export.statement import digits_of, listed, unfit_flows
@@ -56,7 +55,9 @@ def _pyarrow() -> Any:  # noqa: ANN401 - an optional package, without types
     try:
         return import_module("pyarrow")
     except ModuleNotFoundError as error:
-        raise ConfigError("format: expected the package pyarrow: pip install 'liushui[parquet]'") from error
+        raise CannotExport(
+            Refusal.PACKAGE, "format: expected the package pyarrow: pip install 'liushui[parquet]'"
+        ) from error
 
 
 class _Sink:
@@ -118,9 +119,10 @@ def _check(selection: Selection) -> None:
         for fault in unfit_flows(selection, longer_than=SCALE + 1, fits=fits_decimal128, column=name)
     ]
     if faults:
-        raise ConfigError(
+        raise CannotExport(
+            Refusal.DIGITS,
             f"amount: expected at most {PRECISION - SCALE} digits before the point and {SCALE} after it, got more in "
-            f"{listed(faults)}"
+            f"{listed(faults)}",
         )
 
 

@@ -1,6 +1,7 @@
 """The export formats: what each is called, and the function that writes it. A format's module is imported when used."""
 
 from collections.abc import Callable, Iterator, Mapping
+from enum import StrEnum
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -10,6 +11,31 @@ from liushui.export.account_map import AccountMap
 if TYPE_CHECKING:  # the help of the command lists the formats, and needs no ledger
     from liushui.export.selection import ExportQuery, Selection
     from liushui.ledger.read.model import ReadModel
+
+
+class Refusal(StrEnum):
+    """Why a format cannot hold an export, for faces that say it in the reader's language."""
+
+    CURRENCY = "currency"
+    """It cannot name some of the currencies."""
+    BALANCE = "balance"
+    """It needs opening balances, and one is not known."""
+    EMPTY = "empty"
+    """It needs flows or a balance, and there are none."""
+    DIGITS = "digits"
+    """Some amounts have more digits than it holds."""
+    MAP = "map"
+    """It needs an account map."""
+    PACKAGE = "package"
+    """It needs a package that is not installed."""
+
+
+class CannotExport(ConfigError):
+    """A format cannot hold an export. The text names what it is about."""
+
+    def __init__(self, refusal: Refusal, text: str) -> None:
+        super().__init__(text)
+        self.refusal = refusal
 
 
 class ExportOptions(NamedTuple):

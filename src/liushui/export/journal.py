@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from liushui.errors import ConfigError
 from liushui.export.account_map import MissingTargets, table_line, toml_text
 from liushui.export.changes import ADDED, CHANGE, RECORDED_US, negated, reversed_keys
-from liushui.export.formats import ExportOptions
+from liushui.export.formats import CannotExport, ExportOptions, Refusal
 from liushui.export.rows import InstantTexts
 from liushui.export.selection import AccountPart, Selection, StoredRow
 from liushui.export.statement import balances_before, digits_of, first_day, first_us, last_day, listed, unfit_flows
@@ -83,7 +83,8 @@ class Journal:
 
     def __init__(self, selection: Selection, options: ExportOptions, names: Names) -> None:
         if options.account_map is None:
-            raise ConfigError("map: expected an account map for this format; `--propose-map` writes a first one")
+            text = "map: expected an account map for this format; `--propose-map` writes a first one"
+            raise CannotExport(Refusal.MAP, text)
         self._selection, self._map, self._names = selection, options.account_map, names
         sums = {part.account.name.account: selection.sums(part) for part in selection.parts}
         before = {part.account.name.account: balances_before(selection, part) for part in selection.parts}
@@ -252,4 +253,4 @@ class Journal:
         faults = [f"balance {to_plain_string(one)}" for one in balances if digits_of(to_plain_string(one)) > most]
         faults += unfit_flows(self._selection, longer_than=most, fits=lambda amount: digits_of(amount) <= most)
         if faults:
-            raise ConfigError(f"amount: expected at most {most} digits, got more in {listed(faults)}")
+            raise CannotExport(Refusal.DIGITS, f"amount: expected at most {most} digits, got more in {listed(faults)}")

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 
-from liushui.errors import ConfigError
+from liushui.export.formats import CannotExport, Refusal
 from liushui.export.selection import AccountPart, Selection, StoredRow
 from liushui.instant import BusinessDays, to_us, us_to_iso
 from liushui.ledger.day_totals import Total
@@ -98,17 +98,21 @@ def list_statements(selection: Selection, limits: Limits) -> list[Statement]:
                 id_ = served_identity(account, f"statement {key[0]} {key[1]} {since_us} {until_us}")
                 statements.append(Statement(id_, part, *key, opening, closing, moved[key].flows, since_us, until_us))
     if unnamed:
-        raise ConfigError(
+        raise CannotExport(
+            Refusal.CURRENCY,
             f"currency: expected {limits.currencies}, which the format can name, got {'; '.join(unnamed)}: export one "
-            "currency with --currency"
+            "currency with --currency",
         )
     if unknown:
-        raise ConfigError(
+        raise CannotExport(
+            Refusal.BALANCE,
             f"balance: expected a known opening balance, got none of {'; '.join(unknown)}: state one with "
-            "`liushui balance state`"
+            "`liushui balance state`",
         )
     if not statements:
-        raise ConfigError("account: expected an account with flows or a balance in this range, got none")
+        raise CannotExport(
+            Refusal.EMPTY, "account: expected an account with flows or a balance in this range, got none"
+        )
     balances = [(one, amount) for one in statements for amount in (one.opening, one.closing)]
     faults = [
         f"balance {to_plain_string(amount)} of {one.name}"
@@ -117,7 +121,7 @@ def list_statements(selection: Selection, limits: Limits) -> list[Statement]:
     ]
     faults += unfit_flows(selection, longer_than=limits.longer_than, fits=limits.fits)
     if faults:
-        raise ConfigError(f"amount: expected {limits.expected}, got more in {listed(faults)}")
+        raise CannotExport(Refusal.DIGITS, f"amount: expected {limits.expected}, got more in {listed(faults)}")
     return statements
 
 

@@ -18,7 +18,8 @@ ACTION: Final = "liushui_audited"
 OWNER: Final = "owner"
 """Whom a session without a user or a token acts for."""
 NOT_AUDITED: Final = "not_audited"
-"""The key in a handler's `opt` that keeps it out of the log: what it does is in the ledger with its author anyway."""
+"""The key in a handler's `opt` that keeps it out of the log: it changes nothing, or the ledger has what it
+does with its author anyway."""
 ACTIONS: Final = {
     "accounts.add_stated_balance": "balance state",
     "accounts.withdraw_stated_balance": "balance withdraw",

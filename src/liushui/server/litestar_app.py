@@ -33,8 +33,19 @@ from liushui.server.api.errors import handlers as api_errors
 from liushui.server.audit import end_audit
 from liushui.server.context import UNCOMPRESSED, AppContext
 from liushui.server.web import accounts as account_pages
+from liushui.server.web import (
+    flow_downloads,
+    guard,
+    keys,
+    login,
+    oidc,
+    providers,
+    sample_data,
+    static_files,
+    users,
+    welcome,
+)
 from liushui.server.web import flows as flow_pages
-from liushui.server.web import guard, keys, login, oidc, providers, sample_data, static_files, users, welcome
 from liushui.server.web import imports as import_pages
 from liushui.server.web import month_end as month_end_pages
 from liushui.server.web import notifications as notification_pages
@@ -214,7 +225,9 @@ def _pages() -> Router:
             review_pages.show_review,
             review_pages.decide_findings,
             flow_pages.download_row,
-            flow_pages.download_flows,
+            flow_downloads.download_flows,
+            flow_downloads.download_journal,
+            flow_downloads.choose_download,
             flow_pages.show_quarantine,
             source_pages.list_sources,
             source_pages.new_source,

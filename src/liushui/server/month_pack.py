@@ -1,6 +1,5 @@
 """The month-end pack: one zip with all that an accountant or auditor needs of a month of some accounts."""
 
-import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import date
@@ -25,6 +24,7 @@ from liushui.ledger.read.proof_lines import AccountMonth
 from liushui.ledger.read.proof_of_cash import reconcile_month
 from liushui.ledger.read.statement import read_statement
 from liushui.provider import Provider
+from liushui.server.downloads import file_name
 from liushui.server.web.i18n import Language
 from liushui.server.web.statement_pdf import statement_pdf
 from liushui.server.web.statement_texts import write_statement
@@ -186,9 +186,3 @@ def _info(name: str, model: ReadModel) -> ZipInfo:
     info.compress_type = ZIP_DEFLATED
     info.external_attr = 0o644 << 16
     return info
-
-
-def file_name(account: str) -> str:
-    """An account's name as the name of a folder, on every system."""
-    name = re.sub(r'[\x00-\x1f\x7f<>:"/\\|?*]', "_", account).strip(" .")
-    return name or "_"

@@ -31,6 +31,7 @@ from liushui.ledger.write.stated_balances import Statement, state_balance, withd
 from liushui.server.web.account_addresses import account_address, flows_beside, month_address, row_address
 from liushui.server.web.charts import draw_calendar, script_json, state_looks
 from liushui.server.web.check_labels import break_text, chain_label, check_label
+from liushui.server.web.download_choices import download_choices
 from liushui.server.web.forms import Form
 from liushui.server.web.guard import NEEDS
 from liushui.server.web.labels import (
@@ -42,6 +43,8 @@ from liushui.server.web.page import CurrentPage, Page, decimal_places, redirect
 
 BREAKS_SHOWN: Final = 100
 RANGES_SHOWN: Final = 200
+MONTHS_LISTED: Final = 120
+"""Months among which a download is chosen. Others are downloaded from the page of flows."""
 
 
 @get("/accounts/{name:str}", sync_to_thread=True)
@@ -168,6 +171,8 @@ def _render(page: Page, name: str, form: Form | None = None) -> Response[str]:
         address=account_address(name),
         month_address=month_address(name, _last_month(page, account)),
         provider=provider,
+        downloads=download_choices(language),
+        download_periods=_periods(page, account),
         zone=zone,
         balances=balances,
         decimals=decimal_places(_balance_amounts(balances)),
@@ -205,6 +210,19 @@ def _render(page: Page, name: str, form: Form | None = None) -> Response[str]:
 def _last_month(page: Page, account: Account) -> str:
     """The last month that is over in the account's zone."""
     return previous_month(month_at(to_us(page.ledger.clock()), account.name)).isoformat()[:7]
+
+
+def _periods(page: Page, account: Account) -> list[str]:
+    """The years and the months since the account's first flow, the newest first."""
+    first_us, periods = account.snapshot.first_flow_us, list[str]()
+    if first_us is None:
+        return periods
+    first, month = month_at(first_us, account.name), month_at(to_us(page.ledger.clock()), account.name)
+    years = [str(year) for year in range(month.year, first.year - 1, -1)]
+    while month >= first and len(periods) < MONTHS_LISTED:
+        periods.append(month.isoformat()[:7])
+        month = previous_month(month)
+    return [*years, *periods]
 
 
 def _newest_first(ranges: Sequence[CoverageRange]) -> list[CoverageRange]:

@@ -1,6 +1,5 @@
-"""The flows page: rows of a filter, their totals, one flow in full, downloads, and rejected rows."""
+"""The flows page: rows of a filter, their totals, one flow in full, and rejected rows."""
 
-import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
@@ -14,8 +13,6 @@ from litestar import MediaType, get, post
 from litestar.response import Response
 
 from liushui.errors import ConfigError, short_repr
-from liushui.export.formats import FORMATS, ExportOptions, export_parts
-from liushui.export.selection import ExportQuery
 from liushui.flow import Category, Direction, Kind
 from liushui.instant import from_us, load_zone, parse_instant, to_us
 from liushui.ledger.access.tokens import Scope
@@ -35,9 +32,9 @@ from liushui.ledger.write.change import RESTATED, WITHDRAWN
 from liushui.ledger.write.link_decisions import decide_link
 from liushui.ledger.write.quarantine import UNDONE
 from liushui.reconcile.links import FlowKey, LinkState
-from liushui.server.downloads import download
 from liushui.server.web import flow_rows
 from liushui.server.web.charts import script_json
+from liushui.server.web.download_choices import download_choices, pack_address
 from liushui.server.web.filter_params import FlowsRequest, read_flows_request
 from liushui.server.web.flow_rows import Rows, RowWriter
 from liushui.server.web.forms import Form
@@ -54,9 +51,6 @@ QUARANTINED_MAX: Final = 500
 
 PRINTED_MAX: Final = 20_000
 """Flows on a page to print: some hundred sheets."""
-
-DOWNLOADS: Final = {form.extension: form for form in FORMATS.values() if form.takes_filter}
-"""The formats of downloads, by the extension in their address."""
 
 OTHER_FIELDS: Final = ("at", "row", "older", "newer", "all")
 """Fields of an address that are no filter."""
@@ -89,7 +83,8 @@ class FlowsView(NamedTuple):
         return RowWriter(self.page.read_model, self.request.filter, self.query, self.page.language, self.zone)
 
 
-def _view(page: Page) -> FlowsView:
+def read_view(page: Page) -> FlowsView:
+    """The view that the address asks for. Its errors are in the request."""
     with page.read_model.reading() as reading:
         accounts = list(reading.accounts.values())
     names = [account.name for account in accounts]
@@ -111,7 +106,7 @@ def _view(page: Page) -> FlowsView:
 @get("/flows", sync_to_thread=True)
 def show_flows(page: CurrentPage) -> Response[str]:
     """The page, with its first rows."""
-    view = _view(page)
+    view = read_view(page)
     opened = page.query.get("row", [""])[-1]
     key = parse_flow_key(opened)
     at, error = (Position(key[1] + 1), "") if key else _jump(view)
@@ -129,13 +124,15 @@ def show_flows(page: CurrentPage) -> Response[str]:
         jumped=page.query.get("at", [""])[-1],
         opened=opened,
         choices=_choices(view),
+        downloads=download_choices(page.language),
+        pack_address=pack_address(view.request.filter),
     )
 
 
 @get("/page/flows/rows", sync_to_thread=True)
 def load_rows(page: CurrentPage) -> Response[bytes]:
     """More rows as JSON: before or after a cursor, or up to a day."""
-    view, query = _view(page), page.query
+    view, query = read_view(page), page.query
     if view.first_error is not None:
         return _error(view.first_error)
     writer = view.writer()
@@ -153,7 +150,7 @@ def load_rows(page: CurrentPage) -> Response[bytes]:
 @get("/page/flows/totals", sync_to_thread=True)
 def load_totals(page: CurrentPage) -> Response[str]:
     """The totals of the filter by currency. They stop at ROWS_MAX flows, unless all are asked for."""
-    view = _view(page)
+    view = read_view(page)
     if view.first_error is not None:
         return page.render("flows/totals.html", status=400, asked=view.request, problem=view.first_error)
     for_all = page.query.get("all") == ["1"]
@@ -178,7 +175,7 @@ def _totals_context(view: FlowsView, rows_max: int | None) -> dict[str, Any]:
 @get("/flows/print", sync_to_thread=True)
 def show_flows_to_print(page: CurrentPage) -> Response[str]:
     """All flows of the filter on one page, with their totals: the list of the other page holds only those in sight."""
-    view = _view(page)
+    view = read_view(page)
     if view.first_error is not None:
         return redirect(view.request.address())  # where each error stands beside its field
     flows = stream_flows(page.ledger, view.request.filter, page.read_model.rules)
@@ -398,29 +395,13 @@ def pretty_json(text: str) -> str:
         return text
 
 
-# ---------------------------------------------------------------- downloads and rejected rows
-
-
-@get([f"/flows/download.{extension}" for extension in DOWNLOADS])
-async def download_flows(page: CurrentPage) -> Response[Any]:
-    """All flows of the filter as a file."""
-    # Litestar runs only one of a handler's paths in a thread, so this does it itself.
-    view = await asyncio.to_thread(_view, page)
-    extension = page.request.scope["path"].rpartition(".")[2]
-    if view.first_error is not None:
-        return _error(view.first_error)
-    form = DOWNLOADS[extension]
-    query = ExportQuery(view.request.filter, by_time=True)
-    try:
-        return await download(export_parts(page.read_model, form, query, ExportOptions()), form, "flows")
-    except ConfigError as error:  # the format cannot hold something
-        return _error(str(error), status=422)
+# ---------------------------------------------------------------- rejected rows
 
 
 @get("/flows/quarantine", sync_to_thread=True)
 def show_quarantine(page: CurrentPage) -> Response[str]:
     """The rejected rows, with their bytes and the reason."""
-    view = _view(page)
+    view = read_view(page)
     rejected = list(islice(list_quarantined(page.ledger, view.request.filter.accounts), QUARANTINED_MAX + 1))
     return page.render(
         "flows/quarantine.html",

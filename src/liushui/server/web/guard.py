@@ -24,7 +24,7 @@ from litestar.types import ExceptionHandlersMap
 from liushui.errors import LedgerBusy, LiushuiError, short_repr
 from liushui.ledger.access.audit import Face
 from liushui.ledger.access.tokens import Scope
-from liushui.server.audit import begin_audit
+from liushui.server.audit import NOT_AUDITED, begin_audit
 from liushui.server.context import SAFE_METHODS
 from liushui.server.uploads import UPLOAD_MAX
 from liushui.server.web.page import OWNER, AnyRequest, Page, provide_page, web_context_of
@@ -84,7 +84,7 @@ async def guard_page(request: AnyRequest) -> Response[Any] | None:
         return None
     if session is None:
         return _to_login(request)
-    if request.method not in SAFE_METHODS:
+    if request.method not in SAFE_METHODS and not request.route_handler.opt.get(NOT_AUDITED):
         await begin_audit(request.scope, web.app_context.ledger, session.principal, Face.PAGE)
     _check_rights(request, session.principal)
     return None

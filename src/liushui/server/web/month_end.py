@@ -2,7 +2,6 @@
 
 import re
 from typing import Any
-from urllib.parse import quote
 
 from litestar import get, post
 from litestar.exceptions import NotFoundException
@@ -23,8 +22,8 @@ from liushui.errors import (
 )
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.read.month_calendar import read_month
-from liushui.server.downloads import in_threads
-from liushui.server.month_pack import file_name, month_proofs, pack_parts
+from liushui.server.downloads import attachment, file_name, in_threads
+from liushui.server.month_pack import month_proofs, pack_parts
 from liushui.server.web.account_addresses import month_address
 from liushui.server.web.forms import Form
 from liushui.server.web.guard import NEEDS
@@ -160,9 +159,11 @@ def download_pack(page: CurrentPage, name: FromPath[str], period: FromPath[str])
     except (AccountNotFound, InvalidField) as error:
         raise NotFoundException(str(error)) from error
     parts = pack_parts(page.read_model, proofs, page.providers, page.language)
-    pack = quote(f"{file_name(name)}-{period}.zip", safe="")
     return Stream(
         in_threads(parts),
         media_type="application/zip",
-        headers={"content-disposition": f"attachment; filename*=UTF-8''{pack}", "cache-control": "no-store"},
+        headers={
+            "content-disposition": attachment(f"{file_name(name)}-{period}.zip"),
+            "cache-control": "no-store",
+        },
     )

@@ -92,7 +92,7 @@ def calendar_of(account: "Account", now: datetime) -> Calendar:
     name = account.name
     provider = load_providers().get(name.provider)
     if provider is None or not account.completeness.has_source:
-        return Calendar(name.account, name.provider, (), "no source to check it against")
+        return Calendar(name.account, name.provider, (), _without_source(account))
     days = list(days_of(account.completeness, provider.rules, now))
     last = deadline(provider.rules, days, now)
     warning = ""
@@ -100,6 +100,18 @@ def calendar_of(account: "Account", now: datetime) -> Calendar:
         days_left = f"{last.days_left} day" if last.days_left == 1 else f"{last.days_left} days"
         warning = f"{days_left} until rows of {last.day:%Y-%m} can no longer be fetched"
     return Calendar(name.account, provider.title, days, warning)
+
+
+def _without_source(account: "Account") -> str:
+    """Why there is no calendar, and the newest days that statement files prove."""
+    from liushui.instant import to_local
+
+    zone, reason = account.name.tz, "no source to check it against"
+    spans = [
+        _span(to_local(from_us(known.since_us), zone).date(), to_local(from_us(known.until_us - 1), zone).date())
+        for known in account.snapshot.stated[-REASONS_MAX:]
+    ]
+    return f"complete by its statements: {', '.join(spans)}; otherwise {reason}" if spans else reason
 
 
 def draw(calendar: Calendar) -> None:

@@ -5,6 +5,8 @@ rows lead from one to the other.
 """
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
+from decimal import Decimal
 from typing import NamedTuple
 
 from liushui.errors import ConfigError
@@ -15,11 +17,20 @@ from liushui.ledger.write.stated_balances import Statement, state_balance, withd
 from liushui.rules import Paging, Rules
 
 
+class Period(NamedTuple):
+    """The begin of a statement that has all flows from there to its closing balance, and the balance at its begin."""
+
+    since: datetime
+    opening: Decimal
+
+
 class Closing(NamedTuple):
-    """A closing balance, and the name of the file that states it."""
+    """A closing balance, and the name of the file that states it. `period` None: the statement proves none."""
 
     balance: StatedAmount
     file: str
+    period: Period | None = None
+    has_flows: bool = True
 
 
 def state_closings(
@@ -27,14 +38,16 @@ def state_closings(
 ) -> Iterator[str]:
     """State closing balances of an import that is done, each in one transaction. Balances that are stated already stay.
     Yields the reason for each balance that cannot be stated: another balance is stated for its moment, or the account
-    has no flows of its currency.
+    has no flows of its currency. Of statements without flows, such balances are left out without a word.
     """
-    for (at, currency, amount, subaccount), file in closings:
+    for (at, currency, amount, subaccount), file, period, has_flows in closings:
         note = f"closing balance in {file} {_mark(import_id)}"
+        statement = Statement(account, at, currency, amount, subaccount, note, *(period or ()))
         try:
-            state_balance(ledger, Statement(account, at, currency, amount, subaccount, note), rules)
+            state_balance(ledger, statement, rules)
         except ConfigError as error:
-            yield f"{file}: its closing balance was not recorded: {error}"
+            if has_flows:
+                yield f"{file}: its closing balance was not recorded: {error}"
 
 
 def withdraw_closings(ledger: Ledger, account: str, import_id: str) -> int:

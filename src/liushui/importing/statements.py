@@ -1,8 +1,9 @@
 """Reads statement files for an import: opens them, recognises their format, checks what they state about themselves."""
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from itertools import islice
@@ -12,12 +13,12 @@ from typing import Final, NamedTuple
 from liushui.errors import WireError
 from liushui.files.cells import misfit_cells
 from liushui.files.content import AskPassword, Content, unpack
-from liushui.files.contract import Claims, FileFormat, NumberedRow, Statement
+from liushui.files.contract import Claims, FileFormat, NumberedRow, StatedAmount, Statement
 from liushui.files.errors import FileError
 from liushui.files.recognise import check_is, recognise
 from liushui.files.tables import TableFormat
 from liushui.flow import Direction, Flow
-from liushui.importing.closing_balances import Closing
+from liushui.importing.closing_balances import Closing, Period
 from liushui.importing.files import UnusableFile
 from liushui.importing.read_rows import CHUNK_ROWS, Advance, Chunk, Document
 from liushui.importing.run import ImportFile
@@ -25,6 +26,8 @@ from liushui.ledger.flow_row import read_batch
 from liushui.money import EXACT, ZERO, to_plain_string
 
 UNIT: Final = "line"
+
+LAST_SECOND: Final = 59
 
 Key = tuple[str, str]
 """A subaccount and a currency."""
@@ -76,8 +79,8 @@ def open_statements(
 def check_statements(files: Sequence[StatementFile], zone: str, formats: Mapping[str, FileFormat]) -> list[Closing]:
     """Read files to the end before anything is written, so that no file is imported by half.
 
-    Returns the closing balances that they state, of statements with rows. Raises UnusableFile where a file cannot be
-    read, or where its rows do not add up to what it states.
+    Returns the closing balances that they state, of statements with rows or with a period. Raises UnusableFile where a
+    file cannot be read, or where its rows do not add up to what it states.
     """
     closings: list[Closing] = []
     for file in files:
@@ -85,9 +88,7 @@ def check_statements(files: Sequence[StatementFile], zone: str, formats: Mapping
             for statement in file.format.statements(file.content, zone):
                 statement.rows = _of_one_table(statement.rows, formats)
                 if file.format.states_totals:
-                    keys = check_claims(statement, file.format)
-                    stated = [one for one in statement.claims.closing if (one.subaccount, one.currency) in keys]
-                    closings += (Closing(one, Path(file.content.name).name) for one in stated)
+                    closings += check_claims(statement, file.format, Path(file.content.name).name)
                 else:
                     deque(statement.rows, maxlen=0)
     return closings
@@ -142,14 +143,15 @@ def naming(path: Path, name: str) -> Iterator[None]:
 # ---------------------------------------------------------------- what a statement states of itself
 
 
-def check_claims(statement: Statement, format_: FileFormat) -> Collection[Key]:
+def check_claims(statement: Statement, format_: FileFormat, file: str = "") -> list[Closing]:
     """Compare the rows of a statement with the totals and balances that it states. Raises FileError.
 
-    If a row cannot be read, nothing can be compared. Returns the subaccounts and currencies of the rows.
+    If a row cannot be read, nothing can be compared, and the statement proves nothing. Returns the closing balances of
+    the subaccounts and currencies that have rows or a period. `file` is its name.
     """
     sums: dict[Key, Decimal] = defaultdict(lambda: ZERO)
     sides: dict[tuple[Direction, str], list[Decimal]] = defaultdict(list)
-    can_compare, read = True, format_.codec.read
+    can_compare, read, balances = True, format_.codec.read, RowBalances()
     for row in statement.rows:
         try:
             flow = read(row.row).flow
@@ -159,9 +161,84 @@ def check_claims(statement: Statement, format_: FileFormat) -> Collection[Key]:
         key = flow.subaccount, flow.currency
         sums[key] = EXACT.add(sums[key], flow.amount)
         sides[_side(flow), flow.currency].append(flow.amount)
-    if can_compare and statement.claims.prove_something:
+        balances.add(flow)
+    claims = statement.claims
+    if can_compare and claims.prove_something:
         _compare(statement, sums, sides)
-    return sums.keys()
+    periods = _periods(claims, balances) if can_compare else {}
+    closings = [
+        Closing(one, file, periods.get((one.subaccount, one.currency)), (one.subaccount, one.currency) in sums)
+        for one in [*claims.closing, *balances.closings(claims)]
+    ]
+    return [one for one in closings if one.has_flows or one.period is not None]
+
+
+class RowBalances:
+    """The balances on the rows of a statement that has them instead of balances at its ends: whether each row leads to
+    the next one, from the oldest to the newest or the other way round."""
+
+    def __init__(self) -> None:
+        self._first: Flow | None = None
+        self._last: Flow | None = None
+        self._is_rising = self._is_falling = True
+
+    def add(self, flow: Flow) -> None:
+        """The next row."""
+        before, self._last = self._last, flow
+        if before is None:
+            self._first = flow
+        is_one = before is None or (before.subaccount, before.currency) == (flow.subaccount, flow.currency)
+        if flow.balance_after is None or not is_one:
+            self._is_rising = self._is_falling = False
+        elif before is not None and before.balance_after is not None:
+            self._is_rising &= EXACT.add(before.balance_after, flow.amount) == flow.balance_after
+            self._is_falling &= EXACT.add(flow.balance_after, before.amount) == before.balance_after
+
+    def ends(self) -> tuple[StatedAmount, Decimal] | None:
+        """The closing balance, whose time is that of its row, and the opening one. None: there is no such order."""
+        first, last = self._first, self._last
+        if first is None or last is None or not (self._is_rising or self._is_falling):
+            return None
+        oldest, newest = (first, last) if self._is_rising else (last, first)
+        if oldest.balance_after is None or newest.balance_after is None:
+            return None
+        closing = StatedAmount(newest.at, newest.currency, newest.balance_after, newest.subaccount)
+        return closing, EXACT.subtract(oldest.balance_after, oldest.amount)
+
+    def closings(self, claims: Claims) -> list[StatedAmount]:
+        """The balance at the end of a period whose rows are all there by its control totals. Empty: it is not known."""
+        ends = self.ends()
+        sides = {total.direction for total in claims.totals}
+        has_totals = {Direction.IN, Direction.OUT} <= sides
+        if claims.closing or not has_totals or claims.since is None or claims.until is None or ends is None:
+            return []
+        return [ends[0]._replace(at=_end_of(claims.until))]
+
+
+def _periods(claims: Claims, balances: RowBalances) -> dict[Key, Period]:
+    """What a statement proves: it states its period, and balances at both ends to which its rows have added up; or
+    control totals of all its rows, and balances on them."""
+    if claims.since is None or claims.until is None:
+        return {}
+    until, periods = _end_of(claims.until), {}
+    openings = {(one.subaccount, one.currency): one for one in claims.opening}
+    for closing in claims.closing:
+        opening = openings.get((closing.subaccount, closing.currency))
+        # A closing balance is that of the end of its day: a period that ends before does not have all of the day.
+        if opening is not None and closing.at <= until:
+            since = max(opening.at, claims.since)
+            if since < closing.at:
+                periods[closing.subaccount, closing.currency] = Period(since, opening.amount)
+    ends = balances.ends()
+    if balances.closings(claims) and ends is not None and claims.since < until:
+        closing, opening_amount = ends
+        periods[closing.subaccount, closing.currency] = Period(claims.since, opening_amount)
+    return periods
+
+
+def _end_of(until: datetime) -> datetime:
+    """The end of a period. Files name its last second: 23:59:59 is the end of the day."""
+    return until + timedelta(seconds=1) if until.second == LAST_SECOND else until
 
 
 def _side(flow: Flow) -> Direction:

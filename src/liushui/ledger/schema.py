@@ -178,6 +178,9 @@ stated_balances = _table(
     *required(BigInt, "batch"),
     *optional(BigInt, "ended_batch"),
     *optional(Text, "ended_as"),
+    # Of the closing balance in a statement file: the begin of its period, and the balance then.
+    *optional(BigInt, "since_us"),
+    *optional(Text, "opening"),
     PrimaryKeyConstraint("account", "batch"),
 )
 

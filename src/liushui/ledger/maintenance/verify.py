@@ -25,6 +25,7 @@ from liushui.ledger.engines.base import STREAMED
 from liushui.ledger.flow_row import AMOUNT, AT_US, BATCH, COLUMNS, ID, Row
 from liushui.ledger.maintenance.anchors import Anchor, check_anchors, missing_accounts
 from liushui.ledger.schema import FACT_TABLES, accounts, batches, day_totals, metadata, tombstones
+from liushui.ledger.write.change import statement_facts
 from liushui.ledger.write.quarantine import SEALED_COLUMNS, sealed_row
 from liushui.money import parse_decimal, to_plain_string
 
@@ -263,7 +264,8 @@ def _digests(connection: Connection, account: str) -> Iterator[tuple[int, str]]:
     while any(head is not None for head in heads):
         seq = min(head[0] for head in heads if head is not None)
         facts = Facts(*(head[1] if head is not None and head[0] == seq else () for head in heads))
-        yield seq, facts_digest(facts._replace(quarantined=map(sealed_row, facts.quarantined)))
+        stated = [(*row[:-2], *statement_facts(*row[-2:])) for row in facts.stated]
+        yield seq, facts_digest(facts._replace(quarantined=map(sealed_row, facts.quarantined), stated=stated))
         heads = [
             next(stream, None) if head is not None and head[0] == seq else head
             for head, stream in zip(heads, streams, strict=True)
@@ -389,7 +391,8 @@ SELECT coalesce(ended_batch, 0), id, batch, ended_as FROM quarantine
 WHERE account = ? AND (ended_batch IS NOT NULL OR ended_as IS NOT NULL) ORDER BY ended_batch, id, batch
 """
 _STATED: Final = """
-SELECT batch, at_us, subaccount, currency, amount, note FROM stated_balances WHERE account = ? ORDER BY batch
+SELECT batch, at_us, subaccount, currency, amount, note, since_us, opening FROM stated_balances
+WHERE account = ? ORDER BY batch
 """
 _UNSTATED: Final = """
 SELECT coalesce(ended_batch, 0), batch, ended_as FROM stated_balances

@@ -121,6 +121,8 @@ class AccountSnapshot(NamedTuple):
     last_flow_us: int | None
     last_day: str | None
     """The newest day that has a flow, in the account's zone."""
+    stated: tuple[Range, ...] = ()
+    """Ranges that statement files prove, oldest first: see `statement_ranges`. Of an account without a source."""
     service: SourceState = _NO_STATE
     """What syncs have left: a wait, the provider's clock, doubted reads. Empty unless runs were asked for."""
 
@@ -176,7 +178,7 @@ def read_snapshots(
             None if since_us is None else from_us(since_us),
             last_runs.get(account),
             *cache.load(queries, account, head),
-            services.get(account, _NO_STATE),
+            service=services.get(account, _NO_STATE),
         )
         for account, provider, zone, head, since_us in queries.rows(
             "SELECT accounts.account, accounts.provider, accounts.zone, accounts.head, sources.since_us "

@@ -194,8 +194,7 @@ class AccountCompleteness:
         low = self._lowest_us() if since_us is None else since_us
         high = self._horizon_us() if until_us is None else until_us
         if not self.has_source:
-            gaps = [Gap(self.name, low, high, Cause.NO_SOURCE), *self._rejected_in(low, high)]
-            return Verdict(Completeness.UNKNOWN, None, tuple(gaps))
+            return self._without_source(low, high)
         if since_us is None and high <= low and not self.reaches_back:
             low = -END_OF_TIME_US  # the question ends before the source begins
         gaps = self.gaps(low, high)
@@ -203,6 +202,17 @@ class AccountCompleteness:
             return Verdict(Completeness.COMPLETE, high)
         complete_until_us = gaps[0].since_us if gaps[0].since_us > low else None
         return Verdict(self._status(gaps, complete_until_us), complete_until_us, tuple(gaps))
+
+    def _without_source(self, low: int, high: int) -> Verdict:
+        """The verdict on a range of an account without a source: complete where statement files prove it."""
+        rejected = self._rejected_in(low, high)
+        unproven = uncovered(self._account.stated, (low, high)) if low < high else [(low, high)]
+        gaps = [*(Gap(self.name, begin, end, Cause.NO_SOURCE) for begin, end in unproven), *rejected]
+        if not gaps:
+            return Verdict(Completeness.COMPLETE, high)
+        begin_us = min(gap.since_us for gap in gaps)
+        status = Completeness.UNKNOWN if unproven else Completeness.INCOMPLETE
+        return Verdict(status, begin_us if begin_us > low else None, tuple(gaps))
 
     def _status(self, gaps: Sequence[Gap], complete_until_us: int | None) -> Completeness:
         if all(gap.cause in UNKNOWABLE for gap in gaps):

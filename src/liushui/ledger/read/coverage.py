@@ -41,24 +41,26 @@ class CoverageRange(NamedTuple):
 def coverage_ranges(account: Account) -> list[CoverageRange]:
     """The ranges of an account from the beginning of its source to its newest read, oldest first.
 
-    An account without a source has the ranges that were read while it had one: they are as they were then.
+    An account without a source has the ranges that were read while it had one, as they were then, and those that
+    statement files prove.
     """
     name, ranges = account.snapshot.account, account.snapshot.ranges
-    if not account.completeness.has_source:
-        return [_as_committed(name, known) for known in ranges]
     verdict = account.verdict()
-    gaps = [gap for gap in verdict.gaps if gap.cause is not Cause.REJECTED_ROWS]
     rejected = [gap for gap in verdict.gaps if gap.cause is Cause.REJECTED_ROWS]
-    found = [_of_gap(gap, ranges) for gap in gaps]
-    for known in ranges:
-        if known.state is State.PROVEN:
-            for begin_us, end_us in uncovered(_as_ranges(rejected), known):
-                found.append(_as_committed(name, known._replace(since_us=begin_us, until_us=end_us)))
-            found += [
-                CoverageRange(name, *_cut(gap, known), gap, known.checked_at_us, known.batch)
-                for gap in rejected
-                if gap.since_us < known.until_us and gap.until_us > known.since_us
-            ]
+    if account.completeness.has_source:
+        found = [_of_gap(gap, ranges) for gap in verdict.gaps if gap.cause is not Cause.REJECTED_ROWS]
+        proven = [known for known in ranges if known.state is State.PROVEN]
+    else:
+        found = [_as_committed(name, known) for known in ranges]
+        proven = list(account.snapshot.stated)
+    for known in proven:
+        for begin_us, end_us in uncovered(_as_ranges(rejected), known):
+            found.append(_as_committed(name, known._replace(since_us=begin_us, until_us=end_us)))
+        found += [
+            CoverageRange(name, *_cut(gap, known), gap, known.checked_at_us, known.batch)
+            for gap in rejected
+            if gap.since_us < known.until_us and gap.until_us > known.since_us
+        ]
     return sorted(found, key=lambda one: one.since_us)
 
 

@@ -14,6 +14,7 @@ from liushui.ledger.read.accounts import AccountName, AccountSnapshot, SnapshotC
 from liushui.ledger.read.completeness import AccountCompleteness, Verdict, combine
 from liushui.ledger.read.filters import Bound, FlowFilter, instant_us, range_us
 from liushui.ledger.read.stated_balances import Key, PointsCache, StatedPoints
+from liushui.ledger.read.statement_ranges import StatementRangesCache, statement_ranges_as_of
 from liushui.reconcile.chain import Break
 from liushui.rules import BALANCE_RULES, BalanceRules, Paging, Rules
 
@@ -144,6 +145,7 @@ class ReadModel:
         self._visible: frozenset[str] | None = None
         self._cache = SnapshotCache()
         self._points = PointsCache()
+        self._statement_ranges = StatementRangesCache()
 
     def restricted_to(self, accounts: frozenset[str] | None) -> "ReadModel":
         """The same for a reader who may see these accounts only; None: all of them. It shares the caches."""
@@ -216,22 +218,30 @@ class ReadModel:
         now, names = self.ledger.clock(), self._visible_names(names)
         if text_only:
             with self.ledger.querying() as queries:
-                snapshots = read_snapshots(queries, self._cache, names, with_runs_at=now if with_runs else None)
-                accounts = {one.account: self._account(one, now, None) for one in snapshots}
+                accounts = self._current(queries, names, now, with_runs=with_runs)
                 yield Reading(queries, accounts, now, self._points, visible=self._visible)
             return
         with self.ledger.reading() as connection:
             queries = queries_of(connection)
             if as_of is None:
-                snapshots = read_snapshots(queries, self._cache, names, with_runs_at=now if with_runs else None)
+                accounts = self._current(queries, names, now, with_runs=with_runs)
             else:
-                from liushui.ledger.read import history
-
-                chosen = find_accounts(queries, names)
-                snapshots = [history.snapshot_as_of(connection, account, as_of) for account in chosen]
-            accounts = {snapshot.account: self._account(snapshot, now, as_of) for snapshot in snapshots}
+                accounts = {
+                    name.account: self._account(_snapshot_as_of(connection, name, as_of), now, as_of)
+                    for name in find_accounts(queries, names)
+                }
             caches = (self._points, self._chains, self._changes, self._explained)
             yield Reading(queries, accounts, now, *caches, connection, self._visible)
+
+    def _current(self, queries: Queries, names: Sequence[str], now: datetime, *, with_runs: bool) -> dict[str, Account]:
+        accounts = {}
+        for snapshot in read_snapshots(queries, self._cache, names, with_runs_at=now if with_runs else None):
+            if snapshot.since is None:
+                name = AccountName(snapshot.account, snapshot.provider, snapshot.zone)
+                stated = self._statement_ranges.load(queries, name, snapshot.head)
+                snapshot = snapshot._replace(stated=stated)
+            accounts[snapshot.account] = self._account(snapshot, now, None)
+        return accounts
 
     def accounts(self, names: Sequence[str] = (), *, with_runs: bool = False) -> dict[str, Account]:
         """The accounts of one state, by name. Raises AccountNotFound."""
@@ -258,3 +268,12 @@ class ReadModel:
         """The verdict on the flows of a filter."""
         with self.reading(wanted.accounts, as_of) as reading:
             return reading.verdict(wanted)
+
+
+def _snapshot_as_of(connection: "Connection", name: AccountName, as_of: Bound) -> AccountSnapshot:
+    from liushui.ledger.read import history
+
+    snapshot = history.snapshot_as_of(connection, name, as_of)
+    if snapshot.since is not None:
+        return snapshot
+    return snapshot._replace(stated=statement_ranges_as_of(connection, name, as_of))

@@ -154,22 +154,22 @@ ORDER BY s.account, s.at_us, s.batch
 
 def read_points(queries: Queries, account: AccountName, *, until_us: int = AFTER_ALL_US) -> dict[Key, StatedPoints]:
     """What is stated of an account, by subaccount and currency: the newest row is the newest before `until_us`."""
-    return _points(_Current(queries, account), until_us)
+    return _points(CurrentRows(queries, account), until_us)
 
 
 def read_points_as_of(
     connection: "Connection", account: AccountName, as_of: Bound, *, until_us: int = AFTER_ALL_US
 ) -> dict[Key, StatedPoints]:
     """`read_points` as recorded until an instant, in time that grows with the number of versions."""
-    return _points(_AsOf(connection, account, as_of), until_us)
+    return _points(RowsAsOf(connection, account, as_of), until_us)
 
 
 def sum_before(queries: Queries, account: AccountName, key: Key, at_us: int) -> Decimal:
     """The sum of the flows of a subaccount and currency before an instant, from day totals and the flows of its day."""
-    return _Current(queries, account).sum_before(key, at_us)
+    return CurrentRows(queries, account).sum_before(key, at_us)
 
 
-def _points(source: "_Rows", until_us: int) -> dict[Key, StatedPoints]:
+def _points(source: "BalanceRows", until_us: int) -> dict[Key, StatedPoints]:
     found: dict[Key, StatedPoints] = {}
     for key in source.list_keys():
         first = source.first_point(key)
@@ -201,7 +201,7 @@ class PointsCache:
         return points
 
 
-class _Rows(ABC):
+class BalanceRows(ABC):
     """The flows of an account as of one state. What differs between now and a recorded time is in its subclasses."""
 
     def __init__(self, queries: Queries, account: AccountName) -> None:
@@ -227,6 +227,10 @@ class _Rows(ABC):
     @abstractmethod
     def statements(self) -> Sequence[tuple[Any, ...]]:
         """The balances that people stated and that are in force, oldest first."""
+
+    @abstractmethod
+    def periods(self) -> Sequence[tuple[Any, ...]]:
+        """The periods that statement files state, with the balances at both ends, by batch."""
 
     def amounts_of_day(self, key: Key, at_us: int) -> Decimal:
         """The sum of the flows of an instant's day before that instant."""
@@ -333,7 +337,7 @@ def _newest_point(instants: Sequence[_Instant]) -> tuple[int, Decimal, str] | No
     return None
 
 
-class _Current(_Rows):
+class CurrentRows(BalanceRows):
     """The flows as they are now."""
 
     def list_keys(self) -> list[Key]:
@@ -363,10 +367,13 @@ class _Current(_Rows):
         return EXACT.add(EXACT.add(parse_sum(money_in), parse_sum(money_out)), self.amounts_of_day(key, at_us))
 
     def statements(self) -> Sequence[tuple[Any, ...]]:
-        return self.queries.rows(_SELECT_STATEMENTS.format(when="ended_batch IS NULL"), self.account.account)
+        return self.queries.rows(_SELECT_STATEMENTS.format(when=_NOW), self.account.account)
+
+    def periods(self) -> Sequence[tuple[Any, ...]]:
+        return self.queries.rows(_SELECT_PERIODS.format(when=_NOW), self.account.account)
 
 
-class _AsOf(_Rows):
+class RowsAsOf(BalanceRows):
     """The flows as of a recorded time."""
 
     def __init__(self, connection: "Connection", account: AccountName, as_of: Bound) -> None:
@@ -397,13 +404,22 @@ class _AsOf(_Rows):
         return total
 
     def statements(self) -> Sequence[tuple[Any, ...]]:
-        when = "batch <= ? AND (ended_batch IS NULL OR ended_batch > ?)"
-        return self.queries.rows(_SELECT_STATEMENTS.format(when=when), self.account.account, self._seq, self._seq)
+        return self.queries.rows(_SELECT_STATEMENTS.format(when=_THEN), self.account.account, self._seq, self._seq)
+
+    def periods(self) -> Sequence[tuple[Any, ...]]:
+        return self.queries.rows(_SELECT_PERIODS.format(when=_THEN), self.account.account, self._seq, self._seq)
 
 
+_NOW: Final = "s.ended_batch IS NULL"
+_THEN: Final = "s.batch <= ? AND (s.ended_batch IS NULL OR s.ended_batch > ?)"
 _SELECT_STATEMENTS: Final = """
-SELECT at_us, subaccount, currency, amount, batch FROM stated_balances
-WHERE account = ? AND {when} ORDER BY at_us, batch
+SELECT s.at_us, s.subaccount, s.currency, s.amount, s.batch FROM stated_balances AS s
+WHERE s.account = ? AND {when} ORDER BY s.at_us, s.batch
+"""
+_SELECT_PERIODS: Final = """
+SELECT s.since_us, s.at_us, s.subaccount, s.currency, s.opening, s.amount, s.batch, begun.recorded_at_us
+FROM stated_balances AS s JOIN batches AS begun ON begun.account = s.account AND begun.seq = s.batch
+WHERE s.account = ? AND s.since_us IS NOT NULL AND {when} ORDER BY s.batch
 """
 _COLUMNS: Final = "account, at_us, id, subaccount, amount, currency, balance_after"
 _VERSIONS: Final = f"""

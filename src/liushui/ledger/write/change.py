@@ -149,8 +149,13 @@ class Change:
 
 
 def stated_facts(row: Row) -> Row:
-    """What the chain seals of a row of schema.stated_balances: what the person stated."""
-    return row[1:STATED_END]
+    """What the chain seals of a row of schema.stated_balances: what the person or the file stated."""
+    return (*row[1:STATED_END], *statement_facts(row[-2], row[-1]))
+
+
+def statement_facts(since_us: object, opening: object) -> Row:
+    """What the chain seals of the period of a statement file. Nothing where there is none, as before there were any."""
+    return () if since_us is None else (since_us, opening)
 
 
 def decided_facts(row: Row) -> Row:

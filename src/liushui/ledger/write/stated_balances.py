@@ -32,8 +32,11 @@ _CURRENCY: Final = re.compile(r"[A-Za-z0-9._-]{1,20}")
 
 
 class Statement(NamedTuple):
-    """What a person states: the balance of an account's currency before the flows of a moment. A day means its begin in
-    the account's zone."""
+    """What a person or a file states: the balance of an account's currency before the flows of a moment. A day means
+    its begin in the account's zone.
+
+    `since` and `opening`: that of the closing balance of a file that has all flows of [since, at).
+    """
 
     account: str
     at: Bound
@@ -41,6 +44,8 @@ class Statement(NamedTuple):
     amount: Decimal
     subaccount: str = ""
     note: str = ""
+    since: datetime | None = None
+    opening: Decimal | None = None
 
 
 class StateResult(NamedTuple):
@@ -68,7 +73,7 @@ def state_balance(ledger: Ledger, statement: Statement, rules: Rules[Paging] | N
         if same is None:
             amount = to_plain_string(statement.amount)
             values = (at_us, statement.subaccount, statement.currency, amount, statement.note)
-            return Change(stated=[(statement.account, *values, batch, None, None)])
+            return Change(stated=[(statement.account, *values, batch, None, None, *_period_of(statement))])
         stated_batch, stated_amount = same
         if Decimal(stated_amount) != statement.amount:
             id_ = statement_id(statement.account, stated_batch)
@@ -117,19 +122,35 @@ def _no_such_balance(id_: str) -> NotFound:
     return NotFound(f"id: no balance {short_repr(id_)} was stated: `liushui balance list` prints the ids")
 
 
+def _period_of(statement: Statement) -> tuple[int | None, str | None]:
+    """The columns since_us and opening."""
+    if statement.since is None or statement.opening is None:
+        return None, None
+    return to_us(statement.since), to_plain_string(statement.opening)
+
+
 def _stated_at(connection: Connection, statement: Statement, at_us: int) -> tuple[int, str] | None:
-    """The batch and the amount of the balance that is stated for a moment already."""
+    """The batch and the amount of the balance that is stated for a moment already. None: it is to be stated.
+
+    The same balance is stated again if only the new one has a period.
+    """
     s = stated_balances.c
-    row = connection.execute(
-        sa.select(s.batch, s.amount).where(
+    rows = connection.execute(
+        sa.select(s.batch, s.amount, s.since_us)
+        .where(
             s.account == statement.account,
             s.at_us == at_us,
             s.subaccount == statement.subaccount,
             s.currency == statement.currency,
             s.ended_batch.is_(None),
         )
-    ).first()
-    return None if row is None else (row.batch, row.amount)
+        .order_by(s.batch)
+    ).all()
+    since_us, _ = _period_of(statement)
+    for row in rows:
+        if Decimal(row.amount) != statement.amount or since_us in (None, row.since_us):
+            return row.batch, row.amount
+    return None
 
 
 def _checked(

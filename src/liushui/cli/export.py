@@ -54,7 +54,7 @@ class FormatArgument(click.Argument):
     "map_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="The account map (TOML): which accounts of your books the flows belong to. Journals need one.",
+    help="The account map (TOML): which accounts of your books the flows belong to. Journals and vouchers need one.",
 )
 @click.option("--propose-map", is_flag=True, help="Instead of the flows, write a first account map for them.")
 @click.option(
@@ -67,7 +67,7 @@ class FormatArgument(click.Argument):
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
     help="Write only what changed since the last export with this state file, and record in it where this one ends. "
-    "Flows that were exported before are corrected by reversals. (csv, jsonl and journals)",
+    "Flows that were exported before are corrected by reversals. (csv, jsonl, journals and vouchers)",
 )
 @click.option(
     "--output",
@@ -121,11 +121,11 @@ def export(
     model = settings.open_read_model()
     if incremental is not None:
         if not chosen.takes_changes or query.as_of is not None:
-            raise ConfigError("incremental: expected csv, jsonl or a journal, without --as-of")
+            raise ConfigError("incremental: expected csv, jsonl or a journal (or vouchers), without --as-of")
         query = query._replace(after={})  # the batches are known in the reading
     with selecting(model, query) as selection:
         if propose_map:
-            _propose(selection, output)
+            _propose(selection, output, has_codes=chosen.has_codes)
             return
         state = None
         if incremental is not None:
@@ -209,13 +209,13 @@ def _read_map(path: Path) -> "AccountMap":
         raise ConfigError(f"map: expected UTF-8, got other bytes in {path}") from None
 
 
-def _propose(selection: "Selection", output: Path | None) -> None:
+def _propose(selection: "Selection", output: Path | None, *, has_codes: bool) -> None:
     from liushui.export.account_map import propose_map
 
     keys = [(part.account.name.account, *key) for part in selection.parts for key in selection.sums(part)]
     providers = {part.account.name.account: part.account.name.provider for part in selection.parts}
     with opened_output(output) as out:
-        out.write(propose_map(keys, providers).encode())
+        out.write(propose_map(keys, providers, has_codes=has_codes).encode())
 
 
 def _write(

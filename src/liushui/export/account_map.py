@@ -202,21 +202,24 @@ _PROPOSED: Final[Mapping[Kind, str]] = {
 """The other side of a flow by kind. `other` has none: a person has to say what it is."""
 
 
-def propose_map(keys: Iterable[tuple[str, str, str, str]], providers: Mapping[str, str]) -> str:
+def propose_map(
+    keys: Iterable[tuple[str, str, str, str]], providers: Mapping[str, str], *, has_codes: bool = False
+) -> str:
     """A first account map, as TOML, for these accounts, subaccounts, currencies and kinds. `providers` by account.
 
-    A target that only a person can choose is left empty, which counts as missing.
+    A target that only a person can choose is left empty, which counts as missing: with `has_codes`, all of them.
     """
     every = sorted(set(keys))
-    lines = ['opening = "Equity:Opening-Balances"', ""]
+    lines = [] if has_codes else ['opening = "Equity:Opening-Balances"', ""]
     for account, subaccount in sorted({key[:2] for key in every}):
         parts = (providers.get(account, "").capitalize(), account, subaccount)
-        target = ":".join(["Assets", *(component for part in parts if (component := _component(part)))])
+        names = ["Assets", *(component for part in parts if (component := _component(part)))]
+        target = "" if has_codes else ":".join(names)
         lines += ["[[asset]]", f"account = {toml_text(account)}"]
         lines += [f"subaccount = {toml_text(subaccount)}"] if subaccount else []
         lines += [f"target = {toml_text(target)}", ""]
     for kind in sorted({key[3] for key in every}):
-        target = _PROPOSED.get(Kind(kind), "")
+        target = "" if has_codes else _PROPOSED.get(Kind(kind), "")
         lines += ["[[counter]]", f"kind = {toml_text(kind)}", f"target = {toml_text(target)}", ""]
     return "\n".join(lines)
 

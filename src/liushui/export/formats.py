@@ -53,7 +53,8 @@ Write = Callable[["Selection", ExportOptions], Iterator[bytes]]
 
 class Format(NamedTuple):
     """A format. `function` of `module` in this package is its `Write`. `needs_map`: it has double entry, so an account
-    map has to name the accounts of both sides. `takes_filter`: a file may contain only some of a range's flows."""
+    map has to name the accounts of both sides. `takes_filter`: a file may contain only some of a range's flows.
+    `has_codes`: accounts are subject codes, which are different in all books."""
 
     name: str
     title: str
@@ -63,6 +64,7 @@ class Format(NamedTuple):
     function: str
     needs_map: bool = False
     takes_filter: bool = False
+    has_codes: bool = False
     is_text: bool = True
 
     @property
@@ -97,11 +99,16 @@ _JOURNALS: Final = (
     Format("hledger", "hledger", "journal", "text/plain", "ledger_text", "journal_parts"),
     Format("ledger", "Ledger", "ledger", "text/plain", "ledger_text", "journal_parts"),
 )
+_VOUCHERS: Final = (
+    Format("yonyou", "用友 U8 vouchers", "txt", "text/plain; charset=gb18030", "vouchers", "yonyou_parts"),
+    Format("kingdee", "金蝶 vouchers", "xlsx", _XLSX, "vouchers", "kingdee_parts", is_text=False),
+)
 
 FORMATS: Final[Mapping[str, Format]] = {
     **{form.name: form._replace(takes_filter=True) for form in _TABLES},
     **{form.name: form for form in _BANKS},
     **{form.name: form._replace(needs_map=True) for form in _JOURNALS},
+    **{form.name: form._replace(needs_map=True, has_codes=True) for form in _VOUCHERS},
 }
 """The formats by name."""
 

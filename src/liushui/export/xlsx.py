@@ -4,10 +4,9 @@ A number of a spreadsheet holds 15 to 17 digits, so only the text is exact. Noth
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from liushui.export.formats import ExportOptions
@@ -48,32 +47,36 @@ HINTS: Final = (
 
 def xlsx_parts(selection: Selection, _options: ExportOptions) -> Iterator[bytes]:
     """A workbook with what it covers, the flows, and their exact totals."""
-    with temporary_folder("export") as folder:
-        path = folder / "flows.xlsx"
-        _write(selection, path, folder)
-        with path.open("rb") as file:
-            while piece := file.read(PIECE):
-                yield piece
 
-
-def _write(selection: Selection, path: Path, folder: Path) -> None:
-    options = {
-        "constant_memory": True,
-        "tmpdir": str(folder),
-        "strings_to_formulas": False,
-        "strings_to_urls": False,
-        "strings_to_numbers": False,
-    }
-    import xlsxwriter  # here: a server that exports nothing needs no 3 MB for it
-
-    with xlsxwriter.Workbook(str(path), options) as book:
+    def write(book: "Workbook") -> None:
         bold = book.add_format({"bold": True})
         about = book.add_worksheet("About")
         about.set_column(0, 0, 120)
         for number, line in enumerate((*coverage_lines(selection), *HINTS)):
             about.write_string(number, 0, line[:TEXT_MAX])
-        totals = _write_flows(selection, book, bold)
-        _write_totals(book, bold, totals)
+        _write_totals(book, bold, _write_flows(selection, book, bold))
+
+    return workbook_parts(write)
+
+
+def workbook_parts(write: Callable[["Workbook"], None]) -> Iterator[bytes]:
+    """A workbook, in pieces. `write` fills it, each sheet row by row, in constant memory."""
+    with temporary_folder("export") as folder:
+        path = folder / "flows.xlsx"
+        options = {
+            "constant_memory": True,
+            "tmpdir": str(folder),
+            "strings_to_formulas": False,
+            "strings_to_urls": False,
+            "strings_to_numbers": False,
+        }
+        import xlsxwriter  # here: a server that exports nothing needs no 3 MB for it
+
+        with xlsxwriter.Workbook(str(path), options) as book:
+            write(book)
+        with path.open("rb") as file:
+            while piece := file.read(PIECE):
+                yield piece
 
 
 Totals = dict[tuple[str, ...], tuple[int, Decimal]]

@@ -101,7 +101,8 @@ def read_kingdee(content: bytes) -> list[Line]:
                 int(float(str(cell["凭证号"]))),
                 str(cell["凭证摘要"]),
                 str(cell["科目代码"]),
-                *amounts[:2],
+                amounts[0],
+                amounts[1],
                 str(cell["参考信息"]),
             )
         )

@@ -111,10 +111,11 @@ def state(
     currency: str = "USD",
     subaccount: str = "",
     note: str = "",
+    period: tuple[datetime, Decimal] | None = None,
 ) -> str:
-    """State a balance. Returns its id."""
+    """State a balance, with the begin of a statement's period and the balance then. Returns its id."""
     at = at if isinstance(at, datetime) else hour(at)
-    statement = Statement(account, at, currency, Decimal(amount), subaccount, note)
+    statement = Statement(account, at, currency, Decimal(amount), subaccount, note, *(period or ()))
     return state_balance(ledger, statement, None).id
 
 

@@ -4,6 +4,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -31,6 +32,7 @@ from tests.ledger.ledgers import (
     commit_read,
     decide_link_of,
     explain_side_of,
+    hour,
     hours,
     import_page,
     import_recorded,
@@ -82,7 +84,7 @@ def fill(ledger: Ledger, account: str) -> None:
         account,
         lambda c, batch: Changed(quarantined=quarantine_rows(c, account, [rejected_row("cut off")], batch), rows_in=1),
     )
-    state(ledger, "10.00", 70, account=account, note="statement of March")
+    state(ledger, "10.00", 70, account=account, note="statement of March", period=(hour(60), Decimal("9.50")))
     commit_read(ledger, hours(32, 34), account=account)
     decide_link_of(ledger, account)
     undo_import(ledger, import_recorded(ledger, make_row("undone", 66), make_row("with it", 67), account=account))

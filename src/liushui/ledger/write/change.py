@@ -155,7 +155,7 @@ def stated_facts(row: Row) -> Row:
 
 def statement_facts(since_us: object, opening: object) -> Row:
     """What the chain seals of the period of a statement file. Nothing where there is none, as before there were any."""
-    return () if since_us is None else (since_us, opening)
+    return () if since_us is None and opening is None else (since_us, opening)
 
 
 def decided_facts(row: Row) -> Row:

@@ -230,6 +230,16 @@ class BalanceRules:
 BALANCE_RULES: Final = BalanceRules()
 
 
+class FeeLeg(NamedTuple):
+    """A fee that rows state within their amount, in the row's currency: the key of `Flow.detail` that has it as text.
+
+    A fee below zero was charged; if `is_charge_positive`, one above zero.
+    """
+
+    key: str
+    is_charge_positive: bool = False
+
+
 @dataclass(frozen=True)
 class Rules(Generic[P]):
     """A provider's documented limits, and our own choices where its documents are silent."""
@@ -287,6 +297,8 @@ class Rules(Generic[P]):
     links: LinkRules = LINK_RULES
     balances: BalanceRules | None = BALANCE_RULES
     """What its rows' balances can be relied on for. None: its rows state none."""
+    fee_legs: tuple[FeeLeg, ...] = ()
+    """The fees within its rows."""
 
     def filter(self, parameter: str) -> Filter:
         """The filter of that request parameter. Raises KeyError."""

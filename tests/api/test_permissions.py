@@ -119,6 +119,7 @@ ROUTES = [
     ("POST", "/export/{format_name}"),
     ("GET", "/balances"),
     ("GET", "/summary"),
+    ("GET", "/fees"),
     ("GET", "/coverage"),
     ("GET", "/breaks"),
     ("GET", "/heads"),

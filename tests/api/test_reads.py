@@ -315,7 +315,18 @@ def test_heads_are_those_of_verify_and_are_not_cached(caller: Caller, api: Api, 
     assert caller.ask("GET", "/heads", params={"account": "x"}).status_code == 404
 
 
-TAGGED = ["/accounts", "/accounts/a", "/flows", "/balances", "/summary", "/coverage", "/feed", "/findings", "/breaks"]
+TAGGED = [
+    "/accounts",
+    "/accounts/a",
+    "/flows",
+    "/balances",
+    "/summary",
+    "/fees",
+    "/coverage",
+    "/feed",
+    "/findings",
+    "/breaks",
+]
 
 
 @pytest.mark.parametrize("path", TAGGED)

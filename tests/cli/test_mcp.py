@@ -135,7 +135,7 @@ def test_every_answer_has_its_completeness_and_amounts_as_text(assistant: Assist
     flows = content(answers["list_flows"])
     assert {flow["account"] for flow in flows["flows"]} == {"a", "b"}
     assert "-250.125" in {flow["amount"] for flow in flows["flows"]}
-    for name in ("list_flows", "list_balances", "summarize_flows", "list_breaks"):
+    for name in ("list_flows", "list_balances", "summarize_flows", "list_fees", "list_breaks"):
         answer = content(answers[name])
         assert answer["complete"] is False
         assert {gap["account"] for gap in answer["gaps"]} == {"a"}
@@ -250,5 +250,5 @@ def test_only_routes_that_read_are_called() -> None:
         for tool in TOOLS:
             with pytest.raises(RuntimeError, match="recorded"):
                 tool.read(client, {})
-    paths = ("accounts", "flows", "balances", "summary", "coverage", "reconciliation", "breaks")
+    paths = ("accounts", "flows", "balances", "summary", "fees", "coverage", "reconciliation", "breaks")
     assert called == [f"GET /{path}" for path in paths]

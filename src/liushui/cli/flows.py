@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from liushui.ledger.read.completeness import Gap, Verdict
+    from liushui.ledger.read.fees import FeeRow
     from liushui.ledger.read.filters import Bound
     from liushui.ledger.read.history import Version
-    from liushui.ledger.read.summaries import SummaryRow
+    from liushui.ledger.read.summaries import SummaryQuery, SummaryRow
 
 TABLE_ROWS: Final = 50
 """The rows of a table without --limit."""
@@ -32,6 +33,14 @@ SUMMARY_COLUMNS: Final = (
     *("period", "account", "currency", "kind", "flows", "money_in", "money_out", "net", "own_in", "own_out"),
     *("complete", "complete_until"),
 )
+MEANING_COLUMNS: Final = (
+    *("period", "account", "currency", "meaning", "section", "flows", "money_in", "money_out", "net"),
+    *("complete", "complete_until"),
+)
+FEE_COLUMNS: Final = (
+    *("period", "account", "currency", "flows", "flows_in", "flows_out", "rows_with_fee", "within_in", "within_out"),
+    *("net", "complete", "complete_until", "reason"),
+)
 
 as_of_option = click.option(
     "--as-of",
@@ -41,14 +50,19 @@ as_of_option = click.option(
 )
 
 
-class Period(StrEnum):
-    """The length of a summary's periods."""
+class By(StrEnum):
+    """What a summary is by: the length of its periods, and what is told apart."""
 
     DAY = "day"
     WEEK = "week"
     MONTH = "month"
     YEAR = "year"
     ALL = "all"
+    MEANING = "meaning"
+    FEE = "fee"
+
+
+NOT_PERIODS: Final = (By.MEANING, By.FEE)
 
 
 @click.command()
@@ -181,9 +195,11 @@ def _exit_with_gaps(gaps: "Sequence[Gap]") -> None:
 @options.accounts
 @click.option(
     "--by",
-    type=options.EnumChoice(Period),
-    default=Period.MONTH.value,
-    help="The length of a period, in each account's own days.",
+    type=options.EnumChoice(By),
+    multiple=True,
+    help="The length of a period, in each account's own days: day, week, month, year, or all days together. `meaning` "
+    "tells income, expense and money from outside apart, `fee` prints fees; either may be given beside a period. "
+    "(default: month; with meaning or fee: all)",
 )
 @click.option("--since", metavar="DAY", help="Begin with this day of the account.")
 @click.option("--until", metavar="DAY", help="End before this day of the account.")
@@ -194,7 +210,7 @@ def _exit_with_gaps(gaps: "Sequence[Gap]") -> None:
 def summary(
     settings: Settings,
     accounts: tuple[str, ...],
-    by: Period,
+    by: tuple[By, ...],
     since: str | None,
     until: str | None,
     currency: str | None,
@@ -203,6 +219,11 @@ def summary(
 ) -> None:
     """Print money in and out by period, account, currency and kind.
 
+    With `--by meaning`, in place of kinds: sales, refunds, fees, interest and so on, money from and to outside, and,
+    apart, trades, currency conversions and own transfers. With `--by fee`: the fees of each account. `flows` counts
+    those that are flows of their own, `rows_with_fee` other rows that state a fee within their amount; `within_out` is
+    what was charged in them, and is part of their amounts already.
+
     Currencies are never added together. own_in and own_out are the part of money in and out that is transfers between
     the printed accounts. The exit code is 3 if the result is not complete. The result of an account without a source is
     never complete. Without --until the range ends with the newest flow, or where the newest sync ended. With --as-of
@@ -210,25 +231,91 @@ def summary(
 
     \b
     Example: liushui summary broker --by year
+    Example: liushui summary --by month --by meaning --since 2026-10-01
     """
     from liushui.ledger.read.filters import check_range
     from liushui.ledger.read.summaries import SummaryQuery, Unit, read_summary
 
+    period = _period_of(by)
     first, after = day_of("since", since), day_of("until", until)
     check_range(first, after)
     if after == date.min:
         raise ConfigError(f"until: expected a day after {date.min}, the calendar's first, got {date.min}")
     query = SummaryQuery(
         accounts,
-        Unit(by.value),
+        Unit(period.value),
+        by_kind=By.MEANING not in by,
+        by_meaning=By.MEANING in by,
         first=first,
         last=None if after is None else after - timedelta(days=1),
         currency=currency,
         kind=None if kind is None else kind.value,
     )
+    if By.FEE in by:
+        for name, value in (("kind", kind), ("as-of", as_of)):
+            if value is not None:
+                raise ConfigError(f"{name}: expected without --by fee, got --{name} {value}")
+        _print_fees(settings, query)
+        return
     found = read_summary(settings.open_read_model(), query, bound_of("as-of", as_of))
-    emit(map(_summary_record, found.rows), SUMMARY_COLUMNS, settings.format)
+    is_by_meaning = By.MEANING in by
+    record_of, columns = (_meaning_record, MEANING_COLUMNS) if is_by_meaning else (_summary_record, SUMMARY_COLUMNS)
+    emit(map(record_of, found.rows), columns, settings.format)
     exit_with_sums(found.verdict)
+
+
+def _period_of(by: tuple[By, ...]) -> By:
+    """The period among the values of --by. Raises ConfigError where they contradict each other."""
+    periods = [one for one in dict.fromkeys(by) if one not in NOT_PERIODS]
+    if len(periods) > 1:
+        raise ConfigError(f"by: expected one period, got {' and '.join(periods)}")
+    if By.MEANING in by and By.FEE in by:
+        raise ConfigError("by: expected meaning or fee, got both: ask for them one after the other")
+    return periods[0] if periods else By.ALL if by else By.MONTH
+
+
+def _print_fees(settings: Settings, query: "SummaryQuery") -> None:
+    from liushui.ledger.read.fees import read_fees
+
+    fees = read_fees(settings.open_read_model(), query)
+    emit(map(_fee_record, fees.rows), FEE_COLUMNS, settings.format)
+    for row in fees.rows:
+        if row.within.unread:
+            messages.warn(f"{row.account} {row.currency}: {row.reason}")
+    exit_with_sums(fees.verdict)
+    if not fees.is_complete:
+        sys.exit(EXIT_INCOMPLETE)
+
+
+def _fee_record(row: "FeeRow") -> Record:
+    from liushui.ledger.read.completeness import end_instant
+
+    return {
+        "period": row.period.name,
+        "account": row.account,
+        "currency": row.currency,
+        "flows": row.flows.flows,
+        "flows_in": row.flows.money_in,
+        "flows_out": row.flows.money_out,
+        "rows_with_fee": row.within.total.flows,
+        "within_in": row.within.total.money_in,
+        "within_out": row.within.total.money_out,
+        "net": row.total.net,
+        "complete": row.is_complete,
+        "complete_until": end_instant(row.verdict.until_us),
+        "reason": row.reason or None,
+    }
+
+
+def _meaning_record(row: "SummaryRow") -> Record:
+    from liushui.meaning import SECTIONS
+
+    meaning = row.meaning
+    return {
+        **_summary_record(row),
+        "meaning": None if meaning is None else meaning.value,
+        "section": None if meaning is None else SECTIONS[meaning].value,
+    }
 
 
 def _summary_record(row: "SummaryRow") -> Record:

@@ -112,6 +112,10 @@ class Client:
         """Money in and out, by account, period, by, first_day, last_day, currency, kind."""
         return self._get("/summary", models.Summary, **filters)
 
+    def fees(self, **filters: Values) -> models.Fees:
+        """The fees of each account by currency and period, within rows and as flows of their own."""
+        return self._get("/fees", models.Fees, **filters)
+
     def coverage(self, *, account: Sequence[str] = ()) -> list[models.CoveredRange]:
         """Which ranges are complete, which are not, and why."""
         return self._get("/coverage", models.Coverage, account=account).ranges

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from liushui.flow import Category, Direction, Kind
+from liushui.meaning import Meaning, Section
 
 Amount = Annotated[
     str,
@@ -305,12 +306,55 @@ class SummaryRow(Model):
     net: Sum
     own_in: Annotated[Sum, Meta(description="What came in by transfers between the accounts that were asked for.")]
     own_out: Annotated[Sum, Meta(description="What went out by transfers between the accounts that were asked for.")]
+    meaning: Annotated[
+        Meaning | None,
+        Meta(description="What the totals mean. Null unless asked for. Own transfers are rows of their own then."),
+    ]
+    section: Annotated[
+        Section | None,
+        Meta(description="Income and expense, money from and to outside, or apart: it only changed its form or place."),
+    ]
     complete: Annotated[bool, Meta(description="Whether every flow of the period is in the ledger.")]
     complete_until: Annotated[
         Instant | None,
         Meta(description="Every flow of the period up to this time is in the ledger."),
     ]
     covered: Annotated[bool, Meta(description="The same as `complete`; kept for one release.")]
+
+
+class FeeRow(Model):
+    """The fees of an account in one period and currency.
+
+    `flows` are fees that are flows of their own. Other rows may state a fee within their amount: what was charged in
+    them, `within_out`, is part of their amounts already.
+    """
+
+    period: Annotated[str, Meta(examples=["2024-01", "all"])]
+    first_day: Day
+    last_day: Day
+    account: str
+    currency: str
+    flows: Count
+    flows_in: Annotated[Sum, Meta(description="Fees that were given back, as flows of their own.")]
+    flows_out: Annotated[Sum, Meta(description="Fees that were charged, as flows of their own. Zero or negative.")]
+    rows_with_fee: Annotated[Count, Meta(description="How many other rows state a fee within their amount.")]
+    within_in: Annotated[Sum, Meta(description="Fees that were given back within rows.")]
+    within_out: Annotated[Sum, Meta(description="Fees that were charged within rows. Zero or negative.")]
+    net: Annotated[Sum, Meta(description="All fees.")]
+    complete: Annotated[bool, Meta(description="Whether every flow of the period is in the ledger, and its fee known.")]
+    complete_until: Instant | None
+    reason: Annotated[str, Meta(description="Why it is not complete. Empty where it is.")]
+
+
+class Fees(Model):
+    """Fees by account, period and currency. Periods without fees have no row.
+
+    `complete` is about the range asked for.
+    """
+
+    rows: list[FeeRow]
+    complete: bool
+    gaps: list[Gap]
 
 
 class Summary(Model):

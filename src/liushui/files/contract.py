@@ -23,6 +23,7 @@ from liushui.rules import (
     BALANCE_RULES,
     LINK_RULES,
     BalanceRules,
+    FeeLeg,
     LinkRules,
     Paging,
     RangeOnly,
@@ -221,11 +222,12 @@ def file_rules(
     balances: BalanceRules | None = BALANCE_RULES,
     links: LinkRules = LINK_RULES,
     currencies: Iterable[str] | None = None,
+    fee_legs: Sequence[FeeLeg] = (),
 ) -> Rules[Paging]:
     """The rules of a format. `id_columns` are the columns whose values are one record's id: its identity.
 
     Without them, several rows with the same identity count as often as in the file that has the most of them.
-    `balances` None: rows state none.
+    `balances` None: rows state none. `fee_legs`: the fees within rows.
     """
     return Rules(
         paging=RangeOnly(1, 1),
@@ -238,6 +240,7 @@ def file_rules(
         currencies=None if currencies is None else frozenset(currencies),
         links=links,
         balances=balances,
+        fee_legs=tuple(fee_legs),
     )
 
 

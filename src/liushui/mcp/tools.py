@@ -80,11 +80,21 @@ class Summary(Parameters, frozen=True):
 
     account: AccountNames = []
     period: Literal["day", "week", "month", "year"] = "month"
-    by: Annotated[list[Literal["account", "kind"]], Meta(description="Also by these.")] = []
+    by: Annotated[list[Literal["account", "kind", "meaning"]], Meta(description="Also by these.")] = []
     first_day: Annotated[models.Day, Meta(description="From this day on.")] | None = None
     last_day: Annotated[models.Day, Meta(description="Up to this day, included.")] | None = None
     currency: Currency | None = None
     kind: Kind | None = None
+
+
+class Fees(Parameters, frozen=True):
+    """Which fees."""
+
+    account: AccountNames = []
+    period: Literal["day", "week", "month", "year", "all"] = "all"
+    first_day: Annotated[models.Day, Meta(description="From this day on.")] | None = None
+    last_day: Annotated[models.Day, Meta(description="Up to this day, included.")] | None = None
+    currency: Currency | None = None
 
 
 class Reconciliation(Parameters, frozen=True):
@@ -142,11 +152,21 @@ TOOLS: Final = (
     ToolDefinition(
         "summarize_flows",
         "Money in and out",
-        "Money in, money out and net by day, week, month or year and by currency; if asked for, also by account and "
-        "kind. Currencies are never added together.",
+        "Money in, money out and net by day, week, month or year and by currency; if asked for, also by account, by "
+        "kind, or by meaning: income and expense, money from outside, and apart, trades and own transfers. Currencies "
+        "are never added together.",
         Summary,
         models.Summary,
         _reader("/summary", models.Summary),
+    ),
+    ToolDefinition(
+        "list_fees",
+        "Fees",
+        "The fees of each account by currency, and by period if asked for: those that are flows of their own, and "
+        "those that other rows state within their amounts.",
+        Fees,
+        models.Fees,
+        _reader("/fees", models.Fees),
     ),
     ToolDefinition(
         "show_coverage",

@@ -4,6 +4,7 @@ from liushui.files.cells import Cells
 from liushui.files.contract import file_rules
 from liushui.files.tables import Header, TableFormat
 from liushui.flow import Category, Flow, Kind
+from liushui.rules import FeeLeg
 from liushui.wire.decoding import parse_currency
 
 KINDS = {
@@ -51,7 +52,7 @@ def read(cells: Cells) -> Flow:
 FORMAT = TableFormat(
     name="bybit_csv",
     title="Bybit UTA transaction log",
-    rules=file_rules("UTC"),
+    rules=file_rules("UTC", fee_legs=(FeeLeg("bybit_csv:Fee Paid", is_charge_positive=True),)),
     headers=(
         Header(
             COLUMNS,

@@ -6,6 +6,7 @@ from liushui.files.contract import file_rules
 from liushui.files.tables import Header, TableFormat
 from liushui.flow import Category, Flow, Kind
 from liushui.money import EXACT, ZERO
+from liushui.rules import FeeLeg
 from liushui.wire.decoding import parse_currency
 
 KINDS = {
@@ -74,7 +75,7 @@ def _common(asset: str) -> str:
 FORMAT = TableFormat(
     name="kraken_csv",
     title="Kraken ledgers.csv",
-    rules=file_rules("UTC", id_columns=("txid",)),
+    rules=file_rules("UTC", id_columns=("txid",), fee_legs=(FeeLeg("kraken_csv:fee", is_charge_positive=True),)),
     headers=(
         Header(
             ("txid", "refid", "time", "type", "aclass", "asset", "amount", "fee", "balance"),

@@ -5,6 +5,7 @@ from liushui.files.contract import file_rules
 from liushui.files.tables import Header, TableFormat
 from liushui.flow import Category, Flow, Kind
 from liushui.money import EXACT
+from liushui.rules import FeeLeg
 from liushui.wire.decoding import parse_currency
 
 KINDS = (
@@ -45,7 +46,7 @@ def read(cells: Cells) -> Flow:
 FORMAT = TableFormat(
     name="okx_csv",
     title="OKX account history",
-    rules=file_rules("UTC", id_columns=("id",)),
+    rules=file_rules("UTC", id_columns=("id",), fee_legs=(FeeLeg("okx_csv:Fee"),)),
     headers=(
         Header(
             ("id", "Time", "Type", "Amount", "Before Balance", "After Balance", "Fee", "Symbol"),

@@ -157,7 +157,7 @@ def check_segments(
         fresh = _check(connection, account, rules, BEFORE_ALL_US, AFTER_ALL_US, {})
         return Checked(head, fresh, fresh, [(BEFORE_ALL_US, AFTER_ALL_US)])
     stored = _load(connection, name)
-    changed = _changed_ranges(connection, name, batch)
+    changed = changed_ranges(connection, name, batch)
     if not changed:
         return Checked(head, stored, [], [])
     checked = Checked(head, *_recheck(connection, account, rules, stored, changed))
@@ -219,7 +219,7 @@ def _window_us(rules: BalanceRules) -> int:
     return int(rules.window.total_seconds()) * 1_000_000 + 1
 
 
-def _changed_ranges(connection: Connection, account: str, batch: int) -> list[tuple[int, int]]:
+def changed_ranges(connection: Connection, account: str, batch: int) -> list[tuple[int, int]]:
     """The ranges of the flows that batches after one have changed, merged, oldest first."""
     b = batches.c
     query = sa.select(b.since_us, b.until_us).where(b.account == account, b.seq > batch)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from liushui.ledger.read.account_sums import KindSumsCache
     from liushui.ledger.read.chains import ChainCache, ChainState
     from liushui.ledger.read.closed_months import ChangesCache, MonthChanges
+    from liushui.ledger.read.fees import FeeLegCache
     from liushui.ledger.read.finding_decisions import ExplainedCache, FindingDecision
     from liushui.ledger.read.own_transfers import OwnTransferCache
 
@@ -152,8 +153,9 @@ class ReadModel:
         if accounts is None:
             return self
         restricted = copy(self)
-        shared = {"_chains": self._chains, "_changes": self._changes, "_explained": self._explained}
-        restricted.__dict__.update(shared, own_transfers=self.own_transfers, kind_sums=self.kind_sums)
+        shared: dict[str, object] = {"_chains": self._chains, "_changes": self._changes, "_explained": self._explained}
+        shared |= {"own_transfers": self.own_transfers, "kind_sums": self.kind_sums, "fee_legs": self.fee_legs}
+        restricted.__dict__.update(shared)
         restricted._visible = accounts
         return restricted
 
@@ -199,6 +201,13 @@ class ReadModel:
         from liushui.ledger.read.account_sums import KindSumsCache  # imported here: balances do without it
 
         return KindSumsCache()
+
+    @cached_property
+    def fee_legs(self) -> "FeeLegCache":
+        """The fees within rows, once they were added up."""
+        from liushui.ledger.read.fees import FeeLegCache  # imported here: few questions are about fees
+
+        return FeeLegCache()
 
     @contextmanager
     def reading(

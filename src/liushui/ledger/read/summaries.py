@@ -23,6 +23,7 @@ from liushui.ledger.read.filters import (
 )
 from liushui.ledger.read.model import Account, ReadModel, verdict_on
 from liushui.ledger.read.own_transfers import OwnLeg, is_within, leg_total
+from liushui.meaning import Meaning, meaning_of
 
 PERIODS_MAX: Final = 400
 """Periods that one chart may have: a year of days, and a month more."""
@@ -37,6 +38,9 @@ class Unit(StrEnum):
     YEAR = "year"
     ALL = "all"
 
+
+_ORDER: Final = tuple(Meaning)
+NO_MEANING: Final = -1
 
 _LETTERS: Final = {Unit.DAY: 10, Unit.WEEK: 10, Unit.MONTH: 7, Unit.YEAR: 4, Unit.ALL: 0}
 """How much of a day's text names the totals that the database adds up."""
@@ -53,6 +57,7 @@ class SummaryQuery(NamedTuple):
     last: date | None = None
     currency: str | None = None
     kind: str | None = None
+    by_meaning: bool = False
 
 
 class Period(NamedTuple):
@@ -69,11 +74,12 @@ class Period(NamedTuple):
 
 
 class SummaryRow(NamedTuple):
-    """What moved in one period, in one currency. `account` and `kind` None: all of them together.
+    """What moved in one period, in one currency. `account`, `kind` and `meaning` None: all of them together.
+
+    By meaning, own transfers are rows of their own, and no part of other rows.
 
     `own`: transfers between the accounts that were asked for. A total of several accounts leaves them out; that of one
-    account counts them, because they moved its money. None: not known, as of a recorded time of several
-    accounts.
+    account counts them, because they moved its money. None: not known, as of a recorded time of several accounts.
     """
 
     period: Period
@@ -83,6 +89,20 @@ class SummaryRow(NamedTuple):
     total: Total
     verdict: Verdict
     own: Total | None
+    meaning: Meaning | None = None
+
+
+class _Group(NamedTuple):
+    """What a row of a summary is about, in the order of the rows. "": all of them together, or not asked for.
+
+    `meaning` is its place in the list of all meanings.
+    """
+
+    period: str
+    account: str
+    currency: str
+    meaning: int
+    kind: str
 
 
 class Summary(NamedTuple):
@@ -99,38 +119,57 @@ def read_summary(model: ReadModel, query: SummaryQuery, as_of: Bound | None = No
     """
     check_days(query.first, query.last)
     after = None if query.last is None or query.last == date.max else query.last + DAY
-    sums: dict[tuple[str, str, str, str], Total] = {}
+    sums: dict[_Group, Total] = {}
     periods: dict[str, Period] = {}
+
+    def group_of(day: str, account: str, currency: str, kind: str) -> _Group:
+        period = period_of(query, day, periods).name
+        meaning = _ORDER.index(meaning_of(kind)) if query.by_meaning else NO_MEANING
+        return _Group(period, account if query.by_account else "", currency, meaning, kind if query.by_kind else "")
+
     with model.reading(query.accounts, as_of) as reading:
         accounts = reading.accounts
         for name, account in accounts.items():
-            for key, total in _totals(reading.connection, account, query, as_of).items():
+            for key, total in day_sums(reading.connection, account, query, as_of).items():
                 if query.currency is not None and not equals_currency(key.currency, query.currency):
                     continue
                 if query.kind not in (None, key.kind):
                     continue
-                period = _period_of(query, key.day, periods)
-                group = (period.name, name if query.by_account else "", key.currency, key.kind if query.by_kind else "")
+                group = group_of(key.day, name, key.currency, key.kind)
                 sums[group] = sums.get(group, Total()).plus(total)
-        own: dict[tuple[str, str, str, str], Total] = {}
+        own: dict[_Group, Total] = {}
         is_known = as_of is None or len(accounts) < 2  # one account has no transfers to another
         if as_of is None:
             for leg in _own_legs(model, reading.connection, accounts, query):
-                name, kind = leg.account if query.by_account else "", leg.kind if query.by_kind else ""
-                group = (_period_of(query, leg.day, periods).name, name, leg.currency, kind)
-                own[group] = own.get(group, Total()).plus(leg_total(leg))
-                if not query.by_account:
-                    sums[group] = sums[group].plus(leg_total(leg).negative())
+                group, total = group_of(leg.day, leg.account, leg.currency, leg.kind), leg_total(leg)
+                if query.by_meaning:
+                    sums[group] = sums[group].plus(total.negative())
+                    group = group._replace(meaning=_ORDER.index(Meaning.OWN_TRANSFERS))
+                    sums[group] = sums.get(group, Total()).plus(total)
+                elif not query.by_account:
+                    sums[group] = sums[group].plus(total.negative())
+                own[group] = own.get(group, Total()).plus(total)
         verdicts: dict[tuple[str, str, str], Verdict] = {}
         rows = []
-        for (period_name, name, currency, kind), total in sorted(sums.items()):
-            period, about = periods[period_name], (period_name, name, currency)
+        for group, total in sorted(sums.items()):
+            if query.by_meaning and not total.flows:
+                continue  # all of it was own transfers
+            period, about = periods[group.period], group[:3]
             if about not in verdicts:
-                chosen = [accounts[name]] if query.by_account else list(accounts.values())
-                verdicts[about] = verdict_on(chosen, period.first, period.until, currency)
-            account_name, kind_name = name if query.by_account else None, kind if query.by_kind else None
-            left_out = own.get((period_name, name, currency, kind), Total()) if is_known else None
-            rows.append(SummaryRow(period, account_name, currency, kind_name, total, verdicts[about], left_out))
+                chosen = [accounts[group.account]] if query.by_account else list(accounts.values())
+                verdicts[about] = verdict_on(chosen, period.first, period.until, group.currency)
+            rows.append(
+                SummaryRow(
+                    period,
+                    group.account if query.by_account else None,
+                    group.currency,
+                    group.kind if query.by_kind else None,
+                    total,
+                    verdicts[about],
+                    own.get(group, Total()) if is_known else None,
+                    _ORDER[group.meaning] if query.by_meaning else None,
+                )
+            )
         whole = verdict_on(accounts.values(), query.first, after)
     return Summary(rows, whole)
 
@@ -153,7 +192,9 @@ def check_days(first: date | None, last: date | None) -> None:
         raise FilterError([FilterFault("last_day", FaultKind.REVERSED_RANGE, expected, last.isoformat())])
 
 
-def _totals(connection: Connection, account: Account, query: SummaryQuery, as_of: Bound | None) -> Totals:
+def day_sums(connection: Connection, account: Account, query: SummaryQuery, as_of: Bound | None = None) -> Totals:
+    """The totals of an account on the days of a query, added up over its periods. In place of a day, their keys have
+    the part of a date that names a period, or the day itself where weeks are asked for."""
     first = FIRST_DAY if query.first is None else query.first.isoformat()
     last = LAST_DAY if query.last is None else query.last.isoformat()
     if as_of is not None:
@@ -161,7 +202,7 @@ def _totals(connection: Connection, account: Account, query: SummaryQuery, as_of
     return load_grouped(queries_of(connection), account.snapshot.account, first, last, letters=_LETTERS[query.unit])
 
 
-def _period_of(query: SummaryQuery, day: str, periods: dict[str, Period]) -> Period:
+def period_of(query: SummaryQuery, day: str, periods: dict[str, Period]) -> Period:
     """The period that a day, or the beginning of one, is in, cut to the range that was asked for."""
     name = period_name(query.unit, day)
     if name not in periods:

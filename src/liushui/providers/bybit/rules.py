@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from liushui.errors import AuthError, ClockRefused, ProviderError, RateLimited, Refused, Unavailable
-from liushui.rules import Cursor, Filter, Rate, RecordId, Retention, Rules, Uniqueness
+from liushui.rules import Cursor, FeeLeg, Filter, Rate, RecordId, Retention, Rules, Uniqueness
 
 NAME: Final = "bybit"
 
@@ -43,6 +43,7 @@ RULES: Final = Rules(
         Filter("type", "type"),
         Filter("transSubType", "transSubType", SUB_TYPES),
     ),
+    fee_legs=(FeeLeg("bybit:fee", is_charge_positive=True),),
 )
 
 RESET_AFTER: Final = timedelta(seconds=2)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from liushui.errors import AuthError, ClockRefused, ProviderError, RateLimited, Refused, Unavailable
-from liushui.rules import Filter, IdKeyset, LinkRules, Rate, RecordId, Retention, Rules, Uniqueness
+from liushui.rules import FeeLeg, Filter, IdKeyset, LinkRules, Rate, RecordId, Retention, Rules, Uniqueness
 
 NAME: Final = "okx"
 
@@ -47,6 +47,7 @@ RULES: Final = Rules(
         Filter("subType", "subType"),
     ),
     links=LinkRules(),
+    fee_legs=(FeeLeg("okx:fee"),),
 )
 
 SUCCESS: Final = 0

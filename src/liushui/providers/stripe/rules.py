@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from liushui.errors import AuthError, ProviderError, RateLimited, Refused, Unavailable
-from liushui.rules import Filter, IdKeyset, LinkRules, Rate, RecordId, Rules, Uniqueness
+from liushui.rules import FeeLeg, Filter, IdKeyset, LinkRules, Rate, RecordId, Rules, Uniqueness
 
 NAME: Final = "stripe"
 
@@ -23,6 +23,7 @@ RULES: Final = Rules(
     links=LinkRules(pays_out=True),
     filters=(Filter("type", "type"), Filter("currency", "currency")),
     balances=None,
+    fee_legs=(FeeLeg("stripe:fee"),),
 )
 
 _TWO_PLACES: Final = """

@@ -20,17 +20,19 @@ from liushui.ledger.read.balances import Balance, read_balances
 from liushui.ledger.read.completeness import combine, end_instant
 from liushui.ledger.read.coverage import CoverageRange, coverage_ranges
 from liushui.ledger.read.cursors import flow_key
+from liushui.ledger.read.fees import FeeRow, read_fees
 from liushui.ledger.read.filters import FilterError
 from liushui.ledger.read.finding_decisions import FindingState
 from liushui.ledger.read.flows import LedgerFlow
 from liushui.ledger.read.summaries import SummaryQuery, SummaryRow, Unit, check_days, read_summary
+from liushui.meaning import SECTIONS
 from liushui.money import to_plain_string
 from liushui.server.api.context import Context, RequestContext
 from liushui.server.api.endpoint import endpoint
 from liushui.server.api.errors import filter_problem, invalid_parameter
 from liushui.server.api.flows import AccountNames, AccountsParams, gap_model
 
-By = Literal["account", "kind"]
+By = Literal["account", "kind", "meaning"]
 
 
 class BalanceParams(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +55,16 @@ class SummaryParams(msgspec.Struct, frozen=True, kw_only=True):
     last_day: Annotated[models.Day, Meta(description="Up to this day, included.")] | None = None
     currency: Annotated[models.SearchText, Meta(description="Only this currency, whatever its case.")] | None = None
     kind: Kind | None = None
+
+
+class FeeParams(msgspec.Struct, frozen=True, kw_only=True):
+    """Selects fees. Currencies are never added together."""
+
+    account: AccountNames = []
+    period: Unit = Unit.ALL
+    first_day: Annotated[models.Day, Meta(description="From this day on, in each account's own zone.")] | None = None
+    last_day: Annotated[models.Day, Meta(description="Up to this day, included.")] | None = None
+    currency: Annotated[models.SearchText, Meta(description="Only this currency, whatever its case.")] | None = None
 
 
 @endpoint("GET", "/balances", scope=Scope.READ)
@@ -103,18 +115,19 @@ def _amount(amount: Decimal | None) -> str | None:
 
 @endpoint("GET", "/summary", scope=Scope.READ)
 def show_summary(context: Context, params: NamedDependency[SummaryParams]) -> Response[models.Summary]:
-    """Money in and out by day, week, month or year of each account's own zone, and by currency."""
+    """Money in and out by day, week, month or year of each account's own zone, and by currency.
+
+    By meaning: sales, refunds, fees and other income and expense; money from and to outside; and apart, trades and own
+    transfers.
+    """
     names = context.accounts(params.account)
-    first, last = (_day(name, getattr(params, name)) for name in ("first_day", "last_day"))
-    try:
-        check_days(first, last)
-    except FilterError as error:
-        raise filter_problem(error) from error
+    first, last = _days(params)
     wanted = SummaryQuery(
         accounts=names,
         unit=params.period,
         by_account="account" in params.by,
         by_kind="kind" in params.by,
+        by_meaning="meaning" in params.by,
         first=first,
         last=last,
         currency=params.currency,
@@ -151,9 +164,52 @@ def _summary_row(row: SummaryRow) -> models.SummaryRow:
         net=to_plain_string(row.total.net),
         own_in=to_plain_string(own.money_in),
         own_out=to_plain_string(own.money_out),
+        meaning=row.meaning,
+        section=None if row.meaning is None else SECTIONS[row.meaning],
         complete=complete,
         complete_until=end_instant(until_us),
         covered=complete,
+    )
+
+
+@endpoint("GET", "/fees", scope=Scope.READ)
+def list_fees(context: Context, params: NamedDependency[FeeParams]) -> Response[models.Fees]:
+    """The fees of each account by currency and period: flows of their own, and those within the amounts of others."""
+    names = context.accounts(params.account)
+    first, last = _days(params)
+    wanted = SummaryQuery(names, params.period, first=first, last=last, currency=params.currency)
+
+    def make() -> models.Fees:
+        if not names:
+            return models.Fees(rows=[], complete=True, gaps=[])
+        found = read_fees(context.read_model, wanted)
+        return models.Fees(
+            rows=[_fee_row(row) for row in found.rows],
+            complete=found.is_complete,
+            gaps=[gap_model(gap) for gap in found.verdict.gaps],
+        )
+
+    return context.answer_tagged(names, make)
+
+
+def _fee_row(row: FeeRow) -> models.FeeRow:
+    within = row.within.total
+    return models.FeeRow(
+        period=row.period.name,
+        first_day=(row.period.first or date.min).isoformat(),
+        last_day=(row.period.last or date.max).isoformat(),
+        account=row.account,
+        currency=row.currency,
+        flows=row.flows.flows,
+        flows_in=to_plain_string(row.flows.money_in),
+        flows_out=to_plain_string(row.flows.money_out),
+        rows_with_fee=within.flows,
+        within_in=to_plain_string(within.money_in),
+        within_out=to_plain_string(within.money_out),
+        net=to_plain_string(row.total.net),
+        complete=row.is_complete,
+        complete_until=end_instant(row.verdict.until_us),
+        reason=row.reason,
     )
 
 
@@ -236,6 +292,16 @@ def _range(known: CoverageRange) -> models.CoveredRange:
         reason="" if known.gap is None else known.gap.reason,
         checked_at=None if known.checked_at_us is None else from_us(known.checked_at_us),
     )
+
+
+def _days(params: SummaryParams | FeeParams) -> tuple[date | None, date | None]:
+    """The first and the last day. Raises ProblemError, also where they are reversed."""
+    first, last = (_day(name, getattr(params, name)) for name in ("first_day", "last_day"))
+    try:
+        check_days(first, last)
+    except FilterError as error:
+        raise filter_problem(error) from error
+    return first, last
 
 
 def _day(name: str, text: str | None) -> date | None:

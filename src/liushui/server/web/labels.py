@@ -14,6 +14,7 @@ from liushui.ledger.findings import SAME_ID, SIDE
 from liushui.ledger.read.completeness import Basis, Cause, Completeness, Gap, Verdict, is_open_end
 from liushui.ledger.read.status import Alarm, AlarmKind, Severity
 from liushui.ledger.read.summaries import Unit
+from liushui.meaning import Meaning, Section
 from liushui.server.web.i18n import Language
 
 
@@ -40,6 +41,29 @@ KINDS: Final = {
     "conversion": _("Currency conversion"),
     "adjustment": _("Adjustment"),
     "other": _("Other"),
+}
+
+MEANING_NAMES: Final = {
+    Meaning.SALES: _("Sales"),
+    Meaning.REFUNDS: _("Refunds"),
+    Meaning.FEES: _("Fees"),
+    Meaning.REBATES: _("Rebates"),
+    Meaning.INTEREST: _("Interest"),
+    Meaning.DIVIDENDS: _("Dividends"),
+    Meaning.TAX: _("Taxes"),
+    Meaning.FUNDING: _("Funding fees"),
+    Meaning.TRADING_RESULT: _("Trading result"),
+    Meaning.OTHER: _("Other"),
+    Meaning.OUTSIDE: _("Deposits and withdrawals"),
+    Meaning.TRADES: _("Trades"),
+    Meaning.CONVERSIONS: _("Currency conversions"),
+    Meaning.OWN_TRANSFERS: _("Transfers between your own accounts"),
+}
+
+SECTION_NAMES: Final = {
+    Section.INCOME: _("Income and expense"),
+    Section.OUTSIDE: _("From and to outside"),
+    Section.APART: _("Only changed its form or place"),
 }
 
 DIRECTIONS: Final = {"in": _("In"), "out": _("Out"), "none": _("Not stated")}
@@ -92,6 +116,14 @@ class Labels:
     def kind(self, value: str) -> str:
         """The name of a kind of flow."""
         return self._named(KINDS, value)
+
+    def meaning(self, meaning: Meaning) -> str:
+        """The name of what flows mean."""
+        return self.language.say(MEANING_NAMES[meaning])
+
+    def section(self, section: Section) -> str:
+        """The name of a part of the table of income and expense."""
+        return self.language.say(SECTION_NAMES[section])
 
     def direction(self, value: str) -> str:
         """The name of a direction."""

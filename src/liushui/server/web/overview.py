@@ -1,6 +1,6 @@
 """The overview page: balances, money in and out, where it came from and went, and what needs attention."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Final, NamedTuple
@@ -13,10 +13,12 @@ from liushui.ledger.day_totals import Total
 from liushui.ledger.read.accounts import currencies_of
 from liushui.ledger.read.balances import Balance
 from liushui.ledger.read.completeness import Basis, Verdict, combine
+from liushui.ledger.read.fees import read_fees
 from liushui.ledger.read.filters import DAY
 from liushui.ledger.read.model import Account, verdict_on
 from liushui.ledger.read.overview import Overview, read_calendar, read_overview, read_streams
-from liushui.ledger.read.summaries import by_kind, sum_totals
+from liushui.ledger.read.summaries import SummaryQuery, Unit, by_kind, sum_totals
+from liushui.meaning import SECTIONS, Meaning, Section, meaning_of
 from liushui.money import EXACT, ZERO
 from liushui.server.web.charts import (
     Calendar,
@@ -63,6 +65,22 @@ class KindTotal(NamedTuple):
     address: str
 
 
+class MeaningLine(NamedTuple):
+    """The total of one meaning. `address`: its flows, where they are of one kind; else empty."""
+
+    meaning: Meaning
+    moved: Total
+    address: str
+
+
+class MeaningPart(NamedTuple):
+    """A section of the table of income and expense: its lines, and their sum."""
+
+    section: Section
+    lines: Sequence[MeaningLine]
+    total: Total
+
+
 @get("/", sync_to_thread=True)
 def show_overview(page: CurrentPage) -> Response[str]:
     """Show the overview: balances, charts, calendars and alarms of the chosen accounts and period."""
@@ -93,8 +111,7 @@ def load_periods(page: CurrentPage) -> Response[str]:
 def load_streams(page: CurrentPage) -> Response[str]:
     """The chart and the table of where money came from and went."""
     request, overview = _read(page)
-    chosen, currency = request.query.accounts, overview.currency or ""
-    names = [account.name.account for account in overview.accounts if not chosen or account.name.account in chosen]
+    currency, names = overview.currency or "", _chosen_names(request, overview)
     streams = read_streams(page.read_model, currency, overview.span, names)
     return page.render(
         "overview/streams.html",
@@ -108,6 +125,57 @@ def load_streams(page: CurrentPage) -> Response[str]:
         currency=currency,
         how=how_matched(page.language),
     )
+
+
+@get("/page/overview/fees", sync_to_thread=True)
+def load_fees(page: CurrentPage) -> Response[str]:
+    """The fees of each account: as flows of their own, and within other rows."""
+    request, overview = _read(page)
+    span, currency, zone = overview.span, overview.currency, _zone(page, overview)
+    names = tuple(_chosen_names(request, overview))
+    fees = read_fees(
+        page.read_model, SummaryQuery(names, Unit.ALL, first=span.first, last=span.last, currency=currency)
+    )
+    return page.render(
+        "overview/fees.html",
+        status=request.status,
+        fees=fees.rows,
+        decimals=decimal_places([row.flows.net for row in fees.rows] + [row.within.total.net for row in fees.rows]),
+        currency=currency,
+        coverage=lambda verdict: coverage_label(verdict, zone, page.language),
+        instant=from_us,
+        zone=zone,
+    )
+
+
+def _chosen_names(request: OverviewRequest, overview: Overview) -> list[str]:
+    """The accounts that were chosen; all where none was."""
+    chosen = request.query.accounts
+    return [account.name.account for account in overview.accounts if not chosen or account.name.account in chosen]
+
+
+def _meaning_parts(kinds: Mapping[str, Total], own: Total, address_of: Callable[[str], str]) -> list[MeaningPart]:
+    """The table of income and expense: what moved by kind, own transfers left out, by what the kinds mean."""
+    sums: dict[Meaning, Total] = {}
+    kinds_of: dict[Meaning, list[str]] = {}
+    for kind, moved in kinds.items():
+        meaning = meaning_of(kind)
+        sums[meaning] = sums.get(meaning, Total()).plus(moved)
+        kinds_of.setdefault(meaning, []).append(kind)
+    if own.flows:
+        sums[Meaning.OWN_TRANSFERS] = own
+    parts = []
+    for section in Section:
+        lines = [
+            MeaningLine(
+                meaning, sums[meaning], address_of(kinds_of[meaning][0]) if len(kinds_of.get(meaning, ())) == 1 else ""
+            )
+            for meaning in Meaning
+            if meaning in sums and SECTIONS[meaning] is section
+        ]
+        if lines:
+            parts.append(MeaningPart(section, lines, sum_totals(line.moved for line in lines)))
+    return parts
 
 
 def _read(page: Page) -> tuple[OverviewRequest, Overview]:
@@ -161,6 +229,11 @@ def _template_context(page: Page, request: OverviewRequest, overview: Overview) 
             KindTotal(kind, colours[kind], total, flows_address(span.first, span.last, kind))
             for kind, total in kinds.items()
         ],
+        "meanings": _meaning_parts(
+            kinds,
+            sum_totals(period.own for period in overview.periods),
+            lambda kind: flows_address(span.first, span.last, kind),
+        ),
         "calendars": _calendars(page, overview, zone),
         "states": state_looks(language),
         "script_json": script_json,

@@ -67,11 +67,12 @@ def test_the_tree_was_found() -> None:
 
 # ---------------------------------------------------------------- who imports whom
 
-DOMAIN: Final = frozenset({"flow", "money", "instant", "errors", "rules", "conditions"})
+DOMAIN: Final = frozenset({"flow", "meaning", "money", "instant", "errors", "rules", "conditions"})
 CONTRACT: Final = DOMAIN | {"provider", "http"}
 
 MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "flow": DOMAIN,
+    "meaning": DOMAIN,
     "money": DOMAIN,
     "instant": DOMAIN,
     "errors": DOMAIN,

@@ -5,11 +5,11 @@ in `Flow.detail`; `Rules.fee_legs` says under which key. Such fees are part of t
 sums say how much of these amounts fees are, and must not be subtracted again.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from decimal import Decimal
 from threading import Lock
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 from sqlalchemy.engine import Connection
@@ -216,14 +216,14 @@ def _read_month(
 
 def _legs_in(detail: str, legs: Sequence[FeeLeg]) -> Iterator[LegTotal]:
     """The fees in a flow's detail. A fee of zero is none."""
-    values: Mapping[str, Any] = msgspec.json.decode(detail)
+    values = msgspec.json.decode(detail, type=dict[str, msgspec.Raw])
     for leg in legs:
-        text = values.get(leg.key)
-        if text in (None, ""):
+        raw = values.get(leg.key)
+        if raw is None or bytes(raw) in (b"null", b'""'):
             continue
         try:
-            stated = parse_decimal(leg.key, str(text))
-        except WireError:
+            stated = parse_decimal(leg.key, msgspec.json.decode(raw, type=str))
+        except (WireError, msgspec.ValidationError):
             yield LegTotal(unread=1)
             continue
         fee: Decimal = stated.copy_negate() if leg.is_charge_positive else stated

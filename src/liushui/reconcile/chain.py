@@ -5,7 +5,7 @@ are tried together, for a provider may stamp rows in another order than it books
 between two rows, and its difference is known exactly.
 """
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Mapping, Sequence, Set
 from datetime import timedelta
 from decimal import Decimal
@@ -471,11 +471,14 @@ class ChainChecker:
         breaks = []
         order = []
         last, expected = self.last, balance
+        beginning_at: defaultdict[Decimal, list[RowKey]] = defaultdict(list)
+        for row, edge in zip(stated, edges, strict=True):
+            beginning_at[edge.before].append(row.key)
         for piece in _pieces(edges, balance, self._starts_of(following)):
             first, begin = stated[piece[0]], edges[piece[0]].before
             filling = _subset(loose, EXACT.subtract(begin, expected))
             if filling is None:
-                suspects = tuple(stated[index].key for index, edge in enumerate(edges) if edge.before == begin)
+                suspects = tuple(beginning_at[begin])
                 before = None if last is None else last.key
                 breaks.append(Break(before, first.key, expected, begin, BreakCause.MISSING, suspects))
             else:

@@ -1,15 +1,21 @@
 """Fixtures for several areas: UTC, no settings from outside, free ports, and a ledger made with the commands."""
 
+import gc
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+from unittest.mock import patch
 
 import pytest
+from argon2 import PasswordHasher
 from hypothesis import settings
 
+from liushui.ledger.access import sessions
 from liushui.ledger.access.keys import create_key
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.providers import get_provider
@@ -33,6 +39,34 @@ def pytest_configure() -> None:
         del os.environ[name]
     settings.register_profile("house", deadline=None, print_blob=True)
     settings.load_profile("house")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Collect without the garbage collector, which would go through a million growing objects again and again, and
+    leave what exists after it, which lives as long as the process, out of all later collections."""
+    gc.disable()
+    try:
+        if session.config.args == session.config.getini("testpaths"):
+            _import_from_a_share_on()
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def _import_from_a_share_on() -> None:
+    """Let each worker of pytest-xdist begin with other files. pytest compiles a file on its first import, which takes
+    longer than all else of a first collection, and the other workers read the result."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is None:
+        return
+    begin, workers = int(worker.removeprefix("gw")), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    folder = Path(__file__).parent
+    files = sorted(folder.rglob("test_*.py"))
+    for path in files[begin * len(files) // workers :]:
+        with suppress(Exception):  # the collection reports it
+            import_module(".".join(path.relative_to(folder.parent).with_suffix("").parts))
 
 
 LONGEST: Final = (
@@ -64,6 +98,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def compiled() -> Iterator[None]:
     """All ledgers share what SQLAlchemy compiles for them."""
     with compiling_once_for_files():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords() -> Iterator[None]:
+    """Passwords are hashed as fast as Argon2 can: the costs are the library's, and one test compares them."""
+    with patch.object(sessions, "HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)):
         yield
 
 

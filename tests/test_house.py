@@ -4,8 +4,10 @@ import ast
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import pytest
 
@@ -16,13 +18,18 @@ PROJECT: Final = SOURCE.parent.parent
 PACKAGE: Final = liushui.__name__
 
 
-class Module(NamedTuple):
-    """A file of the package, read."""
+@dataclass(frozen=True)
+class Module:
+    """A file of the package."""
 
     path: Path
     name: str
     """Its place in the package: `wire.http`."""
-    tree: ast.Module
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        """Its code. Parsed when a test asks, because every worker collects the tests and one runs them."""
+        return ast.parse(self.path.read_text(encoding="utf-8"))
 
     @property
     def file(self) -> str:
@@ -43,14 +50,14 @@ class Module(NamedTuple):
                     yield node.lineno, module
 
 
-def _read(path: Path) -> Module:
+def _module(path: Path) -> Module:
     parts = path.relative_to(SOURCE).with_suffix("").parts
     name = ".".join(part for part in parts if part != "__init__")
-    return Module(path, name, ast.parse(path.read_text(encoding="utf-8")))
+    return Module(path, name)
 
 
 _FOLDERS: Final = {f"{path.parent}/" for path in SOURCE.rglob("__init__.py")}
-MODULES: Final = [_read(path) for path in sorted(SOURCE.rglob("*.py"))]
+MODULES: Final = [_module(path) for path in sorted(SOURCE.rglob("*.py"))]
 SHARED: Final = "_"
 """A folder of providers/ whose name begins so is shared by several of them."""
 PROVIDERS: Final = sorted(

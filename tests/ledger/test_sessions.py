@@ -7,11 +7,14 @@ from functools import partial
 from threading import Barrier
 
 import pytest
+from argon2 import extract_parameters
+from argon2.profiles import RFC_9106_LOW_MEMORY
 
 from liushui.errors import AlreadyExists, ConfigError, PermissionDenied
 from liushui.ledger.access.identities import IdentityProvider, Person, log_in_person
 from liushui.ledger.access.sessions import (
     CODE_LIFETIME,
+    HASHER,
     IDLE_TIMEOUT,
     PASSWORD_MIN,
     SESSION_LIFETIME,
@@ -141,6 +144,10 @@ def test_of_two_first_logins_of_one_person_at_once_both_are_the_same_user(ledger
     with ThreadPoolExecutor(2) as threads:
         assert sorted(threads.map(log_in, range(2))) == [("wang", False), ("wang", True)]
     assert [user.name for user in list_users(ledger)] == ["wang"]
+
+
+def test_a_hash_costs_what_the_standard_recommends() -> None:
+    assert extract_parameters(HASHER.hash("correct horse")) == RFC_9106_LOW_MEMORY
 
 
 def test_a_password_that_is_too_short_is_refused(ledger: Ledger) -> None:

@@ -1,6 +1,8 @@
 """Pages of the world: WorldReader answers any query as MemoryReader does over the same flows."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Final
 
 import pytest
@@ -43,11 +45,18 @@ class Pair:
         return got
 
 
-PAIRS: Final = {
-    "sparse": Pair(world_of(300)),
-    "dense": Pair(world_of(1_200, end=datetime(2021, 1, 4, tzinfo=UTC))),
-    "many": Pair(world_of(60, people=11)),
+PAIRS: Final[dict[str, Callable[[], World]]] = {
+    "sparse": lambda: world_of(300),
+    "dense": lambda: world_of(1_200, end=datetime(2021, 1, 4, tzinfo=UTC)),
+    "many": lambda: world_of(60, people=11),
 }
+
+
+@cache
+def pair_of(name: str) -> Pair:
+    """The readers of a world. Made when a test asks, because every worker collects the tests."""
+    return Pair(PAIRS[name]())
+
 
 PARTS: Final[tuple[AnyOf, ...]] = (
     *(one_of("category", category.value) for category in (Category.CASH, Category.STOCK, Category.FUTURES)),
@@ -93,7 +102,7 @@ def queries(draw: st.DrawFn, pair: Pair) -> FlowQuery:
 @settings(max_examples=250, deadline=None)
 @given(data=st.data())
 def test_any_query_is_answered_like_the_reader_in_memory(name: str, data: st.DataObject) -> None:
-    pair = PAIRS[name]
+    pair = pair_of(name)
     query = data.draw(queries(pair))
     pair.page(query)
     assert pair.world.count_flows(query) == pair.memory.count_flows(query)
@@ -103,7 +112,7 @@ def test_any_query_is_answered_like_the_reader_in_memory(name: str, data: st.Dat
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_all_pages_by_cursor_equal_those_in_memory(name: str, data: st.DataObject) -> None:
-    pair = PAIRS[name]
+    pair = pair_of(name)
     query = data.draw(queries(pair))._replace(offset=data.draw(st.sampled_from([0, 0, 3])))
     cursor: str | None = ""
     from_memory: str | None = ""
@@ -117,7 +126,7 @@ def test_all_pages_by_cursor_equal_those_in_memory(name: str, data: st.DataObjec
 
 @pytest.mark.parametrize("newest", [True, False])
 def test_pages_by_cursor_partition_the_rows(newest: bool) -> None:
-    pair = PAIRS["dense"]
+    pair = pair_of("dense")
     query = FlowQuery(ACCOUNTS, pair.instants[0], LATER, 70, after="", newest=newest, ascending=not newest)
     pages = [pair.world.read_page("", query, as_row)]
     while pages[-1].end_cursor is not None:
@@ -128,7 +137,7 @@ def test_pages_by_cursor_partition_the_rows(newest: bool) -> None:
 
 @pytest.mark.parametrize("newest", [True, False])
 def test_numbered_pages_of_any_size_partition_the_rows(newest: bool) -> None:
-    pair = PAIRS["dense"]
+    pair = pair_of("dense")
     for size in (1, 7, 100, 1_199, 1_200, 5_000):
         query = FlowQuery(ACCOUNTS[:1], pair.instants[0], LATER, size, newest=newest, ascending=not newest)
         pages = [pair.page(query._replace(offset=offset)) for offset in range(0, 1_200, size)]
@@ -165,13 +174,13 @@ def test_a_cursor_stays_valid_while_a_live_world_goes_on() -> None:
 def test_a_cursor_that_no_page_named_is_refused(cursor: str) -> None:
     query = FlowQuery(("trader-1",), datetime(2021, 1, 1, tzinfo=UTC), LATER, 1, after=cursor)
     with pytest.raises(WireError, match="after: expected a cursor that a page named, got"):
-        PAIRS["sparse"].world.read_page("", query, as_row)
+        pair_of("sparse").world.read_page("", query, as_row)
 
 
 @pytest.mark.parametrize("at_us", [-(10**30), 0, 10**30])
 @pytest.mark.parametrize("newest", [True, False])
 def test_a_far_cursor_has_everything_or_nothing_after_it(at_us: int, newest: bool) -> None:
-    world = PAIRS["sparse"].world
+    world = pair_of("sparse").world
     query = FlowQuery(("trader-1",), datetime(2021, 1, 1, tzinfo=UTC), LATER, 10, newest=newest)
     page = world.read_page("", query._replace(after=f'[{at_us},"trader-1",0]'), as_row)
     assert page.size == (10 if newest == (at_us > 0) else 0)

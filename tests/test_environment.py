@@ -15,8 +15,7 @@ NAME: Final = "LIUSHUI_SOME_SECRET"
 PUBLIC: Final = {
     "cli/__init__.py": "LIUSHUI_DEBUG",
     "cli/app.py": "the user's shell",
-    "server/run.py": "what a server passes to its own processes",
-    "simulate/serve.py": "what a simulator passes to its own processes",
+    "server/run.py": "what a server passes to the commands beside it",
     "testing/file_formats.py": "how much a run of the checks does",
     "testing/processes.py": "what a test passes to a process",
     "environment.py": "the one place that reads secrets",

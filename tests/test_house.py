@@ -246,6 +246,7 @@ FLOATS: Final = {
     "sync/runner.py": "seconds to wait, a timeout",
     "ledger/engines/sqlite.py": "seconds to wait",
     "ledger/engines/postgres_connection.py": "seconds to wait",
+    "server/fork_server.py": "seconds to wait",
     "server/run.py": "seconds to wait",
     "server/api/feed.py": "seconds between two looks",
     "sync/sync_observers.py": "seconds between two writes",

@@ -23,7 +23,7 @@ from liushui.ledger.read.flows import list_flows
 from liushui.testing.processes import Running, serving
 from tests.engines import LedgerStore
 from tests.ledger.ledgers import assert_intact, commit_read, hours, make_row, new_ledger
-from tests.server.test_run import children
+from tests.server.test_run import worker_ids
 
 AT = datetime(2024, 3, 1, tzinfo=UTC)
 
@@ -131,9 +131,8 @@ def test_a_write_takes_effect_once_when_its_worker_is_killed(book: str, token: s
                 target=lambda: told.extend(client.record(rows, key=f"killed {n // 2}") for n in range(20))
             )
             writer.start()
-            for worker in children(running.pid):
-                if b"spawn_main" in Path(f"/proc/{worker}/cmdline").read_bytes():
-                    os.kill(worker, signal.SIGKILL)
+            for worker in worker_ids(running.pid):
+                os.kill(worker, signal.SIGKILL)
             client.about()  # answered when there is a worker again
             writer.join()
         assert [one.added + one.known for one in told] == [300] * 20

@@ -18,6 +18,7 @@ import pytest
 from liushui.testing.processes import HOST, command_of, free_port, is_open, process_of
 from tests.cli.commands import run
 from tests.ledger.ledgers import new_ledger
+from tests.server.test_run import children, worker_ids
 
 PATIENCE_S = 60
 
@@ -41,13 +42,6 @@ def answers(port: int) -> bool:
         return False
     finally:
         connection.close()
-
-
-def workers_of(process: Popen[str]) -> list[int]:
-    """The processes that answer requests: the children that Python spawned, without its resource tracker."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    lines = {int(child): Path(f"/proc/{child}/cmdline").read_bytes() for child in children}
-    return [child for child, line in lines.items() if b"spawn_main" in line]
 
 
 def is_running(pid: int) -> bool:
@@ -80,7 +74,7 @@ def serving(folder: Path, port: int, *, workers: int) -> Iterator[tuple[Popen[st
     command = [*command_of(folder / "ledger.db"), "serve", "--workers", str(workers), "--host", HOST]
     with TemporaryFile("w+") as messages, process_of([*command, "--port", str(port)], messages) as process:
         until(lambda: answers(port), "the server answers")
-        until(lambda: len(workers_of(process)) == workers, "the workers")
+        until(lambda: len(worker_ids(process.pid)) == workers, "the workers")
         yield process, messages
 
 
@@ -93,7 +87,7 @@ def server(tmp_path: Path, port: int, temporary: Path) -> Iterator[Popen[str]]:
 
 
 def test_a_killed_server_leaves_no_workers(server: Popen[str], port: int, tmp_path: Path, temporary: Path) -> None:
-    workers = workers_of(server)
+    workers = worker_ids(server.pid)
     server.kill()
     server.wait()
     until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers), "the workers have ended")
@@ -106,31 +100,46 @@ def test_a_killed_server_leaves_no_workers(server: Popen[str], port: int, tmp_pa
     assert not set(temporary.glob("liushui-serve-*")) & left, "the next program with such a folder does"
 
 
+def test_without_its_fork_server_a_server_ends_and_says_why(tmp_path: Path, port: int, temporary: Path) -> None:
+    assert temporary.is_dir()
+    with serving(tmp_path, port, workers=2) as (process, messages):
+        workers = worker_ids(process.pid)
+        (fork_server,) = children(process.pid)
+        os.kill(fork_server, signal.SIGKILL)
+        assert process.wait(PATIENCE_S) == 1
+        messages.seek(0)
+        said = messages.read()
+        assert "error: the process that starts the workers has ended" in said
+        assert "Traceback" not in said
+        until(lambda: not any(map(is_running, workers)), "the workers have ended")
+        until(lambda: not is_open(port), "the port is free")
+
+
 def test_a_worker_that_is_killed_is_replaced(server: Popen[str], port: int) -> None:
-    before = workers_of(server)
+    before = worker_ids(server.pid)
     os.kill(before[0], signal.SIGKILL)
-    until(lambda: len(set(workers_of(server)) - {before[0]}) == 2, "there are two workers again")
+    until(lambda: len(set(worker_ids(server.pid)) - {before[0]}) == 2, "there are two workers again")
     assert [answers(port) for _ in range(20)] == [True] * 20
 
 
 def test_no_connection_is_refused_while_the_only_worker_is_replaced(tmp_path: Path, port: int, temporary: Path) -> None:
     assert temporary.is_dir()
     with serving(tmp_path, port, workers=1) as (process, _), ExitStack() as connections:
-        (worker,) = workers_of(process)
+        (worker,) = worker_ids(process.pid)
         os.kill(worker, signal.SIGKILL)
         until(lambda: not is_running(worker), "the worker has ended")
         waiting = [connections.enter_context(socket.create_connection((HOST, port), PATIENCE_S)) for _ in range(50)]
         for connection in waiting:
             connection.sendall(f"GET /healthz HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
         assert {connection.recv(12) for connection in waiting} == {b"HTTP/1.1 200"}
-        assert workers_of(process) not in ([], [worker])
+        assert worker_ids(process.pid) not in ([], [worker])
 
 
 def test_a_server_whose_workers_end_again_and_again_says_so(tmp_path: Path, port: int, temporary: Path) -> None:
     assert temporary.is_dir()
     with serving(tmp_path, port, workers=1) as (process, messages):
         while process.poll() is None:
-            for worker in workers_of(process):
+            for worker in worker_ids(process.pid):
                 with suppress(ProcessLookupError):
                     os.kill(worker, signal.SIGKILL)
             sleep(0.02)

@@ -60,6 +60,17 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def forked_processes(pid: int) -> dict[int, str]:
+    """The processes that a server's fork server started, with their names."""
+    ids = [forked for child in children(pid) for forked in children(child)]
+    return {forked: Path(f"/proc/{forked}/comm").read_text().strip() for forked in ids}
+
+
+def worker_ids(pid: int) -> list[int]:
+    """The processes of a server that answer requests."""
+    return [forked for forked, name in forked_processes(pid).items() if name == "liushui-worker"]
+
+
 def gone(pid: int) -> bool:
     """Whether a process has ended, within half a minute."""
     for _ in range(600):
@@ -77,11 +88,21 @@ def gone(pid: int) -> bool:
 def test_a_signal_ends_every_process(book: Book, sign: signal.Signals) -> None:
     with serving(book.path, workers=2) as running:
         ports = [int(url.rpartition(":")[2]) for url in (running.url, running.socket_url)]
-        workers = children(running.pid)
-        assert len(workers) >= 2
+        others = [*children(running.pid), *forked_processes(running.pid)]
+        assert sorted(forked_processes(running.pid).values()) == ["liushui-beside", "liushui-worker", "liushui-worker"]
         os.kill(running.pid, sign)
-        assert all(gone(pid) for pid in [*workers, running.pid])
+        assert all(gone(pid) for pid in [*others, running.pid])
         assert not any(map(is_open, ports))
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="tells processes apart as Linux does")
+def test_the_processes_share_most_of_their_memory(book: Book) -> None:
+    """A worker that were a program of its own would have some 70 MiB for itself."""
+    with serving(book.path, workers=1) as running:
+        (worker,) = worker_ids(running.pid)
+        lines = Path(f"/proc/{worker}/smaps_rollup").read_text().splitlines()
+        sizes = {line.partition(":")[0]: int(line.split()[1]) // 1024 for line in lines[1:]}
+        assert sizes["Private_Dirty"] < sizes["Rss"] / 2
 
 
 def test_a_missing_ledger_is_made(tmp_path: Path) -> None:

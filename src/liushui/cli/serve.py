@@ -1,13 +1,14 @@
 """liushui serve, simulate, demo: the ledger over HTTP, and simulated providers to try it with."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from liushui.cli import EXIT_INTERRUPTED, options
+from liushui.cli import EXIT_INTERRUPTED, main, options
 from liushui.cli.options import Format, Settings
 from liushui.cli.output import Record, emit, messages
 from liushui.instant import parse_instant, system_clock
@@ -187,10 +188,12 @@ def open_or_make(settings: Settings) -> "Ledger":
 def sync_command(ledger_url: str, *, scheduled: bool, quiet: bool = False) -> "Command":
     """The process that syncs beside a server. The ledger is in its environment, because the URL may have a password
     and other users can read a process's arguments."""
+    # The first of these is imported for the process, which is a copy of this one and shares what this one has imported.
+    from liushui.cli import run_sync, sync  # noqa: F401
     from liushui.server.run import Command
 
-    words = [sys.executable, "-m", "liushui", "sync", "--watch" if scheduled else "--on-request", "--until-eof"]
-    return Command([*words, "--log-format", "text"], _environment(ledger_url), quiet)
+    words = ["sync", "--watch" if scheduled else "--on-request", "--until-eof", "--log-format", "text"]
+    return Command(partial(_run, words), _environment(ledger_url), quiet)
 
 
 def backup_command(ledger: "Ledger", folder: Path, every: str, keep: str) -> "Command":
@@ -201,8 +204,14 @@ def backup_command(ledger: "Ledger", folder: Path, every: str, keep: str) -> "Co
 
     path = folder.expanduser().absolute()
     BackupFolder(ledger, path, parse_duration("backup-every", every), parse_retention("backup-keep", keep)).check()
-    words = [sys.executable, "-m", "liushui", "db", "backup", str(path), "--every", every, "--keep", keep]
-    return Command([*words, "--until-eof"], _environment(ledger.url))
+    words = ["db", "backup", str(path), "--every", every, "--keep", keep, "--until-eof"]
+    return Command(partial(_run, words), _environment(ledger.url))
+
+
+def _run(words: Sequence[str]) -> None:
+    """Run a command of liushui in this process, and exit."""
+    sys.argv = ["liushui", *words]
+    main()
 
 
 def _environment(ledger_url: str) -> dict[str, str]:

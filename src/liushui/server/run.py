@@ -1,29 +1,24 @@
 """Runs a server until a signal: Granian's workers on one port, the WebSocket on another, and child processes."""
 
-import gc
 import http.client
-import multiprocessing
 import os
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
-
-import msgspec
 
 from liushui.errors import ConfigError
 from liushui.instant import system_clock
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.maintenance.heads_file import try_record_heads
 from liushui.ledger.read.dialect_reader import LedgerReader
-from liushui.provider import FlowReader
+from liushui.provider import FlowReader, RateLimiter
 from liushui.providers import load_providers
 from liushui.ratelimit import IncomingLimits
+from liushui.server.fork_server import ForkedProcess, ForkServer, ForkServerEnded, Job
 from liushui.server.health import Health, check_ledger
 from liushui.server.open_port import PORT_OPTION, SOCKET_PORT_OPTION, free_port, unusable_port
 from liushui.server.public_address import PublicAddress, PublicSite, parse_networks
@@ -35,30 +30,8 @@ from liushui.temporary_folder import temporary_folder
 if TYPE_CHECKING:
     from liushui.server.context import AppContext
 
-ENVIRONMENT: Final = "LIUSHUI_SERVE"
-"""The environment variable with the configuration of worker processes."""
-
-STOP_TIMEOUT_S: Final = 5
-"""How long a worker may take to stop before it is killed."""
-
 START_TIMEOUT_S: Final = 60
 """How long the workers may take to start. After that, `started` is not called any more."""
-
-
-class WorkerConfig(msgspec.Struct, frozen=True):
-    """The configuration of a worker process. `ledger` is a URL, `limits` a path."""
-
-    ledger: str
-    limits: str
-    url: str
-    socket_url: str
-    public_url: str = ""
-    trusted_proxies: tuple[str, ...] = ()
-
-    @property
-    def public(self) -> PublicAddress:
-        """How clients reach the server through proxies."""
-        return PublicAddress(self.public_url, parse_networks(self.trusted_proxies))
 
 
 @dataclass(frozen=True)
@@ -96,24 +69,35 @@ CHILD_STOP_TIMEOUT_S: Final = 10
 
 
 class Command(NamedTuple):
-    """A command that runs beside a server. It must end when its standard input does. Secrets go into `environment`."""
+    """A command that runs beside a server: `run` returns or raises SystemExit. Secrets go into `environment`.
 
-    words: Sequence[str]
+    It must end when its standard input does, which is when the server ends.
+    """
+
+    run: Callable[[], object]
     environment: Mapping[str, str]
     quiet: bool = False
     """Whether its standard error is discarded."""
 
+    def job(self) -> Job:
+        """The command as the job of a forked process."""
+        return Job("liushui-beside", self._run)
+
+    def _run(self) -> None:
+        os.setsid()  # Ctrl-C at the terminal goes to the server, which then stops this process
+        os.environ.update(self.environment)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (1, 2) if self.quiet else (1,):
+            os.dup2(nowhere, stream)
+        self.run()
+
 
 class ChildProcess:
-    """Keeps a command running until the context is left: one that ends by itself is started again.
+    """Keeps a command running until the context is left: one that ends by itself is started again."""
 
-    Its standard input is a pipe from this process, so that it ends with this process however that ends.
-    """
-
-    def __init__(self, command: Command) -> None:
-        self._command = command
+    def __init__(self, start: Callable[[], ForkedProcess]) -> None:
+        self._start = start
         self._stopped = threading.Event()
-        self._process: subprocess.Popen[bytes] | None = None
         self._supervisor = threading.Thread(target=self._supervise, name="supervisor", daemon=True)
 
     def __enter__(self) -> "ChildProcess":
@@ -123,37 +107,27 @@ class ChildProcess:
 
     def __exit__(self, *_error: object) -> None:
         self._stopped.set()
-        if self._process is not None:
-            _stop(self._process)
+        _stop(self._process)
         self._supervisor.join()
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(  # noqa: S603 - our own program
-            self._command.words,
-            env={**os.environ, **self._command.environment},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL if self._command.quiet else None,
-            start_new_session=True,  # Ctrl-C at the terminal goes to the server, which then stops this process
-        )
+        _stop(self._process)  # in case the supervisor was just starting another
 
     def _supervise(self) -> None:
-        while self._process is not None:
-            self._process.wait()
-            if self._process.stdin is not None:
-                self._process.stdin.close()
+        while True:
+            self._process.join()
             if self._stopped.wait(RESTART_PAUSE_S):
                 return
-            self._process = self._start()
+            try:
+                self._process = self._start()
+            except ForkServerEnded:  # the server ends, too
+                return
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def _stop(process: ForkedProcess) -> None:
     process.terminate()
-    try:
-        process.wait(CHILD_STOP_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
+    process.join(CHILD_STOP_TIMEOUT_S)
+    if process.is_alive():
         process.kill()
-        process.wait()
+        process.join()
 
 
 # ---------------------------------------------------------------- the heads file
@@ -214,64 +188,64 @@ def serve_ledger(
 
     Meanwhile the ends of the ledger's chains are recorded in its heads file; what is wrong there is told to `warn`.
     """
-    ledger = open_ledger(ledger_url)
-    with temporary_folder(PURPOSE) as folder, HeadsRecorder(ledger, warn), ExitStack() as children:
-        for command in beside:
-            children.enter_context(ChildProcess(command))
-        config = WorkerConfig(
-            ledger_url,
-            str(folder / "limits.db"),
-            address.url,
-            address.socket_url,
-            public_url,
-            tuple(trusted_proxies),
-        )
-        os.environ[ENVIRONMENT] = msgspec.json.encode(config).decode()
-        reply = _dialects(config, ledger).reply
+    ledger, public = open_ledger(ledger_url), PublicAddress(public_url, parse_networks(trusted_proxies))
+    with temporary_folder(PURPOSE) as folder:
+        limits = IncomingLimits(folder / "limits.db", system_clock)
+        reader = LedgerReader(ledger, limits)
+        dialects = DialectRouter(load_providers(), reader)
+        application = ledger_app(ledger, dialects, reader, limits, address, public)
+        ledger.close()  # the workers are copies of this process, and no two processes may use one connection
 
         def answers() -> None:
             record_server(folder, RunningServer(address.url, ledger.name, public_url))
             started()
 
-        serve("liushui.server.run:ledger_app", reply, address, workers=workers, started=answers)
+        serve(
+            application,
+            dialects.reply,
+            address,
+            workers=workers,
+            started=answers,
+            beside=beside,
+            meanwhile=HeadsRecorder(ledger, warn),
+        )
 
 
-def serve(target: str, reply: Reply, address: Address, *, workers: int, started: Callable[[], None]) -> None:
-    """Run the application that the function `target` makes, and the WebSocket, until a signal.
+def serve(
+    application: object,
+    reply: Reply,
+    address: Address,
+    *,
+    workers: int,
+    started: Callable[[], None],
+    beside: Sequence[Command] = (),
+    meanwhile: AbstractContextManager[object] | None = None,
+) -> None:
+    """Run an RSGI application in worker processes, and the WebSocket in this one, until a signal.
 
-    Raises ConfigError for a port that cannot be opened, WorkersFailed if a worker ends twice within seconds.
+    The workers and the commands `beside` are copies of this process: no other thread may run yet, and no connection to
+    a ledger may be open. `meanwhile` is entered after they were made. Raises ConfigError for a port that cannot be
+    opened, WorkersFailed if a worker ends twice within seconds, ForkServerEnded where none can be started any more.
     """
     # Imported here: `liushui --help` should not pay for importing Granian.
-    from granian.constants import HTTPModes, Interfaces
-    from granian.log import LogLevels
-
     from liushui.server.worker_processes import WorkerServer
 
+    server = WorkerServer(application, address.host, address.port, workers)
+    fork_server = ForkServer([*server.jobs(), *(command.job() for command in beside)])
+    fork_server.start()
     sockets = SocketServer(reply, address.host, address.socket_port)
     try:
         sockets.start()
     except OSError as error:
         raise ConfigError(unusable_port(address.host, address.socket_port, SOCKET_PORT_OPTION, error)) from error
-    # Not forked: a fork would copy the WebSocket's event loop without the thread that runs it.
-    multiprocessing.set_start_method("spawn", force=True)
-    server = WorkerServer(
-        target,
-        address=address.host,
-        port=address.port,
-        interface=Interfaces.RSGI,
-        workers=workers,
-        http=HTTPModes.http1,  # all official clients use it; detecting HTTP/2 would cost time at each connection
-        factory=True,
-        log_level=LogLevels.warning,
-        respawn_failed_workers=True,
-        workers_kill_timeout=STOP_TIMEOUT_S,  # a worker that is still starting misses the signal to stop
-    )
     announcer = threading.Thread(target=_announce, args=(address, started), name="announcer", daemon=True)
     server.on_startup(announcer.start)
-    try:
-        server.run()
-    finally:
-        sockets.stop()
+    with ExitStack() as running:
+        running.callback(sockets.stop)
+        running.enter_context(meanwhile or nullcontext())
+        for index in range(len(beside)):
+            running.enter_context(ChildProcess(partial(fork_server.run, workers + index)))
+        server.run(fork_server)
 
 
 def _announce(address: Address, started: Callable[[], None]) -> None:
@@ -291,38 +265,27 @@ def _announce(address: Address, started: Callable[[], None]) -> None:
             connection.close()
 
 
-def end_with_parent() -> None:
-    """End this worker process when the one that started it ends, even if that was killed and could not stop it."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)  # whatever the worker is doing: nobody waits for it, and the ledger undoes what is not committed
-
-    threading.Thread(target=watch, name="parent", daemon=True).start()
-
-
-def ledger_app() -> App:
-    """The application of a worker process."""
-    end_with_parent()
+def ledger_app(
+    ledger: Ledger,
+    dialects: DialectRouter,
+    reader: FlowReader,
+    limits: RateLimiter,
+    address: Address,
+    public: PublicAddress,
+) -> App:
+    """The application of a server's workers. It opens connections when it answers requests, and none before."""
     # Imported here: Litestar takes a third of a second, which no command needs to wait for.
     from liushui.server.context import AppContext
     from liushui.server.litestar_app import make_site
     from liushui.server.web.sessions import BrowserSessions
 
-    config = msgspec.json.decode(os.environ[ENVIRONMENT], type=WorkerConfig)
-    ledger, providers = open_ledger(config.ledger), load_providers()
-    sessions = BrowserSessions(ledger).principal
-    public, url = config.public, config.public_url or config.url
-    app_context = AppContext(ledger, providers, url, config.socket_url, _limits(config), sessions, config.url)
+    providers, sessions = load_providers(), BrowserSessions(ledger).principal
+    url = public.url or address.url
+    app_context = AppContext(ledger, providers, url, address.socket_url, limits, sessions, address.url)
     site = make_site(app_context)
     bridge = AsgiBridge(PublicSite(site, public) if public.url or public.trusted else site)
-    health, mounted = Health(partial(check_ledger, ledger)), mounted_apis(app_context, _reader(config, ledger))
-    app = App(_dialects(config, ledger), providers, bridge, health, public, mounted)
-    gc.freeze()  # what exists now lives as long as the process: the collector need not look at it again
-    return app
+    health, mounted = Health(partial(check_ledger, ledger)), mounted_apis(app_context, reader)
+    return App(dialects, providers, bridge, health, public, mounted)
 
 
 def mounted_apis(app_context: "AppContext", reader: FlowReader) -> MountedApis:
@@ -335,15 +298,3 @@ def mounted_apis(app_context: "AppContext", reader: FlowReader) -> MountedApis:
     url, is_public = app_context.url, app_context.url != app_context.listening_url
     server = SimpleFinServer(app_context.ledger, app_context.read_model, url, is_public=is_public, titles=titles)
     return MountedApis({SIMPLEFIN.name: server}, reader)
-
-
-def _dialects(config: WorkerConfig, ledger: Ledger) -> DialectRouter:
-    return DialectRouter(load_providers(), _reader(config, ledger))
-
-
-def _reader(config: WorkerConfig, ledger: Ledger) -> FlowReader:
-    return LedgerReader(ledger, _limits(config))
-
-
-def _limits(config: WorkerConfig) -> IncomingLimits:
-    return IncomingLimits(Path(config.limits), system_clock)

@@ -1,11 +1,8 @@
 """Serves a simulated world: the same servers as a ledger's, over the world's reader, in one worker process."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
@@ -14,7 +11,7 @@ from liushui.provider import Provider
 from liushui.providers import get_provider, load_providers
 from liushui.ratelimit import IncomingLimits
 from liushui.server.rsgi_app import App, DialectRouter
-from liushui.server.run import Address, end_with_parent, serve
+from liushui.server.run import Address, serve
 from liushui.simulate.faults.app import FaultyApp
 from liushui.simulate.faults.fault_schedule import SeededSchedule
 from liushui.simulate.faults.faulty_dialects import FaultyDialects
@@ -25,9 +22,6 @@ from liushui.simulate.reader import SimulatedAccount, WorldReader
 from liushui.simulate.world import Parameters, World
 from liushui.temporary_folder import temporary_folder
 
-ENVIRONMENT: Final = "LIUSHUI_SIMULATE"
-"""The environment variable that tells the worker process which world to serve."""
-
 
 class FaultOptions(msgspec.Struct, frozen=True):
     """Which faults the providers have. `opened`: when the simulator started, for rows that appear late or change."""
@@ -37,35 +31,34 @@ class FaultOptions(msgspec.Struct, frozen=True):
     opened: datetime
 
 
-class SimulatorConfig(msgspec.Struct, frozen=True):
-    """What the worker process needs to know. `limits`: the file that counts calls; None: no rates are enforced."""
+class Simulator:
+    """A world and the providers that serve it. `limits`: the file that counts calls; None: no rates are enforced."""
 
-    world: dict[str, object]
-    providers: Sequence[str]
-    limits: str | None
-    faults: FaultOptions | None
-
-    def reader(self) -> WorldReader:
-        """A reader of the world, with the machine's clock."""
-        chosen = providers_named(self.providers)
-        world = World(msgspec.convert(self.world, Parameters), institutions_of(chosen))
-        limits = IncomingLimits(Path(self.limits), system_clock) if self.limits else None
-        return WorldReader(world, chosen, system_clock, limits=limits)
-
-    def dialects(self) -> DialectRouter:
+    def __init__(
+        self,
+        parameters: Parameters,
+        providers: Mapping[str, Provider],
+        limits: Path | None,
+        faults: FaultOptions | None,
+    ) -> None:
+        self._providers, self._faults = providers, faults
+        world = World(parameters, institutions_of(providers))
+        calls = IncomingLimits(limits, system_clock) if limits else None
+        self._reader = WorldReader(world, providers, system_clock, limits=calls)
+        self.dialects = DialectRouter(providers, self._reader)
         """The providers' servers, without faults."""
-        return DialectRouter(providers_named(self.providers), self.reader())
 
     def app(self) -> App | FaultyApp:
         """The application. Raises ConfigError for an unknown fault profile, or a world too large for faults."""
-        chosen = providers_named(self.providers)
-        if self.faults is None:
-            return App(self.dialects(), chosen)
-        profile, seed = profile_named(self.faults.profile), self.faults.seed
-        reader = with_lifecycles(self.reader(), chosen, profile=profile, seed=seed, opened=self.faults.opened)
-        outages = {name: provider.outage_responses for name, provider in chosen.items()}
-        dialects = FaultyDialects(chosen, reader, SeededSchedule(profile, seed), profile=profile, outages=outages)
-        return FaultyApp(App(dialects, chosen), TruthEndpoint(reader))
+        if self._faults is None:
+            return App(self.dialects, self._providers)
+        profile, seed = profile_named(self._faults.profile), self._faults.seed
+        reader = with_lifecycles(self._reader, self._providers, profile=profile, seed=seed, opened=self._faults.opened)
+        outages = {name: provider.outage_responses for name, provider in self._providers.items()}
+        dialects = FaultyDialects(
+            self._providers, reader, SeededSchedule(profile, seed), profile=profile, outages=outages
+        )
+        return FaultyApp(App(dialects, self._providers), TruthEndpoint(reader))
 
 
 def providers_named(names: Sequence[str]) -> Mapping[str, Provider]:
@@ -93,18 +86,9 @@ def serve_world(
     Raises ConfigError for an unknown fault profile, or a world too large for faults.
     """
     with temporary_folder("simulate") as folder:
-        limits = str(folder / "limits.db") if rate_limit else None
-        config = SimulatorConfig(asdict(parameters), names, limits, faults)
-        config.app()  # raises here what would otherwise kill the worker
-        os.environ[ENVIRONMENT] = msgspec.json.encode(config).decode()
-        target = "liushui.simulate.serve:world_app"
-        serve(target, config.dialects().reply, address, workers=1, started=started)
-
-
-def world_app() -> App | FaultyApp:
-    """The application of the worker process."""
-    end_with_parent()
-    return msgspec.json.decode(os.environ[ENVIRONMENT], type=SimulatorConfig).app()
+        limits = folder / "limits.db" if rate_limit else None
+        simulator = Simulator(parameters, providers_named(names), limits, faults)
+        serve(simulator.app(), simulator.dialects.reply, address, workers=1, started=started)
 
 
 class AnnouncedAccount(msgspec.Struct):

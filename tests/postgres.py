@@ -42,7 +42,8 @@ class _Owner(TypedDict, total=False):
 class Postgres:
     """A server and its databases."""
 
-    def __init__(self, programs: Path, folder: Path) -> None:
+    def __init__(self, programs: Path, folder: Path, *, source: "Postgres | None" = None) -> None:
+        """With `source`, it is what a base backup of that server recovers to."""
         self._programs, self._folder, self._owner = programs, folder, _owner()
         self._data = folder / "data"
         self._numbers = count(1)
@@ -50,9 +51,13 @@ class Postgres:
         self.port = free_port()
         if self._owner is not None:
             shutil.chown(folder, self._owner.pw_name)
-        self._run(
-            "initdb", "--pgdata", self._data, "--username", USER, "--auth", "trust", "--encoding", "UTF8", *_LOCALE
-        )
+        if source is None:
+            self._run(
+                "initdb", "--pgdata", self._data, "--username", USER, "--auth", "trust", "--encoding", "UTF8", *_LOCALE
+            )
+        else:
+            self._run("pg_basebackup", "--pgdata", self._data, "--checkpoint=fast", "--dbname", source.url())
+            self._run("pg_verifybackup", self._data)
 
     @property
     def pid(self) -> int:
@@ -160,13 +165,16 @@ class Postgres:
 
 
 @contextmanager
-def running() -> Iterator[Postgres]:
-    """A server, until the block ends. Raises LiushuiError where PostgreSQL is not installed."""
+def running(source: Postgres | None = None) -> Iterator[Postgres]:
+    """A server, until the block ends. Raises LiushuiError where PostgreSQL is not installed.
+
+    Without `source` it is empty; otherwise it is recovered from a base backup of that server, made now.
+    """
     programs = find_programs()
     if programs is None:
         raise LiushuiError("this machine has no PostgreSQL: `make servers` installs it")
     with TemporaryDirectory(prefix="liushui-postgres-", ignore_cleanup_errors=True) as folder:
-        server = Postgres(programs, Path(folder))
+        server = Postgres(programs, Path(folder), source=source)
         try:
             server.start()
             yield server

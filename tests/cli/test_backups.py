@@ -11,12 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from liushui.cli import EXIT_DAMAGED
 from liushui.ledger.engine import open_ledger
 from liushui.ledger.jobs.backups import record_failed_backup
 from liushui.ledger.jobs.sources import add_source, list_sources
 from liushui.ledger.maintenance.backup_folder import OWNER_FILE
+from liushui.ledger.maintenance.heads_file import record_heads
 from liushui.ledger.write.commit import make_account
 from liushui.testing.clock import NOON
+from tests import postgres
 from tests.cli.commands import result, run, start
 from tests.engines import DatabasePool, LedgerStore, store_of
 from tests.ledger.ledgers import commit_read, hours, make_row, new_ledger
@@ -84,6 +87,35 @@ def test_a_restore_drill(url: str, tmp_path: Path) -> None:
         before = run(Path(url), "--ledger", url, command, "--format", "json")
         assert run(drill, command, "--format", "json") == before
         assert json.loads(before.stdout)
+
+
+@pytest.mark.skipif(find_programs() is None, reason="there is no PostgreSQL on this machine: `make servers`")
+def test_a_drill_with_a_base_backup_names_the_batches_that_it_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pg_basebackup and pg_verifybackup of a server, as docs/operations.md says. The heads file is newer than it."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    elsewhere = tmp_path / "none.db"
+    with postgres.running() as server:
+        url = server.new_database()
+        ledger = open_ledger(url, create=True)
+        make_account(ledger, "a", "longbridge", "UTC")
+        commit_read(ledger, hours(0, 2), make_row("one", 0), make_row("two", 1))
+        assert record_heads(ledger) == []
+        flows = run(elsewhere, "--ledger", url, "flows", "--format", "json").stdout
+        with postgres.running(source=server) as recovered:
+            drill = recovered.url(url.rpartition("/")[2])
+            assert [one["result"] for one in result(elsewhere, "--ledger", drill, "verify")] == ["intact"]
+            assert run(elsewhere, "--ledger", drill, "flows", "--format", "json").stdout == flows
+            commit_read(ledger, hours(2, 3), make_row("three", 2))
+            assert record_heads(ledger) == []
+            done = run(elsewhere, "--ledger", drill, "verify", "--format", "json")
+        ledger.close()
+    assert done.returncode == EXIT_DAMAGED
+    (verdict,) = json.loads(done.stdout)
+    assert verdict["result"] != "intact"
+    assert "batch" in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("form", ["custom", "plain"])

@@ -4,6 +4,7 @@ The key of every table of facts begins with the account: Citus keeps an account 
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import sqlalchemy as sa
@@ -581,22 +582,40 @@ def to_columns(table: sa.Table, record: Any, **renamed: str) -> dict[str, Any]: 
 
 def insert_new(connection: Connection, table: sa.Table, values: Mapping[str, object]) -> bool:
     """Insert a row unless there is one with its key. Whether it was inserted."""
-    key = table.primary_key.columns
-    insert = _insert(connection, table).values(values).on_conflict_do_nothing(index_elements=key)
-    return connection.execute(insert.returning(*key)).first() is not None
+    statement = _insertion(dialect_of(connection) is SQLITE, table, tuple(values))
+    return connection.execute(statement, values).first() is not None
 
 
 def upsert(connection: Connection, table: sa.Table, values: Mapping[str, object]) -> None:
     """Insert a row, or give these values to the one with its key."""
+    connection.execute(_replacement(dialect_of(connection) is SQLITE, table, tuple(values)), values)
+
+
+# To build a statement, and SQLAlchemy's key of its compiled text, takes longer than to execute it. So both are kept:
+# there are as many as there are tables, and a lease is renewed with every few calls of a sync.
+
+
+@cache
+def _insertion(is_sqlite: bool, table: sa.Table, names: tuple[str, ...]) -> sa.Insert:
+    """Inserts a row with these columns unless there is one with its key, of which it then returns nothing."""
     key = table.primary_key.columns
-    rest = {name: value for name, value in values.items() if name not in key}
-    insert = _insert(connection, table).values(values).on_conflict_do_update(index_elements=key, set_=rest)
-    connection.execute(insert)
+    insert = _insert(table, names, is_sqlite=is_sqlite).on_conflict_do_nothing(index_elements=key)
+    return insert.returning(*key)
 
 
-def _insert(connection: Connection, table: sa.Table) -> "postgresql.Insert | sqlite.Insert":
-    if dialect_of(connection) is SQLITE:
-        return sqlite.insert(table)
+@cache
+def _replacement(is_sqlite: bool, table: sa.Table, names: tuple[str, ...]) -> sa.Insert:
+    """Inserts a row with these columns, or gives their values to the one with its key."""
+    key = table.primary_key.columns
+    insert = _insert(table, names, is_sqlite=is_sqlite)
+    rest = {name: insert.excluded[name] for name in names if name not in key}
+    return insert.on_conflict_do_update(index_elements=key, set_=rest)
+
+
+def _insert(table: sa.Table, names: tuple[str, ...], *, is_sqlite: bool) -> "postgresql.Insert | sqlite.Insert":
+    values: dict[str, Any] = {name: sa.bindparam(name) for name in names}
+    if is_sqlite:
+        return sqlite.insert(table).values(values)
     from sqlalchemy.dialects import postgresql  # only here: SQLite users need not import PostgreSQL's dialect
 
-    return postgresql.insert(table)
+    return postgresql.insert(table).values(values)

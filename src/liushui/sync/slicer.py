@@ -152,7 +152,12 @@ def _hours_of(slice_: Slice) -> Iterator[tuple[int, timedelta]]:
     """The hours of the week that a slice has a part of, oldest first, and the length of each part."""
     at = slice_.since
     hour = (at - EPOCH) // _HOUR
-    while at < slice_.until:
-        end = min(slice_.until, EPOCH + (hour + 1) * _HOUR)
+    end = EPOCH + (hour + 1) * _HOUR
+    if end < slice_.until:
         yield (hour + _EPOCH_HOUR) % _HOURS_PER_WEEK, end - at
-        at, hour = end, hour + 1
+        hours, rest = divmod(slice_.until - end, _HOUR)
+        for later in range(hour + 1, hour + 1 + hours):
+            yield (later + _EPOCH_HOUR) % _HOURS_PER_WEEK, _HOUR
+        at, hour = slice_.until - rest, hour + 1 + hours
+    if at < slice_.until:
+        yield (hour + _EPOCH_HOUR) % _HOURS_PER_WEEK, slice_.until - at

@@ -63,21 +63,25 @@ class DialectTransport(httpx2.AsyncBaseTransport):
         self.exchanges: list[Exchange] = []
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        answer = await self._answer_of(request)
+        if isinstance(answer, Endless):
+            return endless_response(answer, request)
+        return _to_httpx(answer, request)
+
+    async def _answer_of(self, request: httpx2.Request) -> Response | Endless:
+        """The answer to a request of the client, which is kept with it."""
         self.requests.append(request)
         path, _, query = request.url.raw_path.decode("ascii").partition("?")
         found = self._dialects.find(path)
         if found is None:
-            return httpx2.Response(404, request=request)
+            return Response(404, [], b"")
         provider, route = found
         headers = {name.lower(): value for name, value in request.headers.items()}
         body = await request.aread()
         served = self._dialects.request(request.method, path, query, headers, body, route)
         answer = self.answer(provider, served)
-        if isinstance(answer, Endless):
-            self.exchanges.append(Exchange(served, answer.response))
-            return endless_response(answer, request)
-        self.exchanges.append(Exchange(served, answer))
-        return _to_httpx(answer, request)
+        self.exchanges.append(Exchange(served, answer.response if isinstance(answer, Endless) else answer))
+        return answer
 
     def answer(self, provider: Provider, request: Request) -> Response | Endless:
         """The answer of a provider's server. Subclasses may change it."""
@@ -125,9 +129,9 @@ class FaultyTransport(DialectTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         with recorded_outcomes() as outcomes:
-            response = await super().handle_async_request(request)
-        if not outcomes:
-            return response
+            answer = await self._answer_of(request)
+        if not outcomes:  # no provider has the path, so no fault was chosen
+            return endless_response(answer, request) if isinstance(answer, Endless) else _to_httpx(answer, request)
         (outcome,) = outcomes
         self.outcomes.append(outcome)
         return self._carry_out(outcome, request)

@@ -112,9 +112,7 @@ class HttpConnection:
         # gzip alone, because its unpacking can be stopped at a size. A redirect is not followed: it would show the
         # credentials to another host.
         headers = {"accept-encoding": "gzip", **headers}
-        self._http = httpx2.AsyncClient(
-            base_url=self._base_url, timeout=timeout, headers=headers, follow_redirects=False
-        )
+        self._http = httpx2.AsyncClient(timeout=timeout, headers=headers, follow_redirects=False)
 
     async def call(
         self,
@@ -135,7 +133,8 @@ class HttpConnection:
         """
         async with self._pacer.call() if self._pacer and paced else nullcontext():
             text = query if isinstance(query, str) else query()
-            target = f"{path}?{text}" if text else path
+            # Absolute, because joining a relative one with the client's base URL parses it three times.
+            target = f"{self._base_url}{path}?{text}" if text else f"{self._base_url}{path}"
             sent_s, has_begun = time.time(), False
             try:
                 async with (

@@ -241,13 +241,14 @@ def _begin(connection: "Connection") -> None:
     if connection.get_execution_options().get("liushui_writes"):
         begin_writing(connection)
     else:
-        connection.exec_driver_sql("BEGIN")
+        sqlite_connection(connection).execute("BEGIN")
 
 
 def begin_writing(connection: "Connection") -> None:
     # IMMEDIATE takes the write lock now. A deferred transaction would take it at its first write, and fail there if
     # another process wrote after its first read.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    # By the driver: SQLAlchemy's way to execute a text takes much longer than this statement.
+    sqlite_connection(connection).execute("BEGIN IMMEDIATE")
 
 
 def sqlite_connection(connection: "Connection") -> sqlite3.Connection:

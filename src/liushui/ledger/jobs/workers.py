@@ -28,6 +28,10 @@ class Lease(NamedTuple):
     until: datetime
 
 
+_LOCKED_LEASE: Final = sa.select(leases).where(leases.c.account == sa.bindparam("account")).with_for_update()
+"""Kept, because a sync executes it with every few calls, and to build it takes longer than that."""
+
+
 def new_holder() -> str:
     """A name for a worker of this process: machine, process id, and a random part."""
     return f"{MACHINE}/{os.getpid()}/{token_hex(4)}"
@@ -46,7 +50,7 @@ def take_lease(ledger: Ledger, account: str, holder: str, life: timedelta) -> Le
         if insert_new(connection, leases, values):
             return new
         # Locked, so that of two processes that both find the lease over, the second sees what the first has taken.
-        row = connection.execute(sa.select(leases).where(leases.c.account == account).with_for_update()).first()
+        row = connection.execute(_LOCKED_LEASE, {"account": account}).first()
         if row is not None and row.holder != holder:
             current = from_row(Lease, row)
             if now < current.until <= now + 2 * life and not has_exited(current.holder):

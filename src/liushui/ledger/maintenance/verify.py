@@ -113,12 +113,17 @@ def _all_account_names(connection: Connection, damages: list[Damage]) -> list[st
     names: set[str] = set()
     for table in (*FACT_TABLES, tombstones):
         try:
-            names.update(map(str, connection.scalars(sa.select(table.c.account).distinct())))
+            names.update(map(str, connection.scalars(_account_names(table))))
         except DatabaseError as error:
             if not _is_damage(error):
                 raise
             damages.append(Damage("", None, f"{table.name} cannot be read completely: {_cause(error)}"))
     return sorted(names)
+
+
+@cache
+def _account_names(table: sa.Table) -> sa.Select[Any]:
+    return sa.select(table.c.account).distinct()
 
 
 # ---------------------------------------------------------------- an account
@@ -154,9 +159,9 @@ def _check_account(
     anchors: Sequence[Anchor],
 ) -> Verified | None:
     """Compute an account again, and add what differs to `damages`. None: the account itself cannot be read."""
-    account = connection.execute(_select(accounts, name)).first()
-    tombstone = connection.execute(_select(tombstones, name)).first()
-    rows = [tuple(row) for row in connection.execute(_select(batches, name).order_by(batches.c.seq))]
+    account = connection.execute(_rows_of(accounts), {"account": name}).first()
+    tombstone = connection.execute(_rows_of(tombstones), {"account": name}).first()
+    rows = [tuple(row) for row in connection.execute(_rows_of(batches), {"account": name})]
     first = account if tombstone is None else tombstone
     if first is None:
         damages.append(Damage(name, None, "there are facts of this account, but no such account"))
@@ -210,7 +215,9 @@ def _tombstone_damage(tombstone: sa.Row[Any], account: sa.Row[Any] | None, rows:
 
 def _left_facts(connection: Connection, name: str) -> Iterator[Damage]:
     for table in FACT_TABLES:
-        if table not in (batches, accounts) and connection.execute(_select(table, name).limit(1)).first() is not None:
+        if table in (batches, accounts):
+            continue
+        if connection.execute(_rows_of(table).limit(1), {"account": name}).first() is not None:
             yield Damage(name, None, f"the account was removed, and {table.name} still has rows of it")
 
 
@@ -218,8 +225,11 @@ _STATE, _REASON = (list(batches.columns.keys()).index(column) for column in ("st
 _FACTS: Final = [column.name for column in batches.columns].index("facts")
 
 
-def _select(table: sa.Table, account: str) -> sa.Select[Any]:
-    return sa.select(*table.columns).where(table.c.account == account)
+@cache
+def _rows_of(table: sa.Table) -> sa.Select[Any]:
+    """A query of an account's rows in a table, in the order of their key. Kept, as those of `_first_rows` are."""
+    key = table.primary_key.columns
+    return sa.select(*table.columns).where(table.c.account == sa.bindparam("account")).order_by(*key)
 
 
 def _chain_damage(name: str, previous_link: str, rows: list[Row]) -> Iterator[Damage]:
@@ -335,10 +345,8 @@ def _totals_damage(connection: Connection, name: str, expected: Iterator[tuple[T
 
 def _stored_totals(connection: Connection, name: str, damages: list[Damage]) -> Iterator[tuple[TotalKey, Total]]:
     """The stored totals, ordered by key. Those that cannot be read are added to `damages`."""
-    t = day_totals.c
-    query = _select(day_totals, name).order_by(t.day, t.subaccount, t.currency, t.kind)
     for _, day, subaccount, currency, kind, flows, money_in, money_out in connection.execute(
-        query, execution_options=STREAMED
+        _rows_of(day_totals), {"account": name}, execution_options=STREAMED
     ):
         try:
             sums = _parse_sum("money_in", money_in), _parse_sum("money_out", money_out)

@@ -238,3 +238,74 @@ def test_an_unknown_entry_is_named_in_the_error(ledger: Ledger) -> None:
         quarantined_named(ledger, "a", "x")
     with pytest.raises(ConfigError, match="expected one of a, got 'b'"):
         list(list_quarantined(ledger, ("b",)))
+
+
+# ---------------------------------------------------------------- rows without a readable time, at the edges of slices
+
+
+def timeless(row: str = "{", *, is_record: bool = False) -> Rejected:
+    """A row that may lie up to two hours beside the slice that it came with."""
+    return rejected_row(row)._replace(margin_us=2 * 3_600_000_000, is_record=is_record)
+
+
+def test_a_row_without_a_time_may_lie_beside_the_slice_that_it_came_with(ledger: Ledger) -> None:
+    assert commit_read(ledger, hours(10, 20), rejected=[timeless()]) == Committed(1, 0, 0, 0, 1)
+    assert spans(ledger) == [[(8, 22)]]
+    commit_read(ledger, hours(0, 10))
+    assert spans(ledger) == [[(10, 22)]]
+    commit_read(ledger, hours(20, 30))
+    assert spans(ledger) == [[(10, 20)]]
+    assert_intact(ledger)
+
+
+def test_it_does_not_lie_in_what_was_proven_without_it(ledger: Ledger) -> None:
+    commit_read(ledger, hours(0, 9))
+    commit_read(ledger, hours(20, 30))
+    commit_read(ledger, hours(9, 20), rejected=[timeless()])
+    assert spans(ledger) == [[(9, 20)]]
+    assert_intact(ledger)
+
+
+def test_a_record_that_came_with_two_neighbours_lies_where_they_meet(ledger: Ledger) -> None:
+    """A service that answers wider than it was asked gives it with both. It is one row, and one entry."""
+    commit_read(ledger, hours(0, 10), rejected=[timeless(is_record=True)])
+    assert commit_read(ledger, hours(10, 20), rejected=[timeless(is_record=True)]).quarantined == 0
+    assert spans(ledger) == [[(8, 12)]]
+    commit_read(ledger, hours(11, 30))
+    assert spans(ledger) == [[(8, 11)]]
+    assert not would_end(ledger, hours(0, 10), timeless(is_record=True))
+    assert_intact(ledger)
+
+
+def test_a_record_of_a_neighbour_is_no_row_of_the_slice_that_it_came_with_too(ledger: Ledger) -> None:
+    commit_read(ledger, hours(0, 9))
+    commit_read(ledger, hours(9, 20), rejected=[timeless(is_record=True)])
+    commit_read(ledger, hours(0, 9), rejected=[timeless(is_record=True)])
+    assert spans(ledger) == [[(9, 11)]]
+    assert column(ledger, "batches", "rows_in") == [(0,), (1,), (0,)]
+    assert_intact(ledger)
+
+
+def test_a_record_that_comes_with_any_slice_may_be_anywhere_in_them(ledger: Ledger) -> None:
+    commit_read(ledger, hours(0, 10), rejected=[timeless(is_record=True)])
+    commit_read(ledger, hours(30, 40), rejected=[timeless(is_record=True)])
+    assert spans(ledger) == [[(-2, 12), (28, 42)]]
+    commit_read(ledger, hours(0, 10))
+    assert spans(ledger) == [[(-2, 0), (10, 12), (28, 42)]]
+    assert_intact(ledger)
+
+
+def test_rows_without_an_id_may_be_two_where_slices_meet(ledger: Ledger) -> None:
+    """So nothing of the two slices is complete. Equal rows that came with one answer are two in any case."""
+    commit_read(ledger, hours(0, 10), rejected=[timeless(), timeless()])
+    assert commit_read(ledger, hours(10, 20), rejected=[timeless()]).quarantined == 0
+    assert sorted(spans(ledger), key=str) == [[(-2, 10)], [(-2, 22)]]
+    commit_read(ledger, hours(0, 10), rejected=[timeless()])
+    assert_intact(ledger)
+
+
+def test_a_row_without_an_id_in_slices_that_overlap_is_where_they_do(ledger: Ledger) -> None:
+    commit_read(ledger, hours(0, 20), rejected=[timeless()])
+    commit_read(ledger, hours(10, 30), rejected=[timeless()])
+    assert spans(ledger) == [[(8, 22)]]
+    assert_intact(ledger)

@@ -149,3 +149,17 @@ def test_an_empty_step_beside_a_crowd_that_nothing_can_read_is_proven_empty() ->
     client = ClientDouble(codec, [row(BEGIN, f"-{number}.00") for number in range(10)])
     empty = Slice(BEGIN + STEP, BEGIN + 2 * STEP)
     assert asyncio.run(fetch_slice(client, empty, rules, 4, can_split=False)) == []
+
+
+def test_a_row_without_a_time_is_returned_where_ends_are_left_out() -> None:
+    """It lies in the first second of the slice, which the service leaves out: only the wider question gives it."""
+    timeless = row(BEGIN, "-7.00").replace(b'"business_time": "%d"' % BEGIN.timestamp(), b'"business_time": "?"')
+    assert b"?" in timeless
+
+    class Timeless(StartExclusive):
+        async def fetch_page(self, request: PageRequest) -> Page:
+            page = await super().fetch_page(request)
+            comes = request.slice_.since < BEGIN < request.slice_.until and page.rows
+            return page._replace(rows=[*page.rows, timeless]) if comes else page
+
+    assert timeless in fetched(Timeless(codec, hourly(1)), DAY, 100, can_split=True)

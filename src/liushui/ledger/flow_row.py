@@ -63,6 +63,11 @@ class Rejected(NamedTuple):
     row: bytes
     field: str
     reason: str
+    margin_us: int = 0
+    """How far outside the slice that it came with it may lie, if its time cannot be read: a service may answer a little
+    wider or narrower than it was asked."""
+    is_record: bool = False
+    """Whether it has an id, so that equal bytes are the same record wherever they come."""
 
 
 def read_rows(codec: Codec, rows: Sequence[bytes]) -> tuple[list[DecodedRow], list[Rejected]]:

@@ -13,10 +13,12 @@ from liushui.ledger.read.accounts import ranges_of
 from liushui.ledger.write.change import Committed
 from liushui.ledger.write.commit import CheckChange, SliceRead, commit_gap, commit_slice, commit_slices
 from liushui.provider import DecodedRow, Provider, Slice
+from liushui.rules import Paging, Rules
 from liushui.sync.events import slice_text
-from liushui.sync.fetch import SliceTooLarge
+from liushui.sync.fetch import TIMELESS_MARGIN, SliceTooLarge
 from liushui.sync.options import SyncContext
 from liushui.sync.plan import RETENTION_MARGIN
+from liushui.sync.undecoded_rows import have_ids, row_times
 
 REREADS_MAX: Final = 3
 """How often a slice is read again because others prove parts of it meanwhile."""
@@ -113,7 +115,8 @@ class Committer:
 
     def decode_each(self, rows: list[bytes]) -> tuple[list[DecodedRow], list[Rejected]]:
         """Decode rows one by one. Those that cannot be decoded go to quarantine with the commit."""
-        return read_rows(self._provider.codec, rows)
+        received, rejected = read_rows(self._provider.codec, rows)
+        return received, with_margins(rejected, self._provider.rules)
 
     def check_retained(self, slice_: Slice, reason: str, margin: timedelta = timedelta(0)) -> None:
         """Raise SyncError where a slice begins before what the provider will still keep after `margin`."""
@@ -193,6 +196,18 @@ class Committer:
             return None
         except UNPROVEN as error:
             return error
+
+
+def with_margins(rejected: list[Rejected], rules: Rules[Paging]) -> list[Rejected]:
+    """Rejected rows, with how far beside their slice those without a readable time may lie."""
+    if rules.time_field is None or not rejected:
+        return rejected
+    rows = [one.row for one in rejected]
+    margin_us = TIMELESS_MARGIN * rules.resolution // timedelta(microseconds=1)
+    return [
+        one if at is not None else one._replace(margin_us=margin_us, is_record=has_id)
+        for one, at, has_id in zip(rejected, row_times(rows, rules), have_ids(rows, rules), strict=True)
+    ]
 
 
 def check_inside(slice_: Slice, decoded: Sequence[DecodedRow]) -> None:

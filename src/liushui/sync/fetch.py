@@ -29,7 +29,6 @@ from liushui.sync.undecoded_rows import (
     row_times,
     rows_inside,
     step_of,
-    timed_rows,
 )
 
 READS_MAX: Final = 5
@@ -44,6 +43,8 @@ COMPARISONS_MAX: Final = 3
 """How often answers to two questions about the same rows may differ, because rows came between them."""
 EMPTY_PAGES_MAX: Final = 2
 """After so many empty pages in a row, check that the cursor ends. Providers that hide rows send a few empty pages."""
+TIMELESS_MARGIN: Final = 2
+"""One step more is asked for at each end of a slice, and a service may answer one more than it was asked."""
 SAME_PAGE: Final = "the service gives the same page whatever page is asked for"
 FAR_PAGE: Final = "1000000"
 """The number of a page that no account has: a service that gives rows there ignores the number."""
@@ -116,6 +117,8 @@ async def fetch_slice(
     One step of the provider's clock more is asked for at each end, but nothing before `earliest`: services differ in
     whether the ends of a range belong to it.
 
+    A row without a readable time is returned too. It may lie up to TIMELESS_MARGIN steps beside the slice.
+
     Raises SliceTooLarge where the slice `can_split` and does not fit one page; SyncError where it cannot be proven
     whole; and what the client raises.
     """
@@ -135,13 +138,7 @@ async def fetch_slice(
         if not rows and beside != slice_:
             rows = await _read(client, beside, rules, size, traits, can_split=False)
         return rows_inside(rows, slice_, rules)
-    timed = timed_rows(rows, rules)
-    if len(timed) == len(rows):
-        return rows_inside(rows, slice_, rules)
-    # Nobody can tell from a row without a readable time whether it is of the slice or of the step beside it.
-    exact = await _read(client, slice_, rules, size, traits, can_split=can_split)
-    timeless = Counter(exact) - Counter(timed_rows(exact, rules))
-    return [*rows_inside(timed, slice_, rules), *timeless.elements()]
+    return rows_inside(rows, slice_, rules)
 
 
 async def _read(

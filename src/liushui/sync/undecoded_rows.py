@@ -66,16 +66,11 @@ def rows_inside(rows: Sequence[bytes], slice_: Slice, rules: Rules[Paging]) -> l
     return [row for row, at in zip(rows, times, strict=True) if at is None or first <= at < end]
 
 
-def timed_rows(rows: Sequence[bytes], rules: Rules[Paging]) -> list[bytes]:
-    """The rows that have a readable time."""
-    return [row for row, at in zip(rows, row_times(rows, rules), strict=True) if at is not None]
-
-
 def each_record_once(rows: Sequence[bytes], rules: Rules[Paging]) -> list[bytes]:
     """The rows of one answer without those that list a record again: equal in every byte, and with an id."""
     if rules.id_field is None or len(set(rows)) == len(rows):
         return list(rows)
-    named = [id_ not in _NO_ID for id_ in field_values(rows, rules.id_field)]
+    named = have_ids(rows, rules)
     seen: set[bytes] = set()
     once = []
     for row, has_id in zip(rows, named, strict=True):
@@ -83,6 +78,13 @@ def each_record_once(rows: Sequence[bytes], rules: Rules[Paging]) -> list[bytes]
             once.append(row)
         seen.add(row)
     return once
+
+
+def have_ids(rows: Sequence[bytes], rules: Rules[Paging]) -> list[bool]:
+    """Whether each row has an id that identifies its record."""
+    if rules.id_field is None:
+        return [False] * len(rows)
+    return [id_ not in _NO_ID for id_ in field_values(rows, rules.id_field)]
 
 
 def instant_of(step: int, rules: Rules[Paging]) -> datetime:

@@ -19,7 +19,7 @@ from liushui.ledger.findings import differing_copies
 from liushui.ledger.flow_row import AT_US, COLUMNS, FACTS_END, ID, Rejected, Row, RowBatch, flow_id, to_row
 from liushui.ledger.write.batch_writer import BatchWriter, batch_writers
 from liushui.ledger.write.change import ADDED, RESTATED, WITHDRAWN, Change, Committed, by_key
-from liushui.ledger.write.quarantine import QuarantineChange, settle_imported, settle_slice
+from liushui.ledger.write.quarantine import Interval, QuarantineChange, Span, settle_imported, settle_slice
 from liushui.provider import DecodedRow, Slice
 
 PlanChange = Callable[[Connection, int], Change]
@@ -148,15 +148,25 @@ def _write_slice(writer: BatchWriter, read: SliceRead, *, may_end: bool, check: 
     change = compare(connection, account, slice_, received, batch=writer.next_seq)
     quarantine = QuarantineChange()
     if rejected or writer.has_quarantined():
-        quarantine = settle_slice(connection, account, slice_, received, rejected, writer.next_seq)
+        proven = _proven_beside(writer, slice_, rejected)
+        quarantine = settle_slice(connection, account, slice_, received, rejected, writer.next_seq, proven)
         change.add_quarantine(quarantine)
     if not may_end and (change.ended or quarantine.withdraws):
         raise ConfirmationRequired(f"account {account}: this slice would end versions of flows")
     if check is not None:
         check(slice_, change, len(received))
-    change.rows_in = len(received) + len(rejected)
+    change.rows_in = len(received) + len(rejected) - quarantine.rows_beside
     proof = Range(to_us(slice_.since), to_us(slice_.until), State.PROVEN, "", read_at_us, writer.next_seq)
     return writer.write(change, known, proof)
+
+
+def _proven_beside(writer: BatchWriter, slice_: Slice, rejected: Sequence[Rejected]) -> Span:
+    """What is proven beside a slice, as far as rows without a readable time may lie there."""
+    margin = max((one.margin_us for one in rejected), default=0) * timedelta(microseconds=1)
+    if not margin:
+        return ()
+    known = writer.coverage(Slice(slice_.since - margin, slice_.until + margin))
+    return tuple(Interval(part.since_us, part.until_us) for part in known if part.state is State.PROVEN)
 
 
 def compare(

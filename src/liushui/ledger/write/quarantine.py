@@ -6,7 +6,7 @@ that was read whole. Nothing is deleted: versions of an entry end, and say how.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import chain, pairwise
@@ -59,6 +59,17 @@ def subtract(span: Span, cut: Interval) -> Span:
     return tuple(part for part in parts if part.since_us < part.until_us)
 
 
+def unite(*spans: Span) -> Span:
+    """The time that any of the spans covers."""
+    united: list[Interval] = []
+    for part in sorted(chain.from_iterable(spans)):
+        if united and part.since_us <= united[-1].until_us:
+            united[-1] = Interval(united[-1].since_us, max(united[-1].until_us, part.until_us))
+        else:
+            united.append(part)
+    return tuple(united)
+
+
 def length_us(span: Span) -> int:
     """The time that a span covers."""
     return sum(part.until_us - part.since_us for part in span)
@@ -91,9 +102,9 @@ UNDONE, DISCARDED = "undone", "discarded"
 """The states of batches that undo an import, and that erase bytes. Versions of flows and entries end so as well."""
 
 NARROWED, ERASED, READ, GONE = "narrowed", "erased", "read", "withdrawn"
-"""How a version of an entry ends. NARROWED: another version follows, with a smaller span. ERASED: another version
-follows, without the bytes. READ: the row could be decoded, and is a flow. GONE: the whole span was read again, without
-the row."""
+"""How a version of an entry ends. NARROWED: another version follows, with another span, nearly always a smaller one.
+ERASED: another version follows, without the bytes. READ: the row could be decoded, and is a flow. GONE: the whole span
+was read again, without the row."""
 CORRECTED: Final = "corrected"
 """Begins how a version ends whose record came in as another row: the flow's time and id follow (`corrected_by`)."""
 CONTINUED: Final = (NARROWED, ERASED)
@@ -153,6 +164,8 @@ class QuarantineChange:
 
     entered: list[Row] = field(default_factory=list)
     ended: list[Ending] = field(default_factory=list)
+    rows_beside: int = 0
+    """How many rows came with the slice, and lie beside it."""
 
     def enter(self, entry: Entry) -> None:
         """Add a version."""
@@ -189,37 +202,79 @@ def settle_slice(
     account: str,
     slice_: Slice,
     received: Iterable[DecodedRow] | RowBatch,
-    rejected: Iterable[Rejected],
+    rejected: Sequence[Rejected],
     batch: int,
+    proven: Span = (),
 ) -> QuarantineChange:
     """What a slice that was read whole does: afterwards the entries in it are exactly `rejected`. Reads only.
 
     Where several entries have the bytes of a row that was seen, those that fit best into the slice are matched first.
+
+    A row with a margin may lie beside the slice, but not in what is `proven` there: it would have an entry.
     """
     cut = Interval(to_us(slice_.since), to_us(slice_.until))
     rejected_by_digest = _rejected_by_digest(rejected)
-    known = [_entry(row) for row in connection.exec_driver_sql(_SELECT_IN_RANGE, (account, cut.until_us, cut.since_us))]
+    widest = _reach(cut, rejected)
+    known = [
+        _entry(row) for row in connection.exec_driver_sql(_SELECT_IN_RANGE, (account, widest.until_us, widest.since_us))
+    ]
     any_unplaced = connection.exec_driver_sql(_SELECT_ANY_UNPLACED, (account,)).first() is not None
     # Digests of thousands of rows take time, and an account without entries needs none of them.
     readable = Counter(map(row_digest, wire_rows(received))) if known or any_unplaced else Counter[str]()
     if any_unplaced:
         same_bytes = open_with_digests(connection, account, {*rejected_by_digest, *readable})
         known += [entry for entry in same_bytes if entry.span is None]
+    records = {digest for digest, (copy, *_) in rejected_by_digest.items() if copy.is_record}
+    if records:
+        known += set(open_with_digests(connection, account, records)).difference(known)
     change = QuarantineChange()
     entries = _by_digest(known)
     for digest in sorted({*entries, *rejected_by_digest}):
         copies = rejected_by_digest.get(digest, [])
-        for entry in sorted(entries.get(digest, []), key=lambda entry: _fit(entry, cut)):
-            if copies:  # it was seen, and still cannot be decoded: it is inside the slice
-                change.narrow(entry, intersect(entry.span, cut), batch)
-                copies.pop()
+        reach = _reach(cut, copies)  # equal bytes have one margin
+        possible = unite((cut,), *(_without(part, proven) for part in subtract((reach,), cut)))
+        near = [entry for entry in entries.get(digest, []) if digest in records or intersect(entry.span, reach)]
+        for entry in sorted(near, key=lambda entry: _fit(entry, cut)):
+            if copies:  # it was seen, and still cannot be decoded: it is inside the slice, or beside it
+                span = _seen_again(entry.span, copies.pop(), cut, reach, possible)
+                change.narrow(entry, span, batch)
+                change.rows_beside += not intersect(span, cut)
             elif readable[digest]:  # it was seen, and is a flow now
                 change.end(entry, READ)
                 readable[digest] -= 1
             elif entry.span is not None:  # it was not seen: it is outside the slice
                 change.narrow(entry, subtract(entry.span, cut), batch)
-        enter_new(connection, account, digest, [(copy, (cut,)) for copy in copies], batch, change)
+        enter_new(connection, account, digest, [(copy, possible) for copy in copies], batch, change)
     return change
+
+
+def _reach(cut: Interval, rejected: Iterable[Rejected]) -> Interval:
+    """Where rows that came with a slice may lie."""
+    margin_us = max((one.margin_us for one in rejected), default=0)
+    return Interval(cut.since_us - margin_us, cut.until_us + margin_us)
+
+
+def _without(part: Interval, span: Span) -> Span:
+    """An interval without what a span covers."""
+    rest: Span = (part,)
+    for piece in span:
+        rest = subtract(rest, piece)
+    return rest
+
+
+def _seen_again(span: Span | None, row: Rejected, cut: Interval, reach: Interval, possible: Span) -> Span:
+    """Where a row may lie that has an entry with this span, and came with another slice too."""
+    if span is None:
+        return possible
+    both = intersect(span, reach)
+    if row.margin_us == 0 or (row.is_record and both):
+        return both
+    inside = Interval(cut.since_us + row.margin_us, cut.until_us - row.margin_us)
+    if inside.since_us < inside.until_us and intersect(span, inside):
+        return both
+    # The slices only touch: it may be one row at their edges, or two equal ones, where rows have no ids. Or they do not
+    # touch, and the service gives a record without a time with any of them.
+    return unite(span, possible)
 
 
 def settle_undecodable(

@@ -10,7 +10,9 @@ import pytest
 from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.base import queries_of
 from liushui.ledger.read.accounts import find_accounts
-from liushui.ledger.read.chains import ChainState, Key, check_segments, join_segments, read_chains
+from liushui.ledger.read.chain_check import check_changes
+from liushui.ledger.read.chain_segments import Key
+from liushui.ledger.read.chains import ChainState, check_segments, join_segments, read_chains
 from liushui.ledger.schema import chain_segments
 from liushui.ledger.write.chain_segments import store_chains
 from liushui.provider import DecodedRow, Slice
@@ -23,7 +25,7 @@ def chains(ledger: Ledger, *, again: bool = False, rules: BalanceRules = BALANCE
     with ledger.reading() as connection:
         (account,) = find_accounts(queries_of(connection), ("a",))
         if again:
-            return join_segments(check_segments(connection, account, rules, again=True).segments)
+            return join_segments(check_segments(connection, account, rules, again=True))
         return read_chains(connection, account, rules)
 
 
@@ -66,9 +68,12 @@ def test_a_commit_checks_what_it_touched_and_no_more(ledger: Ledger) -> None:
     commit_read(ledger, hours(24 * 30 + 1, 24 * 30 + 2), make_row("new", 24 * 30 + 1, balance="32.00"))
     with ledger.reading() as connection:
         (account,) = find_accounts(queries_of(connection), ("a",))
-        checked = check_segments(connection, account, BALANCE_RULES)
+        checked, segments = (
+            check_changes(connection, account, BALANCE_RULES),
+            check_segments(connection, account, BALANCE_RULES),
+        )
     assert 1 <= len(checked.fresh) <= 3
-    assert len(checked.segments) >= 58
+    assert len(segments) >= 58
     assert breaks(ledger) == [("new", "31", "-1.00")]
     commit_read(ledger, hours(24 * 30 + 1, 24 * 30 + 2))
     assert breaks(ledger) == []
@@ -80,7 +85,7 @@ def test_nothing_is_checked_where_nothing_changed(ledger: Ledger) -> None:
     commit_read(ledger, hours(100, 200))
     with ledger.reading() as connection:
         (account,) = find_accounts(queries_of(connection), ("a",))
-        assert check_segments(connection, account, BALANCE_RULES).fresh == []
+        assert check_changes(connection, account, BALANCE_RULES).fresh == []
 
 
 def test_rows_of_a_window_over_midnight_are_one_segment(ledger: Ledger) -> None:

@@ -60,6 +60,21 @@ def test_links_do_not_depend_on_how_a_ledger_is_read(world_ledger: Ledger, monke
     assert every_link(world_ledger) == links, "so do small chunks"
 
 
+@pytest.mark.parametrize("kinds", [*[(kind,) for kind in LinkKind], (LinkKind.TRANSFER, LinkKind.FEE)], ids="-".join)
+def test_links_of_some_kinds_are_those_of_all_links(world_ledger: Ledger, kinds: tuple[LinkKind, ...]) -> None:
+    wanted = [link for link in every_link(world_ledger) if link.kind in kinds]
+    with world_ledger.reading() as connection:
+        reader = LinkReader(connection, find_accounts(queries_of(connection)), RULES)
+        assert list(reader.links(BEFORE_ALL_US, AFTER_ALL_US, kinds=kinds)) == wanted
+
+
+def test_transfers_are_listed_without_reading_all_flows(world_ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LinkReader, "within", None)
+    with world_ledger.reading() as connection:
+        reader = LinkReader(connection, find_accounts(queries_of(connection)), RULES)
+        assert list(reader.links(BEFORE_ALL_US, AFTER_ALL_US, kinds={LinkKind.TRANSFER, LinkKind.PAYOUT}))
+
+
 def test_every_flow_has_its_links(world_ledger: Ledger) -> None:
     links = every_link(world_ledger)
     with world_ledger.reading() as connection:

@@ -478,12 +478,15 @@ chain_segments = _table(
     *required(BigInt, "stated", "reordered"),
     *optional(Text, "first", "last", "breaks"),
     PrimaryKeyConstraint("account", "subaccount", "currency", "since_us"),
+    Index("chain_segments_by_time", "account", "since_us"),
 )
 
+# `basis`: what the result depends on besides the flows, such as the rules. Null: an earlier release has stored it.
 chain_heads = _table(
     "chain_heads",
     *required(Text, "account"),
     *required(BigInt, "batch"),
+    *optional(Text, "basis"),
     PrimaryKeyConstraint("account"),
 )
 

@@ -5,12 +5,14 @@ are tried together, for a provider may stamp rows in another order than it books
 between two rows, and its difference is known exactly.
 """
 
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict, deque
 from collections.abc import Mapping, Sequence, Set
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
 from itertools import combinations
+from operator import eq
 from typing import Final, NamedTuple
 
 from liushui.money import EXACT, ZERO
@@ -43,6 +45,42 @@ class ChainRow(NamedTuple):
     def key(self) -> RowKey:
         """What identifies it within the account."""
         return self.at_us, self.id
+
+
+class RowColumns(NamedTuple):
+    """Rows of a chain, by time and id, as a sequence for each field: to check them takes less time than to make a
+    ChainRow of each."""
+
+    at_us: Sequence[int]
+    ids: Sequence[str]
+    amounts: Sequence[Decimal]
+    balances: Sequence[Decimal | None]
+
+    def row(self, index: int) -> ChainRow:
+        """One of the rows."""
+        return ChainRow(self.at_us[index], self.ids[index], self.amounts[index], self.balances[index])
+
+    def rows(self, begin: int, end: int) -> list[ChainRow]:
+        """The rows of these indexes."""
+        return [self.row(index) for index in range(begin, end)]
+
+    def end_of_instant(self, begin: int) -> int:
+        """The index after the last row of the instant that begins at an index."""
+        return bisect_right(self.at_us, self.at_us[begin], begin) if begin < len(self.at_us) else begin
+
+    def befores(self) -> Sequence[object]:
+        """The balance before each row; of a row that states none, something that equals no balance."""
+        subtract = EXACT.subtract
+        try:  # comparing amounts with None takes longer than this
+            return list(map(subtract, self.balances, self.amounts))  # type: ignore[arg-type] # an error where one is None
+        except TypeError:
+            return [
+                _NO_BALANCE if after is None else subtract(after, amount)
+                for after, amount in zip(self.balances, self.amounts, strict=True)
+            ]
+
+
+_NO_BALANCE: Final = object()
 
 
 class BreakCause(StrEnum):
@@ -157,13 +195,22 @@ class ChainChecker:
 
     def add_all(self, rows: Sequence[ChainRow]) -> None:
         """Add all rows of any number of further instants, by time and id."""
-        begin = 0
-        while begin < len(rows):
-            begin = self._follow_one_by_one(rows, begin)
-            end = _end_of_instant(rows, begin)
-            if begin < end:
-                self.add(rows[begin:end])
-            begin = end
+        if rows:
+            self.add_columns(RowColumns(*zip(*rows, strict=True)))
+
+    def add_columns(self, columns: RowColumns) -> None:
+        """The same, of rows as columns."""
+        befores = columns.befores()
+        # Whether each row but the first follows from the one before it. Rows are compared all at once, because nearly
+        # all of them do, and a loop over them takes several times as long.
+        follows = list(map(eq, befores[1:], columns.balances))
+        begin, end = 0, len(befores)
+        while begin < end:
+            begin = self._follow_one_by_one(columns, befores, follows, begin)
+            after = columns.end_of_instant(begin)
+            if begin < after:
+                self.add(columns.rows(begin, after))
+            begin = after
 
     def finish(self) -> None:
         """There are no further rows."""
@@ -172,45 +219,40 @@ class ChainChecker:
 
     # ------------------------------------------------------------ what follows
 
-    def _follow_one_by_one(self, rows: Sequence[ChainRow], begin: int) -> int:
+    def _follow_one_by_one(
+        self, columns: RowColumns, befores: Sequence[object], follows: Sequence[bool], begin: int
+    ) -> int:
         """Add rows from an index on, as long as each follows from the one before. The index of the first other instant.
 
-        This is what `add` does with them, in a fifth of the time: nearly all rows of nearly all chains follow.
+        This is what `add` does with them, in a fraction of the time.
         """
-        balance, subtract = self.balance, EXACT.subtract
-        if balance is None or self._pending:
+        if begin == len(befores) or self.balance is None or self._pending or befores[begin] != self.balance:
             return begin
-        end = begin
-        while end < len(rows):
-            _, _, amount, after = rows[end]
-            if after is None or subtract(after, amount) != balance:
-                break
-            balance = after
-            end += 1
-        if end < len(rows):  # rows of one instant are put in order together
-            while end > begin and rows[end - 1].at_us == rows[end].at_us:
+        try:
+            end = follows.index(False, begin) + 1
+        except ValueError:
+            end = len(befores)
+        else:  # rows of one instant are put in order together
+            while end > begin and columns.at_us[end - 1] == columns.at_us[end]:
                 end -= 1
         if end > begin:
-            self._remember_all(rows, begin, end)
+            self._remember_all(columns, begin, end)
             self.stated += end - begin
             if self.order is not None:
-                self.order += rows[begin:end]
-            self.balance, self.last = rows[end - 1].balance_after, rows[end - 1]
+                self.order += columns.rows(begin, end)
+            self.balance, self.last = columns.balances[end - 1], columns.row(end - 1)
         return end
 
-    def _remember_all(self, rows: Sequence[ChainRow], begin: int, end: int) -> None:
+    def _remember_all(self, columns: RowColumns, begin: int, end: int) -> None:
         """Keep those of some rows that come next in the chain which later rows may be tried together with."""
-        since_us = rows[end - 1].at_us - self._window_us
-        first = end
-        while first > begin and rows[first - 1].at_us >= since_us:
-            first -= 1
+        first = bisect_left(columns.at_us, columns.at_us[end - 1] - self._window_us, begin, end)
         if first > begin:
             self._recent.clear()
-            self.balance, self.last = rows[first - 1].balance_after, rows[first - 1]
+            self.balance, self.last = columns.balances[first - 1], columns.row(first - 1)
         while first < end:
-            after = _end_of_instant(rows, first)
-            self._remember(rows[first:after])
-            self.balance, self.last = rows[after - 1].balance_after, rows[after - 1]
+            after = columns.end_of_instant(first)
+            self._remember(columns.rows(first, after))
+            self.balance, self.last = columns.balances[after - 1], columns.row(after - 1)
             first = after
 
     def _follow(self, rows: Instant) -> bool:
@@ -497,14 +539,6 @@ class ChainChecker:
             return None
         start = free_start(edges)
         return {edge.before for edge in edges} if start is None else {start}
-
-
-def _end_of_instant(rows: Sequence[ChainRow], begin: int) -> int:
-    """The index after the last row of the instant that begins at an index."""
-    end = begin
-    while end < len(rows) and rows[end].at_us == rows[begin].at_us:
-        end += 1
-    return end
 
 
 def order_rows(rows: Sequence[ChainRow], rules: BalanceRules = BALANCE_RULES) -> list[ChainRow]:

@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from liushui.ledger.findings import BREAK, finding_id
-from liushui.ledger.read.chains import Key, check_segments, join_segments
+from liushui.ledger.read.chain_segments import Key
+from liushui.ledger.read.chains import check_segments, join_segments
 from liushui.ledger.read.flows import LedgerFlow, flows_at, key_of
 from liushui.ledger.read.model import Account, Reading, ReadModel
 from liushui.ledger.schema import history
@@ -80,9 +81,8 @@ def list_breaks(model: ReadModel, names: Sequence[str] = (), *, again: bool = Fa
             rules = account.balance_rules
             if rules is None or rules.advisory:
                 continue
-            if again:
-                checked = check_segments(reading.connection, account.name, rules, again=True)
-            chains = join_segments(checked.segments) if again else reading.chains(account)
+            checked = check_segments(reading.connection, account.name, rules, again=True) if again else []
+            chains = join_segments(checked) if again else reading.chains(account)
             breaks = [(key, one) for key, chain in chains.items() for one in chain.breaks]
             found += _with_flows(reading.connection, account, rules, sorted(breaks, key=lambda pair: pair[1].after))
     return found

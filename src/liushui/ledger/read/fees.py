@@ -20,7 +20,7 @@ from liushui.instant import BusinessDays
 from liushui.ledger.day_totals import Total
 from liushui.ledger.engines.base import STREAMED, queries_of
 from liushui.ledger.read.accounts import AccountName
-from liushui.ledger.read.chains import changed_ranges
+from liushui.ledger.read.chain_check import changed_ranges
 from liushui.ledger.read.completeness import Verdict
 from liushui.ledger.read.filters import DAY, FIRST_DAY, LAST_DAY, equals_currency
 from liushui.ledger.read.model import Account, ReadModel, verdict_on

@@ -16,7 +16,8 @@ from liushui.instant import from_us
 from liushui.ledger.engines.base import Queries, queries_of
 from liushui.ledger.findings import BREAK, SAME_ID, SIDE, finding_id
 from liushui.ledger.flow_row import Row, identity_of
-from liushui.ledger.read.chains import ChainState, Key
+from liushui.ledger.read.chain_segments import Key
+from liushui.ledger.read.chains import ChainState
 from liushui.ledger.read.flows import LedgerFlow, flows_at, key_of
 from liushui.money import EXACT, to_plain_string
 from liushui.reconcile.chain import Break, RowKey

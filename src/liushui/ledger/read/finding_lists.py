@@ -19,7 +19,7 @@ from liushui.ledger import findings
 from liushui.ledger.findings import BREAK, KINDS, SAME_ID, SIDE, finding_id
 from liushui.ledger.flow_row import BATCH, ID, Row, to_flow
 from liushui.ledger.read.breaks import LedgerBreak, breaks_with_flows
-from liushui.ledger.read.chains import Key
+from liushui.ledger.read.chain_segments import Key
 from liushui.ledger.read.filters import FlowFilter, begin_us, end_us
 from liushui.ledger.read.finding_decisions import (
     FindingDecision,

@@ -95,7 +95,8 @@ def _in_range(connection: Connection, model: ReadModel, query: LinkQuery, since_
     ranges = {account.account: range_us(query.since, query.until, account.tz) for account in every}
     first_us = max(since_us, min((begin for begin, _ in ranges.values()), default=BEFORE_ALL_US))
     last_us = max((end for _, end in ranges.values()), default=AFTER_ALL_US)
-    for link in LinkReader(connection, every, model.rules).links(first_us, last_us, query.accounts):
+    kinds = query.kinds or frozenset(LinkKind)
+    for link in LinkReader(connection, every, model.rules).links(first_us, last_us, query.accounts, kinds):
         begin_us, end_us = ranges.get(link.flows[0].account, (first_us, last_us))
         if begin_us <= link.flows[0].at_us < end_us:
             yield link

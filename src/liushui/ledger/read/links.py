@@ -30,6 +30,7 @@ from liushui.reconcile.links import (
     FlowKey,
     Link,
     LinkFlow,
+    LinkKind,
     LinkState,
     seconds_of,
     taken_flows,
@@ -114,19 +115,29 @@ class LinkReader:
                 if begin_us <= link.flows[0].at_us < after_us:
                     yield link
 
-    def links(self, since_us: int, until_us: int, accounts: Collection[str] = ()) -> Iterator[Link]:
-        """Every link whose first flow is in [since, until), by its time, in whatever state.
+    def links(
+        self,
+        since_us: int,
+        until_us: int,
+        accounts: Collection[str] = (),
+        kinds: Collection[LinkKind] = frozenset(LinkKind),
+    ) -> Iterator[Link]:
+        """Every link of some kinds whose first flow is in [since, until), by its time, in whatever state.
 
         `accounts`: links with a flow in one of them; none: of all accounts.
         """
-        names = [account.account for account in self._accounts if not accounts or account.account in accounts]
-        streams = [self.within(name, since_us, until_us) for name in names]
-        between = (
+        streams: list[Iterable[Link]] = [self.decided(since_us, until_us)]
+        # Only the flows that may have such links are read: few may be ends of transfers.
+        if not OWN_TRANSFERS.isdisjoint(kinds):
+            streams.append(self.transfers(since_us, until_us))
+        if not OWN_TRANSFERS.issuperset(kinds):
+            names = [account.account for account in self._accounts if not accounts or account.account in accounts]
+            streams += [self.within(name, since_us, until_us) for name in names]
+        return (
             link
-            for link in merge(self.transfers(since_us, until_us), self.decided(since_us, until_us), key=_order_of)
-            if not accounts or any(flow.account in accounts for flow in link.flows)
+            for link in merge(*streams, key=_order_of)
+            if link.kind in kinds and (not accounts or any(flow.account in accounts for flow in link.flows))
         )
-        return merge(between, *streams, key=_order_of)
 
     def decided(self, since_us: int, until_us: int) -> list[Link]:
         """The links that a person decided whose first flow is in [since, until), by its time."""

@@ -18,7 +18,8 @@ from liushui.instant import from_us, to_local, to_us
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.read.balances import Balance, BalanceCheck, check_statements, read_balances
 from liushui.ledger.read.breaks import breaks_with_flows
-from liushui.ledger.read.chains import ChainState, Key
+from liushui.ledger.read.chain_segments import Key
+from liushui.ledger.read.chains import ChainState
 from liushui.ledger.read.completeness import is_open_end
 from liushui.ledger.read.coverage import CoverageRange, coverage_ranges
 from liushui.ledger.read.filters import DAY, equals_currency

@@ -1,0 +1,308 @@
+"""Check the balance chains of an account: all of its rows, or those that have changed since a check was stored.
+
+Rows are checked in segments of about a day. Where a segment begins and what is found of it depends on its rows and on
+those before it alone: on the balance before it, and on whether rows wait for others at the end of a day. So after a
+commit the check goes on from the segment in which the first changed row lies, until a segment begins again where a
+stored one does, with the balance that was known when that one was checked. The result is that of a check of all rows.
+"""
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from functools import reduce
+from heapq import heapify, heappop, heappush
+from typing import Any, Final, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from liushui.instant import BusinessDays
+from liushui.ledger.engines.bulk_read import read_chunks
+from liushui.ledger.read.accounts import AccountName
+from liushui.ledger.read.chain_segments import Key, Segment, StoredSegments
+from liushui.ledger.read.filters import AFTER_ALL_US, BEFORE_ALL_US
+from liushui.ledger.schema import batches, chain_heads
+from liushui.money import EXACT, ZERO
+from liushui.reconcile.chain import ChainChecker, RowColumns, RowKey
+from liushui.rules import BalanceRules
+
+METHOD: Final = 2
+"""The version of the check. What an earlier one found is not relied on: raise it with every change of results."""
+
+ROWS_MAX: Final = 20
+"""Rows that a stored break names."""
+BREAKS_MAX: Final = 1_000
+"""Breaks of one segment that are stored. A chain with more does not hold at all."""
+
+
+class Checked(NamedTuple):
+    """What a check has found as of a batch. `fresh`: the segments that are not stored, by time. `outdated`: the ranges
+    whose stored segments these replace. `basis`: what the result depends on besides the rows."""
+
+    batch: int
+    basis: str
+    fresh: list[Segment]
+    outdated: list[tuple[int, int]]
+
+
+def basis_of(account: AccountName, rules: BalanceRules) -> str:
+    """What the result of a check depends on besides the rows. With another basis, all rows have to be checked again."""
+    window = f"{rules.window.total_seconds():f}s {rules.window_rows} rows"
+    return f"method {METHOD}, window {window}, tolerance {rules.tolerance}, days of {account.zone}"
+
+
+def check_changes(connection: Connection, account: AccountName, rules: BalanceRules, *, again: bool = False) -> Checked:
+    """Check the rows of an account that have changed since a check was stored, and those whose result depends on them.
+
+    `again`: check all rows, whatever is stored.
+    """
+    name, basis = account.account, basis_of(account, rules)
+    head = connection.scalar(sa.select(sa.func.max(batches.c.seq)).where(batches.c.account == name)) or 0
+    h = chain_heads.c
+    stored = connection.execute(sa.select(h.batch, h.basis).where(h.account == name)).first()
+    if again or stored is None or stored.basis != basis or stored.batch > head:
+        scan = _Scan(connection, account, rules, BEFORE_ALL_US, lambda _key: None)
+        scan.read(AFTER_ALL_US)
+        scan.finish()
+        return Checked(head, basis, scan.segments, [(BEFORE_ALL_US, AFTER_ALL_US)])
+    changed = changed_ranges(connection, name, stored.batch)
+    return Checked(head, basis, *_Recheck(connection, account, rules).run(changed))
+
+
+def changed_ranges(connection: Connection, account: str, batch: int) -> list[tuple[int, int]]:
+    """The ranges of the flows that batches after one have changed, merged, oldest first."""
+    b = batches.c
+    query = sa.select(b.since_us, b.until_us).where(b.account == account, b.seq > batch)
+    query = query.where(sa.or_(b.added > 0, b.restated > 0, b.withdrawn > 0), b.since_us.is_not(None))
+    merged: list[tuple[int, int]] = []
+    for since_us, until_us in sorted((row[0], row[1]) for row in connection.execute(query)):
+        if merged and since_us <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(merged[-1][1], until_us)
+        else:
+            merged.append((since_us, until_us))
+    return merged
+
+
+class _Recheck:
+    """A check of what has changed, from the oldest change to the newest."""
+
+    def __init__(self, connection: Connection, account: AccountName, rules: BalanceRules) -> None:
+        self._connection, self._account, self._rules = connection, account, rules
+        self._stored = StoredSegments(connection, account.account)
+        self._days = BusinessDays(account.tz)
+        self._fresh: list[Segment] = []
+        self._newest: dict[Key, Segment] = {}
+        """The newest one of `_fresh` of each chain."""
+        self._outdated: list[tuple[int, int]] = []
+        self._due: list[tuple[int, int]] = []
+        """What is left to check: a heap of the beginnings of segments, each with the end of what has changed."""
+
+    def run(self, changed: Sequence[tuple[int, int]]) -> tuple[list[Segment], list[tuple[int, int]]]:
+        """Check what depends on the rows of some ranges. The segments that are not stored, by time, and the ranges of
+        those that they replace."""
+        # A segment begins with its first row. A change there may also change where the one before it ends.
+        self._due = [(self._begin_before(since_us), until_us) for since_us, until_us in changed]
+        heapify(self._due)
+        while self._due:
+            self._check_range(*heappop(self._due))
+        return self._fresh, self._outdated
+
+    def _begin_before(self, at_us: int) -> int:
+        begin_us = self._stored.begin_before(at_us)
+        return BEFORE_ALL_US if begin_us is None else begin_us
+
+    def _check_range(self, since_us: int, changed_until_us: int) -> None:
+        """Check the segments from one on, until the result is that of the stored ones again."""
+        scan = _Scan(
+            self._connection, self._account, self._rules, since_us, lambda key: self._balance_before(key, since_us)
+        )
+        while True:
+            until_us = self._begin_after(changed_until_us)
+            while self._due and self._due[0][0] < until_us:
+                changed_until_us = max(changed_until_us, heappop(self._due)[1])
+                until_us = self._begin_after(changed_until_us)
+            scan.read(until_us)
+            if until_us == AFTER_ALL_US or scan.is_settled:
+                break
+            changed_until_us = until_us + 1
+        scan.finish()
+        touched = self._stored.chains_in(since_us, until_us).union(segment.key for segment in scan.segments)
+        self._fresh += scan.segments
+        self._newest |= {segment.key: segment for segment in scan.segments}
+        self._outdated.append((since_us, until_us))
+        for key in touched:
+            following = self._stored.after(key, until_us)
+            if following is not None and following[1] != self._balance_before(key, until_us):
+                heappush(self._due, (following[0], following[0] + 1))
+
+    def _begin_after(self, changed_until_us: int) -> int:
+        """When the first stored segments begin whose first day has no changed row. AFTER_ALL_US: none do."""
+        begin_us = self._stored.begin_from(changed_until_us)
+        if begin_us is not None and self._days.span_of(begin_us)[1] < changed_until_us:
+            # A row was added or withdrawn before it on the same day. The next segment begins on a later day.
+            begin_us = self._stored.begin_from(begin_us + 1)
+        return AFTER_ALL_US if begin_us is None else begin_us
+
+    def _balance_before(self, key: Key, at_us: int) -> Decimal | None:
+        """The balance of a chain before an instant at which a segment begins. None: not known."""
+        stored = self._stored.before(key, at_us)
+        while stored is not None and (replaced := self._replaced(stored[0])) is not None:
+            stored = self._stored.before(key, replaced)
+        fresh = self._newest.get(key)
+        if fresh is not None and (stored is None or fresh.since_us > stored[0]):
+            return fresh.balance_after
+        return None if stored is None else stored[1]
+
+    def _replaced(self, begin_us: int) -> int | None:
+        """When the checked range begins that has replaced the stored segments of an instant. None: none has."""
+        ranges = (since_us for since_us, until_us in self._outdated if since_us <= begin_us < until_us)
+        return next(ranges, None)
+
+
+# ---------------------------------------------------------------- rows
+
+
+class _Chain:
+    """One chain of a segment that is being checked."""
+
+    def __init__(self, rules: BalanceRules, known: Decimal | None, first: RowKey) -> None:
+        self.known = known
+        self.checker = ChainChecker(rules, known)
+        self.first = first
+        self.last = first
+        self.unstated = ZERO
+
+    def add(self, columns: RowColumns) -> None:
+        self.last = columns.at_us[-1], columns.ids[-1]
+        self.checker.add_columns(columns)
+        if not self.checker.stated:
+            self.unstated = reduce(EXACT.add, columns.amounts, self.unstated)
+
+    def segment(self, key: Key, since_us: int, until_us: int) -> Segment:
+        """What was found of its rows."""
+        checker = self.checker
+        has_stated = checker.stated > 0
+        opening, first, breaks = checker.opening, self.first, checker.breaks
+        if breaks and breaks[0].before is None and self.known is not None:
+            # It does not begin with the balance that was known: that is a break between two segments.
+            opening, first, breaks = breaks[0].stated, breaks[0].after, breaks[1:]
+        return Segment(
+            *key,
+            since_us,
+            until_us,
+            self.known,
+            opening if has_stated else None,
+            checker.balance if has_stated else None,
+            ZERO if has_stated else self.unstated,
+            checker.stated,
+            checker.reordered,
+            first,
+            self.last if checker.last is None else checker.last.key,
+            tuple(one._replace(rows=one.rows[:ROWS_MAX]) for one in breaks[:BREAKS_MAX]),
+        )
+
+
+class _Scan:
+    """Checks the rows of an account from the beginning of a segment on.
+
+    A segment ends with a day, or later where rows of its last window are not in order yet.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        account: AccountName,
+        rules: BalanceRules,
+        since_us: int,
+        balance_before: Callable[[Key], Decimal | None],
+    ) -> None:
+        """`balance_before`: the balance of a chain before `since_us`. None: not known."""
+        self.segments: list[Segment] = []
+        """Those that have ended."""
+        self._connection, self._account, self._rules = connection, account, rules
+        self._begin_us = self._read_until_us = since_us
+        self._balance_before = balance_before
+        self._known: dict[Key, Decimal | None] = {}
+        self._chains: dict[Key, _Chain] = {}
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether a segment may end after the rows so far."""
+        return bool(self._chains) and not any(chain.checker.is_pending for chain in self._chains.values())
+
+    def read(self, until_us: int) -> None:
+        """Check all further rows before an instant, at which a day begins or a day's first row is."""
+        for day_us, rows_of in _days(self._connection, self._account, self._read_until_us, until_us):
+            if self.is_settled:
+                self._end(day_us)
+            for key, columns in rows_of.items():
+                chain = self._chains.get(key)
+                if chain is None:
+                    first = columns.at_us[0], columns.ids[0]
+                    chain = self._chains[key] = _Chain(self._rules, self._known_before(key), first)
+                chain.add(columns)
+        self._read_until_us = until_us
+
+    def finish(self) -> None:
+        """End the last segment."""
+        for chain in self._chains.values():
+            chain.checker.finish()
+        self._end(self._read_until_us)
+
+    def _end(self, until_us: int) -> None:
+        """End the segments of all chains."""
+        for key, chain in sorted(self._chains.items()):
+            segment = chain.segment(key, self._begin_us, until_us)
+            self.segments.append(segment)
+            self._known[key] = segment.balance_after
+        self._chains, self._begin_us = {}, until_us
+
+    def _known_before(self, key: Key) -> Decimal | None:
+        if key not in self._known:
+            self._known[key] = self._balance_before(key)
+        return self._known[key]
+
+
+def _days(
+    connection: Connection, account: AccountName, since_us: int, until_us: int
+) -> Iterator[tuple[int, Mapping[Key, RowColumns]]]:
+    """The rows of each day that has some, by their chains, and the time of its first row."""
+    days = BusinessDays(account.tz)
+    rows: list[Any] = []
+    day_end_us = since_us
+    for chunk in read_chunks(connection, _ROWS, (account.account, since_us, until_us)):
+        times = [row[0] for row in chunk]
+        begin = 0
+        while (end := bisect_left(times, day_end_us, begin)) < len(chunk):
+            rows += chunk[begin:end]
+            if rows:
+                yield rows[0][0], _by_chain(rows)
+            rows, begin = [], end
+            day_end_us = days.span_of(times[end])[2] or AFTER_ALL_US
+        rows += chunk[begin:]
+    if rows:
+        yield rows[0][0], _by_chain(rows)
+
+
+def _by_chain(rows: Sequence[Any]) -> dict[Key, RowColumns]:
+    """The rows of each chain, in the same order."""
+    rows_of: dict[Key, list[Any]] = defaultdict(list)
+    for row in rows:
+        rows_of[row[2], row[3]].append(row)
+    return {key: _columns(group) for key, group in rows_of.items()}
+
+
+def _columns(rows: Sequence[Any]) -> RowColumns:
+    at_us, ids, _, _, amounts, balances = zip(*rows, strict=True)
+    if None in balances:
+        stated = tuple(None if balance is None else Decimal(balance) for balance in balances)
+    else:
+        stated = tuple(map(Decimal, balances))
+    return RowColumns(at_us, ids, tuple(map(Decimal, amounts)), stated)
+
+
+_ROWS: Final = """
+SELECT at_us, id, subaccount, currency, amount, balance_after FROM flows
+WHERE account = ? AND at_us >= ? AND at_us < ? ORDER BY at_us, id
+"""

@@ -26,6 +26,7 @@ from tests.ledger.ledgers import import_page
 from tests.providers.installed import installed
 
 HERE = Path(__file__).parent
+ENDS = ("parquet", "arrows")
 LONG = "long"
 """An account with an amount of 19 digits after the point."""
 
@@ -101,7 +102,7 @@ def test_a_text_that_is_too_long_for_a_cell_is_cut_and_says_so() -> None:
 # ---------------------------------------------------------------- Parquet and Arrow
 
 
-def test_pyarrow_and_duckdb_read_equal_sums(ledger: Ledger, tmp_path: Path) -> None:
+def test_pyarrow_duckdb_and_polars_read_equal_sums(ledger: Ledger, tmp_path: Path) -> None:
     make_account(ledger, LONG, "wecom", "UTC")
     import_page(ledger, flow_row(20, "0.1000000000000000000", "BTC"), account=LONG)
     expected = plain_totals(ledger)
@@ -112,6 +113,11 @@ def test_pyarrow_and_duckdb_read_equal_sums(ledger: Ledger, tmp_path: Path) -> N
     assert found["types"]["at"] == "timestamp[us, tz=UTC]"
     assert found["texts"] == [export_record(one)["amount"] for one in list_flows(ledger, FlowFilter())]
     assert found["same"]
+    for frame in run_program("read_polars.py", "polars.txt", *(str(tmp_path / f"whole.{end}") for end in ENDS)):
+        assert frame["sums"] == expected
+        assert frame["texts"] == found["texts"]
+        assert frame["types"]["amount"] == frame["types"]["fx_amount"] == "Decimal(precision=38, scale=18)"
+        assert frame["types"]["at"] == "Datetime(time_unit='us', time_zone='UTC')"
     assert (found["groups"], found["empty"], found["refused"]) == (4, 0, "")
     assert "completeness: cannot be checked" in found["coverage"]
 

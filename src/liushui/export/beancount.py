@@ -5,9 +5,11 @@ of them. Beancount calculates with 28 digits: longer amounts are refused.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final
+
+from babel.numbers import list_currencies
 
 from liushui.export.changes import ADDED, CHANGE, CORRECTED, REVERSED
 from liushui.export.formats import ExportOptions
@@ -48,7 +50,10 @@ def _header(journal: Journal, selection: Selection) -> Iterator[str]:
     yield "; Written by liushui export beancount."
     facts = list(coverage_lines(selection)) + journal.notes
     yield from (f"; {_one_line(fact)}" for fact in facts)
-    yield from ("", 'option "tolerance_multiplier" "0"', "")
+    yield from ("", 'option "tolerance_multiplier" "0"')
+    if journal.begins_books:
+        yield from (f'option "operating_currency" "{name}"' for name in _operating(journal.commodities))
+    yield ""
     day, mark = journal.first_day.isoformat(), "" if journal.begins_books else "; "  # they are open already
     yield from (f"{mark}{day} open {account}" for account in journal.accounts)
     yield ""
@@ -62,6 +67,12 @@ def _header(journal: Journal, selection: Selection) -> Iterator[str]:
         yield f"  {account}  {amount} {name}"
         yield f"  {journal.opening_account}  {to_plain_string(one.amount.copy_negate())} {name}"
         yield ""
+
+
+def _operating(commodities: Sequence[str]) -> Sequence[str]:
+    """The commodities in which Fava sums up, of which it needs one: currencies of countries, or else the first."""
+    known = list_currencies()
+    return [name for name in commodities if name in known] or commodities[:1]
 
 
 def _entry(one: Entry) -> str:

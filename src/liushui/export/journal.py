@@ -113,6 +113,8 @@ class Journal:
         self._check_digits([*(one.amount for one in self.openings), *(one.amount for one in self.closings)])
         counters = {self._map.counter(*key) for key in keys}
         equity = {self._map.opening} if self.openings else set()
+        self.commodities = sorted(self._commodities.values())
+        """Every commodity that the file uses."""
         self.accounts = sorted({self._map.asset(*key) for key in (*assets, *opened)} | counters | equity)
         """Every account of the target's books that the file uses."""
         self.opening_account = self._map.opening

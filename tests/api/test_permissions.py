@@ -120,6 +120,7 @@ ROUTES = [
     ("GET", "/balances"),
     ("GET", "/summary"),
     ("GET", "/fees"),
+    ("GET", "/daily-balances"),
     ("GET", "/coverage"),
     ("GET", "/breaks"),
     ("GET", "/heads"),

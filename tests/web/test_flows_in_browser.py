@@ -112,6 +112,18 @@ def test_charts_are_drawn_and_have_their_numbers(opened: Open, theme: str) -> No
     expect(page.get_by_role("tooltip")).to_contain_text("Net")
 
 
+def test_the_balance_over_time_is_drawn_and_told_day_by_day(opened: Open) -> None:
+    page = opened("/accounts/shop-1")
+    expect(page.locator("[data-chart=balance] canvas")).to_be_visible()
+    assert has_ink(page, "balance")
+    page.locator("[data-chart=balance] canvas").hover(position={"x": 300, "y": 100})
+    expect(page.get_by_role("tooltip")).to_contain_text("202")
+    page.get_by_role("link", name="3 months").click()
+    expect(page.get_by_role("link", name="3 months")).to_have_attribute("aria-current", "true")
+    expect(page.get_by_role("link", name="3 months")).to_be_focused()
+    expect(page.locator("[data-chart=balance] canvas")).to_be_visible()
+
+
 @pytest.mark.parametrize("path", ["/", "/flows"])
 def test_pages_fit_a_narrow_window(opened: Open, path: str) -> None:
     page = opened(path, viewport={"width": 390, "height": 800})

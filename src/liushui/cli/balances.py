@@ -2,18 +2,20 @@
 
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from liushui.cli import EXIT_INCOMPLETE, options
-from liushui.cli.flows import as_of_option, bound_of, exit_with_sums
+from liushui.cli.flows import as_of_option, bound_of, day_of, exit_with_sums
 from liushui.cli.options import Format, Settings
 from liushui.cli.output import Record, emit, messages
 from liushui.errors import ConfigError, WireError
 
 if TYPE_CHECKING:
     from liushui.ledger.read.balances import Balance, BalanceCheck
+    from liushui.ledger.read.daily_balances import BalanceSeries
     from liushui.ledger.read.model import ReadModel
 
 BALANCE_COLUMNS: Final = (
@@ -23,6 +25,9 @@ BALANCE_COLUMNS: Final = (
 BALANCE_TABLE_COLUMNS: Final = (
     *("account", "subaccount", "currency", "amount", "flows", "at", "measure", "stated", "stated_at"),
     *("difference", "check", "complete", "reason"),
+)
+DAILY_COLUMNS: Final = (
+    *("day", "account", "subaccount", "currency", "amount", "measure", "since", "complete", "day_complete", "reason"),
 )
 STATED_COLUMNS: Final = (
     *("id", "account", "subaccount", "currency", "at", "amount", "expected", "difference", "check", "check_reason"),
@@ -42,9 +47,24 @@ FAILURES_MAX: Final = 6
     metavar="WHEN",
     help="The balance before the flows of this time, or of this day of the account. (default: after all)",
 )
+@click.option("--daily", is_flag=True, help="The balance at the end of each day. (default: one balance)")
+@click.option(
+    "--since", metavar="DAY", help="With --daily: begin with this day of the account. (default: a year before the last)"
+)
+@click.option(
+    "--until", metavar="DAY", help="With --daily: end before this day of the account. (default: today, which goes on)"
+)
 @as_of_option
 @options.ledger_and_format
-def balances(settings: Settings, accounts: tuple[str, ...], at: str | None, as_of: str | None) -> None:
+def balances(
+    settings: Settings,
+    accounts: tuple[str, ...],
+    at: str | None,
+    daily: bool,
+    since: str | None,
+    until: str | None,
+    as_of: str | None,
+) -> None:
     """Print the balance of each account by currency, and whether it agrees with what is stated.
 
     A balance is the opening balance and all flows, exact. Where the opening balance is not known, the sum of the flows
@@ -54,14 +74,24 @@ def balances(settings: Settings, accounts: tuple[str, ...], at: str | None, as_o
     the result is not complete or a check fails. The result of an account without a source is never complete. With
     --as-of the sums are computed from all versions of the flows, which takes longer the more there are.
 
+    With --daily, one row for each day: `complete` tells whether all flows up to the end of the day are there,
+    `day_complete` whether those of the day itself are.
+
     \b
     Example: liushui balances broker --at 2026-01-01
+    Example: liushui balances broker --daily --since 2026-10-01
     """
     from liushui.ledger.read.balances import read_balances
 
-    until, recorded_until = bound_of("at", at), bound_of("as-of", as_of)
+    if daily:
+        _print_daily(settings, accounts, (since, until), {"at": at, "as-of": as_of})
+        return
+    for name, given in (("since", since), ("until", until)):
+        if given is not None:
+            raise ConfigError(f"{name}: expected with --daily only, got {given}")
+    before, recorded_until = bound_of("at", at), bound_of("as-of", as_of)
     model = settings.open_read_model()
-    result = read_balances(model, accounts, at=until, as_of=recorded_until)
+    result = read_balances(model, accounts, at=before, as_of=recorded_until)
     form = settings.format
     record_of = balance_row if form is Format.TABLE else _balance_record
     emit(map(record_of, result.rows), BALANCE_TABLE_COLUMNS if form is Format.TABLE else BALANCE_COLUMNS, form)
@@ -70,12 +100,51 @@ def balances(settings: Settings, accounts: tuple[str, ...], at: str | None, as_o
         messages.warn(f"{about}: {row.check.reason}")
     exit_with_sums(result.verdict)
     failures = result.failures
-    if failures and until is None and recorded_until is None:
+    if failures and before is None and recorded_until is None:
         from liushui.ledger.read.status import read_failed_balances  # imported here: most balances agree
 
         failures = read_failed_balances(model, accounts)
     if failures:
         sys.exit(EXIT_INCOMPLETE)
+
+
+def _print_daily(
+    settings: Settings, accounts: tuple[str, ...], range_: tuple[str | None, str | None], others: dict[str, str | None]
+) -> None:
+    """Print end-of-day balances. Raises ConfigError for options that are not for them."""
+    from liushui.ledger.read.completeness import combine
+    from liushui.ledger.read.daily_balances import read_daily_balances
+    from liushui.ledger.read.filters import check_range
+
+    for name, text in others.items():
+        if text is not None:
+            raise ConfigError(f"{name}: expected without --daily, got {text}")
+    first, after = day_of("since", range_[0]), day_of("until", range_[1])
+    check_range(first, after)
+    last = None if after is None else after - timedelta(days=1)
+    series = read_daily_balances(settings.open_read_model(), accounts, first=first, last=last)
+    records = (record for one in series for record in _daily_records(one))
+    emit(records, DAILY_COLUMNS, settings.format)
+    exit_with_sums(combine([one.days[-1].verdict for one in series]))
+
+
+def _daily_records(series: "BalanceSeries") -> Iterator[Record]:
+    from liushui.instant import from_us
+
+    since_us = series.basis.since_us
+    for day in series.days:
+        yield {
+            "day": day.day.isoformat(),
+            "account": series.account,
+            "subaccount": series.subaccount,
+            "currency": series.currency,
+            "amount": day.amount,
+            "measure": series.basis.measure,
+            "since": None if since_us is None else from_us(since_us),
+            "complete": day.verdict.is_complete,
+            "day_complete": day.is_whole,
+            "reason": day.verdict.reason or None,
+        }
 
 
 def _balance_record(row: "Balance") -> Record:

@@ -108,6 +108,10 @@ class Client:
         """Balances, filtered by account, at, currency."""
         return self._get("/balances", models.Balances, **filters)
 
+    def daily_balances(self, **filters: Values) -> models.DailyBalances:
+        """The balance at the end of each day, by account, first_day, last_day, currency."""
+        return self._get("/daily-balances", models.DailyBalances, **filters)
+
     def summary(self, **filters: Values) -> models.Summary:
         """Money in and out, by account, period, by, first_day, last_day, currency, kind."""
         return self._get("/summary", models.Summary, **filters)

@@ -288,6 +288,38 @@ class Balances(Model):
     gaps: list[Gap]
 
 
+class DayBalance(Model):
+    """A balance at the end of a day of the account's own zone."""
+
+    day: Day
+    amount: Sum
+    complete: Annotated[bool, Meta(description="Whether every flow up to the end of the day is in the ledger.")]
+    day_complete: Annotated[bool, Meta(description="Whether every flow of the day itself is in the ledger.")]
+    reason: Annotated[str, Meta(description="Why it is not complete. Empty where it is.")]
+
+
+class BalanceSeries(Model):
+    """The balances of one account, subaccount and currency, a day after the other."""
+
+    account: str
+    subaccount: str
+    currency: str
+    measure: Annotated[str, Meta(description="balance or net_change.", examples=["balance"])]
+    since: Annotated[Instant | None, Meta(description="The beginning of a net change; null for a balance.")]
+    days: list[DayBalance]
+
+
+class DailyBalances(Model):
+    """Balances at the end of each day. Currencies are never added together.
+
+    `complete` is about all flows up to the last day.
+    """
+
+    series: list[BalanceSeries]
+    complete: bool
+    gaps: list[Gap]
+
+
 class SummaryRow(Model):
     """The totals of one period. `account` and `kind` are null where the totals are of all of them.
 

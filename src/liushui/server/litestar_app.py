@@ -34,6 +34,7 @@ from liushui.server.audit import end_audit
 from liushui.server.context import UNCOMPRESSED, AppContext
 from liushui.server.web import accounts as account_pages
 from liushui.server.web import (
+    balance_history,
     flow_downloads,
     guard,
     keys,
@@ -100,6 +101,7 @@ def _api() -> Router:
             exports.export,
             exports.export_with_map,
             balances.list_balances,
+            balances.list_daily_balances,
             balances.show_summary,
             balances.list_fees,
             balances.show_coverage,
@@ -204,6 +206,7 @@ def _pages() -> Router:
             overview_pages.load_fees,
             account_pages.show_account,
             account_pages.load_calendar,
+            balance_history.load_balance_history,
             statement_pages.show_last_statement,
             statement_pages.show_statement,
             account_pages.add_stated_balance,

@@ -205,7 +205,7 @@ def balances_of(
                 total.flows,
                 at,
                 basis if opening is None else Basis(),
-                verdict if opening is None else _with_unread_before(account, verdict, stated, until_us),
+                verdict if opening is None else with_unread_before(account, verdict, stated, until_us),
                 opening,
                 _check(account, opening, stated, until_us),
             )
@@ -245,7 +245,7 @@ def unread_since_anchor(account: Account, stated: StatedPoints, until_us: int = 
     return completeness.gaps(since_us, end_us) if since_us < end_us else []
 
 
-def _with_unread_before(account: Account, verdict: Verdict, stated: StatedPoints, until_us: int) -> Verdict:
+def with_unread_before(account: Account, verdict: Verdict, stated: StatedPoints, until_us: int) -> Verdict:
     """The verdict on a balance: not complete if flows may be missing between what a person stated and the source."""
     gaps = unread_since_anchor(account, stated, until_us)
     if not gaps:

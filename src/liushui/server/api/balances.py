@@ -20,6 +20,7 @@ from liushui.ledger.read.balances import Balance, read_balances
 from liushui.ledger.read.completeness import combine, end_instant
 from liushui.ledger.read.coverage import CoverageRange, coverage_ranges
 from liushui.ledger.read.cursors import flow_key
+from liushui.ledger.read.daily_balances import DAYS_MAX, BalanceSeries, read_daily_balances
 from liushui.ledger.read.fees import FeeRow, read_fees
 from liushui.ledger.read.filters import FilterError
 from liushui.ledger.read.finding_decisions import FindingState
@@ -88,6 +89,58 @@ def list_balances(context: Context, params: NamedDependency[BalanceParams]) -> R
         )
 
     return context.answer_tagged(names, make)
+
+
+class DailyParams(msgspec.Struct, frozen=True, kw_only=True):
+    """Selects end-of-day balances: by default those of a year, up to each account's newest day that is over."""
+
+    account: AccountNames = []
+    first_day: Annotated[models.Day, Meta(description="From this day on, in each account's own zone.")] | None = None
+    last_day: Annotated[models.Day, Meta(description="Up to this day, included.")] | None = None
+    currency: Annotated[models.SearchText, Meta(description="Only this currency, whatever its case.")] | None = None
+
+
+@endpoint("GET", "/daily-balances", scope=Scope.READ)
+def list_daily_balances(context: Context, params: NamedDependency[DailyParams]) -> Response[models.DailyBalances]:
+    """The balance at the end of each day by account, subaccount and currency, and how far each is complete."""
+    names = context.accounts(params.account)
+    first, last = _days(params)
+    today = context.ledger.clock().date()
+    if first is not None and (min(last or today, today) - first).days >= DAYS_MAX:
+        raise invalid_parameter("first_day", f"at most {DAYS_MAX:,} days before last_day", first.isoformat())
+
+    def make() -> models.DailyBalances:
+        if not names:
+            return models.DailyBalances(series=[], complete=True, gaps=[])
+        found = read_daily_balances(context.read_model, names, first=first, last=last, currency=params.currency)
+        verdict = combine([one.days[-1].verdict for one in found])
+        return models.DailyBalances(
+            series=[_series(one) for one in found],
+            complete=verdict.is_complete,
+            gaps=[gap_model(gap) for gap in verdict.gaps],
+        )
+
+    return context.answer(make())
+
+
+def _series(series: BalanceSeries) -> models.BalanceSeries:
+    return models.BalanceSeries(
+        account=series.account,
+        subaccount=series.subaccount,
+        currency=series.currency,
+        measure=series.basis.measure,
+        since=None if series.basis.since_us is None else from_us(series.basis.since_us),
+        days=[
+            models.DayBalance(
+                day=day.day.isoformat(),
+                amount=to_plain_string(day.amount),
+                complete=day.verdict.is_complete,
+                day_complete=day.is_whole,
+                reason=day.verdict.reason,
+            )
+            for day in series.days
+        ],
+    )
 
 
 def _balance(row: Balance) -> models.Balance:
@@ -294,7 +347,7 @@ def _range(known: CoverageRange) -> models.CoveredRange:
     )
 
 
-def _days(params: SummaryParams | FeeParams) -> tuple[date | None, date | None]:
+def _days(params: SummaryParams | FeeParams | DailyParams) -> tuple[date | None, date | None]:
     """The first and the last day. Raises ProblemError, also where they are reversed."""
     first, last = (_day(name, getattr(params, name)) for name in ("first_day", "last_day"))
     try:

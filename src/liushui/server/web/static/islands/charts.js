@@ -191,7 +191,91 @@ function sankeyListen(chart, data) {
   chart.on("globalout", hideTip);
 }
 
+const DAY_MS = 86_400_000;
+const dayName = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeZone: "UTC" });
+
+/** The balance after each day: solid where it is complete, dashed where not, nothing where a day's flows may be missing. */
+function balanceOption(data) {
+  const first = Date.parse(data.first);
+  const days = data.figures.map((_, at) => new Date(first + at * DAY_MS));
+  const points = (state) => data.figures.map((figure, at) => (data.states[at] === state ? Number(figure.exact) : null));
+  const line = (name, state, dashed) => {
+    const values = points(state);
+    const alone = (at) => values[at] !== null && (values[at - 1] ?? null) === null && (values[at + 1] ?? null) === null;
+    return {
+      name,
+      type: "line",
+      step: "end",
+      data: values,
+      connectNulls: false,
+      symbol: "circle",
+      symbolSize: (_, point) => (alone(point.dataIndex) ? 5 : 0), // a day between others has no line
+      showAllSymbol: true,
+      lineStyle: { color: series(1), width: 1.75, type: dashed ? "dashed" : "solid" },
+      itemStyle: { color: series(1) },
+    };
+  };
+  const gaps = data.figures.map((_, at) => (data.states[at] === "2" ? 1 : 0));
+  return {
+    animation: false,
+    textStyle: text(),
+    grid: { left: 12, right: 16, top: 16, bottom: 8, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
+    xAxis: [
+      {
+        type: "category",
+        data: days.map((day) => dayName.format(day)),
+        axisLine: { onZero: false, lineStyle: { color: colour("--line-strong") } },
+        axisTick: { show: false },
+        axisLabel: { ...text(), hideOverlap: true, alignMinLabel: "left", alignMaxLabel: "right" },
+      },
+      { type: "category", data: days.map(String), show: false },
+    ],
+    yAxis: [
+      {
+        type: "value",
+        scale: true,
+        axisLabel: { ...text(), formatter: (value) => short.format(value) },
+        splitLine: { lineStyle: { color: colour("--line") } },
+      },
+      { type: "value", show: false, min: 0, max: 1 },
+    ],
+    tooltip: { trigger: "axis", showContent: false, axisPointer: { type: "line" } },
+    series: [
+      {
+        type: "bar",
+        xAxisIndex: 1,
+        yAxisIndex: 1,
+        barWidth: "100%",
+        barCategoryGap: 0,
+        silent: true,
+        itemStyle: { color: colour("--amber-soft") },
+        data: gaps,
+        z: 0,
+      },
+      line("complete", "0", false),
+      line("not complete", "1", true),
+    ],
+  };
+}
+
+function balanceListen(chart, data) {
+  const first = Date.parse(data.first);
+  const zr = chart.getZr();
+  zr.on("mousemove", (event) => {
+    const inside = chart.containPixel("grid", [event.offsetX, event.offsetY]);
+    const at = inside ? Math.round(chart.convertFromPixel({ xAxisIndex: 0 }, event.offsetX)) : -1;
+    if (at < 0 || at >= data.figures.length) return hideTip();
+    const words = data.runs.findLast(([begin]) => begin <= at)?.[1] ?? "";
+    const lines = [made("strong", "", dayName.format(new Date(first + at * DAY_MS)))];
+    if (data.states[at] !== "2") lines.push(made("div", "", data.figures[at].text));
+    lines.push(made("div", "quiet", words));
+    return showTip(event.event.clientX, event.event.clientY, ...lines);
+  });
+  zr.on("globalout", hideTip);
+}
+
 const KINDS = {
+  balance: { option: balanceOption, listen: balanceListen },
   bars: { option: barsOption, listen: barsListen },
   sankey: { option: sankeyOption, listen: sankeyListen },
 };

@@ -6,8 +6,8 @@ import { hideTip, made, showTip } from "./tip.js";
 const DAY_MS = 86_400_000;
 
 /** Fetches a part of the page into an element. What went wrong is said there. */
-async function load(element, target) {
-  const answer = await fetch(element.dataset.loads, { headers: { accept: "text/html" } });
+async function load(element, target, address = element.dataset.loads) {
+  const answer = await fetch(address, { headers: { accept: "text/html" } });
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   target.replaceChildren(...(answer.ok ? page.body.childNodes : [made("p", "wrong panel-body", `${answer.status}`)]));
   element.removeAttribute("aria-busy");
@@ -22,6 +22,17 @@ for (const element of document.querySelectorAll("[data-loads]")) {
     load(element, element);
   }
 }
+
+// Links within a part that was fetched change that part alone. The focus stays on what was chosen.
+document.addEventListener("click", async (event) => {
+  const link = event.target instanceof Element ? event.target.closest("a[data-reloads]") : null;
+  const part = link?.closest("[data-loads]");
+  if (!part || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  const place = [...part.querySelectorAll("a[data-reloads]")].indexOf(link);
+  await load(part, part, link.href);
+  part.querySelectorAll("a[data-reloads]")[place]?.focus(); // the part has the same links in the same order
+});
 
 function dayUnder(drawing, told, event) {
   const box = drawing.getBoundingClientRect();

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from liushui.ledger.engine import open_ledger
+from liushui.ledger.write.commit import make_account
 from tests.certificate.certified import CHECKER, NAME, PERIOD, certifiable_ledger
 from tests.cli.commands import result, run
 
@@ -135,6 +137,19 @@ def test_an_error_is_one_line(ledger: Path, words: list[str], code: int, message
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
     assert result(ledger, "certificate", "list") == []
+
+
+def test_certificates_of_a_removed_account_are_listed_when_asked_for(ledger: Path) -> None:
+    created(ledger)
+    assert run(ledger, "account", "remove", "a", "--confirm", "a").returncode == 0
+    assert result(ledger, "certificate", "list") == []
+    assert [one["number"] for one in result(ledger, "certificate", "list", "--all", "a")] == [1]
+    assert run(ledger, "certificate", "list", "a").returncode == 2
+    reused = open_ledger(str(ledger))
+    make_account(reused, "a", "longbridge", "Asia/Hong_Kong")
+    reused.close()
+    assert result(ledger, "certificate", "list", "a") == []
+    assert [one["number"] for one in result(ledger, "certificate", "list", "a", "--all")] == [1]
 
 
 def test_errors_of_a_certificate(ledger: Path, tmp_path: Path) -> None:

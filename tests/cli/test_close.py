@@ -112,6 +112,15 @@ def test_what_cannot_be_used_is_refused(ledger: Path, words: tuple[str, ...], me
     assert result(ledger, "certificate", "list") == []
 
 
+def test_the_audit_log_tells_closing_from_opening_again(ledger: Path) -> None:
+    result(ledger, "close", "2024-02", "shop")
+    assert run(ledger, "close", "--reopen", "2024-02", "shop", "--reason", "x").returncode == 0
+    result(ledger, "close", "--list")
+    run(ledger, "close", "--changes")
+    logged = [(one["action"], one["subject"]) for one in result(ledger, "audit") if one["action"].startswith("close")]
+    assert sorted(logged) == [("close", "2024-02 shop"), ("close --reopen", "2024-02 shop")]
+
+
 def test_without_a_key_nothing_is_closed(tmp_path: Path) -> None:
     made = make(tmp_path, *ROWS)
     made.close()

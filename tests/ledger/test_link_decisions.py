@@ -180,7 +180,6 @@ TAMPERINGS: list[sa.Executable] = [
     sa.update(link_decisions).values(reason=""),
     sa.update(link_decisions).values(decided_at_us=0),
     sa.update(link_decisions).values(flows="[]"),
-    sa.update(link_decisions).values(account="b"),
     sa.update(link_decisions).values(batch=link_decisions.c.batch - 1),
 ]
 
@@ -191,6 +190,16 @@ def test_verify_sees_a_decision_that_was_tampered_with(pair: Ledger, tampering: 
     assert not damages(pair)
     with pair.writing() as connection:
         connection.execute(tampering)
+    assert damages(pair)
+
+
+def test_verify_sees_a_decision_that_was_moved_to_another_account(pair: Ledger) -> None:
+    """Citus moves no row to another shard by an UPDATE."""
+    decide(pair, "near", CONFIRMED)
+    with pair.writing() as connection:
+        row = connection.execute(sa.select(*link_decisions.columns)).one()
+        connection.execute(sa.delete(link_decisions).where(link_decisions.c.account == row.account))
+        connection.execute(sa.insert(link_decisions).values({**row._mapping, "account": "b"}))
     assert damages(pair)
 
 

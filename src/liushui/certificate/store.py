@@ -17,7 +17,7 @@ from liushui.errors import LedgerBusy, NotFound
 from liushui.instant import from_us, to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.schema import certificates
-from liushui.ledger.tombstones import erased_until
+from liushui.ledger.tombstones import list_tombstones
 from liushui.ledger.write.batch_writer import lock_account
 
 
@@ -70,18 +70,18 @@ def last_certificate(connection: Connection, account: str) -> StoredCertificate 
     return None if row is None else _stored(row)
 
 
-def current_certificates(ledger: Ledger, account: str) -> list[StoredCertificate]:
-    """The certificates of an account, by number, without those of an earlier account of the name that was removed."""
+def current_certificates(ledger: Ledger, names: Sequence[str] = ()) -> list[StoredCertificate]:
+    """The certificates of those accounts, of all where none is named, by account and number.
+
+    Without those of accounts that were removed, also where there is another account of the name now.
+    """
     with ledger.reading() as connection:
-        erased = erased_until(connection, account)
-    return [one for one in list_certificates(ledger, (account,)) if one.batch > erased]
+        erased = {tombstone.account: tombstone.head for tombstone in list_tombstones(connection)}
+    return [one for one in list_certificates(ledger, names) if one.batch > erased.get(one.account, 0)]
 
 
 def list_certificates(ledger: Ledger, names: Sequence[str] = ()) -> list[StoredCertificate]:
-    """The certificates of those accounts, of all where none is named, by account and number.
-
-    Those of removed accounts are among them, also where there is another account of the name now.
-    """
+    """The same, and those of removed accounts."""
     c = certificates.c
     query = sa.select(*certificates.columns).order_by(c.account, c.number)
     if names:

@@ -2,7 +2,7 @@
 
 import getpass
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +24,10 @@ AUDITED: Final = frozenset(
     }
 )
 """The commands whose use the ledger's audit log has."""
+ACTIONS_OF_OPTIONS: Final[Mapping[str, Mapping[str, str | None]]] = {
+    "close": {"is_reopened": "close --reopen", "is_listed": None, "is_changes": None},
+}
+"""Parameters with which a command does something else, and the action that is entered then. None: it only reads."""
 _IS_AUDITED: Final = "liushui.cli.audited.is_audited"
 
 
@@ -41,19 +45,21 @@ def audit_command(ledger: "Ledger") -> None:
     if context is None or context.meta.get(_IS_AUDITED):
         return
     command = context.command_path.partition(" ")[2]
-    if command in AUDITED:
+    others = ACTIONS_OF_OPTIONS.get(command, {})
+    action = next((action for parameter, action in others.items() if context.params.get(parameter)), command)
+    if command in AUDITED and action is not None:
         context.meta[_IS_AUDITED] = True
         values = [context.params[param.name] for param in context.command.params if isinstance(param, click.Argument)]
         subject = " ".join(str(text) for value in values for text in (value if isinstance(value, tuple) else (value,)))
-        context.with_resource(_audited(ledger, command, subject))
+        context.with_resource(_audited(ledger, action, subject))
 
 
 @contextmanager
-def _audited(ledger: "Ledger", command: str, subject: str) -> Iterator[None]:
+def _audited(ledger: "Ledger", name: str, subject: str) -> Iterator[None]:
     from liushui.ledger.access.audit import Face, begin_action, end_action
 
     who = f"command line ({system_user()})"
-    action = begin_action(ledger, who=who, through=Face.COMMAND_LINE, action=command, subject=subject)
+    action = begin_action(ledger, who=who, through=Face.COMMAND_LINE, action=name, subject=subject)
     try:
         yield
     except (click.exceptions.Exit, SystemExit):

@@ -184,16 +184,26 @@ def _checks(document: "Document") -> dict[str, tuple["Status", list[str]]]:
 
 @certificate.command("list")
 @options.accounts
+@click.option("--all", "with_removed", is_flag=True, help="Also list those of accounts that were removed.")
 @options.ledger_and_format
-def list_(settings: Settings, accounts: tuple[str, ...]) -> None:
-    """List the certificates of the accounts."""
-    from liushui.certificate.store import list_certificates
-    from liushui.ledger.engine import check_accounts
+def list_(settings: Settings, accounts: tuple[str, ...], with_removed: bool) -> None:
+    """List the certificates of the accounts.
+
+    Those of an account that was removed are left out, also where its name is used again.
+    """
+    from liushui.certificate.store import current_certificates, list_certificates
+    from liushui.errors import AccountNotFound
+    from liushui.ledger.engine import account_names
+    from liushui.ledger.tombstones import chain_names
 
     ledger = settings.open_ledger()
     with ledger.reading() as connection:
-        check_accounts(connection, accounts)
-    emit(map(_record, list_certificates(ledger, accounts)), LIST_COLUMNS, settings.format)
+        known = chain_names(connection) if with_removed else account_names(connection)
+    for name in accounts:
+        if name not in known:
+            raise AccountNotFound(name)
+    listed = list_certificates(ledger, accounts) if with_removed else current_certificates(ledger, accounts)
+    emit(map(_record, listed), LIST_COLUMNS, settings.format)
 
 
 @certificate.command("export")

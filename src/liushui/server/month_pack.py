@@ -89,7 +89,7 @@ def pack_parts(
                 folder += "_"
             folders.add(folder)
             certificates = [
-                one for one in current_certificates(model.ledger, account.account) if one.period == proof.month.name
+                one for one in current_certificates(model.ledger, (account.account,)) if one.period == proof.month.name
             ]
             has_certificates |= bool(certificates)
             for name, pieces in _files(model, account, proof, providers, language, certificates):

@@ -134,7 +134,7 @@ def _certificate(page: Page, name: str, period: str, number: str) -> StoredCerti
     except AccountNotFound as error:
         raise NotFoundException(str(error)) from error
     # The numbers of a removed account's certificates are not used again. These are not of this account.
-    every = {str(one.number): one for one in current_certificates(page.ledger, name)}
+    every = {str(one.number): one for one in current_certificates(page.ledger, (name,))}
     certificate = every.get(number)
     if certificate is None:
         raise NotFoundException(f"certificate: account {name} has no certificate {short_repr(number)}")

@@ -268,7 +268,7 @@ def render_month(page: Page, name: str, period: str, form: Form | None = None) -
             ChangeKind.CHANGED: page.say("Changed"),
             ChangeKind.WITHDRAWN: page.say("Withdrawn"),
         },
-        certificates=[one for one in reversed(current_certificates(page.ledger, name)) if one.period == period],
+        certificates=[one for one in reversed(current_certificates(page.ledger, (name,))) if one.period == period],
         keys=list_signing_keys(page.ledger),
         key_name=_key_name(page),
         may_record=page.may(Scope.RECORD),

@@ -9,7 +9,7 @@ from litestar.params import FromPath
 from litestar.response import Response
 from markupsafe import Markup
 
-from liushui.certificate.store import StoredCertificate, list_certificates
+from liushui.certificate.store import StoredCertificate, current_certificates
 from liushui.errors import AccountNotFound, ConfigError, InvalidField
 from liushui.instant import to_us
 from liushui.ledger.engine import Ledger
@@ -25,7 +25,7 @@ from liushui.server.web.static_files import STATIC
 
 def newest_certificate(ledger: Ledger, account: str, period: str) -> StoredCertificate | None:
     """The newest certificate of an account's month. None: there is none."""
-    of_month = [one for one in list_certificates(ledger, (account,)) if one.period == period]
+    of_month = [one for one in current_certificates(ledger, (account,)) if one.period == period]
     return of_month[-1] if of_month else None
 
 

@@ -92,7 +92,7 @@ def test_rejected_rows_are_shown_with_line_field_and_reason(owner: Visitor) -> N
     lines = STATEMENT.decode().splitlines(keepends=True)
     broken = re.sub(r"\d\d:\d\d:\d\d", "noon", lines[1])
     text = owner.get(check_address(upload(owner, "".join([lines[0], broken, *lines[2:]]).encode()))).text
-    assert re.search(r'<th scope="row" class="figure">2</th>\s*<td[^>]*><code>time</code>', text)
+    assert re.search(r'<th scope="row" class="nowrap">Line 2</th>\s*<td[^>]*><code>time</code>', text)
     assert "<dt>Rejected rows</dt><dd>1</dd>" in text
 
 

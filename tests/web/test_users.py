@@ -27,7 +27,9 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.write.commit import make_account
 from liushui.ledger.write.remove import remove_account
 from liushui.providers import get_provider, load_providers
-from liushui.server.audit import ACTIONS, NOT_AUDITED, handler_of
+from liushui.server.audit import ACTIONS as LOGGED
+from liushui.server.audit import NOT_AUDITED, handler_of
+from liushui.server.web.audit_labels import ACTIONS as NAMES
 from liushui.server.web.guard import NEEDS, OPEN
 from liushui.server.web.page import OWNER
 from liushui.services import access
@@ -308,7 +310,7 @@ def test_each_action_has_the_name_of_the_command_that_does_the_same(visitor: Vis
         for method in route.methods & {"POST", "PATCH", "PUT", "DELETE"}
         if not (handler := route.route_handler_map[method][0]).opt.get(OPEN) and not handler.opt.get(NOT_AUDITED)
     }
-    assert audited >= ACTIONS.keys()
+    assert audited >= LOGGED.keys()
     without_command = {
         "account add",
         "finding decide",
@@ -323,7 +325,27 @@ def test_each_action_has_the_name_of_the_command_that_does_the_same(visitor: Vis
         "source test",
         "sync",
     }
-    assert {action.removesuffix(" --reopen") for action in ACTIONS.values()} <= AUDITED | without_command
+    assert {action.removesuffix(" --reopen") for action in LOGGED.values()} <= AUDITED | without_command
+
+
+def test_every_action_of_the_log_has_a_name_on_the_page(visitor: Visitor) -> None:
+    of_handlers = {
+        LOGGED.get(handler_of(handler), handler.handler_name.replace("_", " "))
+        for method in ("POST", "PATCH", "PUT", "DELETE")
+        for _, handler in handlers(visitor, method)
+        if not handler.opt.get(NOT_AUDITED)
+    }
+    assert {*of_handlers, *AUDITED, *LOGGED.values()} <= NAMES.keys()
+
+
+@pytest.mark.parametrize(("tag", "text"), [("en", "Add a user"), ("zh-Hans", "添加用户"), ("zh-Hant", "新增使用者")])
+def test_the_log_is_in_the_readers_language(guest: Visitor, tag: str, text: str) -> None:
+    guest.post("/users", {"name": "wang", "password": PASSWORD, "role": "viewer", "all": "yes"})
+    guest.post("/users/remove", {"user": "nobody"})
+    log = guest.get("/users", accept_language=tag).text
+    log = log[log.index('id="audit"') :]
+    assert text in log
+    assert "user add" not in log and (tag == "en" or ">Page<" not in log)
 
 
 def test_reading_is_not_in_the_log(guest: Visitor) -> None:

@@ -24,6 +24,7 @@ from liushui.ledger.access.users import (
     set_user_password,
 )
 from liushui.ledger.engine import account_names
+from liushui.server.web.audit_labels import audit_label
 from liushui.server.web.forms import Form
 from liushui.server.web.guard import NEEDS
 from liushui.server.web.page import OWNER, CurrentPage, Page, redirect
@@ -41,6 +42,7 @@ def show_users(page: CurrentPage) -> Response[str]:
         linked=linked_users(page.ledger),
         roles={role.value: name for role, name, _ in _role_choices(page)},
         entries=list_actions(page.ledger, limit=ENTRIES_SHOWN),
+        audit_label=lambda entry: audit_label(entry, page.language),
         now=page.ledger.clock(),
     )
 

@@ -1,6 +1,5 @@
 """The providers, one folder each. There is no list of them: they are found in this package and by entry points."""
 
-import pkgutil
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -9,30 +8,16 @@ from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
+from liushui.discovery import load_exports
 from liushui.errors import ConfigError, short_repr
 from liushui.provider import Provider
 from liushui.rules import Paging, Rules
-
-ENTRY_POINTS = "liushui.providers"
-"""Group of entry points under which an installed package names a module that exports PROVIDER."""
 
 
 @cache
 def load_providers() -> dict[str, Provider]:
     """All providers by name. Raises ConfigError if two packages have a provider of the same name."""
-    from importlib.metadata import entry_points  # imported here: who wants rules alone does without its 10 ms
-
-    # A folder whose name begins with "_" is shared by several providers and is none itself.
-    names = [module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")]
-    modules = [import_module(f"{__name__}.{name}") for name in names]
-    modules += [point.load() for point in entry_points(group=ENTRY_POINTS)]
-    providers: dict[str, Provider] = {}
-    for module in modules:
-        provider: Provider = module.PROVIDER
-        if provider.name in providers:
-            raise ConfigError(f"two packages have a provider named {provider.name!r}: remove one of them")
-        providers[provider.name] = provider
-    return dict(sorted(providers.items()))
+    return load_exports(__name__, __path__, "PROVIDER", "provider")
 
 
 def get_provider(name: str) -> Provider:

@@ -78,6 +78,14 @@ def zipped(**members: bytes) -> bytes:
     return out.getvalue()
 
 
+def with_method(archive: bytes, method: int) -> bytes:
+    """A zip archive of one file whose headers name another way of compression."""
+    changed = bytearray(archive)
+    for begin in (archive.index(b"PK\3\4") + 8, archive.index(b"PK\1\2") + 10):
+        changed[begin : begin + 2] = method.to_bytes(2, "little")
+    return bytes(changed)
+
+
 def workbook(rows: list[list[str]], *, merged: str = "", sheets: int = 1) -> bytes:
     """The smallest workbook that spreadsheet programs open, with texts in its cells. All its sheets are equal."""
     lines = []

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.commands import result
-from tests.files.inputs import MAPPING, ROWS, Desk, picked, sealed_zip, table, workbook, zipped
+from tests.files.inputs import MAPPING, ROWS, Desk, picked, sealed_zip, table, with_method, workbook, zipped
 
 
 @pytest.fixture
@@ -111,6 +111,8 @@ def test_a_row_that_does_not_fit_is_rejected_with_its_line_and_the_others_come_i
     [
         (table(*ROWS).encode() + table(*ROWS).encode(), "line 5: expected one table, got a second header"),
         (zipped(a=table(*ROWS).encode())[:-30], "the zip archive is damaged"),
+        (with_method(zipped(a=table(*ROWS).encode()), 9), "a kind of compression that Python cannot read"),  # Deflate64
+        (with_method(zipped(a=table(*ROWS).encode()), 99), "a kind of encryption that Python cannot read"),  # AES
         (gzip.compress(table(*ROWS).encode())[:-9], "the gzip file ends too early"),
         (table(*ROWS).encode()[:10], "the text ends in the middle of a character: it was cut off"),
         (b"a,b\n1,2\n", "no line has the columns 交易日期"),

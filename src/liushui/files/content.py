@@ -169,6 +169,11 @@ def _unzip(path: Path, name: str, folder: Path, ask: AskPassword, depth: int) ->
         raise FileError(f"the zip archive is damaged: {error}") from error
 
 
+_AES: Final = 99
+"""What stands in a zip archive in place of the compression where AES hides it."""
+_STRONG_ENCRYPTION: Final = 0x40
+
+
 def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, password: str | None) -> None:
     if member.flag_bits & 1 and password is None:
         raise PasswordNeeded(is_wrong=False)
@@ -176,7 +181,9 @@ def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, pa
         with archive.open(member, pwd=None if password is None else password.encode()) as packed:
             _copy(packed, target)
     except NotImplementedError as error:
-        raise FileError("the zip archive has a kind of encryption that Python cannot read: unpack it first") from error
+        is_sealed = member.compress_type == _AES or member.flag_bits & _STRONG_ENCRYPTION
+        kind = "encryption" if is_sealed else "compression"
+        raise FileError(f"the zip archive has a kind of {kind} that Python cannot read: unpack it first") from error
     except RuntimeError as error:  # zipfile has no class of its own for it
         raise PasswordNeeded(is_wrong=True) from error
     except (zipfile.BadZipFile, zlib.error) as error:

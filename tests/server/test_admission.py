@@ -153,6 +153,32 @@ def test_work_ends_when_the_client_has_gone() -> None:
     asyncio.run(asyncio.wait_for(main(), PATIENCE_S))
 
 
+def test_a_caller_that_is_cancelled_while_work_ends_is_cancelled() -> None:
+    async def main() -> None:
+        is_ending, may_end = asyncio.Event(), asyncio.Event()
+
+        async def work() -> None:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                is_ending.set()
+                await may_end.wait()
+                raise OSError("of interest to nobody") from None
+
+        async def disconnect() -> None:
+            pass
+
+        request = asyncio.create_task(while_connected(work(), disconnect()))
+        await is_ending.wait()
+        request.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await request
+        may_end.set()
+        await asyncio.sleep(0)
+
+    asyncio.run(asyncio.wait_for(main(), PATIENCE_S))
+
+
 def test_work_ends_with_its_result_or_its_error() -> None:
     async def forever() -> None:
         await asyncio.Event().wait()

@@ -152,9 +152,11 @@ async def while_connected(work: Awaitable[T], disconnect: Coroutine[Any, Any, No
         gone.cancel()
         if not task.done():
             task.cancel()
-            # Waited for, so that the request counts until its work has ended. Its errors are nobody's any more.
-            with suppress(Exception, asyncio.CancelledError):
-                await task
+            # Waited for, so that the request counts until its work has ended. Its errors are nobody's any more. `wait`
+            # raises none of them, but passes on that the caller itself is cancelled, for example by the server's end.
+            await asyncio.wait({task})
+            if not task.cancelled():
+                task.exception()  # asked for, so that asyncio does not report it
 
 
 _REFUSAL_HEADERS: Final = [

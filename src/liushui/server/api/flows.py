@@ -23,12 +23,19 @@ from liushui.ledger.read.flows import LedgerFlow, Position, flow_record, flows_p
 from liushui.ledger.read.history import versions_of
 from liushui.ledger.read.status import Alarm, read_statuses
 from liushui.money import to_plain_string
+from liushui.reconcile.links import ID_DIGITS
 from liushui.server.api.context import Context, RequestContext
 from liushui.server.api.endpoint import PathText, endpoint
 from liushui.server.api.errors import filter_problem, not_found
 
 PAGE: Final = 100
 PAGE_MAX: Final = 1_000
+
+_DAY: Final = r"((0[1-9]|1[0-2])(0[1-9]|1[0-9]|2[0-8])|(0[13-9]|1[0-2])(29|30)|(0[13578]|1[02])31)"
+FINDING_PATTERN: Final = (
+    rf"^(side|same_id|break|[1-9][0-9]{{3}}{_DAY}T([01][0-9]|2[0-3])[0-5][0-9][0-5][0-9]-[0-9a-f]{{{ID_DIGITS}}})$"
+)
+"""For the document alone: the reader of filters checks the value, and says in words what it expects."""
 
 AccountNames = Annotated[list[str], Meta(description="These accounts; may be repeated. Without it: all accounts.")]
 Cursor = Annotated[str, Meta(description="`next` of the page before, with the same parameters.")]
@@ -64,6 +71,7 @@ class FlowParams(msgspec.Struct, frozen=True, kw_only=True):
                 max_length=TEXT_MAX,
                 description="Flows to review for this reason: side, same_id or break; or the flows of the finding with "
                 "this id.",
+                extra_json_schema={"pattern": FINDING_PATTERN},
             ),
         ]
         | None

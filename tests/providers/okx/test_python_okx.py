@@ -96,12 +96,15 @@ def test_errors(served: Running, account: ExchangeAccount) -> None:
 
 
 def test_too_many_calls(served: Running, account: ExchangeAccount) -> None:
-    """The rate of the archive is its own: the recent bills are still given."""
+    """The rate of the archive is its own: the recent bills are still given. A slow machine may make the calls in two
+    periods of the rate, which allows one more: then they are made again."""
     calls = PROVIDER.rules.rate.calls
-    results = ask(
-        served.url,
-        account.key(paced=True),
-        *[{"method": ARCHIVE, "params": {"limit": "1"}}] * (calls + 1),
-        {"method": RECENT, "params": {"limit": "1"}},
-    )
-    assert [result.get("error") for result in results] == [None] * calls + ["50011", None]
+    archive, recent = ({"method": method, "params": {"limit": "1"}} for method in (ARCHIVE, RECENT))
+    refused = [*[None] * calls, "50011", None]
+    for _ in range(10):
+        results = ask(served.url, account.key(paced=True), *[archive] * (calls + 1), recent)
+        errors = [result.get("error") for result in results]
+        if errors == refused:
+            return
+        assert errors == [None] * (calls + 2)
+    raise AssertionError("every call was let in")

@@ -89,6 +89,7 @@ def test_pages_have_every_flow_once(caller: Caller, limit: int, order: str) -> N
         ({"amount_min": "30"}, {"r60", "r65"}),
         ({"amount_min": "29.50", "amount_max": "34.5"}, {"r60"}),
         ({"amount_max": "-25.5"}, {"r0", "r5"}),
+        ({"amount_near": "25.5"}, {"r5", "r55"}),
         ({"amount_min": "-5.5", "amount_max": "0"}, {"r25", "p2"}),
         ({"since": "2024-03-01T08:00:00+08:00", "until": "2024-03-01T05:00:00Z"}, {"r0"}),
         ({"account": "b"}, {"p1", "p2"}),

@@ -13,7 +13,7 @@ from liushui.instant import from_us
 from liushui.ledger import findings
 from liushui.ledger.day_totals import Total
 from liushui.ledger.engine import Ledger
-from liushui.ledger.read.filters import FlowFilter
+from liushui.ledger.read.filters import FilterError, FlowFilter, NearAmount, read_filter
 from liushui.ledger.read.flows import flows_page, list_flows, stream_flows
 from liushui.ledger.read.neighbours import Chained, Neighbour, neighbours
 from liushui.ledger.read.totals import FilteredTotals, read_totals
@@ -71,6 +71,7 @@ WANTED = [
     FlowFilter(currency="USD", kind="fee"),
     FlowFilter(text="BUY"),
     FlowFilter(amount_min=Decimal("-0.5"), amount_max=Decimal("9.75")),
+    FlowFilter(amount_near=NearAmount(Decimal("87.12"), Decimal("488.88"))),
     FlowFilter(symbol="X"),
 ]
 
@@ -238,3 +239,36 @@ def test_totals_of_all_times_follow_each_commit(ledger: Ledger) -> None:
     assert read_totals(model, trades).sums["USD"][0] == Total(1, Decimal("2.00"), Decimal(0))
     commit_read(ledger, hours(0, 1), read_at=READ_AT + timedelta(days=1))
     assert read_totals(model, every).sums["USD"][0] == Total(1, Decimal("2.00"), Decimal(0))
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high", "sign"),
+    [
+        ("≈ 88", "87.12", "88.88", 0),
+        ("~88", "87.12", "88.88", 0),
+        ("≈ 12,345.67", "12222.2133", "12469.1267", 0),
+        ("≈ -2", "1.5", "2.5", -1),
+        ("≈ +0.50", "0.495", "0.505", 1),
+        ("≈ 0", "0", "0.5", 0),
+    ],
+)
+def test_near_is_one_percent_or_half_a_step_of_the_last_digit(text: str, low: str, high: str, sign: int) -> None:
+    near = NearAmount(Decimal(low), Decimal(high), sign)
+    assert read_filter({"text": text}) == FlowFilter(amount_near=near)
+    assert read_filter({"amount_near": text.lstrip("≈~ ")}) == FlowFilter(amount_near=near)
+
+
+@pytest.mark.parametrize("text", ["≈ 300", "≈ -300", "≈ +45.5", "≈ 0", "≈ 7.5", "≈ 0.5"])
+def test_amounts_near_one_are_found_exactly(mixed: Ledger, text: str) -> None:
+    wanted = read_filter({"text": text})
+    assert wanted.amount_near is not None
+    low, high, sign = wanted.amount_near
+    every = [one.flow.amount for one in list_flows(mixed, FlowFilter())]
+    expected = [one for one in every if low <= abs(one) <= high and (not sign or one * sign >= 0)]
+    assert sorted(one.flow.amount for one in list_flows(mixed, wanted)) == sorted(expected)
+
+
+@pytest.mark.parametrize("text", ["≈", "≈ x", "≈ --1", "≈ 1,00", "≈ 1e3", "~ NaN"])
+def test_what_is_no_amount_is_refused(text: str) -> None:
+    with pytest.raises(FilterError, match="text: expected an amount to look near"):
+        read_filter({"text": text})

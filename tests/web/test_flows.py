@@ -99,6 +99,11 @@ FILTERS = [
     ("text=wIRe", 1),
     ("amount_min=100&amount_max=100.0", 1),
     ("amount_max=-100", 2),
+    ("text=%E2%89%88+100", 2),
+    ("text=~250", 1),
+    ("amount_near=-100", 1),
+    ("amount_near=1,000", 1),
+    ("amount_near=%E2%89%88 102", 0),
     ("symbol=aapl.us", 1),
     ("currency=hkd", 1),
     ("since=2025-11-02", 3),
@@ -142,6 +147,8 @@ BAD = [
     ("kind=fee&kind=trade", "Expected one value, got 2 values."),
     ("amount_min=1e5", "Expected an amount such as -248.60, got '1e5'."),
     ("amount_max=NaN", "Expected an amount such as -248.60, got 'NaN'."),
+    ("text=≈x", "Expected an amount such as -248.60, got '≈x'."),
+    ("text=~1&amount_near=1", "Expected one amount to look near, got '~1' beside amount_near."),
     ("amount_min=2&amount_max=1", "The maximum amount is less than the minimum."),
 ]
 

@@ -80,6 +80,12 @@ NOT_PERIODS: Final = (By.MEANING, By.FEE)
 @click.option("--amount-min", metavar="AMOUNT", help="Only amounts of at least this. -100 is less than 0.")
 @click.option("--amount-max", metavar="AMOUNT", help="Only amounts of at most this. -100 is less than 0.")
 @click.option(
+    "--amount-near",
+    metavar="AMOUNT",
+    help="Only amounts near this: within 1 %, or half a step of its last digit if that is more; of both signs unless "
+    "one is given. `--text '≈ 88'` does the same.",
+)
+@click.option(
     "--finding",
     metavar="FINDING",
     help="Only flows to review for this reason: side, same_id or break; or the flows of the finding with this id.",

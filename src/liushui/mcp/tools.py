@@ -58,6 +58,7 @@ class Flows(Parameters, frozen=True):
     text: Annotated[models.SearchText, Meta(description="Found in label, name, note or references.")] | None = None
     amount_min: Annotated[models.Amount, Meta(description="Amounts from this on, signs counted.")] | None = None
     amount_max: Annotated[models.Amount, Meta(description="Amounts up to this, signs counted.")] | None = None
+    amount_near: Annotated[models.SearchText, Meta(description="Amounts near this, of both signs.")] | None = None
     order: Annotated[models.Order, Meta(description="Which end comes first.")] = models.Order.NEWEST
     limit: Annotated[int, Meta(ge=1, le=FLOWS_MAX)] = FLOWS
     cursor: Annotated[str, Meta(description="`next` of the answer before, with the same parameters.")] | None = None

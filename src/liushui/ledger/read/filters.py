@@ -17,7 +17,7 @@ from liushui.flow import Category, Direction, Kind
 from liushui.instant import MIN_INSTANT, BusinessDays, from_us, to_us
 from liushui.ledger.engines.sql_dialects import fold
 from liushui.ledger.read.accounts import AccountName
-from liushui.money import parse_decimal, to_plain_string
+from liushui.money import EXACT, ZERO, parse_decimal, to_plain_string
 from liushui.reconcile.links import seconds_of
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
 
 FIELDS: Final = (
     *("since", "until", "currency", "kind", "category", "direction", "subaccount", "symbol", "ref", "text"),
-    *("amount_min", "amount_max", "finding"),
+    *("amount_min", "amount_max", "amount_near", "finding"),
 )
 """Every field of a filter beside its accounts."""
 
@@ -51,6 +51,15 @@ _TOTALLED: Final = ("currency", "kind", "subaccount")
 """Fields that day totals can answer."""
 _SEARCHED: Final = ("label", "name", "note", "symbol", "ref", "order_ref")
 """Columns that a text is searched for in."""
+
+
+class NearAmount(NamedTuple):
+    """Amounts near one: their absolute values are from `low` to `high`, both included. `sign`: 1 only money in, -1 only
+    money out, 0 both."""
+
+    low: Decimal
+    high: Decimal
+    sign: int = 0
 
 
 class FlowFilter(NamedTuple):
@@ -77,6 +86,8 @@ class FlowFilter(NamedTuple):
     """One of `findings.KINDS`, or the id of a finding. A break or an id needs `keys`: see finding_lists."""
     keys: "frozenset[tuple[str, int, str]] | None" = None
     """Of the flows with these accounts, times and ids. It follows from `finding`, and is no field of its own."""
+    amount_near: NearAmount | None = None
+    """An amount, or one near it, whatever its sign unless one is given. A text `≈ 88` asks for it too."""
 
     @property
     def needs_rows(self) -> bool:
@@ -137,6 +148,11 @@ class AccountFilter(NamedTuple):
             query = query.where(at_least(c.amount, wanted.amount_min))
         if wanted.amount_max is not None:
             query = query.where(at_most(c.amount, wanted.amount_max))
+        if wanted.amount_near is not None:
+            low, high, sign = wanted.amount_near
+            received = sa.and_(at_least(c.amount, low), at_most(c.amount, high))
+            paid = sa.and_(at_least(c.amount, high.copy_negate()), at_most(c.amount, low.copy_negate()))
+            query = query.where(sa.or_(received, paid) if not sign else received if sign > 0 else paid)
         if wanted.text is not None:
             query = query.where(sa.or_(*(contains_folded(c[name], wanted.text) for name in _SEARCHED)))
         if wanted.keys is not None:
@@ -271,6 +287,12 @@ def read_filter(texts: Mapping[str, str | Sequence[str]], *, accounts: Sequence[
             faults.append(FilterFault(name, FaultKind.UNKNOWN_FIELD, f"one of {', '.join(FIELDS)}", short_repr(name)))
         elif not isinstance(given, str) and len(given) > 1:
             faults.append(FilterFault(name, FaultKind.REPEATED, "one value", f"{len(given)} values"))
+        elif name == "text" and text.lstrip().startswith(NEAR_MARKS):
+            if texts.get("amount_near"):
+                got = f"{short_repr(text)} beside amount_near"
+                faults.append(FilterFault(name, FaultKind.REPEATED, "one amount to look near", got))
+            else:
+                values["amount_near"] = _read_value(name, text, faults, _read_near)
         else:
             values[name] = _read_value(name, text, faults)
     wanted = FlowFilter(accounts=tuple(accounts), **values)
@@ -280,8 +302,10 @@ def read_filter(texts: Mapping[str, str | Sequence[str]], *, accounts: Sequence[
     return wanted
 
 
-def _read_value(name: str, text: str, faults: list[FilterFault]) -> object:
-    read: Callable[[str, str], object] = _READERS.get(name, _read_text)
+def _read_value(
+    name: str, text: str, faults: list[FilterFault], read: Callable[[str, str], object] | None = None
+) -> object:
+    read = read or _READERS.get(name, _read_text)
     try:
         return read(name, text)
     except FilterError as error:
@@ -311,6 +335,31 @@ def _read_amount(name: str, text: str) -> Decimal:
         raise FilterError([fault]) from error
 
 
+NEAR_MARKS: Final = ("≈", "~")
+"""What a text begins with that asks for amounts near one."""
+NEAR_SHARE: Final = Decimal("0.01")
+"""How far an amount may be from one that it is near to, as a part of it; at least half a step of its last digit."""
+_GROUPED: Final = re.compile(r"\d{1,3}(,\d{3})+(\.\d+)?\Z", re.ASCII)
+
+
+def _read_near(name: str, text: str) -> NearAmount:
+    """`88`, `-88` or `12,345.67`, with or without one of NEAR_MARKS before it."""
+    plain = text.strip().removeprefix(NEAR_MARKS[0]).removeprefix(NEAR_MARKS[1]).strip().replace("\u2212", "-")
+    sign = -1 if plain.startswith("-") else 1 if plain.startswith("+") else 0
+    digits = plain[1:] if sign else plain
+    try:
+        amount = parse_decimal(name, digits.replace(",", "") if _GROUPED.match(digits) else digits)
+        if digits.startswith("-"):
+            raise WireError(name, "two signs")
+    except WireError as error:
+        expected = "an amount to look near, such as 88 or -248.60"
+        raise FilterError([FilterFault(name, FaultKind.NOT_AN_AMOUNT, expected, short_repr(text))]) from error
+    exponent = amount.as_tuple().exponent
+    half_step = Decimal(5).scaleb((exponent if isinstance(exponent, int) else 0) - 1)
+    distance = max(EXACT.multiply(amount, NEAR_SHARE), half_step)
+    return NearAmount(max(ZERO, EXACT.subtract(amount, distance)), EXACT.add(amount, distance), sign)
+
+
 def _read_choice(name: str, text: str) -> str:
     if text in CHOICES[name]:
         return text
@@ -338,6 +387,7 @@ def _read_text(name: str, text: str) -> str:
 _READERS: Final[Mapping[str, Callable[[str, str], object]]] = {
     **dict.fromkeys(("since", "until"), read_bound),
     **dict.fromkeys(("amount_min", "amount_max"), _read_amount),
+    "amount_near": _read_near,
     **dict.fromkeys(CHOICES, _read_choice),
     "finding": _read_finding,
 }

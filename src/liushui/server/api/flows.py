@@ -64,6 +64,17 @@ class FlowParams(msgspec.Struct, frozen=True, kw_only=True):
     ref: Annotated[models.SearchText, Meta(description="A reference of the flow or of its order.")] | None = None
     amount_min: Annotated[models.Amount, Meta(description="Amounts from this on, signs counted.")] | None = None
     amount_max: Annotated[models.Amount, Meta(description="Amounts up to this, signs counted.")] | None = None
+    amount_near: (
+        Annotated[
+            models.SearchText,
+            Meta(
+                description="Amounts near this: within 1 %, or half a step of its last digit if that is more; of both "
+                "signs unless one is given. A `text` of `≈ 88` does the same.",
+                examples=["88", "-248.60"],
+            ),
+        ]
+        | None
+    ) = None
     finding: (
         Annotated[
             str,

@@ -15,6 +15,7 @@ from unittest.mock import patch
 import msgspec
 import pytest
 
+from liushui.export.formats import FORMATS
 from liushui.instant import to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read.cursors import flow_key, parse_flow_key
@@ -22,6 +23,7 @@ from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.flows import list_flows
 from liushui.money import to_plain_string
 from liushui.provider import Slice
+from liushui.server.web.flow_downloads import DOWNLOADS
 from liushui.server.web.flows import pretty_json
 from liushui.testing.clock import NOON
 from tests.ledger.ledgers import commit_read, rejected_row
@@ -336,3 +338,7 @@ def test_rejected_rows_are_shown_with_their_bytes(ledger: Ledger, guest: Visitor
     assert "<b>\\" in text
     assert "ÿ" not in text_of(guest.get("/flows/quarantine?account=a").text)
     assert guest.get("/flows/quarantine?account=nobody").status_code == 400
+
+
+def test_each_format_has_an_address_of_its_own() -> None:
+    assert len(DOWNLOADS) == len(FORMATS)

@@ -68,6 +68,12 @@ class Format(NamedTuple):
     is_text: bool = True
 
     @property
+    def address(self) -> str:
+        """What the address of its download ends with: its extension. Vouchers have their name there, because some are
+        workbooks as tables are."""
+        return self.name if self.has_codes else self.extension
+
+    @property
     def takes_changes(self) -> bool:
         """Whether it can hold only what changed since an earlier export."""
         return self.needs_map or self.module == "rows"

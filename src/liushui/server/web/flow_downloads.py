@@ -23,14 +23,14 @@ from liushui.server.web.flows import FlowsView, read_view
 from liushui.server.web.guard import NEEDS
 from liushui.server.web.page import CurrentPage, Page, redirect
 
-DOWNLOADS: Final = {form.extension: form for form in FORMATS.values()}
-"""The formats by the extension in their address."""
+DOWNLOADS: Final = {form.address: form for form in FORMATS.values()}
+"""The formats by the end of their address."""
 
 PACK: Final = "pack"
 """What the choice of a download calls the month-end pack, which is no format."""
 
 
-@get([f"/flows/download.{extension}" for extension in DOWNLOADS])
+@get([f"/flows/download.{address}" for address in DOWNLOADS])
 async def download_flows(page: CurrentPage) -> Response[Any]:
     """All flows of the filter as a file. A format of double entry asks for an account map first."""
     # Litestar runs only one of a handler's paths in a thread, so this does it itself.
@@ -44,7 +44,7 @@ async def download_flows(page: CurrentPage) -> Response[Any]:
 
 
 @post(
-    [f"/flows/download.{form.extension}" for form in FORMATS.values() if form.needs_map],
+    [f"/flows/download.{form.address}" for form in FORMATS.values() if form.needs_map],
     status_code=200,
     opt={NEEDS: Scope.READ, NOT_AUDITED: True},
 )
@@ -177,4 +177,4 @@ def choose_download(page: CurrentPage, name: FromPath[str]) -> Response[str]:
     if chosen not in FORMATS:
         raise NotFoundException(f"format: expected one of {', '.join(FORMATS)}")
     fields = {"account": name} | ({} if days is None else {"since": str(days[0]), "until": str(days[1])})
-    return redirect(f"/flows/download.{FORMATS[chosen].extension}?{urlencode(fields)}")
+    return redirect(f"/flows/download.{FORMATS[chosen].address}?{urlencode(fields)}")

@@ -388,6 +388,15 @@ class SigningServer(Protocol):
         ...
 
 
+@runtime_checkable
+class PagedServer(Protocol):
+    """Optional part of a Server that refuses small pages."""
+
+    def with_paging(self, paging: Paging) -> Server:
+        """The same server with pages of other sizes. Tests use small ones."""
+        ...
+
+
 class Socket(Protocol):
     """The part of a provider's WebSocket that its official client needs before it makes HTTP calls."""
 

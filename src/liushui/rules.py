@@ -248,7 +248,7 @@ class Rules(Generic[P]):
     rate: Rate
     resolution: timedelta
     """The smallest step of the provider's clock, and the unit of the times in its requests. Both ends of a request's
-    range are inclusive."""
+    range are inclusive, unless `end_exclusive`."""
     history_start: datetime
     """No row is older, or none that a request can reach: see `floor`. The first sync begins here unless the user names
     another instant."""
@@ -261,6 +261,8 @@ class Rules(Generic[P]):
     clock_ahead_max: timedelta | None = None
     """How far that time may be ahead of the provider's. None: as far as it may be behind."""
     filters: tuple[Filter, ...] = ()
+    end_exclusive: bool = False
+    """Whether a request's range does not include its end."""
     window_max: timedelta | None = None
     """The longest range of one request. None: unlimited."""
     window_default: timedelta | None = None
@@ -278,6 +280,8 @@ class Rules(Generic[P]):
     time_field: str | None = None
     """The field of a row that has its time in steps of the clock, as a number or text. With it a sync compares the rows
     with the range that it asked for, and does not rely on the ends of a range. None: rows have no such field."""
+    time_zone: str | None = None
+    """The IANA zone of `time_field`, if that is local time such as `2026-11-01 09:15:02`. None: it is a number."""
     id_field: str | None = None
     """The field of a row that has the record's id, where one id means one record: rows of one answer that are equal and
     have an id are the same record, listed again. An id that is missing, empty or 0 is none. None: ids identify nothing,
@@ -349,9 +353,11 @@ class Rules(Generic[P]):
     def slice_max(self) -> timedelta | None:
         """The longest half-open range [since, until) that one request can ask for. None: unlimited.
 
-        It is one step longer than `window_max`, because both ends of a request's range are inclusive.
+        It is one step longer than `window_max` where both ends of a request's range are inclusive.
         """
-        return None if self.window_max is None else self.window_max + self.resolution
+        if self.window_max is None or self.end_exclusive:
+            return self.window_max
+        return self.window_max + self.resolution
 
 
 def first_day(rules: Rules[Paging]) -> date:

@@ -12,7 +12,7 @@ import msgspec
 from liushui.errors import WireError, short_repr
 from liushui.instant import load_zone
 from liushui.money import DIGITS_MAX, parse_decimal, to_plain_string
-from liushui.wire.decoding import identity_digest
+from liushui.wire.decoding import identity_digest, record_identity
 
 CONTEXT: Final = "#"
 """Begins the names of what a file states once for all rows, such as `#currency`, and no column has."""
@@ -38,8 +38,6 @@ _BLANKS: Final = str.maketrans("", "", " \t\u00a0\u202f\u3000'’")
 SPREADSHEET_MAX: Final = 10**15
 """Spreadsheets keep 15 digits: whole numbers from here on, such as ids, have lost some. They are written as 1.2E+17."""
 _INEXACT_ID: Final = re.compile(r"[0-9.]+E\+[0-9]+", re.ASCII)
-_ID_MAX: Final = 200
-"""Most characters of an id that is an identity as it is. The ledger sets "~" apart in identities."""
 _NOTHING: Final = frozenset({"", "-", "--", "—", "/", "N/A", "n/a"})
 """What stands in a cell without a value."""
 
@@ -103,8 +101,7 @@ class Cells:
                 raise WireError(
                     name, f"expected an id as text, got the number {self.text(name)}, whose digits the spreadsheet lost"
                 )
-        text = " ".join(self.required(name) for name in names)
-        return text if len(text) <= _ID_MAX and "~" not in text else identity_digest([text])
+        return record_identity(" ".join(self.required(name) for name in names))
 
     def identity(self, *names: str, amounts: Collection[str] = (), mark: str = ".") -> str:
         """A digest of some cells: what tells a row from others where it has no id.

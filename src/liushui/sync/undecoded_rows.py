@@ -5,6 +5,7 @@ from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -15,6 +16,7 @@ from liushui.wire.decoding import DECODE_ERRORS
 
 Value = int | str | None
 
+_LOCAL_TIME_LENGTH: Final = len("2026-11-01 09:15:02")
 _NO_ID: Final = frozenset[Value]((None, "", 0, "0"))
 
 _latest_times: Final[dict[str, tuple[list[bytes], list[int | None]]]] = {}
@@ -39,7 +41,8 @@ def row_times(rows: Sequence[bytes], rules: Rules[Paging]) -> Sequence[int | Non
     known = list(rows)
     before, times = _latest_times.get(field, ([], []))
     if known != before:  # the same objects are compared by their identity, which takes a hundredth of decoding them
-        times = _whole_numbers(field_values(known, field))
+        values = field_values(known, field)
+        times = _whole_numbers(values) if rules.time_zone is None else _local_times(values, rules)
         _latest_times[field] = known, times
     return times
 
@@ -97,6 +100,21 @@ def _whole_numbers(values: list[Value]) -> list[int | None]:
     with suppress(TypeError, ValueError):  # nearly always all of them are
         return list(map(int, values))  # type: ignore[arg-type] # None raises TypeError
     return [_whole(value) for value in values]
+
+
+def _local_times(values: list[Value], rules: Rules[Paging]) -> list[int | None]:
+    """Local times such as `2026-11-01 09:15:02` as whole steps. None for one that is none."""
+    zone = ZoneInfo(rules.time_zone or "UTC")
+    return [_local_time(value, zone, rules) for value in values]
+
+
+def _local_time(value: Value, zone: ZoneInfo, rules: Rules[Paging]) -> int | None:
+    if type(value) is not str or len(value) != _LOCAL_TIME_LENGTH:
+        return None
+    try:
+        return (datetime.fromisoformat(value).replace(tzinfo=zone) - EPOCH) // rules.resolution
+    except (ValueError, OverflowError):
+        return None
 
 
 def _whole(value: Value) -> int | None:

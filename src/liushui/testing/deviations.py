@@ -26,8 +26,8 @@ from liushui.instant import to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import Source
 from liushui.money import EXACT, to_plain_string
-from liushui.provider import Key, Provider
-from liushui.rules import IdKeyset, RangeOnly
+from liushui.provider import Key, PagedServer, Provider
+from liushui.rules import IdKeyset, PageNumber, RangeOnly
 from liushui.simulate.faults.deviating_service import Service
 from liushui.simulate.faults.deviation import Deviation, Scenario, is_marked
 from liushui.simulate.faults.deviations import DEVIATIONS, deviations_of, seeded_pairs
@@ -77,10 +77,6 @@ NOW: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ROWS: Final = 240
 CROWDED_PAGE: Final = 40
 """Rows of a page, where a deviation needs more rows at one instant than a page holds."""
-SMALL_PAGES: Final = Deviation(
-    name="small-pages", description=f"gives {CROWDED_PAGE} rows a page at most", group="cap", page_cap=CROWDED_PAGE
-)
-"""How a service gets small pages whose clients may not ask for them."""
 OPTIONS: Final = Options(attempts=2, leases=False)
 """How the syncs are made: few retries, and no leases, because they only save work."""
 FIRST_CALLS: Final = 40
@@ -114,11 +110,7 @@ class DeviatingProvider(DialectTransport):
     ) -> None:
         self.deviations = tuple(deviations)
         self.has_crowd = any(deviation.needs_crowd for deviation in self.deviations)
-        self.provider = provider
-        if self.has_crowd and provider.rules.size_min <= CROWDED_PAGE:
-            self.provider = _with_page_size(provider, CROWDED_PAGE)
-        elif self.has_crowd:  # its clients may not ask for so few rows, so the service gives fewer than they ask for
-            self.deviations += (SMALL_PAGES,)
+        self.provider = _with_page_size(provider, CROWDED_PAGE) if self.has_crowd else provider
         self.clock = clock
         self.calls = 0
         """Calls since the last call of `count_from_here`."""
@@ -230,8 +222,13 @@ def facts_of(flow: Flow) -> Facts:
 
 
 def _with_page_size(provider: Provider, size: int) -> Provider:
-    rules = provider.rules
-    return replace(provider, rules=replace(rules, paging=replace(rules.paging, size_max=size)))
+    rules, server = provider.rules, provider.server
+    paging = replace(rules.paging, size_max=size)
+    if isinstance(paging, PageNumber):
+        paging = replace(paging, size_min=min(paging.size_min, size // 2))
+    if isinstance(server, PagedServer):
+        server = server.with_paging(paging)
+    return replace(provider, rules=replace(rules, paging=paging), server=server)
 
 
 # ---------------------------------------------------------------- syncs

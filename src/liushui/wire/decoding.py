@@ -26,6 +26,11 @@ DECODE_ERRORS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError
 CODE_MAX: Final = 2**31 - 1
 """Largest code. Official clients decode codes as 32-bit integers, and reject the whole page for a larger one."""
 
+RECORD_ID_MAX: Final = 200
+"""Characters of the longest id of a record that is an identity as it is."""
+_COPY_MARK: Final = "~"
+"""Stands in no identity: the ledger numbers equal rows with it."""
+
 _EXPECTED: Final = re.compile(r"^Expected `([^`]+)`")
 _TYPE_NAMES: Final = {"int": "an integer", "str": "text", "decimal": "a number", "array": "a list"}
 """Names in error texts for the types in msgspec's messages."""
@@ -284,6 +289,11 @@ def parse_choice(field: str, value: K, choices: Mapping[K, C]) -> C:
     except (KeyError, TypeError):  # TypeError: the value cannot be hashed
         expected = " or ".join(str(known) for known in choices)
         raise WireError(field, f"expected {expected}, got {short_repr(value)}") from None
+
+
+def record_identity(text: str) -> str:
+    """The identity of a row that has the id of its record: the id, or a digest of one that cannot be an identity."""
+    return text if len(text) <= RECORD_ID_MAX and _COPY_MARK not in text else identity_digest([text])
 
 
 def identity_digest(facts: Sequence[object]) -> str:

@@ -48,6 +48,15 @@ _KINDS: Final = (
     ("转入", Kind.TRANSFER),
     ("转出", Kind.TRANSFER),
 )
+_MERCHANT_KINDS: Final = {
+    "在线支付": Kind.RECEIPT,
+    "交易付款": Kind.RECEIPT,
+    "交易": Kind.RECEIPT,
+    "交易退款": Kind.REFUND,
+    "收费": Kind.FEE,
+    "退费": Kind.REBATE,
+}
+"""The types of Alipay's 账务明细 that a merchant has, in the file and in the API."""
 _PERIOD: Final = re.compile(r"(?:起始|开始)(?:时间|日期)[：:]\s*\[([^\]]+)\].*?终止(?:时间|日期)[：:]\s*\[([^\]]+)\]")
 _DAYS: Final = ("%Y-%m-%d %H:%M:%S", "%Y年%m月%d日 %H:%M:%S")
 _TOTAL: Final = re.compile(r"#?(支出|收入)(?:合计)?[：:]\s*(\d+)\s*笔[，, ]*(?:共)?\s*(-?[\d,.]+)\s*元")
@@ -56,6 +65,11 @@ _TOTAL: Final = re.compile(r"#?(支出|收入)(?:合计)?[：:]\s*(\d+)\s*笔[�
 def kind_of(text: str) -> Kind:
     """The kind of a flow by its words. The first that fits counts."""
     return next((kind for word, kind in _KINDS if word in text), Kind.OTHER)
+
+
+def merchant_kind(type_: str) -> Kind:
+    """The kind of a row of Alipay's 账务明细 of a merchant, by its type."""
+    return _MERCHANT_KINDS.get(type_) or kind_of(type_)
 
 
 def personal_side(cells: Cells, *texts: str) -> Direction:

@@ -6,19 +6,12 @@ from liushui.errors import WireError
 from liushui.files.cells import Cells
 from liushui.files.contract import Claims, file_rules
 from liushui.files.tables import Header, Line, Preface, TableFormat
-from liushui.flow import Category, Direction, Flow, Kind
-from liushui.formats._wallets import CURRENCY, ZONE, kind_of, period, read_total
+from liushui.flow import Category, Direction, Flow
+from liushui.formats._wallets import CURRENCY, ZONE, merchant_kind, period, read_total
 from liushui.money import ZERO
 from liushui.rules import BalanceRules
 
 IN, OUT, BALANCE = "收入金额（+元）", "支出金额（-元）", "账户余额（元）"
-KINDS = {
-    "在线支付": Kind.RECEIPT,
-    "交易付款": Kind.RECEIPT,
-    "交易退款": Kind.REFUND,
-    "收费": Kind.FEE,
-    "退费": Kind.REBATE,
-}
 
 
 def read(cells: Cells) -> Flow:
@@ -33,7 +26,7 @@ def read(cells: Cells) -> Flow:
         amount=coming or -abs(going),
         currency=CURRENCY,
         direction=Direction.OUT if going else Direction.IN if coming else Direction.NONE,
-        kind=KINDS.get(type_) or kind_of(type_),
+        kind=merchant_kind(type_),
         category=Category.CASH,
         label=type_,
         balance_after=cells.amount_or_none(BALANCE),

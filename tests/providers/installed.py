@@ -30,6 +30,22 @@ def installed_npm(package: str, version: str) -> Path:
     return _cached(f"npm-{package}-{version}", lambda made: _install_npm(npm, f"{package}@{version}", made))
 
 
+def locked_npm(folder: Path) -> Path:
+    """A folder for NODE_PATH, with all that a `package.json` and its `package-lock.json` name. Without a registry the
+    test is left out."""
+    npm = require("npm", "npm")
+    files = [folder / "package.json", folder / "package-lock.json"]
+    digest = sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+    def install(made: Path) -> None:
+        made.mkdir()
+        for file in files:
+            shutil.copy(file, made)
+        _run_npm([npm, "ci", "--prefix", str(made), "--ignore-scripts", "--no-audit", "--no-fund"], folder.name, made)
+
+    return _cached(f"npm-{folder.parent.name}-{digest[:16]}", install)
+
+
 def packed_npm(package: str, version: str) -> Path:
     """The folder of one package of npm's in this version, without what it needs. Without a registry the test is left
     out."""
@@ -72,10 +88,12 @@ def _install(requirements: Path, folder: Path) -> None:
 def _install_npm(npm: str, package: str, folder: Path) -> None:
     folder.mkdir()
     command = [npm, "install", "--prefix", str(folder), "--ignore-scripts", "--no-audit", "--no-fund", "--no-save"]
+    _run_npm([*command, package], package, folder)
+
+
+def _run_npm(command: list[str], package: str, folder: Path) -> None:
     try:
-        done = subprocess.run(
-            [*command, package], cwd=folder, capture_output=True, text=True, timeout=_INSTALL_S, check=False
-        )
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_INSTALL_S, check=False)
     except subprocess.TimeoutExpired:
         leave_out(f"{package} cannot be installed: the registry did not answer in {_INSTALL_S} s")
     if done.returncode:

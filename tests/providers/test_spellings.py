@@ -24,6 +24,7 @@ ANSWERS = {
     "longbridge_legacy": b'{"code":0,"msg":"","data":{"list":[%b]}}',
     "hkus": b'{"code":0,"data":{"total_records":3,"page":1,"page_size":20,"transactions":[%b]}}',
     "stripe": b'{"object":"list","has_more":false,"data":[%b]}',
+    "alipay": b'{"alipay_data_bill_accountlog_query_response":{"code":"10000","msg":"]","detail_list":[%b]}}',
     "wecom": b'{"errcode":0,"errmsg":"ok","next_cursor":"[","fund_flow_list":[%b]}',
     "binance_usdm": b"[%b]",
     "bybit": b'{"retCode":0,"retMsg":"OK","result":{"nextPageCursor":"]","list":[%b]},"retExtInfo":{},"time":1}',

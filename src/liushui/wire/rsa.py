@@ -172,10 +172,10 @@ def _signature(key: RSAPrivateKey, digest: bytes) -> str:
     return b64encode(key.sign(digest, _PADDING, _DIGEST)).decode()
 
 
-def is_signed(key: RSAPublicKey, message: bytes, signature: str) -> bool:
+def is_signed(key: RSAPublicKey, message: bytes | memoryview, signature: str) -> bool:
     """Whether a signature, as base64, is that of a message by the other half of a key."""
     try:
-        key.verify(b64decode(signature, validate=True), message, _PADDING, SHA256())
+        key.verify(b64decode(signature, validate=True), sha256(message).digest(), _PADDING, _DIGEST)
     except (InvalidSignature, Base64Error, ValueError):
         return False
     return True

@@ -30,7 +30,7 @@ from liushui.simulate.world import Parameters, World
 from liushui.testing.golden import cases, samples_of
 from tests.simulate.faults.testbed import BEGIN, END
 
-CLOSED_CURRENCIES: Final = {"stripe", "wecom"}
+CLOSED_CURRENCIES: Final = {"alipay", "stripe", "wecom"}
 """The providers that can only have currencies that they list."""
 EVERY: Final = pytest.mark.parametrize("provider", load_providers().values(), ids=list(load_providers()))
 LONGBRIDGE: Final = load_providers()["longbridge"]

@@ -92,7 +92,7 @@ PROVIDER = Provider(
             b'"sub_code":"isp.unknow-error","sub_msg":"\xe7\xb3\xbb\xe7\xbb\x9f\xe7\xb9\x81\xe5\xbf\x99"}}',
         ),
     ),
-    tested_with="`python-alipay-sdk` 3.4.0, `alipay-sdk` 4.14.0 (npm)",
+    tested_with="`python-alipay-sdk` 3.4.0, `alipay-sdk-python` 3.7.1411, `alipay-sdk` 4.14.0 (npm)",
     role=Role.SHOP,
     simulate_detail=with_buyer,
 )

@@ -11,7 +11,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from liushui.errors import WireError
 from liushui.providers.alipay.rules import ERRORS, SUCCESS
-from liushui.wire.decoding import DECODE_ERRORS, copy_rows, excerpt, parse_integer, split_rows
+from liushui.wire.decoding import DECODE_ERRORS, check_lengths, copy_rows, excerpt, parse_integer, split_rows
 from liushui.wire.errors import parse_tolerantly, provider_error
 from liushui.wire.rsa import is_signed, sign
 from liushui.wire.transport import Answer
@@ -155,15 +155,19 @@ def verify(body: bytes, key: RSAPublicKey) -> None:
         )
 
 
-def _signed_part(body: bytes) -> tuple[bytes | None, str | None]:
-    """The bytes that the signature is of, and the signature. Rows in it may be no JSON. None: there are none."""
+def _signed_part(body: bytes) -> tuple[memoryview | None, str | None]:
+    """The bytes that the signature is of, and the signature. Rows in it may be no JSON. None: there are none.
+
+    An answer may be large, so nothing of it is copied. Raises Untrustworthy for a row that is too large.
+    """
     try:
         envelope = _envelope.decode(body)
-        return None if envelope.signed is None else bytes(envelope.signed), envelope.sign
+        return None if envelope.signed is None else memoryview(envelope.signed), envelope.sign
     except DECODE_ERRORS:
         split = split_rows(body, _ROWS_AT)
     if split is None:
         return None, None
+    check_lengths(split.rows)
     try:
         envelope = _envelope.decode(split.rest)
     except DECODE_ERRORS:
@@ -173,10 +177,10 @@ def _signed_part(body: bytes) -> tuple[bytes | None, str | None]:
     # The rest differs from the body within the signed part only, so both begin and end alike around it.
     begin = split.rest.find(bytes(envelope.signed))
     after = len(split.rest) - begin - len(envelope.signed)
-    return body[begin : len(body) - after], envelope.sign
+    return memoryview(body)[begin : len(body) - after], envelope.sign
 
 
-def _is_error(signed: bytes) -> bool:
+def _is_error(signed: memoryview) -> bool:
     try:
         return str(_code.decode(signed).code) != SUCCESS
     except DECODE_ERRORS:

@@ -120,7 +120,7 @@ def _rules(provider: Provider) -> str:
         "credentials": ", ".join(f"`{field.name}`" for field in provider.credentials),
         "request signing": provider.auth,
         "clock tolerance": describe.clock_tolerance(rules),
-        "time unit": f"{describe.clock(rules)}; a time range includes both ends",
+        "time unit": describe.time_unit(rules),
         "time ranges": describe.ranges(rules),
         "paging": describe.paging(rules),
         "rate": describe.rate(rules.rate),

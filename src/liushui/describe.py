@@ -25,7 +25,12 @@ def english(text: str) -> str:
 def paging(rules: Rules[Paging], say: Say = english) -> str:
     """How the provider pages, and the size of a page."""
     style = rules.paging
-    sizes = say("{default} rows per page, at most {most}").format(default=style.size_default, most=style.size_max)
+    if rules.size_min > 1:
+        sizes = say("{default} rows per page, from {least} to {most}").format(
+            default=style.size_default, least=rules.size_min, most=style.size_max
+        )
+    else:
+        sizes = say("{default} rows per page, at most {most}").format(default=style.size_default, most=style.size_max)
     match style:
         case PageNumber(has_total=True):
             how = say("page numbers from {first}, with a total count").format(first=style.first)
@@ -77,7 +82,7 @@ def kept(retention: Retention, say: Say = english) -> str:
 def clock_tolerance(rules: Rules[Paging], say: Say = english) -> str:
     """How far the time in a signed request may be off."""
     if rules.clock_skew_max is None:
-        return say("none: requests carry no time")
+        return say("none: the time of a request is not checked")
     behind = span(rules.clock_skew_max, say)
     if rules.clock_ahead_max is None:
         return say("{time} either way").format(time=behind)
@@ -90,6 +95,13 @@ def filters(rules: Rules[Paging], say: Say = english) -> str:
         f"`{known.parameter}`" + (f" ({', '.join(known.values)})" if known.values else "") for known in rules.filters
     ]
     return ", ".join(parameters) or say("none")
+
+
+def time_unit(rules: Rules[Paging], say: Say = english) -> str:
+    """The unit of times, and whether the end of a request's range belongs to it."""
+    if rules.end_exclusive:
+        return say("{unit}; a time range does not include its end").format(unit=clock(rules, say))
+    return say("{unit}; a time range includes both ends").format(unit=clock(rules, say))
 
 
 def clock(rules: Rules[Paging], say: Say = english) -> str:

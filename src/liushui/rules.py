@@ -257,7 +257,7 @@ class Rules(Generic[P]):
     zone: str
     """Default IANA time zone of an account's business days."""
     clock_skew_max: timedelta | None = None
-    """How far the time in a signed request may be off. None: requests carry no time."""
+    """How far the time in a signed request may be off. None: requests carry no time, or it is not checked."""
     clock_ahead_max: timedelta | None = None
     """How far that time may be ahead of the provider's. None: as far as it may be behind."""
     filters: tuple[Filter, ...] = ()

@@ -63,7 +63,7 @@ def _facts(page: Page, provider: Provider) -> list[tuple[str, Markup]]:
         (say("Request signing"), say(provider.auth)),
         (say("Credentials"), ", ".join(f"{say(field.title)} `{field.name}`" for field in provider.credentials)),
         (say("Restrictions a key may have"), restrictions or say("none, except the choice of its accounts")),
-        (say("Time unit"), say("%(unit)s; a time range includes both ends", unit=describe.clock(rules, say))),
+        (say("Time unit"), describe.time_unit(rules, say)),
         (say("Clock tolerance"), describe.clock_tolerance(rules, say)),
         (say("Paging"), describe.paging(rules, say)),
         (say("Filters"), describe.filters(rules, say)),

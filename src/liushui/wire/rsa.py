@@ -34,7 +34,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509 import load_der_x509_certificate
 
-from liushui.errors import ConfigError
+from liushui.errors import InvalidField
 
 BITS: Final = 2048
 """The length of the keys that we make."""
@@ -74,7 +74,7 @@ class KeyPair(NamedTuple):
 
 @lru_cache(KEYS_CACHED)
 def read_private_key(field: str, text: str, *, is_ours: bool = False) -> RSAPrivateKey:
-    """The private key in a credential. Raises ConfigError that names the field and what came, without the key.
+    """The private key in a credential. Raises InvalidField that says what came, without the key.
 
     `is_ours`: whether this program made the key. Then it is not checked whether its primes are primes, which takes a
     tenth of a second.
@@ -88,7 +88,7 @@ def read_private_key(field: str, text: str, *, is_ours: bool = False) -> RSAPriv
 
 @lru_cache(KEYS_CACHED)
 def read_public_key(field: str, text: str, *, takes_certificate: bool = False) -> RSAPublicKey:
-    """The public key in a credential, or in a certificate where one is taken. Raises ConfigError."""
+    """The public key in a credential, or in a certificate where one is taken. Raises InvalidField."""
 
     def load(der: bytes) -> object:
         try:
@@ -116,10 +116,10 @@ def _read(
     except (ValueError, TypeError):  # TypeError: the key has a password
         loaded = None
     except Exception as error:  # an algorithm that the library does not have, such as of national standards
-        raise ConfigError(f"{field}: expected {expected}, got a key of another kind: {error}") from None
+        raise InvalidField(field, expected, f"a key of another kind: {error}") from None
     if (key := chosen(loaded)) is not None:
         return key
-    raise ConfigError(f"{field}: expected {expected} as PEM or base64 text, got {_describe(text, label, der, loaded)}")
+    raise InvalidField(field, f"{expected} as PEM or base64 text", _describe(text, label, der, loaded))
 
 
 def _body_of(text: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from liushui.errors import (
     AlreadyExists,
     AuthError,
     ConfigError,
+    InvalidField,
     LiushuiError,
     RateLimited,
     Refused,
@@ -224,6 +225,9 @@ def _read_source(form: Form, provider: Provider) -> Source | None:
     source = Source(name, provider.name, zone.key, base_url, credentials, since, form.ticked("paced"))
     try:
         services.check_source(source)
+    except InvalidField as error:
+        form.wrong(f"credential-{error.field}", str(error))
+        return None
     except ConfigError as error:
         form.wrong("base_url", str(error))
         return None
@@ -267,6 +271,8 @@ def replace_credentials(page: CurrentPage, name: FromPath[str]) -> Response[str]
     if credentials is not None:
         try:
             services.replace_credentials(page.ledger, name, credentials, sync_requested_by=REQUESTED_BY)
+        except InvalidField as error:
+            form.wrong(f"credential-{error.field}", str(error))
         except ConfigError as error:
             form.wrong(f"credential-{provider.credentials[0].name}", str(error))
         else:

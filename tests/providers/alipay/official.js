@@ -31,8 +31,7 @@ async function main() {
       results.push({ kind: error.name, error: null, msg: error.message });
     }
   };
-  if (job.at_once) await Promise.all(job.calls.map(addResult));
-  else for (const call of job.calls) await addResult(call);
+  for (const call of job.calls) await addResult(call);
   process.stdout.write(JSON.stringify(results));
 }
 

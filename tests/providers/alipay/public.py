@@ -3,14 +3,12 @@ output.
 
 The job: `url`, `credentials`, and `calls`, a list. Each call has `content`, what is asked for; with `drain` it goes on
 with the next page until a page has no rows. `credentials` replace parts of the job's, and `clock_s` moves the clock of
-this machine. With `at_once` all calls are made at the same time. A result has the rows of all pages, or the error that
-the client raised or handed on.
+this machine. A result has the rows of all pages, or the error that the client raised or handed on.
 """
 
 import datetime
 import json
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from typing import Any
 
@@ -55,11 +53,6 @@ def main() -> None:
         except failures.AliPayValidationError as error:
             results.append({"kind": type(error).__name__, "error": None, "msg": str(error)})
 
-    if job.get("at_once"):
-        with ThreadPoolExecutor(len(job["calls"])) as threads:
-            list(threads.map(add_result, job["calls"]))
-        json.dump(results, sys.stdout)
-        return
     for call in job["calls"]:
         offset = datetime.timedelta(seconds=call.get("clock_s", 0))
 

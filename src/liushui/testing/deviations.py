@@ -64,6 +64,7 @@ __all__ = [
     "generated_rows",
     "run_sync",
     "seeded_pairs",
+    "with_small_pages",
 ]
 
 ACCOUNT: Final = "account"
@@ -110,7 +111,7 @@ class DeviatingProvider(DialectTransport):
     ) -> None:
         self.deviations = tuple(deviations)
         self.has_crowd = any(deviation.needs_crowd for deviation in self.deviations)
-        self.provider = _with_page_size(provider, CROWDED_PAGE) if self.has_crowd else provider
+        self.provider = with_small_pages(provider, CROWDED_PAGE) if self.has_crowd else provider
         self.clock = clock
         self.calls = 0
         """Calls since the last call of `count_from_here`."""
@@ -221,11 +222,13 @@ def facts_of(flow: Flow) -> Facts:
     return to_us(flow.at), amount, flow.currency, flow.subaccount, flow.ref
 
 
-def _with_page_size(provider: Provider, size: int) -> Provider:
+def with_small_pages(provider: Provider, size_max: int | None = None) -> Provider:
+    """The provider with pages of at most `size_max` rows (None: as many as before), and of a few where it has a least
+    size."""
     rules, server = provider.rules, provider.server
-    paging = replace(rules.paging, size_max=size)
+    paging = rules.paging if size_max is None else replace(rules.paging, size_max=size_max)
     if isinstance(paging, PageNumber):
-        paging = replace(paging, size_min=min(paging.size_min, size // 2))
+        paging = replace(paging, size_min=1)
     if isinstance(server, PagedServer):
         server = server.with_paging(paging)
     return replace(provider, rules=replace(rules, paging=paging), server=server)

@@ -19,6 +19,7 @@ from liushui.simulate.reader import WorldReader
 from liushui.simulate.world import Parameters, World
 from liushui.testing.clock import NOON, MovableClock
 from liushui.testing.conformance.both_ends import fetch_range
+from liushui.testing.deviations import with_small_pages
 from liushui.testing.reader import MemoryLimits
 from liushui.testing.transport import HTTPS, FaultyTransport, clients_over, system_clock_is
 
@@ -50,7 +51,7 @@ class FaultyProvider:
         flows: int = FLOWS,
         schedule: FaultSchedule | None = None,
     ) -> None:
-        self.provider = provider
+        self.provider = provider = with_small_pages(provider)
         self.profile = PROFILES[profile] if isinstance(profile, str) else profile
         self.clock = MovableClock(NOON)
         known = {provider.name: provider}

@@ -192,7 +192,7 @@ class Staging:
         else:
             received, rejected = read_rows(self._codec, rows)
             numbered = zip(rejected, _numbers(rows, numbers, [entry.row for entry in rejected]), strict=True)
-            entries = ((*entry, number) for entry, number in numbered)
+            entries = ((entry.row, entry.field, entry.reason, number) for entry, number in numbered)
             self._database.executemany("INSERT INTO rejected VALUES (?, ?, ?, ?)", entries)
             if received:
                 yield Block.of_decoded(received, _numbers(rows, numbers, [decoded.row for decoded in received]))

@@ -13,7 +13,7 @@ from decimal import Decimal
 from enum import StrEnum
 from itertools import combinations
 from operator import eq
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from liushui.money import EXACT, ZERO
 from liushui.reconcile.balance_order import Edge, edge_of, excess, find_trail, free_start
@@ -200,16 +200,15 @@ class ChainChecker:
 
     def add_columns(self, columns: RowColumns) -> None:
         """The same, of rows as columns."""
-        befores = columns.befores()
-        # Whether each row but the first follows from the one before it. Rows are compared all at once, because nearly
-        # all of them do, and a loop over them takes several times as long.
-        follows = list(map(eq, befores[1:], columns.balances))
+        # Rows are compared all at once, because nearly all of them follow from the one before, and a loop over them
+        # takes several times as long.
+        columns, befores, follows = _put_pairs_in_order(columns, self.balance)
         begin, end = 0, len(befores)
         while begin < end:
             begin = self._follow_one_by_one(columns, befores, follows, begin)
             after = columns.end_of_instant(begin)
             if begin < after:
-                self.add(columns.rows(begin, after))
+                self.add(sorted(columns.rows(begin, after)))
             begin = after
 
     def finish(self) -> None:
@@ -229,7 +228,7 @@ class ChainChecker:
         if begin == len(befores) or self.balance is None or self._pending or befores[begin] != self.balance:
             return begin
         try:
-            end = follows.index(False, begin) + 1
+            end = follows.index(False, begin + 1)
         except ValueError:
             end = len(befores)
         else:  # rows of one instant are put in order together
@@ -251,7 +250,7 @@ class ChainChecker:
             self.balance, self.last = columns.balances[first - 1], columns.row(first - 1)
         while first < end:
             after = columns.end_of_instant(first)
-            self._remember(columns.rows(first, after))
+            self._remember(sorted(columns.rows(first, after)))
             self.balance, self.last = columns.balances[after - 1], columns.row(after - 1)
             first = after
 
@@ -539,6 +538,45 @@ class ChainChecker:
             return None
         start = free_start(edges)
         return {edge.before for edge in edges} if start is None else {start}
+
+
+def _put_pairs_in_order(
+    columns: RowColumns, balance: Decimal | None
+) -> tuple[RowColumns, Sequence[object], Sequence[bool]]:
+    """Rows with the pairs of one instant, such as a receipt and its fee, in the order in which they follow, if they do.
+
+    Also the balance before each row, and whether each one follows from the one before it; the first from `balance`.
+    """
+    befores = list(columns.befores())
+    at_us, balances = columns.at_us, columns.balances
+    follows = list(map(eq, befores, [balance, *balances]))
+    try:
+        index = follows.index(False)
+    except ValueError:
+        return columns, befores, follows
+    fields: list[list[Any]] = [list(values) for values in columns]
+    swapped = RowColumns(*fields)
+    balances = swapped.balances
+    end = len(befores)
+    while True:
+        second = index + 1
+        if (
+            second < end
+            and at_us[index] == at_us[second]
+            and befores[second] == (balances[index - 1] if index else balance)
+            and befores[index] == balances[second]
+            and (second + 1 == end or at_us[second + 1] != at_us[index])
+            and (index == 0 or at_us[index - 1] != at_us[index])
+        ):
+            for values in (befores, *fields):
+                values[index], values[second] = values[second], values[index]
+            follows[index] = follows[second] = True
+            if second + 1 < end:
+                follows[second + 1] = befores[second + 1] == balances[second]
+        try:
+            index = follows.index(False, second)
+        except ValueError:
+            return swapped, befores, follows
 
 
 def order_rows(rows: Sequence[ChainRow], rules: BalanceRules = BALANCE_RULES) -> list[ChainRow]:

@@ -105,14 +105,20 @@ def test_what_is_changed_afterwards_is_found(two: Ledger) -> None:
         "DELETE FROM tombstones",
         "UPDATE batches SET added = 9 WHERE account = 'a' AND seq = 2",
         "DELETE FROM batches WHERE account = 'a' AND seq = 5",
-        "UPDATE findings SET account = 'a'",
-        "UPDATE page_edges SET account = 'a'",
+        _into_a("findings"),
+        _into_a("page_edges"),
     ):
         with two.writing() as connection:
             changed = connection.exec_driver_sql(statement).rowcount
             results = list(_verify_inside(two, connection))
             connection.rollback()
         assert not changed or any(isinstance(result, Damage) and result.account == "a" for result in results), statement
+
+
+def _into_a(table: str) -> str:
+    """The statement that gives account `a` the rows of the others. Citus moves no row by an UPDATE."""
+    names = ", ".join(one.name for one in metadata.tables[table].columns if one.name != "account")
+    return f"INSERT INTO {table} (account, {names}) SELECT 'a', {names} FROM {table}"
 
 
 def _verify_inside(ledger: Ledger, connection: sa.Connection) -> list[Damage | Verified]:

@@ -1,4 +1,5 @@
 // The window over the flows: only rows in sight are elements, the next ones are fetched before they are reached.
+import { sumsByCurrency } from "./selection.js";
 import { made } from "./tip.js";
 
 const AHEAD = 600; // rows that are kept ready on either side
@@ -10,6 +11,8 @@ const pane = document.getElementById("ledger");
 const body = pane.querySelector(".ledger-rows");
 const state = document.getElementById("ledger-state");
 const drawer = document.getElementById("drawer");
+const selection = document.getElementById("selection");
+const selected = new Map(); // the rows to add up, by key; they stay when they are scrolled out of sight
 const first = JSON.parse(document.getElementById("first-rows").textContent);
 
 let rows = first.rows;
@@ -29,7 +32,7 @@ const COLUMNS = ["time", "account", "kind", "what", "symbol", "amount-cell figur
 function rowElement(number) {
   let row = pool[number];
   if (!row) {
-    row = made("div", "ledger-row", ...COLUMNS.map((name) => cell(name)));
+    row = made("div", "ledger-row", pickCell(), ...COLUMNS.map((name) => cell(name)));
     row.setAttribute("role", "row");
     row.id = `ledger-row-${number}`;
     pool[number] = row;
@@ -42,6 +45,17 @@ function cell(name) {
   const element = made("span", name);
   element.setAttribute("role", "gridcell");
   return element;
+}
+
+/** The cell whose box selects the row for a sum. */
+function pickCell() {
+  const box = made("input", "");
+  box.type = "checkbox";
+  box.tabIndex = -1; // the space bar does the same
+  box.setAttribute("aria-label", selection.dataset.select);
+  const pick = made("span", "pick", box);
+  pick.setAttribute("role", "gridcell");
+  return pick;
 }
 
 function write(element, text) {
@@ -88,15 +102,16 @@ function fill(row, index) {
   row.dataset.key = key;
   row.setAttribute("aria-rowindex", index + 2);
   row.setAttribute("aria-selected", index === chosen);
+  cells[0].firstChild.checked = selected.has(key);
   row.style.transform = `translateY(${index * height}px)`;
-  write(cells[0], time);
-  write(cells[1], account);
-  write(cells[2], kind);
-  write(cells[3], what);
-  write(cells[4], symbol);
-  writeAmount(cells[5], amount, side, decimals);
-  write(cells[6], currency);
-  writeAmount(cells[7], balance, "", decimals);
+  write(cells[1], time);
+  write(cells[2], account);
+  write(cells[3], kind);
+  write(cells[4], what);
+  write(cells[5], symbol);
+  writeAmount(cells[6], amount, side, decimals);
+  write(cells[7], currency);
+  writeAmount(cells[8], balance, "", decimals);
   row.hidden = false;
 }
 
@@ -240,6 +255,10 @@ const KEYS = {
 };
 
 pane.addEventListener("keydown", (event) => {
+  if (selects(event)) {
+    event.preventDefault();
+    return;
+  }
   const act = KEYS[event.key];
   if (!act || event.ctrlKey || event.metaKey || event.altKey) return;
   event.preventDefault();
@@ -247,13 +266,75 @@ pane.addEventListener("keydown", (event) => {
   if (!drawer.hidden && event.key.startsWith("Arrow") && chosen >= 0) open(rows[chosen][0], false);
 });
 
+body.addEventListener("mousedown", (event) => {
+  if (event.shiftKey) event.preventDefault(); // it would select the text between two clicks
+});
+
 body.addEventListener("click", (event) => {
   const row = event.target.closest(".ledger-row");
-  if (!row || getSelection().toString()) return;
-  chosen = Number(row.dataset.index);
+  if (!row) return;
+  const index = Number(row.dataset.index);
+  if (event.target.closest(".pick") || event.ctrlKey || event.metaKey || event.shiftKey) {
+    if (event.target.matches("input")) pane.focus();
+    if (event.shiftKey && chosen >= 0) selectRange(chosen, index);
+    else select(index, !selected.has(rows[index][0]));
+    chosen = index;
+    return;
+  }
+  if (getSelection().toString()) return;
+  chosen = index;
   soon();
   open(row.dataset.key);
 });
+
+// ---------------------------------------------------------------- selecting rows for a sum
+
+function select(index, value) {
+  const [key, , , , , , amount, , currency, , decimals] = rows[index];
+  if (value) selected.set(key, { amount, currency, decimals });
+  else selected.delete(key);
+  tellSums();
+}
+
+function selectRange(from, to) {
+  for (let index = Math.min(from, to); index <= Math.max(from, to); index += 1) {
+    const [key, , , , , , amount, , currency, , decimals] = rows[index];
+    selected.set(key, { amount, currency, decimals });
+  }
+  tellSums();
+}
+
+/** Whether a key selects rows: the space bar, an arrow with Shift, or Ctrl+A, which selects all rows loaded so far. */
+function selects(event) {
+  if (event.key === " " && chosen >= 0) select(chosen, !selected.has(rows[chosen][0]));
+  else if (event.shiftKey && ["ArrowDown", "ArrowUp"].includes(event.key) && chosen >= 0) {
+    const from = chosen;
+    choose(chosen + (event.key === "ArrowDown" ? 1 : -1));
+    selectRange(from, chosen);
+  } else if (event.key.toLowerCase() === "a" && (event.ctrlKey || event.metaKey) && rows.length) {
+    selectRange(0, rows.length - 1);
+  } else if (event.key === "Escape" && drawer.hidden && selected.size) {
+    clearSelection();
+  } else return false;
+  return true;
+}
+
+function clearSelection() {
+  selected.clear();
+  tellSums();
+  pane.focus();
+}
+
+function tellSums() {
+  const sums = sumsByCurrency(selected.values(), POINT, document.documentElement.lang);
+  selection.hidden = !selected.size;
+  const words = selection.dataset.count.replace("#", new Intl.NumberFormat(document.documentElement.lang).format(selected.size));
+  const parts = sums.map(([currency, text]) => made("span", "selected-sum", `${text} ${currency}`));
+  selection.querySelector("output").replaceChildren(made("strong", "", words), ...parts);
+  soon();
+}
+
+selection.querySelector("button").addEventListener("click", clearSelection);
 
 let opened = "";
 

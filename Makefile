@@ -7,7 +7,7 @@ export TZ ?= UTC
 # Tests start hundreds of programs. Each would else compile all its modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run setup servers test check certificates format soak clocks bench bench-full docs audit wheel release image clean help
+.PHONY: run setup servers test check jobs certificates format soak clocks bench bench-full docs audit wheel release image clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -47,6 +47,9 @@ check: setup ## format, lint, types, licences, and known vulnerabilities of the 
 	$(VENV)/bin/python -m tools.licences >/dev/null || { $(VENV)/bin/python -m tools.licences; exit 1; }
 	@# 3: the advisory service was not reached, which it says. A known hole is an error.
 	$(VENV)/bin/python -m tools.audit || [ $$? -eq 3 ]
+
+jobs: setup servers ## the jobs of a finance person in Chromium, in every width, language and theme
+	env $(MEMORY) LIUSHUI_TEST_JOBS=all $(VENV)/bin/python -m pytest --numprocesses auto --dist load tests/web/jobs
 
 certificates: setup ## change 10,000 single bytes of certificates, rows and proofs, and accept 1,000 as they are
 	LIUSHUI_TEST_CHANGES=10000 LIUSHUI_TEST_CERTIFICATES=1000 \

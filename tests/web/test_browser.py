@@ -2,7 +2,6 @@
 
 import re
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -12,9 +11,8 @@ from playwright.sync_api import Browser, Page, expect
 from liushui.ledger.engine import open_ledger
 from liushui.ledger.jobs.sources import Source, list_sources
 from tests.demo import Demo
+from tests.web.page_checks import CUT, serious_problems
 from tests.web.watched_page import Open
-
-AXE: Final = (Path(__file__).parent / "axe" / "axe.min.js").read_text(encoding="utf-8")
 
 SINCE, UNTIL = datetime(2018, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -242,29 +240,11 @@ def test_every_page_is_accessible(opened: Open) -> None:
 
 def problems_of(page: Page) -> list[str]:
     """The serious problems that axe finds: rule and place. In the dark theme only the contrast can differ."""
-    page.evaluate(AXE)
-    every = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
+    problems = serious_problems(page)
     page.emulate_media(color_scheme="dark")
-    every += page.evaluate("axe.run({resultTypes: ['violations'], runOnly: ['color-contrast']})")["violations"]
+    problems += serious_problems(page, "color-contrast")
     page.emulate_media(color_scheme="light")
-    return [
-        f"{page.url}: {problem['id']}: {node['target']}: {node.get('failureSummary', '')[:200]}"
-        for problem in every
-        if problem["impact"] in ("serious", "critical")
-        for node in problem["nodes"][:3]
-    ]
-
-
-CUT: Final = """
-() => [...document.querySelectorAll("main *")]
-  .map((element) => [element, getComputedStyle(element)])
-  .filter(([, style]) => style.overflowX !== "visible" && style.textOverflow !== "ellipsis")
-  .map(([element]) => element)
-  .filter((element) => element.clientWidth && element.scrollWidth > element.clientWidth + 1)
-  .filter((element) => !element.matches(".calendar-frame, .code-block, .unseen"))
-  .map((element) => `${element.tagName}.${element.className}`)
-"""
-"""The elements whose content is wider than they are. Calendars and code scroll by themselves."""
+    return problems
 
 
 def test_no_page_is_wider_than_a_narrow_window(opened: Open) -> None:

@@ -403,10 +403,14 @@ totals.addEventListener("click", (event) => {
 function openNamed(key) {
   const index = rows.findIndex((row) => row[0] === key);
   if (index >= 0) choose(index);
+  pane.scrollIntoView({ block: "nearest" }); // on a phone the list begins below the window
   open(key);
 }
 
-loadTotals(totals.dataset.loads);
+loadTotals(totals.dataset.loads).then(() => {
+  // The totals have pushed the list down.
+  if (drawer.dataset.opened && !drawer.hidden) pane.scrollIntoView({ block: "nearest" });
+});
 pane.addEventListener("scroll", soon, { passive: true });
 new ResizeObserver(soon).observe(pane);
 draw();

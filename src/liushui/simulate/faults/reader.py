@@ -76,6 +76,7 @@ class LifecycleReader:
         self._reader, self._flows, self._providers = reader, flows, providers
         self._profile, self._seed, self._row_clock_delay = profile, seed, row_clock_delay
         self._versions: dict[str, list[RowVersion]] = {}
+        self._read: dict[tuple[int, str | None], tuple[bytes, Flow | None]] = {}
         self._lock = Lock()
 
     def now(self) -> datetime:
@@ -134,13 +135,24 @@ class LifecycleReader:
             end = until
         truth = Truth([], [], [])
         for version in self._present(account, max(since, begin), min(until, end), at):
-            row = _encoded(version, provider, lambda flow: provider.codec.write(flow, language))
+            row, flow = self._as_read(version, provider, language)
             truth.rows.append(row)
-            try:
-                truth.flows.append(provider.codec.read(row).flow)
-            except WireError:
+            if flow is None:
                 truth.rejected.append(row)
+            else:
+                truth.flows.append(flow)
         return truth
+
+    def _as_read(self, version: RowVersion, provider: Provider, language: str | None) -> tuple[bytes, Flow | None]:
+        """A row as it is written in a language, and the flow that it is read as. None: it cannot be read."""
+        key = id(version), language  # a version lives as long as the reader
+        if key not in self._read:
+            row = _encoded(version, provider, lambda flow: provider.codec.write(flow, language))
+            try:
+                self._read[key] = row, provider.codec.read(row).flow
+            except WireError:
+                self._read[key] = row, None
+        return self._read[key]
 
     def _matching(self, query: FlowQuery) -> list[_AccountRow]:
         """The rows of a query, oldest first. Rows of one instant are ordered by account, then by number."""

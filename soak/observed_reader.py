@@ -57,6 +57,9 @@ class ObservedReader:
     def session_start(self, key: Key, life: timedelta) -> datetime:
         return self._reader.session_start(key, life)
 
+    def is_complete(self, accounts: Sequence[str], since: datetime, until: datetime) -> bool:
+        return self._reader.is_complete(accounts, since, until)
+
     def count_flows(self, query: FlowQuery) -> int:
         count = self._reader.count_flows(query)
         if self._reader is not self._correct_reader and count != self._correct_reader.count_flows(query):

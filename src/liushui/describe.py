@@ -9,7 +9,7 @@ from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
 from liushui.provider import Provider
-from liushui.rules import Cursor, IdKeyset, PageNumber, Paging, RangeOnly, Rate, Retention, Rules
+from liushui.rules import Cursor, DayDocument, IdKeyset, PageNumber, Paging, RangeOnly, Rate, Retention, Rules
 
 Say: TypeAlias = Callable[[str], str]
 """Translates a phrase. The message catalogs are extracted from the calls of a function of this name."""
@@ -42,6 +42,8 @@ def paging(rules: Rules[Paging], say: Say = english) -> str:
             how = say("after the ID of a row")
         case RangeOnly():
             how = say("one page per time range, no further pages")
+        case DayDocument():
+            return say("one document a day, with control totals")
     return _joined([how, sizes], say)
 
 

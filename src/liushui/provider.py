@@ -167,6 +167,18 @@ class BatchCodec(Protocol):
         ...
 
 
+@runtime_checkable
+class DocumentCodec(Protocol):
+    """Optional part of a Codec whose answers are no JSON, but tables of texts with control totals.
+
+    A row is the JSON object of the texts in a line's cells, without the empty ones.
+    """
+
+    def write_document(self, rows: Sequence[bytes]) -> bytes:
+        """The document with these rows. Raises WireError for a row that has other values than texts."""
+        ...
+
+
 class Client(Protocol):
     """Collects one account from the provider over HTTP. Errors are a ProviderError by class, or a WireError."""
 
@@ -352,6 +364,14 @@ class FlowReader(Protocol):
         """The number of flows on all pages of a query, those that are not visible included."""
         ...
 
+    def is_complete(self, accounts: Sequence[str], since: datetime, until: datetime) -> bool:
+        """Whether no flow in [since, until) is known to be missing: for APIs whose answers claim to be whole.
+
+        False where a sync has yet to read a part of the range. What was before an account's first sync, or of an
+        account that is not synced, is as complete as it will be.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class Route:
@@ -458,6 +478,9 @@ class Provider:
     """Whether a simulated person's main account of this role is here, which is named without the provider: `shop-1`."""
     restrictions: Sequence[Restriction] = ()
     socket: Socket | None = None
+    subaccounts: Sequence[str] = ()
+    """The subaccounts of a simulated account, where they have fixed names here; "" is the account itself. Empty: they
+    have the names that the role gives them."""
     simulated_credentials: Callable[[Callable[[int], bytes]], dict[str, str]] | None = None
     """Makes the credentials of a simulated account: they follow from the random bytes, and cost little. None:
     `new_credentials` does both."""

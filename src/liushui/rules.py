@@ -64,7 +64,20 @@ class RangeOnly:
     split_by: tuple[str, ...] = ()
 
 
-Paging = PageNumber | Cursor | IdKeyset | RangeOnly
+@dataclass(frozen=True)
+class DayDocument:
+    """One document for each local day of the Rules' zone and each value of the filters in `partition_by`.
+
+    A document is whole or none: it states control totals and a digest, and the client accepts no other. It has any
+    number of rows. A client gives them in pages of at most `size_max`, without asking again.
+    """
+
+    size_default: int
+    size_max: int
+    partition_by: tuple[str, ...] = ()
+
+
+Paging = PageNumber | Cursor | IdKeyset | RangeOnly | DayDocument
 P = TypeVar("P", bound=Paging, covariant=True)
 
 
@@ -363,6 +376,16 @@ class Rules(Generic[P]):
 def first_day(rules: Rules[Paging]) -> date:
     """The local date of `history_start`."""
     return rules.history_start.astimezone(ZoneInfo(rules.zone)).date()
+
+
+def day_after(at: datetime, zone: str) -> datetime:
+    """The end of the local day that an instant lies in, as a UTC instant."""
+    return _midnight(at.astimezone(ZoneInfo(zone)) + timedelta(days=1), zone)
+
+
+def day_begin(at: datetime, zone: str) -> datetime:
+    """The beginning of the local day that an instant lies in, as a UTC instant."""
+    return _midnight(at.astimezone(ZoneInfo(zone)), zone)
 
 
 def _midnight(local: datetime, zone: str) -> datetime:

@@ -75,7 +75,10 @@ SHOP = [
     )
 ]
 HELD: Final = {"broker": BROKER, "futures": FUTURES, "shop": SHOP}
-NAMED: Final = {"alipay": {"CNY"}, "wecom": {"CNY"}, "stripe": {"CNY", "HKD", "JPY", "USD"}}
+NAMED: Final = {
+    **{name: {"CNY"} for name in ("alipay", "wechatpay", "wecom")},
+    "stripe": {"CNY", "HKD", "JPY", "USD"},
+}
 """The currencies that a dialect can name, where it cannot name any."""
 MISREAD: Final = {"longbridge": {LONG_AMOUNT}, "stripe": {LONG_AMOUNT, "-0.000001"}}
 """The amounts that a dialect refuses: its own clients would misread them, or its minor units are not as fine."""

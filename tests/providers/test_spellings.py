@@ -7,12 +7,18 @@ from decimal import Decimal
 import pytest
 
 from liushui.errors import WireError
-from liushui.provider import UNSERVABLE, Provider
+from liushui.provider import UNSERVABLE, DocumentCodec, Provider
 from liushui.providers import load_providers
 from liushui.simulate.faults.json_rewriting import fields_of, with_field
 from liushui.testing.conformance.sample_rows import golden_rows
 
 PROVIDERS = [pytest.param(provider, id=name) for name, provider in load_providers().items()]
+LISTS = [
+    pytest.param(provider, id=name)
+    for name, provider in load_providers().items()
+    if not isinstance(provider.codec, DocumentCodec)
+]
+"""The providers whose rows come in lists, in JSON."""
 BROKEN = (
     *(rb'{"x":"\ud83d"}', b'{"x":NaN}', b'{"x":-Infinity}', b'{"x":1.}', b'{"x":01}', b'{"x":+1}', b'{"x":0x10}'),
     *(b'{"x":"a\x01b"}', rb'{"x":"\x41"}', b"{'x':1}", b'{"x":1,}', b'{"x"}', b'{"x":]}', b'{"x":"\xff"}', b"nul"),
@@ -63,7 +69,7 @@ def test_a_whole_number_is_read_from_text_and_a_text_from_a_whole_number(provide
 
 
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda row: row[:20].decode(errors="replace"))
-@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("provider", LISTS)
 def test_a_row_that_is_no_json_hides_no_other(provider: Provider, broken: bytes) -> None:
     first, *_, last = golden_rows(provider)
     rows = [first.row, broken, last.row]
@@ -73,7 +79,7 @@ def test_a_row_that_is_no_json_hides_no_other(provider: Provider, broken: bytes)
         provider.codec.read(broken)
 
 
-@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("provider", LISTS)
 def test_a_list_that_was_cut_off_is_no_answer(provider: Provider) -> None:
     answer = ANSWERS[provider.name] % b",".join([golden_rows(provider)[0].row, b'{"x":NaN}'])
     for end in range(len(answer)):

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime, time, timedelta
 from itertools import chain, count
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -33,13 +33,16 @@ from liushui.ledger.read.status import read_statuses
 from liushui.ledger.write.finding_decisions import IDS_MAX, explain_findings
 from liushui.provider import Provider
 from liushui.providers import ProviderRules, get_provider
-from liushui.rules import Paging, Rules
+from liushui.rules import DayDocument, Paging, Rules
 from liushui.server.run import Address, serve_ledger
 from liushui.services.access import check_exposure
 from liushui.services.sources import add_source
 from liushui.simulate.serve import SimulatorInfo
 from liushui.sync.options import Options
 from liushui.temporary_folder import temporary_folder
+
+DOCUMENTS_KEPT: Final = timedelta(days=18)
+"""How far back the demonstration reads documents of days, of which a sync reads one after the other."""
 
 
 def run_demo(
@@ -115,6 +118,8 @@ def _first_kept(rules: Rules[Paging], now: datetime) -> datetime:
     Otherwise a new ledger would lack days that nobody can read any more, and say so for ever.
     """
     kept, _ = rules.provable(now)
+    if isinstance(rules.paging, DayDocument):  # one by one, within the rate, months of days would take minutes
+        kept = max(kept, now - DOCUMENTS_KEPT)
     if kept <= rules.history_start:
         return rules.history_start
     zone = ZoneInfo(rules.zone)

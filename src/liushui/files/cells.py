@@ -66,6 +66,14 @@ class Cells:
             raise WireError("row", values[PROBLEM])
         return cls(values)
 
+    @classmethod
+    def decode_or_empty(cls, row: bytes) -> "Cells":
+        """`decode`, with no cells in place of an error."""
+        try:
+            return cls.decode(row)
+        except WireError:
+            return cls({})
+
     def text(self, name: str) -> str:
         """The text of a cell; empty where there is none."""
         text = self._values.get(name, "")

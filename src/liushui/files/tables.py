@@ -151,7 +151,7 @@ class TableFormat:
             offset = next((found[0] for cell in table.header_cells if (found := OFFSET.search(cell))), None)
             if offset is not None:
                 preface = {**preface, ZONE: offset.upper()}
-            yield Statement(self._rows(table, preface, claims), claims)
+            yield Statement(self.rows(table, preface, claims), claims)
 
     def _tables(self, content: Content) -> Iterator[Table]:
         for lines in lines_of(content):
@@ -165,7 +165,8 @@ class TableFormat:
         except WireError as error:
             raise FileError(f"line {line[0]}: {error}") from error
 
-    def _rows(self, table: Table, preface: Preface, claims: Claims) -> Iterator[NumberedRow]:
+    def rows(self, table: Table, preface: Preface, claims: Claims) -> Iterator[NumberedRow]:
+        """The rows of a table. What follows them is added to the claims. Raises FileError."""
         is_over = False
         for line in table.lines:
             if self._is_trailer(line, claims):

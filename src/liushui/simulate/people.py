@@ -32,6 +32,8 @@ class Institution(NamedTuple):
     is_main: bool
     """Whether accounts here are named without the institution: `trader-1` instead of `trader-1-name`."""
     simulate_detail: DetailSimulator | None = None
+    subaccounts: tuple[str, ...] = ()
+    """The names of the parts of accounts here. Empty: the role names them."""
 
 
 SINGLE_BROKER: Final = (Institution("", Role.BROKER, is_main=True),)
@@ -67,6 +69,7 @@ def institutions_of(providers: Mapping[str, Provider]) -> tuple[Institution, ...
             provider.role,
             is_main=provider.role in MAIN_ROLES and mains[provider.role] == name,
             simulate_detail=provider.simulate_detail,
+            subaccounts=tuple(provider.subaccounts),
         )
         for name, provider in known
     )

@@ -1,6 +1,6 @@
 """The simulated world as a FlowReader, the contract that servers read a ledger through: keys, rates, pages of rows."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from threading import Lock
@@ -91,6 +91,10 @@ class WorldReader:
             chunks = [_Chunk(day, rows[::-1]) for day, rows in reversed(chunks)]
         page = [row for chunk in chunks for row in _visible_rows(search, chunk, query.visible)]
         return FlowPage(b",".join(page), len(page), end)
+
+    def is_complete(self, accounts: Sequence[str], since: datetime, until: datetime) -> bool:
+        del accounts, since, until  # nothing is missing
+        return True
 
     def count_flows(self, query: FlowQuery) -> int:
         wanted = self._filter_of(query)

@@ -71,6 +71,11 @@ class Parameters:
             raise ConfigError(f"flows: expected 0 to {most} ({FLOWS_A_DAY_MAX} a day), got {short_repr(self.flows)}")
 
 
+def _renamed(wallets: Sequence[Wallet], names: Sequence[str]) -> tuple[Wallet, ...]:
+    """As many of the wallets as there are names, with these names in place of their own."""
+    return tuple(wallet._replace(subaccount=name) for wallet, name in zip(wallets, names, strict=False))
+
+
 def day_number(at: datetime) -> int:
     """The UTC day of an instant, counted from the Unix epoch."""
     return to_us(at) // DAY_US
@@ -184,7 +189,9 @@ class World:
 
     def _make_wallets(self, account: str) -> tuple[Wallet, ...]:
         draw = Draw(seeded_random("pockets", self.parameters.seed, account), EPOCH)
-        return self._accounts[account].profile.wallets(draw)
+        wallets = self._accounts[account].profile.wallets(draw)
+        names = self._accounts[account].institution.subaccounts
+        return _renamed(wallets, names) if names else wallets
 
     def _make_levels(self, account: str) -> Mapping[Wallet, Decimal]:
         """The level of each wallet: the amount of its opening row, in the span of the account's first row."""

@@ -6,6 +6,9 @@ larger slice is split until it fits. One that is as short as the provider's cloc
 - page numbers and cursors: whole reads are repeated until two in a row agree (PagedFetcher);
 - ranges only: the slice is read in parts, by the filters that the provider's rules name (RangeFetcher).
 
+Where a provider gives documents of whole days, a slice is a day or a part of one, and its rows are all those of the
+day's documents that lie in it (DocumentFetcher). A document proves itself, by its digest and its control totals.
+
 Nothing is taken from the documents alone. A service may give fewer rows than were asked for, leave out an end of a
 range, ignore a parameter, or count wrongly. Each of these is found by a further request, or by a look into the rows.
 """
@@ -20,7 +23,7 @@ from typing import Final, NamedTuple
 from liushui.errors import Refused, SyncError, WireError, WrongPage
 from liushui.instant import MAX_INSTANT, MIN_INSTANT
 from liushui.provider import NO_VALUES, Client, Page, PageRequest, Slice
-from liushui.rules import Cursor, PageNumber, Paging, RangeOnly, Rules
+from liushui.rules import Cursor, DayDocument, PageNumber, Paging, RangeOnly, Rules
 from liushui.sync.undecoded_rows import (
     are_within,
     each_record_once,
@@ -147,6 +150,8 @@ async def _read(
     question = Question(client, asked, rules, size, traits)
     if isinstance(rules.paging, RangeOnly):
         return await RangeFetcher(question, rules.paging).fetch(can_split=can_split)
+    if isinstance(rules.paging, DayDocument):
+        return await DocumentFetcher(question).fetch()
     return await PagedFetcher(question).fetch(can_split=can_split)
 
 
@@ -610,6 +615,32 @@ class RangeFetcher:
     def pages_meet(self, rows: list[bytes]) -> bool:
         """Whether the oldest and the newest page of an instant overlap or touch, so that all its rows were seen."""
         return len(rows) < 2 * self._traits.page_max(self._size)
+
+
+# ---------------------------------------------------------------- documents of days
+
+
+class DocumentFetcher:
+    """Reads a slice of a provider that gives one document for each day and part: every page of every document."""
+
+    def __init__(self, question: Question) -> None:
+        self._question = question
+
+    async def fetch(self) -> list[bytes]:
+        rows: list[bytes] = []
+        tokens: set[str] = set()
+        token: str | None = None
+        for _ in range(PAGES_MAX):
+            # A client gives the documents in pages of the size that is asked for. They come from one answer each.
+            page = await self._question.page(page_token=token)
+            rows += page.rows
+            token = page.next_token
+            if token is None:
+                return rows
+            if token in tokens:
+                raise EndlessPages("the client names a page again that it has given")
+            tokens.add(token)
+        raise EndlessPages(f"no page was the last one in {PAGES_MAX}")
 
 
 def holds_page(rows: list[bytes], page: Page) -> bool:

@@ -11,7 +11,7 @@ from liushui.ledger.coverage import Range, State, uncovered
 from liushui.ledger.write.commit import CLOCK_TOLERANCE
 from liushui.provider import Slice
 from liushui.ratelimit import Backoff
-from liushui.rules import Paging, RefreshPolicy, Rules
+from liushui.rules import DayDocument, Paging, RefreshPolicy, Rules, day_after, day_begin
 from liushui.sync.events import SyncStatus
 
 RETENTION_MARGIN: Final = timedelta(days=1)
@@ -57,12 +57,22 @@ class Plan:
                 (max(since_us, begin_us), min(until_us, end_us)) for since_us, until_us in map(_span, self.doubted)
             ]
             spans += [span for span in doubted if span[0] < span[1]]
+            if isinstance(self.rules.paging, DayDocument):
+                spans = [self._whole_days(span) for span in spans]
             ranges = _joined(spans)
         # The day that the provider is about to forget is read by itself. Where rows have gone from it, nobody knows
         # whether they were withdrawn or forgotten, so it is not proven; later days in one slice with it would not be
         # proven either.
         kept_tomorrow, _ = self.rules.readable(self.now + RETENTION_MARGIN)
         return _split_at(ranges, _ceiling(kept_tomorrow, self.rules.resolution))
+
+    def _whole_days(self, span: Span) -> Span:
+        """The local days that a span has a part of, as far as they are provable: a document is read as a whole."""
+        if self.provable is None:
+            return span
+        since, last = day_begin(from_us(span[0]), self.rules.zone), from_us(span[1] - 1)
+        until = day_after(last, self.rules.zone)
+        return _span(Slice(max(since, self.provable.since), min(until, self.provable.until)))
 
     @cached_property
     def provable(self) -> Slice | None:

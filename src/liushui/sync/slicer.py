@@ -15,7 +15,7 @@ from typing import Final
 
 from liushui.instant import EPOCH
 from liushui.provider import Slice
-from liushui.rules import Paging, Rules
+from liushui.rules import DayDocument, Paging, Rules, day_after
 
 DAY: Final = timedelta(days=1)
 LENGTH_MAX: Final = 400 * DAY
@@ -59,6 +59,8 @@ class Slicer:
     def next_slice(self, due_range: Slice) -> Slice:
         """Return the first slice of a range."""
         since = due_range.since
+        if isinstance(self.rules.paging, DayDocument):
+            return Slice(since, min(due_range.until, day_after(since, self.rules.zone)))
         until = min(due_range.until, since + min(self._longest, max(self.length_max, self.rules.resolution)))
         if self.rules.slice_max is not None:
             # A request asks for a step more at each end.
@@ -103,7 +105,9 @@ class Slicer:
         return Slice(slice_.since, self._on_a_step(slice_.since, (slice_.until - slice_.since) / 2))
 
     def can_split(self, slice_: Slice) -> bool:
-        """Whether a slice is longer than the finest step of the provider's clock."""
+        """Whether a slice is longer than the finest step of the provider's clock. A document of a day has no parts."""
+        if isinstance(self.rules.paging, DayDocument):
+            return False
         return slice_.until - slice_.since > self.rules.resolution
 
     def slices_left(self, ranges: Iterable[Slice]) -> int:

@@ -1,5 +1,7 @@
 """Golden pairs: an answer of a provider, `<case>.wire.json`, and its decoded flows beside it, `<case>.flows.json`.
 
+The answer of a provider whose answers are no JSON has another ending, such as `<case>.wire.csv`.
+
 A changed behaviour shows as a diff of the flows. `python -m liushui.testing.golden PROVIDER...` writes them again.
 """
 
@@ -20,7 +22,10 @@ from liushui.money import to_plain_string
 from liushui.provider import UNSERVABLE, Codec, Provider
 from liushui.providers import get_provider
 
-WIRE: Final = ".wire.json"
+WIRE: Final = ".wire."
+"""Before the ending of an answer's file."""
+JSON: Final = ".json"
+"""The ending of the file of an answer in JSON."""
 FLOWS: Final = ".flows.json"
 
 
@@ -31,8 +36,8 @@ def samples_of(provider: Provider) -> Path:
 
 def cases(folder: Path) -> Iterator[tuple[str, Path, Path]]:
     """Every case of a folder: its name, the file of its answer, and the file of its flows, which may be missing."""
-    for wire in sorted(folder.glob(f"*{WIRE}")):
-        name = wire.name.removesuffix(WIRE)
+    for wire in sorted(folder.glob(f"*{WIRE}*")):
+        name = wire.name.partition(WIRE)[0]
         yield name, wire, folder / f"{name}{FLOWS}"
 
 

@@ -1,7 +1,7 @@
 """A FlowReader and rate limits in memory: what a server under test reads."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from random import Random
 from typing import NamedTuple
@@ -132,6 +132,10 @@ class MemoryReader:
             if matches(stored.flow, query.visible)
         ]
         return FlowPage(b",".join(rows), len(rows), end)
+
+    def is_complete(self, accounts: Sequence[str], since: datetime, until: datetime) -> bool:
+        del accounts, since, until  # nothing is missing
+        return True
 
     def count_flows(self, query: FlowQuery) -> int:
         return len(self._matching(query))

@@ -9,7 +9,7 @@ import pytest
 from liushui.errors import AuthError, LiushuiError, RateLimited, Refused, Unavailable, WireError
 from liushui.provider import Client, PageRequest, Provider
 from liushui.providers import load_providers
-from liushui.rules import Cursor, PageNumber, RangeOnly
+from liushui.rules import Cursor, DayDocument, PageNumber, RangeOnly
 from liushui.simulate.faults.fault import BROKEN, GARBAGE, Fault, FaultKind
 from liushui.simulate.faults.profiles import PROFILES, Profile
 from liushui.testing.conformance.both_ends import fetch_pages
@@ -18,7 +18,9 @@ from tests.simulate.faults.testbed import OUTAGES, FaultyProvider, PatientClient
 
 EVERY: Final = pytest.mark.parametrize("provider", load_providers().values(), ids=list(load_providers()))
 
-WITH_PAGES: Final = [one for one in load_providers().values() if not isinstance(one.rules.paging, RangeOnly)]
+WITH_PAGES: Final = [
+    one for one in load_providers().values() if not isinstance(one.rules.paging, RangeOnly | DayDocument)
+]
 
 ALWAYS: Final[dict[FaultKind, tuple[type[LiushuiError], ...]]] = {
     FaultKind.REFUSED: (Unavailable,),
@@ -46,7 +48,9 @@ def faulty_with(provider: Provider, *faults: Fault | FaultKind | None) -> tuple[
 
 
 def needs_a_token(provider: Provider) -> bool:
-    """Whether a client's first page takes two requests."""
+    """Whether a client's first page takes two requests, the first of them for a token."""
+    if isinstance(provider.rules.paging, DayDocument):
+        return False  # both are signed
     faulty = FaultyProvider(provider, schedule=QueuedFaults())
     assert raised(faulty) is None
     return len(faulty.wire.outcomes) == 2

@@ -12,11 +12,13 @@ from liushui.conditions import Where, matches
 from liushui.errors import WireError, short_repr
 from liushui.flow import Flow
 from liushui.instant import BusinessDays, from_us, load_zone, to_us
+from liushui.ledger.coverage import State, uncovered
 from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.base import DataVersion, RawConnection
 from liushui.ledger.engines.condition_sql import condition, is_totalled
 from liushui.ledger.engines.sql_dialects import SQLDialect
 from liushui.ledger.flow_row import AT_US, COLUMNS, ID, served_identity, to_flow
+from liushui.ledger.read.accounts import ranges_of
 from liushui.ledger.read.offset_index import NEAR, PageStarts, count_rows
 from liushui.ledger.schema import HAS_RECORD_ID
 from liushui.provider import FlowPage, FlowQuery, Key, RateCheck, RateLimiter
@@ -240,6 +242,17 @@ class LedgerReader:
         self._connection()
         seen: _Seen = self._local.seen
         return seen
+
+    def is_complete(self, accounts: Sequence[str], since: datetime, until: datetime) -> bool:
+        since_us, until_us = to_us(since), to_us(until)
+        for account in accounts:
+            known = ranges_of(self._ledger, account)
+            if not known or until_us <= known[0].since_us:
+                continue
+            proven = [range_ for range_ in known if range_.state is State.PROVEN]
+            if uncovered(proven, (max(since_us, known[0].since_us), until_us)):
+                return False
+        return True
 
     def _provider(self, account: str) -> str | None:
         known = self._account(account)

@@ -110,6 +110,9 @@ class DeviatingReader:
         self._rows_on_page, self.has_read = len(page.rows) - page.rows.count(EMPTY_LIST_MARKER), True
         return FlowPage(b",".join(page.rows), len(page.rows), page.end_cursor)
 
+    def is_complete(self, accounts: Sequence[str], since: datetime, until: datetime) -> bool:
+        return self._reader.is_complete(accounts, since, until)
+
     def count_flows(self, query: FlowQuery) -> int:
         total = self._reader.count_flows(self._changed(query))
         for deviation in self._service.deviations:

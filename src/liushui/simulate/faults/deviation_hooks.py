@@ -3,6 +3,7 @@
 Each function is a hook of a Deviation, or makes one.
 """
 
+import gzip
 import zlib
 from collections.abc import Callable
 from datetime import timedelta
@@ -159,6 +160,20 @@ def with_nan(row: bytes, provider: Provider) -> bytes:
 def with_broken_number(row: bytes, provider: Provider) -> bytes:
     """The row with half a number in place of a number."""
     return rewriting.with_field(row, _numeric_field(row, provider), b"12.")
+
+
+def with_further_line(body: bytes) -> bytes:
+    """The document with one more line at its end, packed as it came. Answers in JSON stay as they are."""
+    if body.startswith(b"{"):
+        return body
+    is_packed = body.startswith(b"\x1f\x8b")
+    document = (gzip.decompress(body) if is_packed else body) + b"\n"
+    return gzip.compress(document, mtime=0) if is_packed else document
+
+
+def without_signature(response: Response) -> Response:
+    """The answer without the headers of its signature."""
+    return response._replace(headers=[header for header in response.headers if "signature" not in header[0]])
 
 
 def _free_text_field(row: bytes, provider: Provider) -> str:

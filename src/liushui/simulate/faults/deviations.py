@@ -7,7 +7,7 @@ from random import Random
 from typing import Final
 
 from liushui.provider import Provider
-from liushui.rules import Cursor, PageNumber, RangeOnly
+from liushui.rules import Cursor, DayDocument, PageNumber, RangeOnly
 from liushui.simulate.faults import deviation_hooks as hooks
 from liushui.simulate.faults import json_rewriting as rewriting
 from liushui.simulate.faults.deviation import Deviation, Scenario
@@ -28,7 +28,7 @@ def _splits(provider: Provider) -> tuple[str, ...]:
 
 
 def _has_larger_pages_than(rows: int) -> Callable[[Provider], bool]:
-    return lambda provider: provider.rules.paging.size_max > rows
+    return lambda provider: provider.rules.paging.size_max > rows and not _has_documents(provider)
 
 
 def _answers_longer_ranges_than(length: timedelta) -> Callable[[Provider], bool]:
@@ -36,7 +36,17 @@ def _answers_longer_ranges_than(length: timedelta) -> Callable[[Provider], bool]
 
 
 def _has_further_pages(provider: Provider) -> bool:
-    return not isinstance(provider.rules.paging, RangeOnly)
+    return not isinstance(provider.rules.paging, RangeOnly | DayDocument)
+
+
+def _has_documents(provider: Provider) -> bool:
+    """Whether a service sends whole documents, of which a digest and totals are stated, in place of rows in JSON."""
+    return isinstance(provider.rules.paging, DayDocument)
+
+
+def _has_lists(provider: Provider) -> bool:
+    """Whether a service sends rows of the range that was asked for, in JSON."""
+    return not _has_documents(provider)
 
 
 def _has_cursors(provider: Provider) -> bool:
@@ -145,18 +155,21 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = {
             name="start-exclusive",
             description="leaves out rows at the very beginning of a range",
             group="range",
+            applies_to=_has_lists,
             change_query=hooks.moved_ends(1, 0),
         ),
         Deviation(
             name="end-exclusive",
             description="leaves out rows at the very end of a range",
             group="range",
+            applies_to=_has_lists,
             change_query=hooks.moved_ends(0, -1),
         ),
         Deviation(
             name="ends-wider",
             description="answers rows one step of its clock before and after a range as well",
             group="range",
+            applies_to=_has_lists,
             change_query=hooks.moved_ends(-1, 1),
         ),
         Deviation(
@@ -269,24 +282,28 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = {
             name="lone-surrogate",
             description="sends rows with half of an emoji in a text",
             group="rows",
+            applies_to=_has_lists,
             corrupt=hooks.with_lone_surrogate,
         ),
         Deviation(
             name="nan",
             description="sends rows with NaN in place of a number",
             group="rows",
+            applies_to=_has_lists,
             corrupt=hooks.with_nan,
         ),
         Deviation(
             name="broken-number",
             description="sends rows with `12.` in place of a number",
             group="rows",
+            applies_to=_has_lists,
             corrupt=hooks.with_broken_number,
         ),
         Deviation(
             name="null-list",
             description="sends null in place of an empty list of rows",
             group="empty list",
+            applies_to=_has_lists,
             change_page=hooks.marked_if_empty,
             change_body=rewriting.with_null_list,
         ),
@@ -294,6 +311,7 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = {
             name="absent-list",
             description="leaves an empty list of rows out",
             group="empty list",
+            applies_to=_has_lists,
             change_page=hooks.marked_if_empty,
             change_body=rewriting.without_list,
         ),
@@ -301,25 +319,45 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = {
             name="message-absent",
             description="leaves out the message of a successful answer",
             group="message",
+            applies_to=_has_lists,
             change_body=hooks.without_message,
         ),
         Deviation(
             name="message-other",
             description="sends another message in a successful answer",
             group="message",
+            applies_to=_has_lists,
             change_body=hooks.with_other_message,
         ),
         Deviation(
             name="numbers-as-text",
             description="sends whole numbers as text",
             group="rows",
+            applies_to=_has_lists,
             change_body=rewriting.whole_numbers_as_text,
         ),
         Deviation(
             name="text-as-numbers",
             description="sends texts that are whole numbers as numbers",
             group="rows",
+            applies_to=_has_lists,
             change_body=rewriting.numeric_text_as_numbers,
+        ),
+        Deviation(
+            name="other-document",
+            description="sends another document than the one whose digest it has stated",
+            reason="digest",
+            group="document",
+            applies_to=_has_documents,
+            change_body=hooks.with_further_line,
+        ),
+        Deviation(
+            name="unsigned",
+            description="sends answers without their signature",
+            reason="signed",
+            group="signature",
+            applies_to=_has_documents,
+            change_response=hooks.without_signature,
         ),
         Deviation(
             name="retry-after-seconds",

@@ -174,6 +174,9 @@ class FaultyReader:
             self._history.remember(query, page.end_cursor)
         return page
 
+    def is_complete(self, accounts: Sequence[str], since: datetime, until: datetime) -> bool:
+        return self._reader.is_complete(accounts, since, until)
+
     def count_flows(self, query: FlowQuery) -> int:
         return self._reader.count_flows(query)
 

@@ -15,7 +15,7 @@ from liushui.errors import NotRepresentable, WireError
 from liushui.flow import Category, Flow, Kind
 from liushui.instant import MAX_INSTANT, to_us
 from liushui.money import EXACT
-from liushui.provider import Codec, Provider
+from liushui.provider import Codec, DocumentCodec, Provider
 from liushui.simulate.faults.json_rewriting import fields_of, with_field
 from liushui.simulate.faults.profiles import RATE_BASE, Profile, RowChange, choose
 from liushui.simulate.random_draw import seeded_random
@@ -167,6 +167,8 @@ def _another_ref(ref: str | None, random: Random) -> str | None:
 
 MISFITS: Final = (b"null", b"true", b"{}", b'"?"')
 """Values that replace a field's value, at least one of which has the wrong type."""
+MISFIT_TEXTS: Final = (b'"?"',)
+"""The same for cells, which can have nothing but texts."""
 CORRUPTED_CACHED: Final = 1_024
 """Corrupted rows that are cached: the same rows are asked for again and again, and corrupting one takes long."""
 
@@ -174,14 +176,15 @@ CORRUPTED_CACHED: Final = 1_024
 def corrupted(row: bytes, variant: int, codec: Codec) -> bytes:
     """The row with that variant of corruption, or with the next variant that its codec refuses.
 
-    A field is missing, has another type, or is no UTF-8. The page around the row is still JSON.
+    A field is missing, has another type, or is no UTF-8. The page around the row is still JSON. In a table of texts a
+    cell is empty, or has another text.
     """
     return _corrupted(row, variant, codec)  # type: ignore[arg-type] # a codec is a module, or hashed by its identity
 
 
 @lru_cache(CORRUPTED_CACHED)
 def _corrupted(row: bytes, variant: int, codec: Codec) -> bytes:
-    variants = list(_corruptions(row))
+    variants = list(_corruptions(row, MISFIT_TEXTS if isinstance(codec, DocumentCodec) else MISFITS))
     first = variant % len(variants)
     for corrupt in variants[first:] + variants[:first]:
         try:
@@ -191,11 +194,12 @@ def _corrupted(row: bytes, variant: int, codec: Codec) -> bytes:
     return _without_utf8(row)
 
 
-def _corruptions(row: bytes) -> Iterator[bytes]:
+def _corruptions(row: bytes, misfits: Sequence[bytes]) -> Iterator[bytes]:
     for name in fields_of(row):
-        for value in (None, *MISFITS):
+        for value in (None, *misfits):
             yield with_field(row, name, value)
-        yield _without_utf8(row)
+        if misfits is MISFITS:
+            yield _without_utf8(row)
 
 
 def _without_utf8(row: bytes) -> bytes:

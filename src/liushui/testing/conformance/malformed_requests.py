@@ -11,6 +11,7 @@ from liushui.errors import LiushuiError, ProviderError, Unavailable, WireError
 from liushui.http import Request, Response
 from liushui.provider import MOUNT, Client, PageRequest, Provider
 from liushui.providers import load_providers
+from liushui.rules import DayDocument
 from liushui.server.rsgi_app import DialectRouter
 from liushui.testing.conformance.assertions import ensure
 from liushui.testing.conformance.both_ends import Checks, MemoryPair, has_rows
@@ -43,7 +44,7 @@ class RequestChecks(Checks):
         names = [*judge.names, *(one.parameter for one in self.provider.rules.filters), "liushui_unheard_of"]
 
         async def ask(client: Client) -> None:
-            for number in range(REQUESTS):
+            for number in range(self._count):
                 random = self._random("signed", number)
                 part = {random.choice(names): self._odd(random, judge) for _ in range(random.randrange(1, 4))}
                 size = random.choice((0, 1, 50, endpoint.size_max, endpoint.size_max + 1, -1, 10**30))
@@ -72,7 +73,7 @@ class RequestChecks(Checks):
         """A client's requests with changed methods, paths, queries, headers and bodies."""
         judge = Judge(memory)
         dialects = DialectRouter({**load_providers(), self.provider.name: self.provider}, memory.reader)
-        for number in range(REQUESTS):
+        for number in range(self._count):
             random = self._random("broken", number)
             request = broken(random, random.choice(judge.requests), judge.names, self.provider)
             found = dialects.find(request.path)
@@ -84,6 +85,11 @@ class RequestChecks(Checks):
                 error.add_note(f"seed {self.seed}, broken request {number}: {request!r}")
                 raise
             judge.check(Exchange(request, response), f"seed {self.seed}, broken request {number}")
+
+    @property
+    def _count(self) -> int:
+        """How many requests of each kind there are: few where each answer is made of all rows of a day."""
+        return REQUESTS // 10 if isinstance(self.provider.rules.paging, DayDocument) else REQUESTS
 
     def _odd(self, random: Random, judge: "Judge") -> str:
         """A value for a parameter: any JSON where parameters are sent in a JSON body. Clients send text only."""

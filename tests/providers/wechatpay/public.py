@@ -1,0 +1,63 @@
+"""A program that calls a public client, `wechatpayv3`: jobs as JSON on standard input, results on standard output.
+
+A job: `url`, `credentials`, `bills` (the day and the account type of each), and perhaps `tar_type`, `ahead_s`, how
+many seconds the clock is ahead, and `repeat`, to ask for the first bill until an error comes. A result: `documents`,
+each as text, or null where there is none, and `errors`: the status and the code of each answer that was an error.
+"""
+
+import gzip
+import json
+import sys
+import time
+from importlib import import_module
+from typing import Any
+
+CALLS_MAX = 50
+
+
+real_time = time.time
+
+
+def main() -> None:
+    json.dump([result_of(job) for job in json.load(sys.stdin)], sys.stdout)
+
+
+def result_of(job: dict[str, Any]) -> dict[str, object]:
+    time.time = lambda: real_time() + job.get("ahead_s", 0)
+    client = client_of(job["url"], job["credentials"])
+    documents: list[str | None] = []
+    errors: list[object] = []
+    calls = [job["bills"][0]] * CALLS_MAX if job.get("repeat") else job["bills"]
+    for day, account_type in calls:
+        status, answer = client.fundflow_bill(day, account_type, job.get("tar_type", "GZIP"))
+        if status != 200:
+            errors.append([status, json.loads(answer)["code"]])
+            documents.append(None)
+            if job.get("repeat"):
+                break
+            continue
+        status, document = client.download_bill(json.loads(answer)["download_url"])
+        assert status == 200, document
+        content = document if isinstance(document, bytes) else document.encode()
+        documents.append((gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).decode())
+    return {"documents": documents, "errors": errors}
+
+
+def client_of(url: str, credentials: dict[str, str]) -> Any:  # noqa: ANN401 - the client is not typed
+    """A client that is pointed at us: it has no public option for that."""
+    public = import_module("wechatpayv3")
+    client = public.WeChatPay(
+        wechatpay_type=public.WeChatPayType.NATIVE,
+        mchid=credentials["mchid"],
+        appid="wx1",
+        private_key=credentials["private_key"],
+        cert_serial_no=credentials["serial_no"],
+        apiv3_key="k" * 32,
+        public_key=credentials["platform_public_key"],
+        public_key_id=credentials["platform_key_id"],
+    )
+    client._core._gate_way = url
+    return client
+
+
+main()

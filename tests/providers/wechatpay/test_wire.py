@@ -74,7 +74,7 @@ def signed(**changed: str) -> Answer:
     return Answer(200, {f"wechatpay-{name}": value for name, value in headers.items()}, body)
 
 
-def check(answer: Answer, now_s: float = NOW_S) -> None:
+def check(answer: Answer, now_s: int = NOW_S) -> None:
     check_answer(answer, read_public_key("key", PAIR.public), "PUB_KEY_ID_1", now_s=now_s, age_max_s=300)
 
 

@@ -139,8 +139,8 @@ class WechatpayClient:
             answer,
             self._platform_key,
             self._platform_key_id,
-            now_s=self._http.clock.now_s(),
-            age_max_s=CLOCK_SKEW_MAX.total_seconds(),
+            now_s=int(self._http.clock.now_s()),
+            age_max_s=CLOCK_SKEW_MAX // RULES.resolution,
         )
         return parse_link(answer)
 

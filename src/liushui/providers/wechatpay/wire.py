@@ -68,7 +68,7 @@ def parse_authorization(header: str) -> Authorization | None:
     return Authorization(*(values[name] for name in Authorization._fields))
 
 
-def check_answer(answer: Answer, key: RSAPublicKey, key_id: str, *, now_s: float, age_max_s: float) -> None:
+def check_answer(answer: Answer, key: RSAPublicKey, key_id: str, *, now_s: int, age_max_s: int) -> None:
     """Raise WireError where an answer has no valid signature: then anybody may have made it.
 
     Raises AuthError where it is signed by another key of the platform, which has then been replaced.
@@ -86,7 +86,7 @@ def check_answer(answer: Answer, key: RSAPublicKey, key_id: str, *, now_s: float
         raise WireError("Wechatpay-Signature", "expected the platform's signature of this answer, got another one")
     timestamp = stated["timestamp"]
     if not timestamp.isdecimal() or abs(int(timestamp[:12]) - now_s) > age_max_s:
-        raise WireError("Wechatpay-Timestamp", f"expected a time within {age_max_s:g} s, got {short_repr(timestamp)}")
+        raise WireError("Wechatpay-Timestamp", f"expected a time within {age_max_s} s, got {short_repr(timestamp)}")
 
 
 # ---------------------------------------------------------------- answers

@@ -71,7 +71,8 @@ DEVIATIONS_PER_SESSION: Final = (0, 0, 1, 1, 2)
 SOAKED_DEVIATIONS: Final = sorted(
     name
     for name, deviation in DEVIATIONS.items()
-    if deviation.works_per_request
+    if deviation.is_drawn
+    and deviation.works_per_request
     and deviation.group != "rows"
     and deviation.scenario not in (faults.Scenario.OUTAGE, faults.Scenario.CLOCK)
 )

@@ -11,7 +11,7 @@ from liushui.provider import Page, PageRequest, Slice
 from liushui.providers.longbridge import codec
 from liushui.providers.longbridge.rules import RULES
 from liushui.rules import RangeOnly, Rules
-from liushui.sync.fetch import READS_MAX, SliceTooLarge, fetch_slice
+from liushui.sync.fetch import READS_MAX, SliceTooLarge, SourceTraits, fetch_slice
 from liushui.testing.provider_client_double import ClientDouble
 from tests.sync.rows import BEGIN, hourly, row
 from tests.sync.services import StartExclusive
@@ -26,9 +26,10 @@ def fetched(client: ClientDouble, asked: Slice, size: int, *, can_split: bool) -
 
 
 def test_a_slice_that_fits_one_page_takes_that_page_and_an_empty_one() -> None:
+    """And a look before and behind it, because the service may hold fewer rows than it was asked for."""
     client = ClientDouble(codec, hourly(2))
     assert sorted(fetched(client, DAY, 100, can_split=True)) == sorted(hourly(1))
-    assert [number for _, number, _ in client.calls] == [1, 2]
+    assert [number for _, number, _ in client.calls] == [1, 2, 1, 1]
 
 
 def test_an_empty_slice_takes_one_call() -> None:
@@ -163,3 +164,57 @@ def test_a_row_without_a_time_is_returned_where_ends_are_left_out() -> None:
             return page._replace(rows=[*page.rows, timeless]) if comes else page
 
     assert timeless in fetched(Timeless(codec, hourly(1)), DAY, 100, can_split=True)
+
+
+# ---------------------------------------------------------------- services that hold rows back, and say nothing of it
+
+
+class BySizeAsked(ClientDouble):
+    """Holds 10 rows a page at most, and counts pages by the size asked for: the rows between are on no page."""
+
+    async def fetch_page(self, request: PageRequest) -> Page:
+        page = await super().fetch_page(request)
+        return page._replace(rows=page.rows[:10])
+
+
+class Varying(ClientDouble):
+    """Each answer is cut at another number of rows, as by its bytes, and is the last page."""
+
+    async def fetch_page(self, request: PageRequest) -> Page:
+        page = await super().fetch_page(request._replace(page_token=None))
+        return Page(page.rows[: (17, 5, 9, 30)[len(self.calls) % 4]])
+
+
+class TimeKeyset(ClientDouble):
+    """The second page begins after the time of the first one's last row, and so leaves out the others of that time."""
+
+    async def fetch_page(self, request: PageRequest) -> Page:
+        page = await super().fetch_page(request)
+        return page._replace(rows=[], next_token=None) if request.page_token else page
+
+
+def fetched_in_parts(client: ClientDouble, asked: Slice, traits: SourceTraits) -> list[bytes]:
+    """The rows of a slice that is halved until its parts fit a page."""
+    can_split = asked.until - asked.since > STEP
+    try:
+        return asyncio.run(fetch_slice(client, asked, RULES, 100, can_split=can_split, traits=traits))
+    except SliceTooLarge:
+        middle = asked.since + (asked.until - asked.since) // 2 // STEP * STEP
+        halves = Slice(asked.since, middle), Slice(middle, asked.until)
+        return [one for half in halves for one in fetched_in_parts(client, half, traits)]
+
+
+@pytest.mark.parametrize("service", [BySizeAsked, Varying])
+def test_nothing_is_lost_where_pages_are_cut_and_nothing_says_so(service: type[ClientDouble]) -> None:
+    client = service(codec, hourly(4))
+    whole = Slice(BEGIN, BEGIN + timedelta(days=4))
+    assert sorted(fetched_in_parts(client, whole, SourceTraits())) == sorted(hourly(4))
+
+
+@pytest.mark.parametrize("service", [BySizeAsked, Varying, TimeKeyset])
+@pytest.mark.parametrize("beside", [0, 1])
+def test_an_instant_of_a_cut_page_is_not_taken_for_whole(service: type[ClientDouble], beside: int) -> None:
+    rows = [row(BEGIN + timedelta(hours=5), f"-{number}.00") for number in range(130)]
+    client = service(codec, [*rows, *hourly(beside)[:1]])
+    with pytest.raises(SyncError, match="pages shifted"):
+        fetched_in_parts(client, DAY, SourceTraits())

@@ -25,6 +25,7 @@ from liushui.instant import MAX_INSTANT, MIN_INSTANT
 from liushui.provider import NO_VALUES, Client, Page, PageRequest, Slice
 from liushui.rules import Cursor, DayDocument, PageNumber, Paging, RangeOnly, Rules
 from liushui.sync.undecoded_rows import (
+    are_of_one_step,
     are_within,
     each_record_once,
     field_values,
@@ -44,6 +45,8 @@ CUTS_MIN: Final = 2
 """Pages that end after the same number of rows, though there are more, that show a limit of the service."""
 COMPARISONS_MAX: Final = 3
 """How often answers to two questions about the same rows may differ, because rows came between them."""
+WHOLE_PAGES_MIN: Final = 2
+"""So many of the longest pages have to lack nothing, where an empty page follows each of them."""
 EMPTY_PAGES_MAX: Final = 2
 """After so many empty pages in a row, check that the cursor ends. Providers that hide rows send a few empty pages."""
 TIMELESS_MARGIN: Final = 2
@@ -82,20 +85,32 @@ class SourceTraits:
     """Request parameters that change nothing."""
     repeated_rows: int = 0
     """How many rows listed a record again that the same answer had before."""
+    whole_pages: int = 0
+    """How many of the longest pages were proven to lack nothing."""
+    cuts_silently: bool = False
+    """Whether a page lacked rows of its range, and nothing said so."""
+    window: timedelta = timedelta.max
+    """The longest range that the service is known to answer whole. Longer ones are proven by shorter ones in any case,
+    and what lacks rows there may be the range, and not the page."""
 
     def may_lack_rows(self, rows: int) -> bool:
-        """Whether a page with so many rows may have been cut: no page before it had more."""
-        return rows >= max(1, self.rows_max)
+        """Whether a page with so many rows may have been cut, though nothing says so.
+
+        A service may cut pages at a number of rows, which is at least that of the longest page. But it may also cut
+        them by their bytes, or as its load allows. So after a page that was cut, every page may have been.
+        """
+        return rows > 0 and (rows >= self.rows_max or self.cuts_silently)
 
     def note_page(self, rows: int) -> None:
         """Learn from a page."""
-        self.rows_max = max(self.rows_max, rows)
+        if rows > self.rows_max:
+            self.rows_max, self.whole_pages = rows, 0
         if self.cap is not None and rows > self.cap:
             self.cap, self.cuts = None, 0
 
     def note_cut(self, rows: int, size: int) -> None:
         """Learn that there were more rows than the page had, where `size` were asked for."""
-        if self.may_lack_rows(rows) and rows < size:
+        if 0 < rows < size and rows >= self.rows_max:
             self.cuts = self.cuts + 1 if self.cap == rows else 1
             self.cap = rows
         self.note_page(rows)
@@ -229,6 +244,11 @@ class Question(NamedTuple):
         self.traits.repeated_rows += len(rows) - len(once)
         return once
 
+    @property
+    def is_short(self) -> bool:
+        """Whether the range is one that the service is known to answer whole."""
+        return self.slice_.until - self.slice_.since <= self.traits.window
+
     async def prove_end(self, rows: Sequence[bytes], params: Mapping[str, str] = NO_VALUES) -> None:
         """Prove that a page has all rows of the range, by the parts of the range at and beside its last rows.
 
@@ -249,6 +269,7 @@ class Question(NamedTuple):
             page = await self.page(slice_=part, params=params)
             inside = rows_inside(page.rows, part, self.rules)
             if len(inside) >= len(rows) or Counter(inside) - Counter(rows):
+                self.traits.cuts_silently |= self.is_short and not isinstance(self.rules.paging, RangeOnly)
                 self.traits.note_cut(len(rows), self.size)
                 raise SliceTooLarge(len(rows), rows)
 
@@ -339,10 +360,25 @@ class PagedFetcher:
             raise EndlessPages(f"no page was the last one in {PAGES_MAX}")
         if not total_matches(len(first.rows), {first.total}):
             return first, False
-        if isinstance(self.paging, Cursor) and self._traits.may_lack_rows(len(first.rows)):
-            await self._question.prove_end(first.rows)
+        if self._traits.may_lack_rows(len(first.rows)):
+            if self._must_prove_end(len(first.rows)):
+                await self._question.prove_end(first.rows)
+                self._traits.whole_pages += len(first.rows) >= self._traits.rows_max
+            if len(first.rows) > 1 and are_of_one_step(first.rows, self._question.rules):
+                # No shorter range can show what a page of a single step lacks, but pages of another length can.
+                again = await self._read_whole(len(first.rows) - 1)
+                if Counter(again.rows) != Counter(self._question.records(first.rows)):
+                    self._traits.cuts_silently = True
+                    return first, False
         self._traits.note_page(len(first.rows))
         return first, True
+
+    def _must_prove_end(self, rows: int) -> bool:
+        """Whether to prove a page by the parts of the range beside its rows, though no other page follows."""
+        if isinstance(self.paging, Cursor) or self._traits.cuts_silently:
+            return True
+        # The empty page after it, or a flag, says so too. A limit is found where the longest pages are tested.
+        return self._question.is_short and (rows > self._traits.rows_max or self._traits.whole_pages < WHOLE_PAGES_MIN)
 
     def _is_all(self, page: Page) -> bool:
         """Whether a page is known to be the only one: the provider counts its rows, and larger pages were given."""
@@ -561,12 +597,15 @@ class RangeFetcher:
 
     async def _prove_instant(self, page: Page, part: Mapping[str, str]) -> None:
         """Prove that a page has all rows of a single instant: no shorter range can show what it lacks, but the rows
-        from the other end can. Raises SyncError where they are others."""
-        if not page.rows or self._question.slice_.until - self._question.slice_.since > self._rules.resolution:
+        from the other end can. Raises SyncError where they are others, and SliceTooLarge where it can be split."""
+        is_step = self._question.slice_.until - self._question.slice_.since <= self._rules.resolution
+        if not page.rows or not (is_step or are_of_one_step(page.rows, self._rules)):
             return
         newest = await self._question.page(params=part, newest=True)
         if not holds_page(list(page.rows), newest):
             self._traits.note_cut(len(page.rows), self._size)
+            if not is_step:
+                raise SliceTooLarge(len(page.rows), page.rows)
             raise SyncError(
                 f"the service gave {len(page.rows)} rows of one instant where {self._size} were asked for, and has more"
             )

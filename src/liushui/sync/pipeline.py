@@ -266,6 +266,7 @@ class AccountSync:
 
     async def _fetch(self, slice_: Slice) -> list[bytes]:
         earliest, _ = self._rules.readable(self._ledger.clock())
+        self._traits.window = self._window.length
         return await fetch_slice(
             self._client(),
             slice_,

@@ -58,6 +58,11 @@ def step_of(at: datetime, rules: Rules[Paging]) -> int:
     return -((EPOCH - at) // rules.resolution)
 
 
+def are_of_one_step(rows: Sequence[bytes], rules: Rules[Paging]) -> bool:
+    """Whether all rows whose times can be read are of one step of the provider's clock."""
+    return len(set(row_times(rows, rules)) - {None}) == 1
+
+
 def rows_inside(rows: Sequence[bytes], slice_: Slice, rules: Rules[Paging]) -> list[bytes]:
     """The rows of a slice. One without a readable time counts as inside: the codec will say what is wrong with it."""
     if rules.time_field is None:

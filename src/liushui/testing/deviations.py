@@ -287,7 +287,8 @@ def call_bound(double: DeviatingProvider) -> int:
     for separately. A page is read, looked behind, perhaps cut in half, and perhaps read again.
     """
     rules = double.provider.rules
-    page = min([rules.paging.size_max, *(one.page_cap for one in double.deviations if one.page_cap)])
+    caps = [one.page_cap or one.page_min for one in double.deviations]
+    page = min([rules.paging.size_max, *(cap for cap in caps if cap)])
     pages = -(-len(double.stored) // page)
     windows = -((BEGIN - NOW) // (rules.slice_max or timedelta(days=400)))
     parts = 1

@@ -23,6 +23,7 @@ from liushui.providers import load_providers
 from liushui.simulate.faults.deviation import Deviation, RowsPage, Scenario, is_marked
 from liushui.simulate.faults.deviation_hooks import (
     BOMB_BYTES,
+    CAPS,
     NEWEST_DAYS,
     REPEATED_CURSOR,
     UNLISTED_VALUE,
@@ -63,8 +64,15 @@ CROWDED: Final = Slice(BEGIN + 34 * DAY, BEGIN + 40 * DAY)
 """A range that ends with the crowd, where there is one."""
 
 APPLIES_TO: Final = {
+<<<<<<< HEAD
     "page-cap-50": tuple(name for name in LISTS if name != "bybit"),
     "page-cap-100": ("alipay", "binance_usdm", "longbridge", "longbridge_legacy", "wecom", "wooxpro"),
+=======
+    "page-cap-50": tuple(name for name in EVERY if name != "bybit"),
+    "page-cap-100": ("binance_usdm", "longbridge", "longbridge_legacy", "wecom", "wooxpro"),
+    "page-cap-by-size-asked": ("binance_usdm", "hkus", "longbridge", "longbridge_legacy"),
+    "page-cap-varies": ("bybit", "okx", "stripe", "wecom", "toy"),
+>>>>>>> 5e9f7b7f (sync: pages that are cut, and say nothing of it, are found for every way of paging)
     "ignores-account": ("wooxpro",),
     "ignores-symbol": ("wooxpro",),
     "ignores-type": ("wooxpro",),
@@ -231,6 +239,25 @@ def test_numbered_pages_that_are_capped_follow_each_other() -> None:
     whole = Slice(BEGIN, BEGIN + 40 * DAY)
     pages = [fetch(double, whole, token=token).rows for token in (None, "2", "3", "4", "5", "6")]
     assert sorted(row for page in pages for row in page) == sorted(double.stored)
+
+
+@of_every("page-cap-by-size-asked")
+def test_numbered_pages_that_are_capped_leave_rows_out(provider: str, name: str) -> None:
+    double = double_of(provider, name)
+    whole = Slice(BEGIN, BEGIN + 40 * DAY)
+    pages = [fetch(double, whole, token=token, size=80).rows for token in (None, "2", "3")]
+    assert [len(page) for page in pages] == [50, 50, 50]
+    assert sum((Counter(page) for page in pages), Counter()) < Counter(double.stored)
+
+
+@of_every("page-cap-varies")
+def test_pages_are_cut_at_different_numbers_of_rows(provider: str, name: str) -> None:
+    double = double_of(provider, name)
+    ranges = [Slice(BEGIN + day * DAY, BEGIN + (day + 21) * DAY) for day in range(12)]
+    size = double.provider.rules.paging.size_max
+    cut = {rows for one in ranges if (rows := len(fetch(double, one).rows)) < min(size, len(stored_in(double, one)))}
+    assert len(cut) > 1
+    assert cut <= set(CAPS)
 
 
 @of_every("newest-days-only")

@@ -67,10 +67,14 @@ class Deviation:
     scenario: Scenario = Scenario.ALWAYS
     group: str = ""
     """Two deviations of one group contradict each other. Empty: it contradicts none."""
+    is_drawn: bool = True
+    """Whether seeds choose it, for a run of the soak or a pair. A new one is not, so that a seed stays what it was."""
     needs_crowd: bool = False
     """Whether it matters only where more rows than a page holds share an instant."""
     page_cap: int | None = None
     """The most rows of a page, whatever was asked for."""
+    page_min: int | None = None
+    """The fewest rows at which it cuts a page, where that is no fixed number: so many pages it takes."""
     calls_max: int | None = None
     """The most calls that a sync makes until it notices, where every answer shows it. None: it depends on the rows."""
 

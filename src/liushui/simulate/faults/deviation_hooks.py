@@ -26,6 +26,8 @@ UNLISTED_ONE_IN: Final = 10
 UNLISTED_VALUE: Final = b'"liushui_unlisted"'
 """The value of a filter that no document lists."""
 
+CAPS: Final = (13, 25, 40, 100)
+"""Numbers of rows at which a service cuts its pages that has no fixed one."""
 NEWEST_DAYS: Final = timedelta(days=7)
 ENDLESS_CHUNK: Final = b" " * (1 << 20)
 BOMB_BYTES: Final = 68 << 20
@@ -48,6 +50,17 @@ def newest_days(query: FlowQuery, reading: Reading) -> FlowQuery:
     end = min(query.until, reading.now)
     begin = max(end, MIN_INSTANT + NEWEST_DAYS) - NEWEST_DAYS
     return query._replace(since=max(query.since, min(begin, query.until)))
+
+
+def capped(rows: int) -> Callable[[FlowQuery, Reading], FlowQuery]:
+    """At most so many rows of the page. Numbered pages begin where the number of rows that was asked for puts them."""
+    return lambda query, _reading: query._replace(limit=min(query.limit, rows))
+
+
+def capped_by_chance(query: FlowQuery, _reading: Reading) -> FlowQuery:
+    """At most some rows of the page: another number for each page, as if pages had a limit of bytes."""
+    place = f"{query.since} {query.until} {query.limit} {query.offset} {query.after}"
+    return query._replace(limit=min(query.limit, CAPS[zlib.crc32(place.encode()) % len(CAPS)]))
 
 
 def any_time(query: FlowQuery, _reading: Reading) -> FlowQuery:

@@ -31,8 +31,20 @@ def _has_larger_pages_than(rows: int) -> Callable[[Provider], bool]:
     return lambda provider: provider.rules.paging.size_max > rows and not _has_documents(provider)
 
 
+def _has_numbered_pages_and_more_rows_than(rows: int) -> Callable[[Provider], bool]:
+    def applies(provider: Provider) -> bool:
+        paging = provider.rules.paging
+        return isinstance(paging, PageNumber) and paging.size_max > rows
+
+    return applies
+
+
 def _answers_longer_ranges_than(length: timedelta) -> Callable[[Provider], bool]:
     return lambda provider: provider.rules.window_max is None or provider.rules.window_max > length
+
+
+def _has_linked_pages(provider: Provider) -> bool:
+    return not isinstance(provider.rules.paging, (PageNumber, RangeOnly))
 
 
 def _has_further_pages(provider: Provider) -> bool:
@@ -92,6 +104,25 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = {
             group="cap",
             applies_to=_has_larger_pages_than(100),
             page_cap=100,
+        ),
+        Deviation(
+            name="page-cap-by-size-asked",
+            description="gives 50 rows a page at most, and counts pages by the number of rows that was asked for",
+            group="cap",
+            is_drawn=False,
+            applies_to=_has_numbered_pages_and_more_rows_than(50),
+            page_min=50,
+            change_query=hooks.capped(50),
+        ),
+        Deviation(
+            name="page-cap-varies",
+            description="cuts each page at another number of rows",
+            reason="pages shifted|one instant|more than the",
+            group="cap",
+            is_drawn=False,
+            applies_to=_has_linked_pages,
+            page_min=min(hooks.CAPS),
+            change_query=hooks.capped_by_chance,
         ),
         Deviation(
             name="newest-days-only",
@@ -393,6 +424,10 @@ def deviations_of(provider: Provider) -> list[Deviation]:
 
 def seeded_pairs(provider: Provider, seed: int, count: int) -> list[tuple[Deviation, Deviation]]:
     """Up to `count` pairs of deviations that a provider can have at the same time, without contradiction."""
-    single = [one for one in deviations_of(provider) if one.scenario is Scenario.ALWAYS and one.group != "body"]
+    single = [
+        one
+        for one in deviations_of(provider)
+        if one.is_drawn and one.scenario is Scenario.ALWAYS and one.group != "body"
+    ]
     pairs = [(one, other) for one, other in combinations(single, 2) if one.group != other.group or not one.group]
     return Random(f"{seed} {provider.name}").sample(pairs, min(count, len(pairs)))  # noqa: S311 # it has to repeat itself

@@ -60,6 +60,8 @@ HARD_PAIRS: Final = (
     ("total-of-page", "absent-list"),
     ("end-exclusive", "total-zero"),
     ("start-exclusive", "total-zero"),
+    ("page-cap-by-size-asked", "end-exclusive"),
+    ("page-cap-varies", "ends-wider"),
 )
 """Pairs that syncs did not survive once."""
 

@@ -366,7 +366,7 @@ class PagedFetcher:
                 self._traits.whole_pages += len(first.rows) >= self._traits.rows_max
             if len(first.rows) > 1 and are_of_one_step(first.rows, self._question.rules):
                 # No shorter range can show what a page of a single step lacks, but pages of another length can.
-                again = await self._read_whole(len(first.rows) - 1)
+                again = await self._read_whole(max(self._question.rules.size_min, len(first.rows) - 1))
                 if Counter(again.rows) != Counter(self._question.records(first.rows)):
                     self._traits.cuts_silently = True
                     return first, False

@@ -64,15 +64,10 @@ CROWDED: Final = Slice(BEGIN + 34 * DAY, BEGIN + 40 * DAY)
 """A range that ends with the crowd, where there is one."""
 
 APPLIES_TO: Final = {
-<<<<<<< HEAD
     "page-cap-50": tuple(name for name in LISTS if name != "bybit"),
     "page-cap-100": ("alipay", "binance_usdm", "longbridge", "longbridge_legacy", "wecom", "wooxpro"),
-=======
-    "page-cap-50": tuple(name for name in EVERY if name != "bybit"),
-    "page-cap-100": ("binance_usdm", "longbridge", "longbridge_legacy", "wecom", "wooxpro"),
-    "page-cap-by-size-asked": ("binance_usdm", "hkus", "longbridge", "longbridge_legacy"),
+    "page-cap-by-size-asked": ("alipay", "binance_usdm", "hkus", "longbridge", "longbridge_legacy"),
     "page-cap-varies": ("bybit", "okx", "stripe", "wecom", "toy"),
->>>>>>> 5e9f7b7f (sync: pages that are cut, and say nothing of it, are found for every way of paging)
     "ignores-account": ("wooxpro",),
     "ignores-symbol": ("wooxpro",),
     "ignores-type": ("wooxpro",),

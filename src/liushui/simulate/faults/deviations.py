@@ -44,7 +44,7 @@ def _answers_longer_ranges_than(length: timedelta) -> Callable[[Provider], bool]
 
 
 def _has_linked_pages(provider: Provider) -> bool:
-    return not isinstance(provider.rules.paging, (PageNumber, RangeOnly))
+    return not isinstance(provider.rules.paging, PageNumber | RangeOnly | DayDocument)
 
 
 def _has_further_pages(provider: Provider) -> bool:

@@ -172,6 +172,8 @@ STEPS: Final[dict[str, Step]] = {
     "ignored_range_refused": Step(fetch, "check_times", unchecked),
     "ends_asked_beyond": Step(fetch, "widened", altered(as_long_as_the_slice)),
     "page_cap_is_found": Step(fetch.Question, "prove_end", replaced(nothing_async)),
+    "silent_cuts_are_found": Step(fetch.PagedFetcher, "must_prove_end", altered(never)),
+    "steps_by_other_pages": Step(fetch.PagedFetcher, "is_whole_step", altered(always)),
     "unfiltered_question": Step(fetch.RangeFetcher, "read_parts", replaced(only_the_parts)),
     "long_ranges_are_proven": Step(window.Window, "covers", altered(always)),
     "each_record_counts_once": Step(fetch, "each_record_once", altered(as_often_as_listed)),

@@ -28,3 +28,19 @@ class SlowClock(ClientDouble):
     """Has a clock that is a day behind ours."""
 
     clock_offset = timedelta(days=-1)
+
+
+class BySizeAsked(ClientDouble):
+    """Holds 10 rows a page at most, and counts pages by the size asked for: the rows between are on no page."""
+
+    async def fetch_page(self, request: PageRequest) -> Page:
+        page = await super().fetch_page(request)
+        return page._replace(rows=page.rows[:10])
+
+
+class TimeKeyset(ClientDouble):
+    """The second page begins after the time of the first one's last row, and so leaves out the others of that time."""
+
+    async def fetch_page(self, request: PageRequest) -> Page:
+        page = await super().fetch_page(request)
+        return page._replace(rows=[], next_token=None) if request.page_token else page

@@ -14,7 +14,7 @@ from liushui.rules import RangeOnly, Rules
 from liushui.sync.fetch import READS_MAX, SliceTooLarge, SourceTraits, fetch_slice
 from liushui.testing.provider_client_double import ClientDouble
 from tests.sync.rows import BEGIN, hourly, row
-from tests.sync.services import StartExclusive
+from tests.sync.services import BySizeAsked, StartExclusive, TimeKeyset
 
 DAY = Slice(BEGIN, BEGIN + timedelta(days=1))
 STEP = timedelta(seconds=1)
@@ -169,28 +169,12 @@ def test_a_row_without_a_time_is_returned_where_ends_are_left_out() -> None:
 # ---------------------------------------------------------------- services that hold rows back, and say nothing of it
 
 
-class BySizeAsked(ClientDouble):
-    """Holds 10 rows a page at most, and counts pages by the size asked for: the rows between are on no page."""
-
-    async def fetch_page(self, request: PageRequest) -> Page:
-        page = await super().fetch_page(request)
-        return page._replace(rows=page.rows[:10])
-
-
 class Varying(ClientDouble):
     """Each answer is cut at another number of rows, as by its bytes, and is the last page."""
 
     async def fetch_page(self, request: PageRequest) -> Page:
         page = await super().fetch_page(request._replace(page_token=None))
         return Page(page.rows[: (17, 5, 9, 30)[len(self.calls) % 4]])
-
-
-class TimeKeyset(ClientDouble):
-    """The second page begins after the time of the first one's last row, and so leaves out the others of that time."""
-
-    async def fetch_page(self, request: PageRequest) -> Page:
-        page = await super().fetch_page(request)
-        return page._replace(rows=[], next_token=None) if request.page_token else page
 
 
 def fetched_in_parts(client: ClientDouble, asked: Slice, traits: SourceTraits) -> list[bytes]:

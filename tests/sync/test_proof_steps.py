@@ -32,8 +32,9 @@ from soak.mutations import STEPS, Step, patched, proving
 from tests.sync.pages import COUNTED, CURSOR, DAY, Fleeting, Instant, Scripted, chain, fetched, rows
 from tests.sync.rows import BEGIN, NOW, hourly, new_ledger, row
 from tests.sync.running import amounts, amounts_of, clock_of, forgetting, states, synced
-from tests.sync.services import NewestPart, SlowClock, StartExclusive
+from tests.sync.services import BySizeAsked, NewestPart, SlowClock, StartExclusive, TimeKeyset
 
+FOUR_DAYS = Slice(BEGIN, BEGIN + timedelta(days=4))
 EVERYTHING = Options(attempts=1, everything=True)
 
 
@@ -65,8 +66,8 @@ def a_row_goes_while_pages_are_read(_folder: Path) -> bool:
     return sorted(found) == sorted(here[1:])
 
 
-def run_fetch(client: ClientDouble, asked: Slice) -> list[bytes]:
-    return asyncio.run(fetch_slice(client, asked, RULES, 10, can_split=False))
+def run_fetch(client: ClientDouble, asked: Slice, size: int = 10) -> list[bytes]:
+    return asyncio.run(fetch_slice(client, asked, RULES, size, can_split=False))
 
 
 def an_empty_page_names_another_one(_folder: Path) -> bool:
@@ -173,6 +174,23 @@ def a_service_holds_fewer_rows_than_were_asked_for(_folder: Path) -> bool:
     try:
         return service.fetched() == service.every
     except SliceTooLarge:
+        return True
+
+
+def pages_are_counted_by_the_size_that_was_asked_for(_folder: Path) -> bool:
+    try:
+        found = asyncio.run(fetch_slice(BySizeAsked(codec, hourly(4)), FOUR_DAYS, RULES, 100, can_split=True))
+    except SliceTooLarge:
+        return True
+    return sorted(found) == sorted(hourly(4))
+
+
+def a_cursor_leads_past_the_rest_of_an_instant(_folder: Path) -> bool:
+    here = [row(BEGIN, f"-{number}.00") for number in range(130)]
+    client = TimeKeyset(codec, here)
+    try:
+        return sorted(run_fetch(client, Slice(BEGIN, BEGIN + timedelta(seconds=1)), size=100)) == sorted(here)
+    except SyncError:
         return True
 
 
@@ -358,6 +376,8 @@ HELD_BY: Final[dict[str, Callable[[Path], bool]]] = {
     "ignored_range_refused": a_service_ignores_the_range,
     "ends_asked_beyond": the_end_of_a_range_does_not_belong_to_it,
     "page_cap_is_found": a_service_holds_fewer_rows_than_were_asked_for,
+    "silent_cuts_are_found": pages_are_counted_by_the_size_that_was_asked_for,
+    "steps_by_other_pages": a_cursor_leads_past_the_rest_of_an_instant,
     "unfiltered_question": rows_have_a_value_that_nobody_asks_for,
     "long_ranges_are_proven": a_service_answers_the_newest_part_of_a_range,
     "each_record_counts_once": a_record_is_listed_twice,

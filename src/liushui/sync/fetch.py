@@ -361,19 +361,26 @@ class PagedFetcher:
         if not total_matches(len(first.rows), {first.total}):
             return first, False
         if self._traits.may_lack_rows(len(first.rows)):
-            if self._must_prove_end(len(first.rows)):
+            if self.must_prove_end(len(first.rows)):
                 await self._question.prove_end(first.rows)
                 self._traits.whole_pages += len(first.rows) >= self._traits.rows_max
-            if len(first.rows) > 1 and are_of_one_step(first.rows, self._question.rules):
-                # No shorter range can show what a page of a single step lacks, but pages of another length can.
-                again = await self._read_whole(max(self._question.rules.size_min, len(first.rows) - 1))
-                if Counter(again.rows) != Counter(self._question.records(first.rows)):
-                    self._traits.cuts_silently = True
-                    return first, False
+            if not await self.is_whole_step(first.rows):
+                self._traits.cuts_silently = True
+                return first, False
         self._traits.note_page(len(first.rows))
         return first, True
 
-    def _must_prove_end(self, rows: int) -> bool:
+    async def is_whole_step(self, rows: Sequence[bytes]) -> bool:
+        """Whether a page whose rows are all of a single step of the clock has all rows of that step.
+
+        No shorter range can show what it lacks, but pages of another length can.
+        """
+        if len(rows) == 1 or not are_of_one_step(rows, self._question.rules):
+            return True
+        again = await self._read_whole(max(self._question.rules.size_min, len(rows) - 1))
+        return Counter(again.rows) == Counter(self._question.records(rows))
+
+    def must_prove_end(self, rows: int) -> bool:
         """Whether to prove a page by the parts of the range beside its rows, though no other page follows."""
         if isinstance(self.paging, Cursor) or self._traits.cuts_silently:
             return True
@@ -599,7 +606,7 @@ class RangeFetcher:
         """Prove that a page has all rows of a single instant: no shorter range can show what it lacks, but the rows
         from the other end can. Raises SyncError where they are others, and SliceTooLarge where it can be split."""
         is_step = self._question.slice_.until - self._question.slice_.since <= self._rules.resolution
-        if not page.rows or not (is_step or are_of_one_step(page.rows, self._rules)):
+        if not page.rows or not (is_step or (len(page.rows) > 1 and are_of_one_step(page.rows, self._rules))):
             return
         newest = await self._question.page(params=part, newest=True)
         if not holds_page(list(page.rows), newest):

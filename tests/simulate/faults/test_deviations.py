@@ -239,7 +239,7 @@ def test_numbered_pages_that_are_capped_follow_each_other() -> None:
 @of_every("page-cap-by-size-asked")
 def test_numbered_pages_that_are_capped_leave_rows_out(provider: str, name: str) -> None:
     double = double_of(provider, name)
-    whole = Slice(BEGIN, BEGIN + 40 * DAY)
+    whole = Slice(BEGIN, BEGIN + (double.provider.rules.window_max or 40 * DAY))
     size = max(80, double.provider.rules.size_min)
     pages = [fetch(double, whole, token=token, size=size).rows for token in (None, "2", "3")]
     assert [len(page) for page in pages] == ([50, 50, 50] if size == 80 else [50, 0, 0])

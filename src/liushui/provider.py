@@ -44,7 +44,7 @@ class CredentialField:
 
 @dataclass(frozen=True)
 class Restriction:
-    """A limit that a key of this provider can have beside its accounts: `key create --restrict NAME=VALUE`."""
+    """A limit that a key of this provider can have, besides its accounts: `key create --restrict NAME=VALUE`."""
 
     name: str
     help: str
@@ -242,7 +242,7 @@ class Dialect(Protocol):
 
     @property
     def restrictions(self) -> Sequence[Restriction]:
-        """The limits that its keys can have beside their accounts."""
+        """The limits that its keys can have, besides their accounts."""
         ...
 
     @property

@@ -1,4 +1,4 @@
-"""Rate limits: when a call may be made, alone (pacing) or beside other processes of this machine (shared limits)."""
+"""Rate limits: when a call may be made, for one process (pacing) or all processes of a machine (shared limits)."""
 
 import asyncio
 import os
@@ -118,7 +118,7 @@ class Window(NamedTuple):
 
 
 def keep_private(path: Path) -> None:
-    """Make a file that only its owner can read. One that everybody can read, as older versions made it, is closed."""
+    """Create a file that only its owner can read. Restricts an existing file too: older versions made it readable."""
     path.touch(mode=0o600)  # what SQLite puts beside a database has the same mode
     status = path.stat()
     if status.st_mode & 0o007 and status.st_uid == os.geteuid():

@@ -174,7 +174,7 @@ WITHDRAWAL_BOUND: Final = WithdrawalBound()
 
 
 class Uniqueness(StrEnum):
-    """How far a record's id says that two rows are the same record."""
+    """Whether two rows with the same id are the same record."""
 
     RECORD = "record"
     """The id belongs to one record of its kind. A row with other facts, at whatever time, is another version of it."""
@@ -244,9 +244,9 @@ BALANCE_RULES: Final = BalanceRules()
 
 
 class FeeLeg(NamedTuple):
-    """A fee that rows state within their amount, in the row's currency: the key of `Flow.detail` that has it as text.
+    """A fee that is part of a row's amount, in the row's currency. `key`: where `Flow.detail` has the fee as text.
 
-    A fee below zero was charged; if `is_charge_positive`, one above zero.
+    A negative fee was charged to the account; with `is_charge_positive`, a positive one was.
     """
 
     key: str
@@ -344,7 +344,7 @@ class Rules(Generic[P]):
         return begin, end
 
     def next_publication(self, now: datetime) -> datetime | None:
-        """When the provable range will grow next by a day. None: it grows all the time."""
+        """When the provable range will next grow by a day. None: it grows continuously."""
         if self.publish is None:
             return None
         return self.publish.next_after(now - self.allowed_lateness) + self.allowed_lateness

@@ -25,7 +25,7 @@ class BalanceChains:
         """The rows of the newest instant of each chain, which further rows may belong to."""
 
     def watch(self, rows: Iterable[CertifiedRow]) -> Iterator[CertifiedRow]:
-        """The same rows. Those that come are sorted by time and id."""
+        """Yield the rows unchanged, and check them. They must be sorted by time and id."""
         for row in rows:
             self._add(row)
             yield row
@@ -50,7 +50,7 @@ class BalanceChains:
         instant.append(chain_row)
 
     def section(self) -> Section:
-        """Where the chains break. Of rows without balances, and of indicative balances, nothing can be said."""
+        """Where the chains break. Rows without balances and indicative balances cannot be checked."""
         if self._rules.advisory:
             return Section("could_not_check", "the provider calls its balances indicative", [])
         if not any(chain.stated for chain in self._chains.values()):

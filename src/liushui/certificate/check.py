@@ -39,7 +39,7 @@ class OpenCertificate(NamedTuple):
 
     @property
     def anchor(self) -> Anchor:
-        """What it says about the account's chain."""
+        """What the certificate says about the account's chain."""
         integrity = self.document.integrity
         created_at = parse_instant("created_at", self.document.created_at)
         return Anchor(self.document.subject.account, integrity.batch, integrity.link, str(self.path), created_at)

@@ -130,7 +130,7 @@ class Basis(Part):
 
 
 class Figure(Part):
-    """A balance. `amount` null: there is none, and `reason` says why. `complete`: whether no flow before is missing."""
+    """A balance. `amount` null: unknown, and `reason` says why. `complete`: whether no earlier flow is missing."""
 
     amount: str | None
     complete: bool

@@ -48,7 +48,7 @@ _NOT_ORDERED: Final = "this version of liushui does not list rows whose order is
 
 
 def finished_month(name: str, account: AccountName, now: datetime) -> Month:
-    """The month `2026-10` of an account. Raises InvalidField for what is none, and for one that is not over."""
+    """The month `2026-10` of an account. Raises InvalidField if it is not a month, or not over."""
     month = month_of(read_month(name), account)
     if to_us(now) < month.until_us:
         raise InvalidField("period", f"a month that is over in {account.zone}", name)

@@ -34,7 +34,7 @@ class TreeHasher:
         self.size += 1
 
     def root(self) -> bytes:
-        """The root of the leaves so far. Of none: the hash of nothing."""
+        """The root of the leaves so far. Without leaves: the hash of the empty string."""
         if not self._roots:
             return sha256(b"").digest()
         *roots, node = self._roots
@@ -55,7 +55,7 @@ class Tree:
             self._levels.append(hashes)
 
     def root(self) -> bytes:
-        """The root of all leaves. Of none: the hash of nothing."""
+        """The root of all leaves. Without leaves: the hash of the empty string."""
         return self._root(0, self.size) if self.size else sha256(b"").digest()
 
     def path(self, index: int) -> list[bytes]:

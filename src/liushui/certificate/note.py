@@ -88,7 +88,7 @@ class SigningKey:
 
     @property
     def verifier(self) -> VerifierKey:
-        """Its public part."""
+        """Its public key."""
         return VerifierKey(self.name, self._key().public_key().public_bytes_raw())
 
     def sign(self, text: bytes) -> bytes:

@@ -140,7 +140,7 @@ def _verdict_text(status: str) -> str:
 
 
 def proof_records(proof: "AccountMonth") -> Iterator[Record]:
-    """The lines of an account's month by their columns; one without figures where it has no line."""
+    """One record for each line of an account's month. A month without lines has one record without figures."""
     common = {
         "account": proof.account,
         "period": proof.month.name,

@@ -503,7 +503,7 @@ class LinkPage(Model):
 
 
 class DecideLink(Model):
-    """A decision on a link. `replace`: also where it was decided before."""
+    """A decision on a link. `replace`: whether it may replace an earlier decision."""
 
     decision: Literal["confirmed", "rejected"]
     reason: Annotated[str, Meta(max_length=1_000)] = ""

@@ -225,7 +225,7 @@ def code_error(name: str) -> str:
 
 
 def commodity(currency: str) -> str:
-    """The currency's code in the books. Empty: it is none of three capitals."""
+    """The currency's code in the books. Empty: the code is not three capitals."""
     return currency if _CURRENCY.fullmatch(currency) else ""
 
 

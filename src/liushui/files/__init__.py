@@ -1,1 +1,1 @@
-"""What formats of statement files share and that names no bank: unpacking, encodings, tables, cells, recognition."""
+"""What all formats of statement files share: unpacking, encodings, tables, cells, recognition. Names no bank."""

@@ -8,7 +8,7 @@ from liushui.files.errors import FileError, NotRecognised
 
 
 def recognise(content: Content, formats: Mapping[str, FileFormat]) -> FileFormat:
-    """The format of a file. Raises NotRecognised that says what the file looks like, and what would read it."""
+    """The format of a file. Raises NotRecognised, whose message says what the file looks like and how to import it."""
     known = [format_ for format_ in formats.values() if format_.recognise(content)]
     if len(known) == 1:
         return known[0]

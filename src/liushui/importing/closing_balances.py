@@ -36,9 +36,10 @@ class Closing(NamedTuple):
 def state_closings(
     ledger: Ledger, account: str, closings: Iterable[Closing], import_id: str, rules: Rules[Paging]
 ) -> Iterator[str]:
-    """State closing balances of an import that is done, each in one transaction. Balances that are stated already stay.
+    """State the closing balances of a finished import, each in one transaction. Existing statements stay as they are.
+
     Yields the reason for each balance that cannot be stated: another balance is stated for its moment, or the account
-    has no flows of its currency. Of statements without flows, such balances are left out without a word.
+    has no flows of its currency. Says nothing about such balances if their statement has no flows.
     """
     for (at, currency, amount, subaccount), file, period, has_flows in closings:
         note = f"closing balance in {file} {_mark(import_id)}"

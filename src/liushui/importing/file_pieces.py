@@ -107,7 +107,7 @@ class Splitter:
     def _well_formed(self, begin: int) -> tuple[int, list[bytes], bool] | None:
         """The elements in a window, where what follows begins, and whether the array goes on there.
 
-        None: something in the window is no JSON.
+        None: something in the window is not JSON.
         """
         data, limit = self._data, begin + WINDOW
         if limit >= len(data):
@@ -190,7 +190,7 @@ class Splitter:
         return _checked(pieces), begin, False
 
     def _value_end(self, begin: int) -> int | None:
-        """The end of the object that begins here, on whatever line. None: it is malformed, or none that we know."""
+        """The end of the object that begins here, on any line. None: malformed, or its end was not found."""
         if self._wasted > WASTE_MAX:
             return None
         end = _matching_end(self._data, begin, begin + PIECE_MAX)

@@ -146,7 +146,7 @@ class CurrencySum(NamedTuple):
 
 
 class FilePreview(NamedTuple):
-    """What files have, whatever the ledger knows of it. `first` and `last` None: they have no flows."""
+    """What the files contain, independent of the ledger. `first` and `last` None: they have no flows."""
 
     first: datetime | None
     last: datetime | None

@@ -51,7 +51,7 @@ class Block:
 
     @classmethod
     def of_decoded(cls, rows: Sequence[DecodedRow], numbers: Iterable[int] | None = None) -> "Block":
-        """Rows that were decoded one by one, at least one, and their numbers: 1, 2, … if none are given."""
+        """A block of rows that were decoded one by one. Needs at least one row. `numbers` default to 1, 2, …."""
         return cls.of_values(
             [
                 (*to_row("", row.flow.identity, row, 0)[1:-1], number)

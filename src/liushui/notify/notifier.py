@@ -44,7 +44,7 @@ SenderOf = Callable[[Rule], Sender]
 class Notifier:
     """Makes and sends notifications, in a thread from the beginning of the context to its end.
 
-    Of several processes one looks for alarms at a time; all of them send. What goes wrong is told to `warn`, the same
+    Only one process looks for alarms at a time, but all of them send. `warn` gets each problem, the same
     sentence once in a row.
     """
 

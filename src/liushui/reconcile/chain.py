@@ -43,7 +43,7 @@ class ChainRow(NamedTuple):
 
     @property
     def key(self) -> RowKey:
-        """What identifies it within the account."""
+        """The row's key within the account."""
         return self.at_us, self.id
 
 
@@ -656,7 +656,7 @@ def _balances(edges: Sequence[Edge], part: Sequence[int]) -> set[Decimal]:
 
 
 def _connected_parts(edges: Sequence[Edge]) -> list[list[int]]:
-    """The indexes of edges that hang together, in whatever direction they go."""
+    """The indexes of connected edges, regardless of their direction."""
     around: dict[Decimal, list[int]] = {}
     for index, edge in enumerate(edges):
         for balance in edge:

@@ -94,7 +94,7 @@ class LinkFlow(NamedTuple):
 
     @property
     def key(self) -> "FlowKey":
-        """What names the flow in its ledger."""
+        """The flow's key in its ledger."""
         return FlowKey(self.account, self.at_us, self.id)
 
     @property
@@ -104,7 +104,7 @@ class LinkFlow(NamedTuple):
 
 
 def to_link_flow(account: str, id_: str, flow: Flow) -> LinkFlow:
-    """What of a flow decides on its links."""
+    """The facts of a flow that its links depend on."""
     return LinkFlow(
         account,
         to_us(flow.at),
@@ -154,7 +154,7 @@ class Link(NamedTuple):
 
     @property
     def keys(self) -> tuple[FlowKey, ...]:
-        """What names its flows."""
+        """The keys of its flows."""
         return tuple(flow.key for flow in self.flows)
 
 

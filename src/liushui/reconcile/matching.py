@@ -56,7 +56,7 @@ def resolve(ties: Sequence[Tie[N]], *, tiers: int, shared_right: bool = False) -
 
 
 def components(ties: Iterable[Tie[N]]) -> list[list[Tie[N]]]:
-    """The ties that are connected through their nodes, together. The order of the ties is kept."""
+    """The connected components: one list of ties for each. The ties keep their order."""
     parent: dict[tuple[bool, N], tuple[bool, N]] = {}
 
     def root(node: tuple[bool, N]) -> tuple[bool, N]:

@@ -189,7 +189,7 @@ def _conversions(flows: Sequence[LinkFlow]) -> Iterator[_Pair]:
 
 
 def _state_each_other(one: LinkFlow, other: LinkFlow) -> bool:
-    """Whether what either leg states of the other is so."""
+    """Whether the legs agree with what each states about the other."""
     return all(
         leg.fx is None
         or (leg.fx.currency == counter.currency and leg.fx.amount.copy_abs() == counter.amount.copy_abs())

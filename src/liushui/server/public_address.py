@@ -1,7 +1,7 @@
 """A server behind a proxy: its public address, and who sent a request that a proxy passes on.
 
 The proxy passes paths on unchanged, with the prefix of the public address, because clients of provider APIs sign them.
-Inside, the site has no prefix: it is taken off its requests here, and put before the addresses in its answers.
+Inside, the site has no prefix: this module removes it from requests and adds it to the addresses in answers.
 """
 
 import re
@@ -125,7 +125,7 @@ _COOKIE_PATH = re.compile(rb"(;\s*path=)/(?=;|$)", re.IGNORECASE)
 
 
 class PublicSite:
-    """An ASGI application behind a proxy. It gets requests without the prefix, of the clients that sent them."""
+    """Wraps an ASGI application behind a proxy: removes the prefix from requests and sets the real client's address."""
 
     def __init__(self, app: Any, public: PublicAddress) -> None:  # noqa: ANN401 - an ASGI application
         self._app, self._public = app, public

@@ -5,7 +5,7 @@
     POST /claim/TOKEN     the access URL of a key, once
     GET /accounts         balances and transactions
 
-Nothing is collected over it. The paths are below /dialect/simplefin, the root URL.
+liushui does not collect over this protocol. The root URL, to which the paths are relative, is /dialect/simplefin.
 """
 
 import re

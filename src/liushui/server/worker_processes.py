@@ -60,7 +60,7 @@ class WorkerServer(MPServer):
         self._ssp = None
 
     def jobs(self) -> list[Job]:
-        """What the workers do: the first jobs of the fork server that is given to `run`."""
+        """The workers' jobs. They must be the first jobs of the fork server that `run` gets."""
         return [Job("liushui-worker", partial(self._work, index)) for index in range(self.workers)]
 
     def run(self, fork_server: ForkServer) -> None:

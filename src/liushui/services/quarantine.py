@@ -28,8 +28,8 @@ def account_of_row(ledger: Ledger, id_: str) -> str:
 def discard_row(ledger: Ledger, id_: str, reason: str, account: str | None = None) -> Discarded:
     """Erase the bytes of a rejected row, and overwrite what is left of them in free space.
 
-    Of a row that was discarded before, only the second is done again. Raises ConfigError where no account, or more than
-    one, has the row, and as `discard`.
+    If the row was discarded before, only the free space is overwritten again. Raises ConfigError if no account or more
+    than one has the row, and whatever `discard` raises.
     """
     result = discard(ledger, account or account_of_row(ledger, id_), id_, reason)
     try:

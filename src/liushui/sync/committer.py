@@ -1,4 +1,4 @@
-"""The committer: proves that rows belong to their slice, and commits it; or records why it could not be proven."""
+"""The committer: proves that rows belong to their slice; commits the slice, or records why it was not proven."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence

@@ -60,7 +60,7 @@ class SyncStarted(NamedTuple):
 
 
 class SyncAdvanced(NamedTuple):
-    """A slice of length `span` has been read, or has failed. `rows`: of the whole sync until now."""
+    """A slice of length `span` has been read, or has failed. `rows`: rows of the whole sync so far."""
 
     account: str
     span: timedelta

@@ -239,7 +239,7 @@ class Question(NamedTuple):
         return page
 
     def records(self, rows: Sequence[bytes]) -> list[bytes]:
-        """The rows of one answer, each record once. Ends, totals and page lengths are judged before, by all rows."""
+        """The rows of one answer, each record once. Check ends, totals and page lengths before, on all rows."""
         once = each_record_once(rows, self.rules)
         self.traits.repeated_rows += len(rows) - len(once)
         return once
@@ -690,5 +690,5 @@ class DocumentFetcher:
 
 
 def holds_page(rows: list[bytes], page: Page) -> bool:
-    """Whether each row of a page is among the rows, at least as often."""
+    """Whether the rows contain each row of a page, at least as many times as the page."""
     return Counter(page.rows) <= Counter(rows)

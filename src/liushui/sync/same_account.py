@@ -40,9 +40,9 @@ def known_rows(ledger: Ledger, account: str, provider: Provider, now: datetime) 
 
 
 async def prove_account(client: Client, provider: Provider, name: str, known: set[RowKey]) -> None:
-    """Check that at least half of the rows that a client gives of their time are known ones.
+    """Read the range of the known rows with a client, and check that at least half of the rows are known ones.
 
-    Raises WrongAccount where they are not, SyncError where no row comes, and what the client raises.
+    Raises WrongAccount if fewer are known, SyncError if no row comes, and whatever the client raises.
     """
     rules = provider.rules
     range_ = Slice(from_us(min(known)[0]), from_us(max(known)[0]) + rules.resolution)

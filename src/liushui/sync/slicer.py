@@ -93,7 +93,9 @@ class Slicer:
         self._longest = min(LENGTH_MAX, GROWTH_MAX * length)
 
     def grow(self, rows_in_page_max: int) -> None:
-        """Want more rows of the next slice, after one that fitted a page. `rows_in_page_max`: what a page may hold.
+        """Aim for more rows in the next slice, because the last one fitted a page.
+
+        `rows_in_page_max`: how many rows a page may hold.
 
         A page that held few rows says little about the next one: providers hide rows, and lift their limits.
         """

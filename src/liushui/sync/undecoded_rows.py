@@ -75,7 +75,7 @@ def rows_inside(rows: Sequence[bytes], slice_: Slice, rules: Rules[Paging]) -> l
 
 
 def each_record_once(rows: Sequence[bytes], rules: Rules[Paging]) -> list[bytes]:
-    """The rows of one answer without those that list a record again: equal in every byte, and with an id."""
+    """The rows of one answer, without rows that have an id and the same bytes as an earlier row."""
     if rules.id_field is None or len(set(rows)) == len(rows):
         return list(rows)
     named = have_ids(rows, rules)

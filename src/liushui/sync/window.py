@@ -70,8 +70,10 @@ class Window:
             self._rows_until.append((slice_.until, before + len(rows)))
 
     def rows_to(self, end: datetime) -> tuple[datetime, int]:
-        """The end of the first slice that ends there or later, or of the last one; and the rows from the oldest one to
-        there."""
+        """Find the first slice that ends at `end` or later, or else the last slice.
+
+        Returns where it ends, and the number of rows from the oldest row to there.
+        """
         later = [known for known in self._rows_until if known[0] >= end]
         return later[0] if later else self._rows_until[-1]
 

@@ -124,7 +124,7 @@ class Camt053:
         return ""
 
     def statements(self, content: Content, zone: str) -> Iterator[Statement]:
-        """The statements, one after another. Raises FileError for what is no XML, or was cut off."""
+        """The statements, one after another. Raises FileError if the file is not XML, or was cut off."""
         walk, claims, is_empty = _elements(content), Claims(), True
         for tag, element in walk:
             if tag == "FrToDt":

@@ -88,7 +88,7 @@ def _time(name: str, text: str, zone: str) -> datetime:
 
 @dataclass
 class _Head:
-    """What a statement says before its transactions."""
+    """The part of a statement before its transactions."""
 
     account: str = ""
     currency: str = ""

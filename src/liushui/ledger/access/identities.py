@@ -222,7 +222,7 @@ def _find_or_add(
 
 
 def _free_name(connection: Connection, person: Person) -> str:
-    """A name for a new user that nobody has: a name at the provider is no proof of being that user here."""
+    """A name for a new user that is not taken: a name at the provider does not prove that a person is the user here."""
     for name in filter(is_name, person.names):
         try:
             user_in(connection, name)

@@ -214,5 +214,5 @@ def _has_expired(now: datetime) -> sa.ColumnElement[bool]:
 
 
 def _digest(text: str) -> str:
-    """A fast hash is enough here: nobody can guess what is as random as this."""
+    """A fast hash is enough here, because the input is too random to be guessed."""
     return sha256(text.encode()).hexdigest()

@@ -122,8 +122,8 @@ def insert_user(
 
 
 def check_email(connection: Connection, email: str, name: str) -> str:
-    """An e-mail address as it is stored, in small letters. Raises InvalidField, and EmailTaken if it is another user's
-    than `name`."""
+    """An e-mail address as it is stored, in lower case. Raises InvalidField, and EmailTaken if a user other than `name`
+    has it."""
     address = email.strip().lower()
     if not address:
         return ""
@@ -236,7 +236,7 @@ def _revoke(connection: Connection, token: str, now: datetime) -> Revoked:
 
 @cache
 def _decoy_hash() -> str:
-    """What the password of a name that nobody has is compared with: the time does not tell which names exist."""
+    """The hash to compare with if there is no user of a name, so that the time does not reveal which names exist."""
     return hash_password(secrets.token_urlsafe())
 
 

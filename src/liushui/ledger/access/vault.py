@@ -31,7 +31,7 @@ class Vault:
     """The key file. Only its owner may read it."""
 
     def encrypt(self, values: dict[str, str]) -> str:
-        """Makes the key where there is none yet."""
+        """Encrypt values. Creates the key if there is none yet."""
         return self._fernet(create=True).encrypt(msgspec.json.encode(values)).decode()
 
     def decrypt(self, encrypted: str) -> dict[str, str]:

@@ -68,9 +68,9 @@ def contains_folded(column: ColumnElement[Any], text: str) -> ColumnElement[bool
 
 
 def has_no_case(text: str) -> bool:
-    """Whether no character of a text has a case, or is in the upper case of another one: "提现 1", but not "1 a".
+    """Whether a text is the same in upper and lower case, such as "提现 1", so that a search need not fold it.
 
-    Not every such text is known. This is about Chinese and digits, which people search for most.
+    Recognises only ASCII and letters without case, such as Chinese characters. For other texts it returns False.
     """
     return all(unicodedata.category(sign) == "Lo" or (sign.isascii() and not sign.isalpha()) for sign in text)
 

@@ -243,10 +243,10 @@ def alarm_key(alarm: Alarm) -> str:
 
 
 def record_alarms(ledger: Ledger, rules: Sequence[Rule], alarms: Iterable[Alarm]) -> int:
-    """Compare the alarms that hold now with those that rules have seen, and make messages. Returns how many.
+    """Compare the current alarms with those that each rule has seen, and create messages. Returns how many.
 
-    `alarms` must be all of them: what a rule has seen and is not among them has ended. One transaction, and none where
-    nothing changes.
+    `alarms` must contain every current alarm: an alarm that a rule has seen and that is missing here has ended. Writes
+    in one transaction, or in none if nothing changes.
     """
     now = ledger.clock()
     holding = [(rule, {alarm_key(alarm): alarm for alarm in alarms if rule.wants(alarm)}) for rule in rules]
@@ -320,7 +320,7 @@ def _is_seen(rule: str, key: str) -> sa.ColumnElement[bool]:
 
 
 def message_of(alarm: Alarm, now: datetime) -> Message:
-    """What is told about an alarm."""
+    """The content of an alarm's message."""
     return Message(
         kind=alarm.kind.value,
         account=alarm.account,

@@ -122,7 +122,7 @@ class Doubt(NamedTuple):
 
 
 class SourceState(NamedTuple):
-    """What is known of a source's service beside its coverage."""
+    """What is known about a source's service, apart from its coverage."""
 
     wait: Wait | None = None
     clock_offset: timedelta | None = None
@@ -197,7 +197,7 @@ def load_state(ledger: Ledger, account: str, now: datetime) -> SourceState:
 
 
 def read_states(queries: Queries, now: datetime) -> dict[str, SourceState]:
-    """The states of all sources that left one, by account, in the caller's transaction."""
+    """The stored states of all sources, by account, in the caller's transaction."""
     by_account = groupby(read_observations(queries), key=lambda observation: observation.account)
     return {account: read_state(observed, now) for account, observed in by_account}
 

@@ -133,7 +133,7 @@ def _write(ledger: Ledger, temporary: Path, progress: ReportProgress | None) -> 
 
 
 def _copy_rows(ledger: Ledger, temporary: Path, progress: ReportProgress | None) -> int:
-    """The same for a server. On Citus the accounts are of different moments: no transaction sees all nodes at one."""
+    """Copy the rows of a server. On Citus, accounts are of different moments: no transaction spans all nodes."""
     # Into the file that is there, for its lock tells other backups into the folder that it is not abandoned.
     with ledger.reading() as connection:
         open_source = None if ledger.is_distributed(connection) else lambda: nullcontext(connection)

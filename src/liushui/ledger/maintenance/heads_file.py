@@ -45,7 +45,7 @@ class RecordedHead(msgspec.Struct, frozen=True, tag="head", tag_field="event", f
 
 
 class RecordedRestore(msgspec.Struct, frozen=True, tag="restored", tag_field="event", forbid_unknown_fields=True):
-    """A line: `db restore` replaced the ledger. Heads before it are of the ledger that was replaced."""
+    """A line: `db restore` replaced the ledger. Earlier heads belong to the replaced ledger."""
 
     backup: str
     recorded_at: datetime
@@ -200,7 +200,7 @@ def _append(file: BinaryIO, events: Sequence[RecordedHead | RecordedRestore]) ->
 
 
 def _rotate(ledger: Ledger, path: Path) -> None:
-    """Begin the file again with the newest heads. The rest is kept beside it until the next time."""
+    """Begin the file again with the newest heads. The previous file is kept beside it until the next rotation."""
     recorded = read_heads_file(ledger)
     events = [*([recorded.restore] if recorded.restore else []), *recorded.newest.values()]
     older = ledger.local_path(OLDER_SUFFIX)

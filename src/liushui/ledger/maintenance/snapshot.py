@@ -55,7 +55,7 @@ class Part(NamedTuple):
     """Whether some may have been read in another part before: a commit in between moved them here."""
 
     def key(self) -> list[sa.Column[Any]]:
-        """The columns that order them within the account."""
+        """The columns that order the rows within the account."""
         return [column for column in self.table.primary_key.columns if column.name != "account"]
 
     def select(self, account: str, head: int) -> sa.Select[Any]:

@@ -55,7 +55,7 @@ def read_heads(ledger: Ledger, names: Sequence[str] | None = None) -> dict[str, 
 
 
 class Head(NamedTuple):
-    """The newest batch of an account, and its link. Batch 0: there is none yet, and the link is of the beginning."""
+    """The newest batch of an account, and its link. Batch 0: no batch yet; the link is the one at the beginning."""
 
     account: str
     batch: int

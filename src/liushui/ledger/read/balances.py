@@ -262,7 +262,7 @@ def _is_advisory(account: Account) -> bool:
 def _check(account: Account, opening: Decimal | None, stated: StatedPoints, until_us: int) -> BalanceCheck:
     """The verdict of the balances that are stated before an instant: the newest one that fails, else the newest.
 
-    Of the rows only the newest one is compared: the balance chain checks those before it.
+    Only the newest row is compared: the balance chain checks the rows before it.
     """
     people = [point for point in stated.by_people if point.at_us <= until_us]
     points = [point for point in (stated.newest_row, *people) if point is not None]

@@ -37,7 +37,7 @@ class LedgerBreak(NamedTuple):
 
     @property
     def finding_id(self) -> str:
-        """What names it among the findings."""
+        """The id of the break's finding."""
         return finding_id(self.account, BREAK, *key_of(self.after))
 
     @property
@@ -129,7 +129,7 @@ def _with_flows(
 
 
 def _restated(connection: Connection, one: Break, around: Sequence[LedgerFlow]) -> LedgerFlow | None:
-    """The flow beside a break whose earlier version heals it. None: there is none."""
+    """The flow next to a break whose earlier version would repair the break. None: there is none."""
     h = history.c
     for flow in around:
         is_after = flow is around[0]

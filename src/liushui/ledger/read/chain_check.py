@@ -55,7 +55,7 @@ def basis_of(account: AccountName, rules: BalanceRules) -> str:
 def check_changes(connection: Connection, account: AccountName, rules: BalanceRules, *, again: bool = False) -> Checked:
     """Check the rows of an account that have changed since a check was stored, and those whose result depends on them.
 
-    `again`: check all rows, whatever is stored.
+    `again`: check all rows, and ignore stored results.
     """
     name, basis = account.account, basis_of(account, rules)
     head = connection.scalar(sa.select(sa.func.max(batches.c.seq)).where(batches.c.account == name)) or 0
@@ -180,7 +180,7 @@ class _Chain:
             self.unstated = reduce(EXACT.add, columns.amounts, self.unstated)
 
     def segment(self, key: Key, since_us: int, until_us: int) -> Segment:
-        """What was found of its rows."""
+        """The result of checking its rows."""
         checker = self.checker
         has_stated = checker.stated > 0
         opening, first, breaks = checker.opening, self.first, checker.breaks

@@ -18,11 +18,11 @@ Key = tuple[str, str]
 
 
 class Segment(NamedTuple):
-    """What was found of the rows [since, until) of one chain.
+    """The result of checking the rows [since, until) of one chain.
 
-    `known` is the balance before them as it was known when they were checked, `opening` the one that they state.
-    Without a row that states a balance, `opening` and `closing` are None and `unstated` is the sum of all rows; else
-    `unstated` is 0. All chains of an account that have rows in a range have a segment of the same range.
+    `known` is the balance before the rows that was known at the check, `opening` the balance before them that the rows
+    themselves state. If no row states a balance, `opening` and `closing` are None and `unstated` is the sum of all
+    rows; else `unstated` is 0. All chains of an account that have rows in a range have a segment of the same range.
     """
 
     subaccount: str
@@ -64,7 +64,7 @@ class StoredSegments:
         self._connection, self._account = connection, account
 
     def all(self) -> list[Segment]:
-        """Every one of them, by time and chain."""
+        """Every segment, by time and chain."""
         s = chain_segments.c
         query = sa.select(*chain_segments.columns).where(s.account == self._account)
         rows = self._connection.execute(query.order_by(s.since_us, s.subaccount, s.currency))
@@ -91,8 +91,10 @@ class StoredSegments:
         return None
 
     def after(self, key: Key, at_us: int) -> tuple[int, Decimal | None] | None:
-        """When the first segment of a chain begins that begins at an instant or later, and the balance before it as it
-        was known when it was checked."""
+        """Find the first segment of a chain that begins at an instant or later.
+
+        Returns when it begins, and the balance before it that was known at the check.
+        """
         for begin_us, known in self._rows(_FIRST_FROM, *key, at_us):
             return begin_us, _amount(known)
         return None

@@ -61,7 +61,7 @@ def check_segments(
 ) -> list[Segment]:
     """The segments of an account as it is now, by time: the stored ones, and those that had to be checked.
 
-    `again`: check all rows, whatever is stored.
+    `again`: check all rows, and ignore stored results.
     """
     checked = check_changes(connection, account, rules, again=again)
     if again:

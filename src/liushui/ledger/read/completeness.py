@@ -146,7 +146,7 @@ class Basis(NamedTuple):
 
     @property
     def measure(self) -> str:
-        """What programs call it: `balance` or `net_change`."""
+        """Its name in JSON: `balance` or `net_change`."""
         return "balance" if self.is_balance else "net_change"
 
 
@@ -223,7 +223,7 @@ class AccountCompleteness:
         return Completeness.INCOMPLETE
 
     def gaps(self, since_us: int, until_us: int) -> list[Gap]:
-        """The parts of [since, until) that are not complete, oldest first. Of an account with a source."""
+        """The parts of [since, until) that are not complete, oldest first. For accounts with a source."""
         first = bisect_right(self._proven, since_us, key=lambda known: known.until_us)
         after = bisect_left(self._proven, until_us, key=lambda known: known.since_us)
         found = [
@@ -287,7 +287,7 @@ class AccountCompleteness:
         return self.begin_us if first_us is None else min(self.begin_us, first_us)
 
     def _horizon_us(self) -> int:
-        """Up to where a question without an end goes: the newest read, tried or done, and the newest flow."""
+        """The end of a range without an end: the newest read, attempted or done, or the newest flow if later."""
         if not self.has_source:
             return END_OF_TIME_US
         ends = [known.until_us for known in (self._proven[-1:] + self._failed[-1:]) if known.until_us > self.begin_us]
@@ -344,7 +344,7 @@ _WORST: Final = (Completeness.INCOMPLETE, Completeness.UNKNOWN, Completeness.PAR
 def combine(verdicts: Sequence[Verdict]) -> Verdict:
     """The verdict on a sum over several accounts: the worst of theirs, up to the earliest instant, each gap once.
 
-    Of no accounts: complete, for there is nothing that could be missing.
+    Without accounts: complete, because nothing can be missing.
     """
     if not verdicts:
         return Verdict(Completeness.COMPLETE, None)

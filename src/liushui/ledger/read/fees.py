@@ -215,7 +215,7 @@ def _read_month(
 
 
 def _legs_in(detail: str, legs: Sequence[FeeLeg]) -> Iterator[LegTotal]:
-    """The fees in a flow's detail. A fee of zero is none."""
+    """The fees in a flow's detail. A fee of zero does not count."""
     values = msgspec.json.decode(detail, type=dict[str, msgspec.Raw])
     for leg in legs:
         raw = values.get(leg.key)

@@ -63,7 +63,7 @@ class NearAmount(NamedTuple):
 
 
 class FlowFilter(NamedTuple):
-    """Which flows. None: any. `since` <= time < `until`; amounts include both ends, signs counted."""
+    """Selects flows. None: any. `since` <= time < `until`; `amount_min` <= signed amount <= `amount_max`."""
 
     accounts: tuple[str, ...] = ()
     since: Bound | None = None

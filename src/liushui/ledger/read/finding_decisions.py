@@ -61,7 +61,7 @@ class FindingDecision(NamedTuple):
 
     @property
     def key(self) -> RowKey:
-        """What names the flow within the account."""
+        """The flow's key within the account."""
         return self.at_us, self.flow
 
 
@@ -108,7 +108,7 @@ def copy_evidence(flow: LedgerFlow, first: LedgerFlow | None) -> str:
 
 
 def break_evidence(key: Key, one: Break) -> str:
-    """What is found of a break: its difference, whatever digits the balances have."""
+    """The evidence of a break: its difference, independent of trailing zeros in the balances."""
     return f"{to_plain_string(one.difference.normalize(EXACT))} {key[1]}"
 
 

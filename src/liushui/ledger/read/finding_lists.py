@@ -195,7 +195,7 @@ def findings_named(reading: Reading, ids: Sequence[str]) -> list[Finding]:
 
 
 def findings_of_flow(model: ReadModel, flow: LedgerFlow) -> list[FindingInFull]:
-    """The findings about one flow: those that bear its id, in whatever state."""
+    """The findings of one flow that have its id, in any state."""
     with model.reading((flow.account,)) as reading:
         account = reading.accounts[flow.account]
         at_us, id_ = key_of(flow)

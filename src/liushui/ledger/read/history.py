@@ -1,7 +1,7 @@
 """The ledger as it stood: versions of flows, and what they came to as of a recorded time. Reads only.
 
-As of an instant, an account is what its batches recorded by then had left. It is put together from the versions, in
-time that grows with their number and in constant memory.
+The state of an account as of an instant is the result of the batches recorded by then. It is rebuilt from the versions,
+in time that grows with their number and in constant memory.
 """
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -82,7 +82,7 @@ def account_rows_as_of(
 def list_versions(ledger: Ledger, wanted: FlowFilter) -> Iterator[Version]:
     """Every version of the flows, by account, time, id and batch, streamed.
 
-    Each version is compared with the filter by itself: of a flow whose time was restated, each has the time it had.
+    The filter applies to each version separately. If the time of a flow was restated, each version has its own time.
     """
     with ledger.reading() as connection:
         for row in _every_account(connection, wanted, partial(_versions, connection)):

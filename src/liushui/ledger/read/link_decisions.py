@@ -30,7 +30,7 @@ class DecidedFlow(NamedTuple):
 
     @property
     def key(self) -> FlowKey:
-        """What names it in the ledger."""
+        """The flow's key in the ledger."""
         return FlowKey(self.account, self.at_us, self.id)
 
     def is_as_decided(self, flow: LinkFlow | None) -> bool:
@@ -53,7 +53,7 @@ class LinkDecision(NamedTuple):
 
     @property
     def keys(self) -> tuple[FlowKey, ...]:
-        """What names its flows."""
+        """The keys of its flows."""
         return tuple(flow.key for flow in self.flows)
 
 

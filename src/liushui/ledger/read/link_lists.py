@@ -121,7 +121,7 @@ def link_in_full(model: ReadModel, id_: str, visible: Collection[str] | None = N
 
 
 def links_of_flow(model: ReadModel, key: FlowKey) -> list[Link]:
-    """The links of one flow, in whatever state."""
+    """The links of one flow, in any state."""
     with model.ledger.reading() as connection:
         return LinkReader(connection, find_accounts(queries_of(connection)), model.rules).links_of(key)
 

@@ -214,7 +214,7 @@ class LinkReader:
     # ------------------------------------------------------------ decisions
 
     def _decided_in(self, since_us: int, until_us: int) -> Decided:
-        """What people decided about flows in [since, until)."""
+        """The decisions of people about flows in [since, until)."""
         return self._decided(
             any(since_us <= flow.at_us < until_us for flow in known.flows) for known in self._decisions
         )

@@ -118,7 +118,7 @@ class Reading(NamedTuple):
         return self.points.load(self.queries, account.name, account.snapshot.head)
 
     def verdict(self, wanted: FlowFilter, currency: str | None = None) -> Verdict:
-        """The verdict on the range of a filter, over its accounts; of a currency, over those that may have it."""
+        """The verdict on a filter's range, over all accounts. With `currency`, only over accounts that may have it."""
         return verdict_on(list(self.accounts.values()), wanted.since, wanted.until, currency)
 
 
@@ -127,7 +127,7 @@ def verdict_on(
 ) -> Verdict:
     """The verdict on a range over several accounts, each by its own days.
 
-    Of a currency, over the accounts that may have it.
+    With `currency`, only accounts that may have it count.
     """
     return combine(
         [account.verdict(since, until) for account in accounts if currency is None or account.may_have(currency)]

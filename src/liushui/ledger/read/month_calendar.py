@@ -87,7 +87,7 @@ def days_of(days: Days, account: AccountName) -> Month:
 
 
 def next_month(first: date) -> date:
-    """The first day of the month after; the calendar's last day after its last month."""
+    """The first day of the next month. After the last month of the calendar: the calendar's last day."""
     if (first.year, first.month) == (date.max.year, date.max.month):
         return date.max
     return date(first.year + first.month // 12, first.month % 12 + 1, 1)

@@ -29,7 +29,7 @@ _ANSWERS_CACHED: Final = 16
 
 
 class OwnLeg(NamedTuple):
-    """One end of a transfer. `day` is of its account's zone. `amount` is signed."""
+    """One end of a transfer. `day` is in the zone of its account. `amount` is signed."""
 
     account: str
     day: str

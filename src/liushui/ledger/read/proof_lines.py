@@ -178,7 +178,7 @@ class Movement(NamedTuple):
 def movements(breaks: Sequence[Break]) -> Iterator[Movement]:
     """What the breaks of a chain say has moved. Two breaks around one row are one movement.
 
-    A balance that is off and right again is none.
+    A balance that is wrong once and right again is no movement.
     """
     left = list(breaks)
     while left:

@@ -198,7 +198,7 @@ class _Proof:
     # ------------------------------------------------------------ what is stated
 
     def _opening(self, line: "_Line", trail: "_Trail | None", start: Decimal | None) -> "list[_Stated]":
-        """What is stated of the balance before a month."""
+        """The stated balance before a month."""
         at_us, first_day = line.month.since_us, line.month.first.isoformat()
         stated = self._by_people(line, at_us, line.before)
         if trail is not None and trail.opening is not None:
@@ -225,7 +225,7 @@ class _Proof:
         return last_us is not None and self._account.completeness.of(last_us, at_us).is_complete
 
     def _closing(self, line: "_Line", trail: "_Trail | None") -> "list[_Stated]":
-        """What is stated of the balance after a month."""
+        """The stated balance after a month."""
         at_us, until = line.month.until_us, line.month.after.isoformat()
         through = line.before.plus(line.within)
         stated = self._by_people(line, at_us, through)
@@ -436,7 +436,7 @@ def _ledger_figures(line: _Line, start: Decimal | None) -> Figures:
 
 
 def _telling(stated: Sequence[_Stated], computed: Decimal | None) -> _Stated:
-    """Of several stated balances the one that differs, else that of the rows."""
+    """Choose among several stated balances: the one that differs, else the one that rows state."""
     differing = [one for one in stated if difference_of(one.amount, computed)]
     return (differing or [*stated][-1:] or [_Stated(None, None)])[0]
 

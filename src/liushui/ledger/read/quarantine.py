@@ -47,7 +47,10 @@ def list_quarantined(ledger: Ledger, names: tuple[str, ...] = (), *, resolved: b
 def quarantined_page(
     ledger: Ledger, names: tuple[str, ...], *, limit: int, after: tuple[str, str, int] | None, resolved: bool
 ) -> list[Quarantined]:
-    """Entries of these accounts after the one of that account, id and batch, by those; with `resolved` all of them."""
+    """Entries of these accounts, ordered by account, id and batch. `after`: the entry that the page follows.
+
+    `resolved`: include resolved entries.
+    """
     c = quarantine.c
     query = _entries().where(c.account.in_(names)).limit(limit)
     if not resolved:

@@ -107,7 +107,7 @@ class StatedPoints:
     def is_anchor(self, point: StatedPoint, *, by_rows: bool, begin_us: int = 0) -> bool:
         """Whether the opening balance is computed from a point, so that the two cannot disagree.
 
-        That holds for the first row's own instant, too: its point after the rows follows from the one before them.
+        This includes the point after the first row's instant: it follows from the point before that instant.
         """
         if point.origin is Origin.ROW and self.first_row is not None:
             return point.at_us - 1 == self.first_row.at_us

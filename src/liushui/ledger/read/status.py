@@ -190,9 +190,9 @@ def _without_explained(
 
 
 def failed_balances(reading: Reading, account: Account) -> list[Balance]:
-    """The balances of an account that differ from what is stated of them, beyond breaks that people explained.
+    """The balances of an account that differ from the stated ones, except those that explained breaks account for.
 
-    A balance that differs by exactly what explained breaks of its chain differ by is explained with them.
+    Explained breaks account for a balance if their differences add up to exactly its difference.
     """
     failed = [row for row in current_balances(reading, account) if row.check.status is CheckStatus.FAIL]
     return [row for row in failed if not _is_explained(reading, account, row)]

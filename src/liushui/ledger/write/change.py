@@ -119,7 +119,7 @@ class Change:
         self.differing_after = differing_copies([row for row in before if by_key(row) not in ended_keys] + self.added)
 
     def count(self, seq: int) -> Committed:
-        """What it does in numbers. A version that ended as restated or rederived may have another in its place."""
+        """The numbers of flows that it adds, restates and withdraws, and of rows that it rejects."""
         endings = Counter(how for _, how in self.ended)
         replaced = endings[RESTATED] + min(endings[REDERIVED], len(self.added))
         return Committed(
@@ -154,7 +154,7 @@ def stated_facts(row: Row) -> Row:
 
 
 def statement_facts(since_us: object, opening: object) -> Row:
-    """What the chain seals of the period of a statement file. Nothing where there is none, as before there were any."""
+    """The facts about a statement file's period that the chain seals. Without a period: none, as in older ledgers."""
     return () if since_us is None and opening is None else (since_us, opening)
 
 

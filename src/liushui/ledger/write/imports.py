@@ -117,7 +117,7 @@ class ImportRecord:
         }
 
     def _record_known(self, connection: Connection, keys: Counter[FlowKey], added: Iterable[Row]) -> None:
-        """Record sightings of flows that other imports have added. Of equal rows, as many as this import has."""
+        """Record sightings of flows that other imports have added: for equal rows, as many as this import has."""
         keys -= Counter((int(str(row[AT_US])), identity_of(str(row[ID]))) for row in added)
         if not keys:
             return

@@ -340,7 +340,7 @@ def _number(identity: str, copies: list[_Copy], batch: int, change: Change) -> N
 
 
 def _order(copy: _Copy) -> tuple[str, bool, int, str]:
-    """By bytes. Of equal ones, those that are there already keep their order, and new ones follow."""
+    """Order rows by bytes. Equal rows that exist already keep their order, and new ones follow."""
     id_ = "" if copy.old is None else str(copy.old[ID])
     return str(copy.row[WIRE] or ""), copy.old is None, len(id_), id_
 

@@ -121,7 +121,7 @@ class AlipayServer:
 
 
 def parameters_of(request: Request) -> dict[str, str]:
-    """The parameters in the query and in the form of a request. Of a repeated name the first. Raises GatewayError."""
+    """The parameters in the query and form of a request; the first value of a repeated name. Raises GatewayError."""
     try:
         given = request.query_params()
         form = parse_qsl(

@@ -62,7 +62,7 @@ class AccountLog(msgspec.Struct, kw_only=True, gc=False):
 
 
 class Envelope(msgspec.Struct):
-    """Any answer: the answer of a method, or that of no method, and the signature of its bytes."""
+    """Any answer: a page of the method or a general error, and the signature over its bytes."""
 
     page: Raw | UnsetType = msgspec.field(name=RESPONSE, default=UNSET)
     error: Raw | UnsetType = msgspec.field(name=ERROR_RESPONSE, default=UNSET)
@@ -70,7 +70,7 @@ class Envelope(msgspec.Struct):
 
     @property
     def signed(self) -> Raw | None:
-        """The part that the signature is of."""
+        """The part that is signed."""
         return next((part for part in (self.page, self.error) if isinstance(part, Raw)), None)
 
 
@@ -103,7 +103,7 @@ _code = msgspec.json.Decoder(Code)
 def parse_page(answer: Answer, key: RSAPublicKey | None = None) -> tuple[Page, list[bytes]]:
     """The page in an answer, and its rows.
 
-    `key`: the platform's public key, with which the answer is verified first; None: it is a saved one. Raises
+    `key`: the platform's public key, with which the answer is verified first. None for saved answers. Raises
     WireError, naming `sign` for an answer that the platform has not signed, or a ProviderError by class.
     """
     if key is not None:
@@ -156,7 +156,7 @@ def verify(body: bytes, key: RSAPublicKey) -> None:
 
 
 def _signed_part(body: bytes) -> tuple[memoryview | None, str | None]:
-    """The bytes that the signature is of, and the signature. Rows in it may be no JSON. None: there are none.
+    """The signed bytes, and the signature; None if there are none. Rows in the bytes may be invalid JSON.
 
     An answer may be large, so nothing of it is copied. Raises Untrustworthy for a row that is too large.
     """
@@ -198,7 +198,7 @@ def signed_answer(name: str, content: bytes, key: RSAPrivateKey | None) -> bytes
 
 
 def signed_text(params: Mapping[str, str]) -> bytes:
-    """What the signature of a request is of: its parameters by name, without `sign` and those without a value."""
+    """The text that a request's signature covers: its parameters by name, without `sign` and those without a value."""
     pairs = (f"{name}={value}" for name, value in sorted(params.items()) if value and name != "sign")
     return "&".join(pairs).encode(errors="replace")
 

@@ -155,7 +155,7 @@ def _parse_symbol(text: str) -> str:
 
 
 def has_flow_type(code: int) -> AnyOf:
-    """The flows that are written with this flow_type: by the code they were received with, or else by their kind."""
+    """The condition for flows with this flow_type: the code that came with the flow or, if none came, its kind."""
     kinds = tuple(kind.value for kind, known in CODES.items() if known == code)
     received = f"{DETAIL_PREFIX}{FLOW_TYPE}"
     return ((Term(received, (code,)),), (Term(received, (None,)), Term("kind", kinds)))

@@ -30,7 +30,7 @@ class Figure(msgspec.Struct, frozen=True):
 
 
 class Series(msgspec.Struct, frozen=True):
-    """Money in and out of one kind by period. `colour` is a number from 1 on; 0 for the other kinds."""
+    """Money in and out of one kind by period. `colour`: 1 or more, or 0 for the series of all other kinds."""
 
     name: str
     colour: int
@@ -89,7 +89,7 @@ def script_json(value: msgspec.Struct) -> Markup:
 
 
 def kind_colours(kinds: Sequence[str]) -> dict[str, int]:
-    """The number of each kind's colour, for kinds from the largest on; 0 for those drawn as one series."""
+    """The number of each kind's colour; 0 for kinds that are drawn as one series. `kinds`: the largest first."""
     own = len(kinds) if len(kinds) <= SERIES_MAX else SERIES_MAX - 1
     return {kind: number if number <= own else 0 for number, kind in enumerate(kinds, 1)}
 

@@ -39,7 +39,7 @@ class Form:
         return bool(self.page.form.get(name))
 
     def wrong(self, name: str, error: str) -> None:
-        """Add the error of a field. Of several errors the first stays."""
+        """Add the error of a field. If a field has several errors, the first one stays."""
         self.errors.setdefault(name, error)
 
     def text(self, name: str) -> str | None:

@@ -114,7 +114,7 @@ def _sealed(ledger: Ledger, attempt: Attempt) -> str:
 
 
 def _opened(ledger: Ledger, cookie: str) -> Attempt | None:
-    """The login in a cookie. None: it is none of ours, or too old."""
+    """The login in a cookie. None: the cookie is forged or too old."""
     from cryptography.fernet import Fernet, InvalidToken
 
     at_s = int(ledger.clock().timestamp())

@@ -328,7 +328,7 @@ def redirect(address: str, cookies: Iterable[Cookie] = ()) -> Response[str]:
 
 
 def own_address(text: str) -> str:
-    """An address on this server as it is; for any other, the first page's: links must not redirect elsewhere."""
+    """The address if it is on this server, else that of the first page, so that no link redirects to another site."""
     is_own = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable()
     return text if is_own else "/"
 

@@ -8,7 +8,7 @@ down_revision = "0008"
 
 
 def upgrade() -> None:
-    """There is none yet."""
+    """Create the tables. No certificate exists yet."""
     create_table(
         "signing_keys",
         ("name",),

@@ -1,4 +1,4 @@
-"""What was found of the balance chains."""
+"""The results of checking balance chains."""
 
 from liushui.ledger.migrations import create_table
 from liushui.ledger.schema import BigInt, Money, Text, optional, required

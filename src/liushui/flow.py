@@ -65,7 +65,7 @@ class Flow(NamedTuple):
     """
 
     identity: str
-    """What tells this row from the provider's others: its record id, or a digest of its facts where it has none.
+    """What distinguishes this row from the provider's others: its record id or, without one, a digest of its facts.
     Rows that share an identity are equal rows; the ledger numbers them."""
     at: datetime
     amount: Decimal
@@ -78,7 +78,7 @@ class Flow(NamedTuple):
     label: str = ""
     """The provider's own name for the movement, unchanged."""
     subaccount: str = ""
-    """The part of the account whose balance this flow moves. Empty where the account has one balance a currency."""
+    """The part of the account whose balance this flow moves. Empty if the account has one balance for each currency."""
     balance_after: Decimal | None = None
     settled_at: datetime | None = None
     ref: str | None = None

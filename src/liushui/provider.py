@@ -22,12 +22,12 @@ NO_VALUES: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class CredentialForm(StrEnum):
-    """What the text of a credential field is."""
+    """What a credential field contains."""
 
     TEXT = "text"
     """One line."""
     PRIVATE_KEY = "private key"
-    """The private key that signs requests: PEM, or base64. Our server keeps none that it gives out."""
+    """The private key that signs requests: PEM, or base64. If our server creates it, it does not keep it."""
     PUBLIC_KEY = "public key"
     """The public key that proves answers to be the service's: PEM, or base64."""
 
@@ -87,7 +87,7 @@ class PageRequest(NamedTuple):
 
 
 UNSERVABLE: Final = b""
-"""`DecodedRow.served` of a row that no answer may have."""
+"""`DecodedRow.served` of a row that must not be in any answer."""
 
 
 class DecodedRow(NamedTuple):
@@ -139,7 +139,7 @@ class Codec(Protocol):
     def extract_rows(self, document: bytes) -> Sequence[bytes]:
         """The rows of one saved answer, byte for byte.
 
-        Raises WireError if it is no answer of this provider, and ProviderError (by class) if it is an error answer.
+        Raises WireError if it is not an answer of this provider, and ProviderError (by class) if it is an error answer.
         """
         ...
 
@@ -160,9 +160,9 @@ class BatchCodec(Protocol):
     """Optional part of a Codec: reads many rows together, several times as fast as one by one."""
 
     def read_many(self, rows: Sequence[bytes]) -> FlowColumns | None:
-        """What `read` returns for each of the rows, of which there is at least one.
+        """What `read` returns for each row. There is at least one row.
 
-        None: read them one by one. One of them is invalid, is not served as received, or is of a rare kind.
+        None if a row is invalid, cannot be served as received, or is of a rare kind: read the rows one by one.
         """
         ...
 
@@ -180,7 +180,7 @@ class DocumentCodec(Protocol):
 
 
 class Client(Protocol):
-    """Collects one account from the provider over HTTP. Errors are a ProviderError by class, or a WireError."""
+    """Collects one account from the provider over HTTP. Raises a subclass of ProviderError, or WireError."""
 
     async def fetch_page(self, request: PageRequest) -> Page:
         """Fetch one page with one call, after waiting for the provider's rate limit."""
@@ -224,15 +224,15 @@ class ClockedClient(Protocol):
 
 
 MOUNT: Final = "/dialect/"
-"""What paths of a server of ours begin with, before the name of the API that they belong to."""
+"""The prefix of our servers' paths. The name of the API follows."""
 
 
 class Dialect(Protocol):
-    """An API that we serve, as far as its keys are concerned: that of a Provider, or one that we only serve."""
+    """An API that we serve, with what its keys need: the API of a Provider, or one that we only serve."""
 
     @property
     def name(self) -> str:
-        """What `key create --dialect` calls it."""
+        """Its name in `key create --dialect`."""
         ...
 
     @property
@@ -257,7 +257,7 @@ class Dialect(Protocol):
 
     @property
     def snippet(self) -> str:
-        """Code that uses a key, with placeholders for what is given out with it."""
+        """Example code that uses a key, with placeholders for its credentials."""
         ...
 
 
@@ -269,7 +269,7 @@ class Key(NamedTuple):
     dialect: str
     accounts: tuple[str, ...]
     credentials: Mapping[str, str]
-    """What the server needs to know of the credentials, by name, secrets included: see `issue`."""
+    """The credentials that the server needs, by name, including secrets: see `issue`."""
     expires_at: datetime | None = None
     paced: bool = True
     """Whether the provider's documented rate limit applies to this key."""
@@ -336,7 +336,7 @@ class FlowReader(Protocol):
     """What a provider's server reads flows from: a ledger, or a simulated world."""
 
     def now(self) -> datetime:
-        """The time by which requests are judged."""
+        """The current time, for checking requests."""
         ...
 
     def find_key(self, dialect: str, public: str) -> Key | None:
@@ -355,13 +355,13 @@ class FlowReader(Protocol):
         """One page of flows as rows of this provider's API.
 
         A row that was received from this provider is returned as it was received; other flows are written by `write`,
-        which gets each under an identity that no other flow of the reader has, of any account.
-        Raises WireError naming `after` if that is no cursor of this reader, and whatever `write` raises.
+        which gets each with an identity that is unique over all accounts of the reader.
+        Raises WireError naming `after` if it is not a cursor of this reader, and whatever `write` raises.
         """
         ...
 
     def count_flows(self, query: FlowQuery) -> int:
-        """The number of flows on all pages of a query, those that are not visible included."""
+        """The number of flows on all pages of a query, including those that are not visible."""
         ...
 
     def is_complete(self, accounts: Sequence[str], since: datetime, until: datetime) -> bool:
@@ -404,7 +404,7 @@ class SigningServer(Protocol):
     """Optional part of a Server that signs its answers."""
 
     def sign_again(self, request: Request, response: Response, reader: FlowReader) -> Response:
-        """Sign an answer to a request whose body was changed after it had been signed. The simulator changes some."""
+        """Sign an answer again whose body was changed after it had been signed. The simulator changes some answers."""
         ...
 
 
@@ -500,10 +500,10 @@ class IssuedCredentials(NamedTuple):
 
 
 def issue(dialect: Dialect, credentials: Mapping[str, str]) -> IssuedCredentials:
-    """What is given out of new credentials, and what is kept. Both sides have a secret that they share.
+    """Split new credentials into those that the client gets and those that the server keeps. Both get shared secrets.
 
-    The client's private key is given out and not kept. What is no credential field, such as the private key with which
-    the server signs its answers, is kept and not given out.
+    Only the client gets its private key. Only the server gets values that are not credential fields, such as the
+    private key that signs its answers.
     """
     if not isinstance(dialect, Provider):
         return IssuedCredentials(dict(credentials), dict(credentials))

@@ -141,7 +141,7 @@ class Retention:
         return _midnight(local.replace(year=year, month=month + 1, day=day), self.zone)
 
     def proven_from(self, now: datetime) -> datetime:
-        """The beginning of what an answer of now can prove."""
+        """The beginning of the range that an answer can prove now."""
         return self.kept_from(now) + self.doubt
 
 
@@ -162,7 +162,7 @@ REFRESH_POLICIES: Final = (
 class WithdrawalBound(NamedTuple):
     """A read that lacks more than `rows` known rows, and more than `percent` of them, is not believed at once.
 
-    It is when a read that begins at least `agree_after` later lacks the same rows.
+    It is believed once a read that begins at least `agree_after` later lacks the same rows.
     """
 
     rows: int = 5
@@ -183,17 +183,17 @@ class Uniqueness(StrEnum):
     SHARED = "shared"
     """Several records have one id: only rows that are equal in all facts can be the same record."""
     STATEMENT = "statement"
-    """Rows have no id, and a statement has all rows of a time: equal rows are as many as the file with the most has."""
+    """Rows have no id, and a statement has all rows of a time: the file with the most equal rows decides the count."""
 
 
 @dataclass(frozen=True)
 class RecordId:
     """What an id in a row, which is its `ref`, says about rows that come from different files.
 
-    Rows are of one record if their flows have one identity and if `kind_fields`, fields of the row, are equal. Rows
-    with different values of `part_fields` are different records; a row without them may be of any. An id that is empty,
-    or the row's own time, is none. `fields` are those that a row's identity is made of, that of the id first; empty: it
-    is made of other values.
+    Rows belong to one record if their flows have the same identity and the rows have equal `kind_fields`. Rows with
+    different values of `part_fields` are different records; a row without these fields may belong to any of them. An
+    id that is empty, or equal to the row's time, does not count. `fields` are the fields that form a row's identity,
+    the id first; empty: the identity has another source.
     """
 
     uniqueness: Uniqueness
@@ -224,10 +224,10 @@ LINK_RULES: Final = LinkRules()
 
 @dataclass(frozen=True)
 class BalanceRules:
-    """What the balances that a provider states on its rows can be relied on for.
+    """How far the balances that a provider states on its rows can be trusted.
 
-    Rows whose balances follow each other only in another order than that of their times are no break of the chain if
-    they are within `window` of each other, and at most `window_rows`. `tolerance`: by how much a stated balance may
+    Balances may follow from each other in another order than the times of their rows. This is no break of the chain if
+    the rows are within `window` of each other, and at most `window_rows`. `tolerance`: by how much a stated balance may
     differ from the sum, where a provider computes with more digits than it states. `advisory`: the provider calls its
     balances indicative, so that they prove nothing. `hides_rows`: it leaves out rows that the credentials may not see,
     while their amounts are in the balances.
@@ -297,8 +297,8 @@ class Rules(Generic[P]):
     """The IANA zone of `time_field`, if that is local time such as `2026-11-01 09:15:02`. None: it is a number."""
     id_field: str | None = None
     """The field of a row that has the record's id, where one id means one record: rows of one answer that are equal and
-    have an id are the same record, listed again. An id that is missing, empty or 0 is none. None: ids identify nothing,
-    and equal rows are as many as they are listed."""
+    have an id are the same record, listed again. An id that is missing, empty or 0 does not count. None: ids identify
+    nothing, and each listed row counts."""
     record_id: RecordId | None = None
     """What the ids in rows say when rows are imported. None: rows have no ids."""
     currencies: frozenset[str] | None = None
@@ -309,11 +309,11 @@ class Rules(Generic[P]):
     withdrawals: WithdrawalBound = WITHDRAWAL_BOUND
 
     observations_kept: timedelta = timedelta(days=30)
-    """How long syncs rely on what one has seen of the service: the most rows of a page, and the longest range that is
-    answered whole. Then a sync looks for them as the first one did, because a service may mend, or become worse."""
+    """How long syncs rely on what they have measured: the largest page of the service, and the longest range that it
+    answers in full. Then a sync measures them again, because the service may have changed."""
     links: LinkRules = LINK_RULES
     balances: BalanceRules | None = BALANCE_RULES
-    """What its rows' balances can be relied on for. None: its rows state none."""
+    """How far the balances on its rows can be trusted. None: its rows state no balances."""
     fee_legs: tuple[FeeLeg, ...] = ()
     """The fees within its rows."""
 
@@ -336,7 +336,7 @@ class Rules(Generic[P]):
         return begin, self.publish.published_until(now) if self.publish else now
 
     def provable(self, now: datetime) -> tuple[datetime, datetime]:
-        """The part of the readable range to which no row can be added any more: what a read of now can prove."""
+        """The part of the readable range to which no row can be added any more: what a read can prove now."""
         begin, _ = self.readable(now)
         if self.retention:
             begin = max(begin, self.retention.proven_from(now))
@@ -351,9 +351,9 @@ class Rules(Generic[P]):
 
     @property
     def answers_from_first_row(self) -> bool:
-        """Whether requests reach everything since `history_start`, and something before it, so that no row is older.
+        """Whether requests can reach times before `history_start`, so that certainly no row is older than that.
 
-        A provider whose floor is no earlier may have had rows before it, which nobody can read.
+        If the provider's floor is not earlier, it may have had rows before the floor that cannot be read.
         """
         return self.floor is None or self.floor < self.history_start
 

@@ -73,15 +73,15 @@ class KindTotal(Part):
 
 
 class Rejected(Part):
-    """Rows that could not be read and may belong to the period. `digest`: of their own digests, sorted, one a line."""
+    """Rows that could not be read and may belong to the period. `digest`: over their sorted digests, one a line."""
 
     rows: int
     digest: str
 
 
 class Population(Part):
-    """The rows of the period. `ended` counts versions of them that ended, by how they did, since the certificate before
-    this one (number `since_certificate`), or ever, where there is none."""
+    """The rows of the period. `ended` counts their ended versions by how they ended: since the previous certificate
+    (number `since_certificate`), or ever, if there is none."""
 
     rows: int
     columns: list[str]

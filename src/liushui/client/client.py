@@ -76,7 +76,7 @@ class Client:
     # ------------------------------------------------------------ reading
 
     def get(self, path: str, type_: type[T], **params: Values) -> T:
-        """Any resource that is read, by its path below /api/v1: one page of a list, for example."""
+        """Read any resource by its path below /api/v1, for example one page of a list."""
         return self._get(path, type_, **params)
 
     def about(self) -> models.About:
@@ -125,7 +125,7 @@ class Client:
         return self._get("/coverage", models.Coverage, account=account).ranges
 
     def heads(self, *, account: Sequence[str] = ()) -> list[models.Head]:
-        """Where the chain of each account ends. Kept elsewhere, they show later what was cut off or replaced."""
+        """Where the chain of each account ends. Kept elsewhere, it shows if the ledger was cut off or replaced."""
         return self._get("/heads", models.Heads, account=account).heads
 
     def findings(self, *, account: Sequence[str] = ()) -> list[models.FindingCount]:
@@ -180,7 +180,7 @@ class Client:
     def reconciliation(self, period: str | None = None, *, account: Sequence[str] = ()) -> list[models.ReconciledMonth]:
         """The proof of cash of a month such as 2026-10, or of days such as 2026-10-05..2026-10-20, by account.
 
-        Without a period: of the last month that is over."""
+        Without a period: the last month that is over."""
         return self._get("/reconciliation", models.Reconciliation, period=period, account=account).months
 
     def months(
@@ -191,11 +191,11 @@ class Client:
         return self._get(path, models.MonthChecks, first=first, last=last, account=account).months
 
     def closed_months(self, *, account: Sequence[str] = ()) -> list[models.PeriodDecision]:
-        """By whom and why months were closed, and opened again."""
+        """Who closed months or opened them again, and why."""
         return self._get("/closed-months", models.PeriodDecisions, account=account).decisions
 
     def changes_after_close(self, *, account: Sequence[str] = ()) -> list[models.ChangeAfterClose]:
-        """The flows of closed months that are not as they were."""
+        """The flows of closed months that have changed since the close."""
         return self._get("/closed-months/changes", models.ChangesAfterClose, account=account).changes
 
     def export(self, form: str, *, account_map: str | None = None, **selection: Values) -> bytes:
@@ -249,7 +249,7 @@ class Client:
     # ------------------------------------------------------------ managing
 
     def close_month(self, month: models.CloseMonth) -> list[models.PeriodDecision]:
-        """Close a month whose lines pass or are explained. Raises Conflict, which names each other line."""
+        """Close a month whose lines pass or are explained. Raises Conflict, which names each line that is not."""
         return self._post("/closed-months", month, models.PeriodDecisions, repeat=False).decisions
 
     def reopen_month(self, month: models.ReopenMonth) -> list[models.PeriodDecision]:
@@ -266,7 +266,7 @@ class Client:
         return self._post(path, models.AskSync(everything=everything), models.SyncAsked)
 
     def sync_request(self, request: models.SyncAsked) -> models.SyncAsked:
-        """What became of a request to sync."""
+        """The status of a request to sync."""
         return self._get(f"/sources/{_part(request.account)}/sync/{_part(request.id)}", models.SyncAsked)
 
     def pause(self, account: str, *, paused: bool = True) -> models.Source:
@@ -362,7 +362,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
         repeat: bool = True,
     ) -> httpx2.Response:
-        """Make a call, and retry it. `repeat`: whether that is safe when the answer is lost."""
+        """Make a call, and retry it. `repeat`: whether a retry is safe when the answer was lost."""
         query: list[tuple[str, str | int | float | bool | None]] = [
             (name, _text(value)) for name, values in (params or {}).items() for value in _each(values)
         ]

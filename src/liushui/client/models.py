@@ -650,7 +650,7 @@ class PeriodDecisions(Model):
 class ChangeAfterClose(Model):
     """A flow of a closed month that is not as it was: `change` is added, changed or withdrawn.
 
-    `flow` is as it is, or was before it was withdrawn; `before` as it was when the month was closed.
+    `flow`: the flow now, or before it was withdrawn. `before`: the flow when the month was closed.
     """
 
     account: str

@@ -66,7 +66,8 @@ class Entry(NamedTuple):
 
 class Names(NamedTuple):
     """The names that a format allows. `account_error` says what is wrong with a target, empty if nothing is.
-    `commodity` makes a currency a commodity, empty if that is not possible. `digits_max`: of an amount; None: any."""
+    `commodity` turns a currency into a commodity, empty if that is not possible. `digits_max`: the most digits of an
+    amount; None: no limit."""
 
     account_error: Callable[[str], str]
     commodity: Callable[[str], str]

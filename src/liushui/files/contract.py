@@ -1,7 +1,7 @@
 """The contract between liushui and a format of statement files.
 
 A format is one folder of liushui.formats, or an installed package, that exports FORMAT. It has a codec and no client:
-it says by which content its files are recognised, and how a row becomes a flow.
+it says how to recognise its files by their content, and how a row becomes a flow.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -38,7 +38,7 @@ _json = msgspec.json.Encoder().encode
 
 
 class NumberedRow(NamedTuple):
-    """A row as it is kept in the ledger, and its number in the file: of its line, or of its entry."""
+    """A row as it is kept in the ledger, and the number of its line or entry in the file."""
 
     number: int
     row: bytes
@@ -54,7 +54,7 @@ class StatedAmount(NamedTuple):
 
 
 class ControlTotal(NamedTuple):
-    """What a file states about its own rows of one direction (NONE: of all). None: it does not state that."""
+    """What a file states about its rows of one direction (NONE: of all rows). A field is None if not stated."""
 
     rows: int | None
     amount: Decimal | None
@@ -90,7 +90,7 @@ class Statement:
     rows: Iterable[NumberedRow]
     claims: Claims = field(default_factory=Claims)
     label: str = ""
-    """What tells it from others of its file, such as the number of its account."""
+    """What distinguishes it from other statements of its file, such as the number of its account."""
 
 
 class FileFormat(Protocol):
@@ -98,7 +98,7 @@ class FileFormat(Protocol):
 
     @property
     def name(self) -> str:
-        """What `--as` calls it. Accounts that are imported from its files have it in place of a provider."""
+        """Its name in `--as`. Accounts that are imported from its files have this name in place of a provider."""
         ...
 
     @property
@@ -136,7 +136,7 @@ class FileFormat(Protocol):
         ...
 
     def explain(self, content: Content) -> str:
-        """What a file lacks to be of this format. Empty: it resembles this format in nothing."""
+        """What a file lacks to be of this format. Empty: the file does not resemble the format at all."""
         ...
 
     def statements(self, content: Content, zone: str) -> Iterator[Statement]:
@@ -159,7 +159,7 @@ class RowCodec:
         return DecodedRow(self._read(Cells.decode(row)), row, None)
 
     def read_many(self, rows: Sequence[bytes]) -> FlowColumns | None:
-        """Read rows together, which saves the import what it does for each row. None: one of them cannot be read."""
+        """Read rows together, which is faster than one by one. None: one of them cannot be read."""
         try:
             flows = [self._read(Cells.decode(row)) for row in rows]
         except WireError:

@@ -87,7 +87,7 @@ class RateLimitedCaller:
         return self._clock() + self.clock_offset
 
     def begin_slice(self) -> None:
-        """Allow as many repetitions again as a slice may have."""
+        """Reset the number of retries for a new slice."""
         self._retries_left = self._options.retries_max
 
     async def fetch_page(self, request: PageRequest) -> Page:

@@ -171,9 +171,9 @@ async def _read(
 
 
 def widened(slice_: Slice, rules: Rules[Paging], earliest: datetime) -> Slice:
-    """A slice with one step more at each end, where rows can be told apart by their times and a request may be so long.
+    """Widen a slice by one step at each end, if rows have a time field and a request may be that long.
 
-    It begins no earlier than `earliest`, and the floor of the rules.
+    The result begins no earlier than `earliest` and the floor of the rules.
     """
     step = rules.resolution
     if rules.time_field is None:

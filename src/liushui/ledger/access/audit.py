@@ -1,7 +1,7 @@
 """The audit log: who did what, through the page, the API or the command line. Entries are added, never changed.
 
 An entry is stored before its action begins, so that nothing is done that is not in the log. Its outcome is stored once,
-when the action has ended. An entry without one is of an action whose process ended first.
+when the action has ended. An entry without an outcome means that the process ended before the action did.
 """
 
 import secrets

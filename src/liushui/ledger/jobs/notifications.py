@@ -102,7 +102,7 @@ class Rule(NamedTuple):
 
 
 class Message(msgspec.Struct, frozen=True):
-    """What is told, the same in every attempt. `reason` says in English what the other values mean."""
+    """The content of a message, the same in every attempt. `reason` says in English what the other values mean."""
 
     kind: str
     account: str

@@ -78,7 +78,7 @@ def check_segments(
 
 
 def join_segments(segments: Sequence[Segment]) -> dict[Key, ChainState]:
-    """The whole chains of segments, which come by time."""
+    """Join segments, which are sorted by time, into whole chains."""
     states: dict[Key, ChainState] = {}
     before_first: dict[Key, Decimal] = {}
     lasts: dict[Key, RowKey | None] = {}

@@ -97,7 +97,7 @@ class FlowFilter(NamedTuple):
 
     @property
     def is_selective(self) -> bool:
-        """Whether some flows of the range do not pass."""
+        """Whether the filter may leave out flows of its range."""
         return any(getattr(self, name) is not None for name in FIELDS if name not in ("since", "until"))
 
     def of(self, account: AccountName) -> "AccountFilter":
@@ -166,7 +166,7 @@ class AccountFilter(NamedTuple):
 
 
 def totals_conditions(wanted: FlowFilter) -> "list[sa.ColumnElement[bool]]":
-    """The conditions on day totals of a filter that they can answer."""
+    """The conditions on day totals, for a filter that day totals can answer."""
     from liushui.ledger.engines.condition_sql import equals_folded
     from liushui.ledger.schema import day_totals
 

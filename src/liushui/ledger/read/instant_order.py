@@ -1,7 +1,7 @@
 """The order of flows of one instant, in every list, page and export: that of their balance chains.
 
 Providers state no order within an instant, but the balances tell one: each has to follow from the one before. It is
-computed when it is read, from the flows of the instant alone, and from those around it where they do not tell. Flows of
+computed when it is read, from the flows of the instant alone, and from flows around it if those do not decide. Flows of
 several chains come chain by chain, the one with the smallest id first. Without balances the order is that of the ids.
 """
 

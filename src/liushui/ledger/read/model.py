@@ -197,14 +197,14 @@ class ReadModel:
 
     @cached_property
     def kind_sums(self) -> "KindSumsCache":
-        """The totals of all flows of accounts, once they were added up."""
+        """A cache of the totals of all flows, by account."""
         from liushui.ledger.read.account_sums import KindSumsCache  # imported here: balances do without it
 
         return KindSumsCache()
 
     @cached_property
     def fee_legs(self) -> "FeeLegCache":
-        """The fees within rows, once they were added up."""
+        """A cache of the sums of fees within rows."""
         from liushui.ledger.read.fees import FeeLegCache  # imported here: few questions are about fees
 
         return FeeLegCache()

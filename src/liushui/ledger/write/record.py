@@ -156,9 +156,9 @@ def _transactions(ledger: Ledger, names: list[str]) -> list[list[str]]:
 def find_differences(
     ledger: Ledger, account: str, flows: Sequence[Flow], *, key: IdempotencyKey | None = None
 ) -> list[Difference]:
-    """Which flows differ from those recorded under their references; none where the key was used for this before.
+    """The flows that differ from those recorded under their references. Empty if a call with `key` was made before.
 
-    Reads only. Raises as `record`, but no Conflict.
+    Reads only. Raises what `record` raises, except Conflict.
     """
     with ledger.reading() as connection:
         _check_own(connection, account)

@@ -33,9 +33,10 @@ _CURRENCY: Final = re.compile(r"[A-Za-z0-9._-]{1,20}")
 
 class Statement(NamedTuple):
     """What a person or a file states: the balance of an account's currency before the flows of a moment. A day means
-    its begin in the account's zone.
+    its beginning in the account's zone.
 
-    `since` and `opening`: that of the closing balance of a file that has all flows of [since, at).
+    `since` and `opening` belong to the closing balance of a file that has all flows of [since, at): the beginning of
+    this period, and the balance there.
     """
 
     account: str

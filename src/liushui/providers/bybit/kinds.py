@@ -95,7 +95,7 @@ _NOT_RECEIVED: Final = Term(f"{DETAIL_PREFIX}{TYPE}", (None,))
 
 
 def has_type(type_: str) -> AnyOf:
-    """The flows that are written with this type."""
+    """The condition for flows that are written with this type."""
     any_of = [(Term(f"{DETAIL_PREFIX}{TYPE}", (type_,)),)]
     for side in (Direction.IN, Direction.OUT):
         kinds = tuple(kind.value for kind in Kind if TYPES.get(kind, OTHER_TYPES).of(side) == type_)

@@ -92,7 +92,7 @@ _STOCK: Final = Term("category", (Category.STOCK.value,))
 
 
 def has_business_type(value: str) -> AnyOf:
-    """The flows whose rows have this business_type: as received, or as `business_type_for` would write it."""
+    """The condition for flows with this business_type: as received, or as `business_type_for` writes it."""
     received = (Term(f"{DETAIL_PREFIX}{BUSINESS_TYPE}", (value,)),)
     if value in STOCK_SUFFIXES:
         return received, (_FOREIGN, _STOCK, Term("symbol", (STOCK_SUFFIXES[value],), ending=True))

@@ -158,7 +158,7 @@ def write(flow: Flow, language: str | None = None) -> bytes:
 
 
 def derived_id(flow: Flow) -> str:
-    """The id of a flow that has none of this wire: its second, and a digest of its identity.
+    """The id of a flow that has no OKX id: its second, and a digest of its identity.
 
     Ids rise with time, as the service's do, so a page that begins after one is found without a search.
     """

@@ -198,7 +198,7 @@ def _where(params: Mapping[str, str]) -> Where:
 
 
 def has_type(type_: str) -> AnyOf:
-    """The flows that are written with this type: those received with it, or else by their kind."""
+    """The condition for flows with this type: the type that came with the flow or, if none came, its kind."""
     kinds = tuple(kind.value for kind in Kind if TYPES.get(kind, OTHER_TYPE)[0] == type_)
     own = f"{DETAIL_PREFIX}{REPORTING_CATEGORY}"
     return (

@@ -23,6 +23,7 @@ from liushui.simulate.random_draw import seeded_random
 from liushui.simulate.reader import WorldReader
 from liushui.simulate.world import Parameters, World
 from liushui.testing.clock import MovableClock
+from liushui.testing.deviations import with_small_pages
 from liushui.testing.reader import MemoryLimits, MemoryReader
 from liushui.testing.transport import HTTPS, DialectTransport, clients_over, system_clock_is
 from soak.invariant import ProviderRecord, RowPresence
@@ -61,7 +62,7 @@ class RunSetup:
     def __init__(self, scenario: Scenario, run_folder: RunFolder) -> None:
         self.scenario, self.folder = scenario, run_folder.folder
         self.providers = {
-            name: _with_page_size(run_folder.providers[name], size)
+            name: with_small_pages(run_folder.providers[name], size)
             for name, size in zip(scenario.providers, scenario.sizes, strict=True)
         }
         self.clock = SharedClock(scenario.start)
@@ -208,11 +209,6 @@ def versions_of_row(setup: RunSetup, account: str, row: bytes) -> list[RowVersio
         if present.row == row
     }
     return [version for version in setup.versions[account] if version.number in numbers]
-
-
-def _with_page_size(provider: Provider, size: int) -> Provider:
-    rules = provider.rules
-    return replace(provider, rules=replace(rules, paging=replace(rules.paging, size_max=size)))
 
 
 def _with_more_changes(profile: Profile) -> Profile:

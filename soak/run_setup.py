@@ -177,7 +177,7 @@ class RunSetup:
     def _crowded_provider(self, source: Source) -> Provider:
         """The provider with a page size that makes crowds as large as the scenario wants them."""
         provider = self.provider_of(source)
-        return _with_page_size(provider, self.scenario.crowded * provider.rules.paging.size_max)
+        return with_small_pages(provider, self.scenario.crowded * provider.rules.paging.size_max)
 
     def _reader(self, base: WorldReader, profile: Profile) -> LifecycleReader:
         reader = LifecycleReader(

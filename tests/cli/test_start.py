@@ -38,7 +38,7 @@ UNUSED: Final[dict[tuple[str, ...], set[str]]] = {
     ("status",): NEVER,
     ("sync",): NEVER - {"httpx2"},
     **{(name, "--help"): HELP for name in COMMANDS},
-    ("import", "--help"): HELP - {"asyncio"},  # its help names the installed providers
+    ("import", "--help"): HELP - {"asyncio", "cryptography"},  # its help names the installed providers
     ("source", "pause", "--help"): HELP,
     ("token", "create", "--help"): HELP,
     ("db", "copy", "--help"): HELP,

@@ -311,7 +311,8 @@ def _open_watched(folder: Path, reached: Reached) -> None:
 
 
 def watch(engine: Engine | type[Engine], reached: Reached, *, after_each: bool = True) -> None:
-    """Report each statement when it begins, with `after_each` also when it has ended, and each commit."""
+    """Report each statement when it begins, with `after_each` also when it has ended, and each begin and commit of a
+    transaction."""
 
     def before(_connection: Connection, _cursor: object, statement: str, *_rest: object) -> None:
         reached(f"before {statement}")
@@ -322,6 +323,7 @@ def watch(engine: Engine | type[Engine], reached: Reached, *, after_each: bool =
     event.listen(engine, "before_cursor_execute", before)
     if after_each:
         event.listen(engine, "after_cursor_execute", after)
+    event.listen(engine, "begin", lambda _connection: reached("after BEGIN"))  # it is no statement of SQLAlchemy's
     event.listen(engine, "commit", lambda _connection: reached("before COMMIT"))
 
 

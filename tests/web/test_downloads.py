@@ -52,23 +52,28 @@ def test_every_format_is_downloaded_under_the_account_and_the_month(shop: Visito
     assert len(answer.content) > 500
 
 
-def journal_form(shop: Visitor, extension: str) -> str:
-    """The account map that the page proposes, with every target filled in."""
-    answer = shop.get(f"/flows/download.{extension}?{SHOP}&{OCTOBER}", accept=HTML)
+def proposed_map(shop: Visitor, address: str, target: str) -> str:
+    """The account map that the page proposes, with this target wherever that of a counter-account is empty."""
+    answer = shop.get(address, accept=HTML)
     assert answer.status_code == 200 and "needs an account map" in answer.text
     found = search(r"<textarea[^>]*>(.*?)</textarea>", answer.text, DOTALL)
     assert found is not None
-    return unescape(found[1]).replace('target = ""', 'target = "Income:Open"')
+    proposed, separator, counters = unescape(found[1]).partition("[[counter]]")
+    filled = proposed.replace('target = ""', 'target = "1002"')  # where codes are wanted; otherwise none is empty
+    return filled + separator + counters.replace('target = ""', f'target = "{target}"')
 
 
 @pytest.mark.parametrize("name", [name for name, form in FORMATS.items() if form.needs_map])
 def test_a_journal_asks_for_an_account_map_first(shop: Visitor, name: str) -> None:
-    extension = FORMATS[name].extension
-    address, text = f"/flows/download.{extension}?{SHOP}&{OCTOBER}", journal_form(shop, extension)
-    answer = shop.post(address, {"map": text, "opening": "yes"})
-    assert name_of(answer) == f'attachment; filename="sample-shop-2025-10.{extension}"'
-    assert b"Sample-Shop" in answer.content or b"sample-shop" in answer.content
-    lacking = shop.post(address, {"map": 'opening = "Equity:Opening-Balances"'})
+    form = FORMATS[name]
+    address, code = f"/flows/download.{form.address}?{SHOP}&{OCTOBER}", "6001" if form.has_codes else "Income:Open"
+    answer = shop.post(address, {"map": proposed_map(shop, address, code), "opening": "yes"})
+    assert name_of(answer) == f'attachment; filename="sample-shop-2025-10.{form.extension}"'
+    if form.is_text:
+        expected = (b"6001",) if form.has_codes else (b"Sample-Shop", b"sample-shop")
+        assert any(text in answer.content for text in expected)
+    opening = 'opening = "1002"' if form.has_codes else 'opening = "Equity:Opening-Balances"'
+    lacking = shop.post(address, {"map": opening})
     assert lacking.status_code == 422 and "lacks a target for some flows" in lacking.text
     broken = shop.post(address, {"map": "opening = 3"})
     assert broken.status_code == 422 and "opening" in broken.text

@@ -26,6 +26,8 @@ WORKERS: Final = 2
 FLOWS: Final = 10_000
 PASSWORD_VARIABLE: Final = "LIUSHUI_PAGE_PASSWORD"  # noqa: S105 - its name
 """The environment variable with the password of a page that has none yet."""
+KEY_NOT_SHOWN: Final = "(a key: see --credentials-dir)"
+"""What a table has in place of a key."""
 FIRST_STEPS: Final = "/welcome"
 """The path of the page for an empty ledger."""
 
@@ -332,7 +334,8 @@ def simulate(
             )
             sys.stdout.flush()
             return
-        records = [_simulated_record(account, credentials_dir) for account in simulated]
+        is_table = form is Format.TABLE
+        records = [_simulated_record(account, credentials_dir, is_table=is_table) for account in simulated]
         columns = tuple(dict.fromkeys(name for record in records for name in record))
         emit(({name: record.get(name) for name in columns} for record in records), columns, form)
         messages.print(f"simulating at [bold]{address.url}[/], WebSocket at {address.socket_url}")
@@ -351,10 +354,12 @@ def _write_credentials(folder: Path, simulated: "list[AnnouncedAccount]") -> Non
         path.write_bytes(msgspec.json.format(msgspec.json.encode(account.credentials)) + b"\n")
 
 
-def _simulated_record(account: "AnnouncedAccount", folder: Path | None) -> Record:
+def _simulated_record(account: "AnnouncedAccount", folder: Path | None, *, is_table: bool) -> Record:
     record: Record = {"account": account.name, "provider": account.provider, "flows": account.flows}
     if folder is None:
-        return {**record, **account.credentials}
+        values = account.credentials.items()
+        # A key in PEM has some thirty lines.
+        return {**record, **{name: KEY_NOT_SHOWN if is_table and "\n" in value else value for name, value in values}}
     return {**record, "credentials": str(folder / f"{account.name}.json")}
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import datetime, timedelta
+from operator import methodcaller
 from typing import Final
 
 import msgspec
@@ -180,15 +181,18 @@ def test_wrong_totals_follow_from_the_clock() -> None:
 
 
 def test_a_provider_with_totals_serves_the_readers_count() -> None:
-    (provider,) = (
+    counting = [
         known
         for known in load_providers().values()
         if isinstance(known.rules.paging, PageNumber) and known.rules.paging.has_total
-    )
-    faulty = quiet(provider, Profile(miscounts=RATE_BASE))
-    page = faulty.run(lambda client: client.fetch_page(PageRequest(faulty.whole, 5)))
-    assert page.total is not None
-    assert page.total != len(faulty.truth().rows)
+    ]
+    assert counting
+    for provider in counting:
+        faulty = quiet(provider, Profile(miscounts=RATE_BASE))
+        request = PageRequest(faulty.whole, 5)
+        page = faulty.run(methodcaller("fetch_page", request))
+        assert page.total is not None
+        assert page.total != len(faulty.truth().rows)
 
 
 # ---------------------------------------------------------------- worlds

@@ -71,6 +71,7 @@ class FlowParams(msgspec.Struct, frozen=True, kw_only=True):
                 description="Amounts near this: within 1 %, or half a step of its last digit if that is more; of both "
                 "signs unless one is given. A `text` of `≈ 88` does the same.",
                 examples=["88", "-248.60"],
+                extra_json_schema={"pattern": r"^-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?$"},
             ),
         ]
         | None

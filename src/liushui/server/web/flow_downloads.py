@@ -138,7 +138,7 @@ def _ask_for_map(
         with selecting(page.read_model, ExportQuery(wanted)) as selection:
             keys = [(part.account.name.account, *key) for part in selection.parts for key in selection.sums(part)]
             providers = {part.account.name.account: part.account.name.provider for part in selection.parts}
-        text = propose_map(keys, providers)
+        text = propose_map(keys, providers, has_codes=form.has_codes)
     missing = error.missing if isinstance(error, MissingTargets) else ()
     words, detail = ("", "") if error is None or missing else _in_words(page, form, error)
     return page.render(

@@ -19,7 +19,7 @@ class MappingPage:
 
     def table(self, heading: str, number: int = 0) -> list[list[str]]:
         """The rows of a table under a heading, its own heading left out."""
-        section = self.text.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+        section = self.text.split(f"\n## {heading}\n")[1].split("\n## ")[0].replace(r"\|", "¦")
         blocks = [block for block in map(str.strip, section.split("\n\n")) if block.startswith("|")]
         return [[cell.strip() for cell in line.strip("|").split("|")] for line in blocks[number].splitlines()[2:]]
 

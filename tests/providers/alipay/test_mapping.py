@@ -1,11 +1,8 @@
 """MAPPING.md says what the code does: its tables are compared with it."""
 
-from pathlib import Path
-
-import msgspec
 import pytest
 
-from liushui.flow import Flow, Kind
+from liushui.flow import Kind
 from liushui.formats._wallets import kind_of, merchant_kind
 from liushui.providers import alipay
 from liushui.providers.alipay.codec import OTHER_TYPE, TYPES
@@ -13,42 +10,34 @@ from liushui.providers.alipay.rules import ERRORS, RULES, SUCCESS, WINDOW_MAX, Z
 from liushui.providers.alipay.wire import METHOD, PATH, AccountLog
 from liushui.wire.decoding import RECORD_ID_MAX
 from liushui.wire.rsa import BITS
+from tests.providers.mapping_page import MappingPage
 
-TEXT = (Path(alipay.__file__).parent / "MAPPING.md").read_text(encoding="utf-8")
-
-
-def table(heading: str, number: int = 0) -> list[list[str]]:
-    """The rows of a table under a heading, its own heading left out."""
-    section = TEXT.split(f"\n## {heading}\n")[1].split("\n## ")[0].replace(r"\|", "¦")
-    blocks = [block for block in map(str.strip, section.split("\n\n")) if block.startswith("|")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in blocks[number].splitlines()[2:]]
+PAGE = MappingPage(alipay)
 
 
 def test_every_field_of_the_wire_stands_there_in_its_order() -> None:
-    names = [field.encode_name for field in msgspec.structs.fields(AccountLog)]
-    assert [cells[0].strip("`") for cells in table("Fields of a row")] == names
+    PAGE.assert_fields(AccountLog)
 
 
 def test_our_words_are_a_flows() -> None:
-    words = {word.strip("` ") for cells in table("Fields of a row") for word in cells[1].split(",")}
-    assert words <= set(Flow._fields)
+    PAGE.assert_words()
 
 
 @pytest.mark.parametrize("heading", ["Fields of a row", "Types and kinds", "Errors"])
 def test_every_fact_has_its_source(heading: str) -> None:
-    assert {cells[-1] for cells in table(heading)} <= {"[doc]", "[live]", "[own]"}
+    PAGE.assert_sources(heading)
 
 
 def test_types_and_kinds() -> None:
-    for cells in table("Types and kinds"):
+    for cells in PAGE.table("Types and kinds"):
         assert {merchant_kind(type_) for type_ in cells[0].split(", ")} == {Kind(cells[1])}
-    *written, rest = table("Types and kinds", 1)
+    *written, rest = PAGE.table("Types and kinds", 1)
     assert {Kind(kind): type_ for kind, type_ in written} == TYPES
     assert rest[1] == OTHER_TYPE
 
 
 def test_words_and_kinds() -> None:
-    words = " ".join(TEXT.split()).partition("words of `biz_desc` after its bar are: ")[2].partition(" [own]")[0]
+    words = " ".join(PAGE.text.split()).partition("words of `biz_desc` after its bar are: ")[2].partition(" [own]")[0]
     for part in words.split("; "):
         *known, kind = part.replace(",", "").split()
         assert {kind_of(word) for word in known} == {Kind(kind)}
@@ -59,7 +48,9 @@ def test_what_is_written_is_read_as_the_same_kind() -> None:
 
 
 def test_codes_and_classes() -> None:
-    assert {cells[0]: cells[2] for cells in table("Errors")} == {code: known.__name__ for code, known in ERRORS.items()}
+    assert {cells[0]: cells[2] for cells in PAGE.table("Errors")} == {
+        code: known.__name__ for code, known in ERRORS.items()
+    }
 
 
 @pytest.mark.parametrize(
@@ -81,4 +72,4 @@ def test_codes_and_classes() -> None:
     ],
 )
 def test_the_numbers_are_those_of_the_rules(statement: str) -> None:
-    assert statement in " ".join(TEXT.split())
+    assert statement in " ".join(PAGE.text.split())

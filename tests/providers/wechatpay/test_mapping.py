@@ -1,51 +1,41 @@
 """MAPPING.md says what the code does: its tables are compared with it."""
 
-from pathlib import Path
-
-import msgspec
 import pytest
 
-from liushui.flow import Flow
 from liushui.formats.wechatpay_fundflow import KINDS
 from liushui.providers import wechatpay
 from liushui.providers.wechatpay.codec import OTHER_WORDS, WORDS, Row
 from liushui.providers.wechatpay.rules import CLOCK_SKEW_MAX, DOWNLOAD_RATE, ERRORS, RULES, URL_LIFE
 from liushui.providers.wechatpay.wire import BILL_PATH, DOWNLOAD_PATH
+from tests.providers.mapping_page import MappingPage
 
-TEXT = (Path(wechatpay.__file__).parent / "MAPPING.md").read_text(encoding="utf-8")
-
-
-def table(heading: str, number: int = 0) -> list[list[str]]:
-    """The rows of a table under a heading, its own heading left out."""
-    section = TEXT.split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    blocks = [block for block in map(str.strip, section.split("\n\n")) if block.startswith("|")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in blocks[number].splitlines()[2:]]
+PAGE = MappingPage(wechatpay)
 
 
 def test_every_field_of_the_wire_stands_there_in_its_order() -> None:
-    names = [field.encode_name for field in msgspec.structs.fields(Row)]
-    assert [cells[0].strip("`") for cells in table("Fields of a row")] == names
+    PAGE.assert_fields(Row)
 
 
 def test_our_words_are_a_flows() -> None:
-    words = {word.strip("` ") for cells in table("Fields of a row") for word in cells[1].split(",")}
-    assert words <= set(Flow._fields)
+    PAGE.assert_words()
 
 
 @pytest.mark.parametrize("heading", ["Fields of a row", "Types and kinds", "Errors"])
 def test_every_fact_has_its_source(heading: str) -> None:
-    assert {cells[-1] for cells in table(heading)} <= {"[doc]", "[live]", "[own]"}
+    PAGE.assert_sources(heading)
 
 
 def test_types_and_kinds() -> None:
-    assert {type_: kind for type_, kind, _ in table("Types and kinds")} == KINDS
-    *written, rest = table("Types and kinds", 1)
+    assert {type_: kind for type_, kind, _ in PAGE.table("Types and kinds")} == KINDS
+    *written, rest = PAGE.table("Types and kinds", 1)
     assert {cells[0]: tuple(cells[1:]) for cells in written} == {kind.value: words for kind, words in WORDS.items()}
     assert tuple(rest[1:]) == OTHER_WORDS
 
 
 def test_codes_and_classes() -> None:
-    assert {cells[1]: cells[3] for cells in table("Errors")} == {code: known.__name__ for code, known in ERRORS.items()}
+    assert {cells[1]: cells[3] for cells in PAGE.table("Errors")} == {
+        code: known.__name__ for code, known in ERRORS.items()
+    }
 
 
 @pytest.mark.parametrize(
@@ -67,4 +57,4 @@ def test_codes_and_classes() -> None:
     ],
 )
 def test_the_numbers_are_those_of_the_rules(statement: str) -> None:
-    assert statement in " ".join(TEXT.split())
+    assert statement in " ".join(PAGE.text.split())

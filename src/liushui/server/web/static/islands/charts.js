@@ -205,7 +205,7 @@ function balanceOption(data) {
     return {
       name,
       type: "line",
-      step: "end",
+      step: "middle", // with "end" a line would reach into the gap after it
       data: values,
       connectNulls: false,
       symbol: "circle",

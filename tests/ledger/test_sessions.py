@@ -9,6 +9,8 @@ from threading import Barrier
 import pytest
 from argon2 import extract_parameters
 from argon2.profiles import RFC_9106_LOW_MEMORY
+from sqlalchemy import event
+from sqlalchemy.engine import Connection
 
 from liushui.errors import AlreadyExists, ConfigError, PermissionDenied
 from liushui.ledger.access.identities import IdentityProvider, Person, log_in_person
@@ -31,8 +33,9 @@ from liushui.ledger.access.sessions import (
     set_password,
     verify_password,
 )
-from liushui.ledger.access.users import Role, add_user, check_login, list_users, remove_user, set_user_password
+from liushui.ledger.access.users import Role, User, add_user, check_login, list_users, remove_user, set_user_password
 from liushui.ledger.engine import Ledger
+from liushui.ledger.engines.postgres import PostgresLedger
 from liushui.ledger.schema import login_codes, passwords, sessions
 
 PASSWORD = "correct horse battery"
@@ -144,6 +147,28 @@ def test_of_two_first_logins_of_one_person_at_once_both_are_the_same_user(ledger
     with ThreadPoolExecutor(2) as threads:
         assert sorted(threads.map(log_in, range(2))) == [("wang", False), ("wang", True)]
     assert [user.name for user in list_users(ledger)] == ["wang"]
+
+
+@pytest.mark.parametrize("email", ["", "wang@example.com"], ids=["added by a claim", "found by the address"])
+def test_a_first_login_between_the_statements_of_another_one_is_the_same_user(ledger: Ledger, email: str) -> None:
+    provider = IdentityProvider("https://id.example", "liushui", "", "Example")
+    person = Person("7f3a", email, has_unverified_email=False, names=("wang",), role=Role.VIEWER)
+    if email:
+        add_user(ledger, "wang", Role.VIEWER, email=email)
+    faster: list[User] = []
+    moments = iter(["before the first query of users"])
+
+    def log_in_first(_connection: Connection, _cursor: object, statement: str, *_rest: object) -> None:
+        """The other login is committed after this one has looked for the subject, and before it looks for the user."""
+        if statement.startswith("SELECT users.") and next(moments, None):
+            faster.append(log_in_person(ledger, provider, person)[0])
+
+    if isinstance(ledger, PostgresLedger):  # SQLite has one writer at a time
+        event.listen(ledger.engine, "before_cursor_execute", log_in_first)
+    user, is_new = log_in_person(ledger, provider, person)
+    assert user.name == "wang" and is_new is (not email and not faster)
+    assert [other.name for other in faster] == ["wang"] * isinstance(ledger, PostgresLedger)
+    assert [known.name for known in list_users(ledger)] == ["wang"]
 
 
 def test_a_hash_costs_what_the_standard_recommends() -> None:

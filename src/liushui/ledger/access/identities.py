@@ -178,7 +178,9 @@ def log_in_person(ledger: Ledger, provider: IdentityProvider, person: Person) ->
         try:
             with ledger.writing() as connection:
                 user, is_new = _find_or_add(connection, ledger, provider, person)
-        except AlreadyExists:  # another login of the same person was faster: then there is a user now
+        except (AlreadyExists, LoginRefused):
+            # Another first login of the same person may have committed between two statements of this one. Its name
+            # and its address then look like another user's. Now that it is committed, the subject is found.
             if is_last:
                 raise
         else:

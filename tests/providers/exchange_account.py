@@ -18,6 +18,7 @@ from liushui.ledger.write.commit import commit_slice, make_account
 from liushui.provider import Provider, Slice
 from liushui.simulate.people import institutions_of
 from liushui.simulate.world import Parameters, World
+from tests.system import require
 
 ACCOUNT: Final = "trader-1"
 ROWS: Final = 3_000
@@ -74,11 +75,15 @@ def facts_of(rows: Iterable[Mapping[str, Any]]) -> Counter[str]:
 
 
 def ask_public(program: Path, folder: Path, **job: object) -> Any:  # noqa: ANN401 - JSON
-    """The result of a program that calls a public client, in a process of its own."""
+    """The result of a program that calls a public client for Python or Node, in a process of its own."""
+    if program.suffix == ".js":
+        command, path = [require("node", "nodejs"), str(program)], {"NODE_PATH": str(folder / "node_modules")}
+    else:
+        command, path = [sys.executable, str(program)], {"PYTHONPATH": str(folder)}
     done = subprocess.run(
-        [sys.executable, str(program)],
+        command,
         input=json.dumps(job),
-        env=os.environ | {"TZ": "UTC", "PYTHONPATH": str(folder)},
+        env=os.environ | {"TZ": "UTC"} | path,
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,

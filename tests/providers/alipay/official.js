@@ -10,14 +10,24 @@ async function resultOf(job, call) {
     keyType: "PKCS8",
     alipayPublicKey: given.alipay_public_key,
     gateway: `${job.url}/gateway.do`,
+    ...(call.timeout_ms && { timeout: call.timeout_ms }),
   });
   const rows = [];
+  let tries = call.tries ?? 0;
+  const ask = async (bizContent) => {
+    for (;;) {
+      try {
+        return await client.exec("alipay.data.bill.accountlog.query", { bizContent }, { validateSign: true });
+      } catch (error) {
+        if (!tries--) throw error;
+      }
+    }
+  };
   for (let number = 1; number < 500; number++) {
-    const bizContent = { page_no: String(number), ...call.content };
-    const page = await client.exec("alipay.data.bill.accountlog.query", { bizContent }, { validateSign: true });
+    const page = await ask({ page_no: String(number), ...call.content });
     if (page.code !== "10000") return { kind: "answer", error: page.subCode, msg: page.subMsg };
     rows.push(...(page.detailList ?? []));
-    if (!page.detailList || !call.drain) return { rows, pages: number };
+    if (!page.detailList || !call.drain) return { rows, pages: number, tries };
   }
 }
 

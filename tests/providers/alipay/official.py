@@ -30,17 +30,31 @@ def result_of(job: dict[str, Any], call: dict[str, Any]) -> Any:  # noqa: ANN401
     config = import_module(f"{api}.AlipayClientConfig").AlipayClientConfig()
     config.server_url = f"http://{urlsplit(job['url']).hostname}/gateway.do"
     config.app_id = given["app_id"]
+    config.timeout = call.get("timeout_ms", 15_000) // 1000
     config.app_private_key = given["app_private_key"]
     config.alipay_public_key = given["alipay_public_key"]
     client = import_module(f"{api}.DefaultAlipayClient").DefaultAlipayClient(config)
     name = "AlipayDataBillAccountlogQuery"
+    failures = import_module(f"{api}.exception.Exception")
     rows: list[dict[str, Any]] = []
+    tries = call.get("tries", 0)
+
+    def ask(request: Any) -> Any:  # noqa: ANN401 - the client is not typed
+        nonlocal tries
+        while True:
+            try:
+                return client.execute(request)
+            except (TypeError, OSError, failures.RequestException):  # a TypeError for every status but 200
+                if not tries:
+                    raise
+                tries -= 1
+
     for number in range(1, PAGES_MAX):
         model = import_module(f"{api}.domain.{name}Model").__dict__[f"{name}Model"]()
         for field, value in {"page_no": str(number), **call.get("content", {})}.items():
             setattr(model, field, value)
         request = import_module(f"{api}.request.{name}Request").__dict__[f"{name}Request"](biz_model=model)
-        text = client.execute(request)
+        text = ask(request)
         answer = import_module(f"{api}.response.{name}Response").__dict__[f"{name}Response"]()
         answer.parse_response_content(text)
         if not answer.is_success():
@@ -52,7 +66,7 @@ def result_of(job: dict[str, Any], call: dict[str, Any]) -> Any:  # noqa: ANN401
         rows += page.get("detail_list", [])
         if not page.get("detail_list") or not call.get("drain"):
             break
-    return {"rows": rows, "pages": number}
+    return {"rows": rows, "pages": number, "tries": tries}
 
 
 def main() -> None:

@@ -3,7 +3,8 @@ output.
 
 The job: `url`, `credentials`, and `calls`, a list. Each call has `content`, what is asked for; with `drain` it goes on
 with the next page until a page has no rows. `credentials` replace parts of the job's, and `clock_s` moves the clock of
-this machine. A result has the rows of all pages, or the error that the client raised or handed on.
+this machine. With `tries` a page that fails is asked for again, so many times at most, because the client does not. A
+result has the rows of all pages, or the error that the client raised or handed on.
 """
 
 import datetime
@@ -18,25 +19,38 @@ METHOD = "alipay.data.bill.accountlog.query"
 
 def result_of(job: dict[str, Any], call: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
     given = job["credentials"] | call.get("credentials", {})
-    client = import_module("alipay").AliPay(
+    client_module = import_module("alipay")
+    client = client_module.AliPay(
         appid=given["app_id"],
         app_notify_url=None,
         app_private_key_string=given["app_private_key"],
         alipay_public_key_string=given["alipay_public_key"],
+        config=client_module.utils.AliPayConfig(timeout=call.get("timeout_ms", 15_000) // 1000),
     )
     client._gateway = f"{job['url']}/gateway.do"
     rows: list[dict[str, Any]] = []
     totals = set()
+    tries = call.get("tries", 0)
+
+    def ask(content: dict[str, str]) -> Any:  # noqa: ANN401 - JSON
+        nonlocal tries
+        while True:
+            try:
+                return client.server_api(METHOD, biz_content=content)
+            except OSError:  # from urllib, unchanged
+                if not tries:
+                    raise
+                tries -= 1
+
     for number in range(1, PAGES_MAX):
-        content = {"page_no": str(number), **call.get("content", {})}
-        page = client.server_api(METHOD, biz_content=content)
+        page = ask({"page_no": str(number), **call.get("content", {})})
         if page["code"] != "10000":  # the client raises no error where the answer is signed
             return {"kind": "answer", "error": page["sub_code"], "msg": page["sub_msg"]}
         rows += page.get("detail_list", [])
         totals.add(page["total_size"])
         if not page.get("detail_list") or not call.get("drain"):
             break
-    return {"rows": rows, "totals": sorted(totals), "pages": number}
+    return {"rows": rows, "totals": sorted(totals), "pages": number, "tries": tries}
 
 
 def main() -> None:

@@ -34,6 +34,7 @@ from liushui.testing.conformance.sample_rows import golden_rows
 from liushui.testing.processes import Running, serving
 from liushui.wire.rsa import read_private_key
 from tests.providers.exchange_account import ROWS, ExchangeAccount, facts_of, open_account
+from tests.providers.flaky_proxy import SILENCE, FlakyProxy, faults_at
 from tests.providers.installed import installed, locked_npm
 from tests.system import require
 
@@ -137,6 +138,17 @@ def test_every_row_arrives(served: Running, account: ExchangeAccount, client: st
     assert (whole["pages"], again["pages"]) == (ROWS // 1_000 + 1, 3)
     times = [row["trans_dt"] for row in rows_of(whole)]
     assert times == sorted(times)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_every_row_arrives_over_failures(served: Running, account: ExchangeAccount, client: str) -> None:
+    """An error page, a refusal and a call without an answer, each in the middle: the same page is asked for again."""
+    call = {"drain": True, "content": {**times_of(account), "page_size": "1000"}, "tries": 100, "timeout_ms": 2_000}
+    with FlakyProxy(served.url, faults_at({2: 503, 4: 429, 6: SILENCE})) as proxy:
+        (result,) = ask(client, proxy.url, account.key(), call)
+    assert facts_of(rows_of(result)) == account.facts
+    assert proxy.failed == [503, 429, SILENCE]
+    assert result["tries"] <= 100 - len(proxy.failed)
 
 
 @pytest.mark.parametrize("client", CLIENTS)

@@ -8,16 +8,29 @@ async function resultOf(job) {
   Date.now = () => realNow() + 1000 * (job.ahead_s || 0);
   const { mchid, serial_no: serial, private_key: privateKey, platform_public_key, platform_key_id } = job.credentials;
   const certs = { [platform_key_id]: platform_public_key };
-  const client = new Wechatpay({ mchid, serial, privateKey, certs, baseURL: `${job.url}/` });
+  const timeout = job.timeout_ms ?? 60_000;
+  const client = new Wechatpay({ mchid, serial, privateKey, certs, baseURL: `${job.url}/`, timeout });
+  let tries = job.tries ?? 0;
+  const ask = async (call) => {
+    for (;;) {
+      try {
+        return await call();
+      } catch (failed) {
+        if (!tries || ![undefined, 429, 503].includes(failed.response?.status)) throw failed;
+        tries -= 1;
+      }
+    }
+  };
   const documents = [];
   const errors = [];
   const calls = job.repeat ? Array(50).fill(job.bills[0]) : job.bills;
   for (const [bill_date, account_type] of calls) {
     try {
       const params = { bill_date, account_type, tar_type: job.tar_type ?? "GZIP" };
-      const { data } = await client.v3.bill.fundflowbill.get({ params });
+      const { data } = await ask(() => client.v3.bill.fundflowbill.get({ params }));
       const token = new URL(data.download_url).searchParams.get("token");
-      const bill = await client.v3.billdownload.file.get({ params: { token }, responseType: "arraybuffer" });
+      const file = { params: { token }, responseType: "arraybuffer" };
+      const bill = await ask(() => client.v3.billdownload.file.get(file));
       const content = Buffer.from(bill.data);
       documents.push((content[0] === 0x1f ? gunzipSync(content) : content).toString("utf8"));
     } catch (refused) {
@@ -28,7 +41,7 @@ async function resultOf(job) {
       if (job.repeat) break;
     }
   }
-  return { documents, errors };
+  return { documents, errors, tries };
 }
 
 async function main() {

@@ -25,6 +25,7 @@ from liushui.ledger.write.commit import commit_slice, make_account
 from liushui.provider import Slice
 from liushui.providers.wechatpay import PROVIDER
 from liushui.testing.processes import Running, serving
+from tests.providers.flaky_proxy import SILENCE, FlakyProxy, faults_at
 from tests.providers.installed import installed, installed_npm
 from tests.providers.wechatpay.rows import row
 from tests.system import require
@@ -135,6 +136,17 @@ def test_every_row_arrives_once_and_once_more(shop: Shop, client: str) -> None:
     for result in call(client, shop, {"bills": BILLS}, {"bills": BILLS, "tar_type": ""}):
         assert Counter(rows_in(BILLS, result["documents"])) == Counter(MADE)
         assert {tuple(error) for error in result["errors"]} == {(400, "NO_STATEMENT_EXIST")}
+
+
+@CLIENTS
+def test_every_row_arrives_over_failures(shop: Shop, client: str) -> None:
+    """An error page, a refusal and a call without an answer, of either call: the same call is made again."""
+    job = {"bills": BILLS, "tries": 100, "timeout_ms": 2_000}
+    with FlakyProxy(shop.running.url, faults_at({2: 503, 5: 429, 7: 429, 20: SILENCE, 30: 503})) as proxy:
+        (result,) = call(client, shop, {**job, "url": proxy.url})
+    assert Counter(rows_in(BILLS, result["documents"])) == Counter(MADE)
+    assert proxy.failed == [503, 429, 429, SILENCE, 503]
+    assert result["tries"] <= 100 - len(proxy.failed)
 
 
 @CLIENTS

@@ -63,7 +63,7 @@ PROVIDER = Provider(
             503, JSON_HEADERS, b'{"retCode":10000,"retMsg":"Server timeout","result":{},"retExtInfo":{},"time":0}'
         ),
     ),
-    tested_with="`pybit` 5.17.0",
+    tested_with="`pybit` 5.17.0, `bybit-api` 4.7.7 (npm)",
     role=Role.EXCHANGE,
     simulate_detail=with_legs,
 )

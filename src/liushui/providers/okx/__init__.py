@@ -60,7 +60,7 @@ PROVIDER = Provider(
         Response(503, JSON_HEADERS, b'{"code":"50001","msg":"Service temporarily unavailable.","data":[]}'),
         Response(200, JSON_HEADERS, b'{"code":"50026","msg":"System error. Try again later.","data":[]}'),
     ),
-    tested_with="`python-okx` 0.4.4",
+    tested_with="`python-okx` 0.4.4, `okx-api` 3.2.3 (npm)",
     role=Role.EXCHANGE,
     simulate_detail=with_legs,
 )

@@ -1,5 +1,9 @@
-"""The public client `pybit`, unmodified, against `liushui serve`: every row, and every error as it reports it."""
+"""Public clients, unmodified, against `liushui serve`: every row, and every error as they report it.
 
+`pybit` raises errors, and makes some calls again by itself. `bybit-api` for Node hands back what an error answer says.
+"""
+
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -11,10 +15,11 @@ from liushui.instant import to_us
 from liushui.providers.bybit import PROVIDER
 from liushui.testing.processes import Running, serving
 from tests.providers.exchange_account import ROWS, ExchangeAccount, ask_public, facts_of, open_account
-from tests.providers.installed import installed
+from tests.providers.flaky_proxy import SILENCE, FlakyProxy, faults_at
+from tests.providers.installed import installed, locked_npm
 
-CLIENT: Final = "pybit-5.17.0"
-PROGRAM: Final = Path(__file__).with_name("public.py")
+HERE: Final = Path(__file__).parent
+PYTHON, NPM = "pybit-5.17.0", "npm"
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +34,14 @@ def served(account: ExchangeAccount) -> Iterator[Running]:
 
 
 def ask(url: str, credentials: dict[str, str], *calls: dict[str, Any]) -> list[Any]:
-    folder = installed(Path(__file__).with_name(f"{CLIENT}.txt"))
-    results: list[Any] = ask_public(PROGRAM, folder, url=url, credentials=credentials, calls=calls)
+    folder = installed(HERE / f"{PYTHON}.txt")
+    results: list[Any] = ask_public(HERE / "public.py", folder, url=url, credentials=credentials, calls=calls)
+    return results
+
+
+def ask_npm(url: str, credentials: dict[str, str], *calls: dict[str, Any]) -> list[Any]:
+    folder = locked_npm(HERE / "npm")
+    results: list[Any] = ask_public(HERE / "public.js", folder, url=url, credentials=credentials, calls=calls)
     return results
 
 
@@ -46,8 +57,9 @@ def windows_of(account: ExchangeAccount) -> list[tuple[int, int]]:
 
 
 def test_what_is_tested_is_said() -> None:
-    name, _, version = CLIENT.rpartition("-")
-    assert PROVIDER.tested_with == f"`{name}` {version}"
+    name, _, version = PYTHON.rpartition("-")
+    npm_version = json.loads((HERE / "npm" / "package.json").read_text())["dependencies"]["bybit-api"]
+    assert PROVIDER.tested_with == f"`{name}` {version}, `bybit-api` {npm_version} (npm)"
 
 
 def test_every_row_arrives(served: Running, account: ExchangeAccount) -> None:
@@ -116,3 +128,52 @@ def test_too_many_calls(served: Running, account: ExchangeAccount) -> None:
     refused = [result for result in results if "error" in result]
     assert all((result["error"], result["kind"]) == (400, "FailedRequestError") for result in refused)
     assert len(refused) < calls
+
+
+# ---------------------------------------------------------------- the client for Node
+
+
+def test_npm_every_row_arrives(served: Running, account: ExchangeAccount) -> None:
+    """All pages twice. The client encodes cursors once more. It says how many calls are left."""
+    windows = windows_of(account)
+    drain = {"drain": True, "windows": windows, "params": {"limit": 50}, "options": {"parseAPIRateLimits": True}}
+    small = {"drain": True, "windows": windows, "params": {"limit": 43}}
+    whole, again = ask_npm(served.url, account.key(), drain, small)
+    assert facts_of(whole["rows"]) == facts_of(again["rows"]) == account.facts
+    assert whole["rows"] == again["rows"]
+    assert whole["limits"]["maxRequests"] == PROVIDER.rules.rate.calls
+
+
+def test_npm_every_row_arrives_over_failures(served: Running, account: ExchangeAccount) -> None:
+    """An error page, a refusal and a call without an answer, each in the middle: the same call is made again."""
+    call = {"drain": True, "windows": windows_of(account), "params": {"limit": 50}, "tries": 100, "timeout_ms": 2_000}
+    with FlakyProxy(f"{served.url}", faults_at({2: 503, 9: 429, 20: SILENCE})) as proxy:
+        (whole,) = ask_npm(proxy.url, account.key(), call)
+    assert facts_of(whole["rows"]) == account.facts
+    assert proxy.failed == [503, 429, SILENCE]
+    assert set(whole["failures"]) == {503, 429, "ECONNABORTED"}
+
+
+def test_npm_errors(served: Running, account: ExchangeAccount) -> None:
+    """A cursor of other parameters, or of another key, is refused as one that nobody gave."""
+    begin, end = windows_of(account)[0]
+    page = {"windows": [(begin, end)], "params": {"limit": 1}}
+    wrong: list[tuple[int, dict[str, Any]]] = [
+        (10004, {"credentials": {"api_secret": "wrong"}}),
+        (10003, {"credentials": {"api_key": "nobody"}}),
+        (10002, {"clock_s": -60}),
+        (10002, {"clock_s": 60}),
+        (10001, {"params": {"limit": 51}}),
+        (10001, {"params": {"cursor": "21963%3A1%2C14954%3A1"}}),
+        (10001, {"windows": [(begin - 1, end + 1)]}),
+        (10001, {"windows": [(end, begin)]}),
+        (10001, {"params": {"accountType": "CONTRACT"}}),
+    ]
+    results = ask_npm(served.url, account.key(), *(page | call for _, call in wrong))
+    assert [result["error"] for result in results] == [code for code, _ in wrong]
+
+
+def test_npm_too_many_calls(served: Running, account: ExchangeAccount) -> None:
+    calls = 4 * PROVIDER.rules.rate.calls
+    results = ask_npm(served.url, account.key(paced=True), *[{"params": {"limit": 1}}] * calls)
+    assert {result.get("error") for result in results} <= {None, 10006}

@@ -60,6 +60,7 @@ def account() -> Account:
 def error_of(answer: Response) -> tuple[int, str, str | None, str | None]:
     error = json.loads(answer.body)["error"]
     assert error["message"]
+    assert ("doc_url" in error) == ("code" in error)
     return answer.status, error["type"], error.get("code"), error.get("param")
 
 
@@ -129,11 +130,18 @@ def test_a_row_becomes_available_with_time(account: Account) -> None:
 @pytest.mark.parametrize(
     ("query", "error"),
     [
-        ("limit=0", (400, "invalid_request_error", "parameter_unknown", "limit")),
-        ("limit=101", (400, "invalid_request_error", "parameter_unknown", "limit")),
-        ("created[gte]=yesterday", (400, "invalid_request_error", "parameter_unknown", "created[gte]")),
-        ("payout=po_1", (400, "invalid_request_error", "parameter_unknown", "payout")),
-        ("expand[]=data.source", (400, "invalid_request_error", "parameter_unknown", "expand[]")),
+        ("limit=0", (400, "invalid_request_error", None, "limit")),
+        ("limit=-1", (400, "invalid_request_error", None, "limit")),
+        ("limit=101", (400, "invalid_request_error", None, "limit")),
+        ("limit=ten", (400, "invalid_request_error", "parameter_invalid_integer", "limit")),
+        ("limit=10.0", (400, "invalid_request_error", "parameter_invalid_integer", "limit")),
+        ("limit=", (400, "invalid_request_error", "parameter_invalid_empty", "limit")),
+        ("created[gte]=yesterday", (400, "invalid_request_error", "parameter_invalid_integer", "created[gte]")),
+        ("created[from]=1", (400, "invalid_request_error", "parameter_unknown", "created[from]")),
+        ("available_on[gte]=1", (400, "invalid_request_error", "parameter_unknown", "available_on[gte]")),
+        ("type=", (400, "invalid_request_error", "parameter_invalid_empty", "type")),
+        ("payout=po_1", (400, "invalid_request_error", None, "payout")),
+        ("expand[]=data.source", (400, "invalid_request_error", None, "expand[]")),
         ("starting_after=txn_no", (400, "invalid_request_error", "resource_missing", "starting_after")),
         ("starting_after=txn_" + "0" * 48, (400, "invalid_request_error", "resource_missing", "starting_after")),
         ("ending_before=x", (400, "invalid_request_error", "resource_missing", "ending_before")),
@@ -145,7 +153,7 @@ def test_requests_that_are_refused(account: Account, query: str, error: tuple[ob
 
 @pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer wrong", "Basic !!!", "Basic d3Jvbmc6", "Token x"])
 def test_keys_that_are_refused(account: Account, authorization: str) -> None:
-    assert error_of(account.send(headers={"authorization": authorization}))[:2] == (401, "authentication_error")
+    assert error_of(account.send(headers={"authorization": authorization}))[:2] == (401, "invalid_request_error")
 
 
 def test_a_key_as_the_user_name_of_basic_authentication(account: Account) -> None:

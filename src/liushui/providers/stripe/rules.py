@@ -48,6 +48,7 @@ ERRORS: Final[Mapping[str, type[ProviderError]]] = {
     "account_invalid": AuthError,
     "api_key_expired": AuthError,
     "lock_timeout": RateLimited,
+    "parameter_invalid_empty": Refused,
     "parameter_invalid_integer": Refused,
     "parameter_unknown": Refused,
     "platform_api_key_expired": AuthError,

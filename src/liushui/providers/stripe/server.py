@@ -23,9 +23,15 @@ from liushui.wire.decoding import parse_integer
 from liushui.wire.errors import ErrorResponse
 from liushui.wire.ranges import from_steps, to_steps
 
+CODES_URL: Final = "https://stripe.com/docs/error-codes/"
+PARAMETERS: Final = frozenset(
+    ("limit", "starting_after", "ending_before", "type", "currency", "source")
+    + ("created", "created[gt]", "created[gte]", "created[lt]", "created[lte]")
+)
 ID_MAX: Final = 255
 """Longest id, in characters."""
 _SIZE = re.compile(r"(?:^|&)limit=([0-9]{1,6})(?:&|$)")
+_INTEGER: Final = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _STEP: Final = timedelta.resolution
 FEW: Final = 4
 """Rows that are read at first to find a row with an id among those of its instant."""
@@ -67,10 +73,10 @@ class StripeServer:
             if params.before and not params.after:  # read from the oldest end, and listed newest first as all pages are
                 rows = b",".join(bytes(row) for row in reversed(_split(rows)))
         except WireError as error:
-            return _respond_error(request, _Refusal(400, str(error), "parameter_unknown", param=error.field))
+            return _respond_error(request, _Refusal(400, str(error), param=error.field))
         except NotRepresentable as error:
             text = f"a balance transaction of this range cannot be represented in this API: {error}"
-            return _respond_error(request, _Refusal(400, text, "parameter_unknown", param="created"))
+            return _respond_error(request, _Refusal(400, text, param="created"))
         except _Refusal as error:
             return _respond_error(request, error)
         has_more = b"false" if page.end_cursor is None else b"true"
@@ -79,12 +85,13 @@ class StripeServer:
 
 
 class _Refusal(ErrorResponse):
-    """Raised to answer with an error."""
+    """Raised to answer with an error. One with a code also names the page that explains it."""
 
-    def __init__(self, status: int, message: str, code: str = "", *, type_: str = "", param: str = "") -> None:
+    def __init__(self, status: int, message: str, code: str = "", *, param: str = "") -> None:
         super().__init__(status, status, message)
-        self.error = {"type": type_ or "invalid_request_error", "message": message}
-        self.error |= {name: value for name, value in (("code", code), ("param", param)) if value}
+        doc_url = f"{CODES_URL}{code.replace('_', '-')}" if code else ""
+        self.error = {"type": "invalid_request_error", "message": message}
+        self.error |= {name: text for name, text in (("code", code), ("doc_url", doc_url), ("param", param)) if text}
 
 
 # ---------------------------------------------------------------- access
@@ -121,7 +128,7 @@ def _api_key(authorization: str) -> str:
 
 
 def _unauthorized(message: str, code: str = "") -> _Refusal:
-    return _Refusal(401, message, code, type_="authentication_error")
+    return _Refusal(401, message, code)
 
 
 def _bytes_of(api_key: str) -> bytes:
@@ -143,18 +150,22 @@ class Params(NamedTuple):
 
 
 def parse_params(params: Mapping[str, str]) -> Params:
-    """The parameters of a request. Raises WireError naming the one that does not fit."""
-    paging = RULES.paging
-    for name in params:
+    """The parameters of a request. Raises _Refusal, and WireError, both naming the one that does not fit."""
+    for name, value in params.items():
         if name == "payout":
             raise WireError(name, "expected none: no row says to which payout it belongs")
         if name.partition("[")[0] == "expand":
             raise WireError(name, "expected none: there is nothing to expand, only the ids of sources")
+        if name not in PARAMETERS:
+            raise _Refusal(400, f"Received unknown parameter: {short_repr(name)}", "parameter_unknown", param=name[:80])
+        if not value:
+            text = f"You passed an empty string for '{name}'. Leave the parameter out, or give it a value."
+            raise _Refusal(400, text, "parameter_invalid_empty", param=name)
     since, until = _range(params)
     return Params(
         since=since,
         until=until,
-        limit=parse_integer("limit", params.get("limit", str(paging.size_default)), least=1, most=paging.size_max),
+        limit=_integer("limit", params.get("limit", str(RULES.paging.size_default)), least=1, most=RULES.paging.size_max),
         after=_id("starting_after", params),
         before=_id("ending_before", params),
         where=_where(params),
@@ -172,11 +183,18 @@ def _range(params: Mapping[str, str]) -> tuple[datetime, datetime]:
         ("created[lt]", None, 0),
     ):
         if name in params:
-            at = parse_integer(name, params[name], least=0, most=UNIX_SECONDS_MAX)
+            at = _integer(name, params[name], least=0, most=UNIX_SECONDS_MAX)
             first = first if from_first is None else max(first, at + from_first)
             end = end if to_end is None else min(end, at + to_end)
     since = from_steps(min(first, UNIX_SECONDS_MAX), RULES.resolution)
     return since, MAX_INSTANT if end > UNIX_SECONDS_MAX else from_steps(end, RULES.resolution)
+
+
+def _integer(name: str, text: str, *, least: int, most: int) -> int:
+    """The integer in a parameter. Raises _Refusal for one that is none, and WireError for one out of its range."""
+    if _INTEGER.fullmatch(text) is None:
+        raise _Refusal(400, f"Invalid integer: {short_repr(text)}", "parameter_invalid_integer", param=name)
+    return parse_integer(name, text, least=least, most=most)
 
 
 def _id(name: str, params: Mapping[str, str]) -> str:

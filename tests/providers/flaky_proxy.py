@@ -15,7 +15,7 @@ PASSED_ON: Final = 200
 SILENCE: Final = 0
 """For a request that gets no answer. The connection stays open until the client has had enough."""
 BAD_GATEWAY: Final = 502
-REASONS: Final = {429: b"Too Many Requests", BAD_GATEWAY: b"Bad Gateway", 503: b"Service Unavailable"}
+REASONS: Final = {429: b"<p>Too Many Requests", BAD_GATEWAY: b"<p>Bad Gateway", 503: b"<p>Service Unavailable"}
 
 
 def faults_at(faults: Mapping[int, int]) -> Iterable[int]:
@@ -50,7 +50,7 @@ class FlakyProxy:
                     self.close_connection = True
                     return
                 if fault != PASSED_ON:
-                    status, headers, answer = fault, [("Content-Type", "text/html")], b"<html>%b</html>" % REASONS[fault]
+                    status, headers, answer = fault, [("Content-Type", "text/html")], REASONS[fault]
                 else:
                     status, headers, answer = proxy.pass_on(self.command, self.path, dict(self.headers), body)
                 self.send_response(status)
@@ -61,7 +61,8 @@ class FlakyProxy:
                 self.end_headers()
                 self.wfile.write(answer)
 
-            do_POST = do_GET
+            def do_POST(self) -> None:
+                self.do_GET()
 
             def log_message(self, *_args: object) -> None:
                 """Say nothing."""

@@ -24,9 +24,9 @@ from liushui.wire.errors import ErrorResponse
 from liushui.wire.ranges import from_steps, to_steps
 
 CODES_URL: Final = "https://stripe.com/docs/error-codes/"
-PARAMETERS: Final = frozenset(
-    ("limit", "starting_after", "ending_before", "type", "currency", "source")
-    + ("created", "created[gt]", "created[gte]", "created[lt]", "created[lte]")
+PARAMETERS: Final = (
+    *("limit", "starting_after", "ending_before", "type", "currency", "source"),
+    *("created", "created[gt]", "created[gte]", "created[lt]", "created[lte]"),
 )
 ID_MAX: Final = 255
 """Longest id, in characters."""
@@ -162,10 +162,11 @@ def parse_params(params: Mapping[str, str]) -> Params:
             text = f"You passed an empty string for '{name}'. Leave the parameter out, or give it a value."
             raise _Refusal(400, text, "parameter_invalid_empty", param=name)
     since, until = _range(params)
+    paging = RULES.paging
     return Params(
         since=since,
         until=until,
-        limit=_integer("limit", params.get("limit", str(RULES.paging.size_default)), least=1, most=RULES.paging.size_max),
+        limit=_integer("limit", params.get("limit", str(paging.size_default)), least=1, most=paging.size_max),
         after=_id("starting_after", params),
         before=_id("ending_before", params),
         where=_where(params),

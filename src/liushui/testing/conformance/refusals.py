@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
+import httpx2
 import pytest
 
 from liushui.errors import AuthError, ConfigError, RateLimited, WireError
@@ -39,9 +40,13 @@ class AccessChecks(Checks):
         """Without headers and query, the answer is an authentication error."""
         memory.run(_first_page(memory.endpoint))
         request = memory.transport.exchanges[-1].request._replace(headers={}, query="")
-        answer = self.provider.server.answer(request, memory.reader)
+        status, headers, body = self.provider.server.answer(request, memory.reader)
+        # Read by the client: some services say it by the HTTP status only.
+        memory.transport.answer_instead = lambda sent: httpx2.Response(
+            status, headers=headers, content=body, request=sent
+        )
         with pytest.raises(AuthError):
-            self.provider.codec.extract_rows(answer.body)
+            memory.run(_first_page(memory.endpoint))
 
     def test_mixed_credentials_of_two_keys_are_refused(self, memory: MemoryPair) -> None:
         """By the server, or by the client where the public key is not that of the service which answers."""

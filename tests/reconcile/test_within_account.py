@@ -53,6 +53,24 @@ def test_a_refund_of_an_order_with_two_receipts_is_not_decided() -> None:
     ]
 
 
+def test_refunds_of_more_than_their_receipt_are_not_decided() -> None:
+    first = flow("first", 60, "-60", Kind.REFUND, order_ref="o1")
+    second = flow("second", 70, "-60", Kind.REFUND, order_ref="o1")
+    assert told(match_within([RECEIPT, first, second], LINK_RULES)) == [
+        (LinkKind.REFUND, CANDIDATE, Basis.ORDER, "first receipt"),
+        (LinkKind.REFUND, CANDIDATE, Basis.ORDER, "second receipt"),
+    ]
+    keys = (first.key, RECEIPT.key)
+    confirmed = Decided(confirmed=frozenset({keys}), taken=frozenset({(LinkKind.REFUND, first.key)}))
+    assert told(match_within([RECEIPT, first, second], LINK_RULES, confirmed)) == [
+        (LinkKind.REFUND, CANDIDATE, Basis.ORDER, "second receipt")
+    ]
+    rejected = Decided(rejected=frozenset({keys}))
+    assert told(match_within([RECEIPT, first, second], LINK_RULES, rejected)) == [
+        (LinkKind.REFUND, CERTAIN, Basis.ORDER, "second receipt")
+    ]
+
+
 def test_a_receipt_that_came_after_the_refund_is_not_refunded_by_it() -> None:
     assert match_within([flow("early", -1, "-40", Kind.REFUND, order_ref="o1"), RECEIPT], LINK_RULES) == []
 

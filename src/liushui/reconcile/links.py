@@ -62,7 +62,7 @@ class LinkState(StrEnum):
     """How sure a link is."""
 
     CERTAIN = "certain"
-    """No other flow could take the place of either."""
+    """No other flow could take the place of either. Refunds that come to more than their receipt are candidates."""
     CANDIDATE = "candidate"
     """Possible. Nothing is concluded from it until a person decides."""
     CONFIRMED = "confirmed"

@@ -5,12 +5,14 @@ decides, in the windows of its `rules.py`.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from decimal import Decimal
 from typing import Final, NamedTuple
 
 from liushui.flow import Kind
-from liushui.reconcile.links import NOTHING_DECIDED, Basis, Decided, Link, LinkFlow, LinkKind, LinkState
+from liushui.money import EXACT
+from liushui.reconcile.links import NOTHING_DECIDED, Basis, Decided, FlowKey, Link, LinkFlow, LinkKind, LinkState
 from liushui.reconcile.matching import Tie, resolve, suggestions
 from liushui.rules import LinkRules
 
@@ -43,7 +45,7 @@ def match_within(flows: Iterable[LinkFlow], rules: LinkRules, decided: Decided =
     ordered = sorted(flows, key=lambda flow: (flow.at_us, flow.id))
     matcher = _Matcher(ordered, decided)
     links = [
-        *matcher.links(LinkKind.REFUND, _refunds(ordered), shared=True),
+        *_without_excess(list(matcher.links(LinkKind.REFUND, _refunds(ordered), shared=True)), ordered, decided),
         *matcher.links(LinkKind.FEE, _numbered_charges(ordered), shared=True),
         *matcher.links(LinkKind.CONVERSION, _conversions(ordered)),
         *matcher.orders(),
@@ -125,6 +127,33 @@ def _refunds(flows: Sequence[LinkFlow]) -> Iterator[_Pair]:
             for receipt in receipts:
                 if flows[receipt].at_us <= flows[refund].at_us:
                     yield _Pair(refund, receipt, 1, Basis.ORDER)
+
+
+def _without_excess(links: Sequence[Link], flows: Sequence[LinkFlow], decided: Decided) -> Iterator[Link]:
+    """The links of refunds. Refunds that come to more than their receipt are candidates: one of them is not of it.
+
+    Refunds that a person confirmed count too.
+    """
+    by_key = {flow.key: flow for flow in flows}
+    left: dict[LinkFlow, Decimal] = {}
+    for refund, receipt in _certain_or_confirmed(links, by_key, decided):
+        left[receipt] = EXACT.add(left.get(receipt, receipt.amount), refund.amount)
+    for link in links:
+        is_excess = link.state is LinkState.CERTAIN and left[link.flows[1]] < 0
+        yield link._replace(state=LinkState.CANDIDATE) if is_excess else link
+
+
+def _certain_or_confirmed(
+    links: Sequence[Link], by_key: Mapping[FlowKey, LinkFlow], decided: Decided
+) -> Iterator[tuple[LinkFlow, LinkFlow]]:
+    """The refunds that are of a receipt, and those receipts."""
+    for link in links:
+        if link.state is LinkState.CERTAIN:
+            yield link.flows[0], link.flows[1]
+    for keys in decided.confirmed:
+        confirmed = [by_key[key] for key in keys if key in by_key]
+        if [flow.kind for flow in confirmed] == [REFUND, Kind.RECEIPT]:
+            yield confirmed[0], confirmed[1]
 
 
 def _numbered_charges(flows: Sequence[LinkFlow]) -> Iterator[_Pair]:

@@ -249,6 +249,17 @@ def test_a_flow_that_comes_back_as_it_was_has_not_changed(ledger: Ledger) -> Non
     assert changes(ledger) == []
 
 
+def test_a_flow_that_is_restated_and_then_withdrawn_names_the_commit_that_withdrew_it(ledger: Ledger) -> None:
+    close(ledger, "2024-02")
+    read(ledger, row("one", at(2, 2), "11.00", "11.00"), MARCH, APRIL)
+    restated = changes(ledger)[0].changes[0]
+    read(ledger, MARCH, APRIL)
+    (withdrawn,) = changes(ledger)[0].changes
+    assert (withdrawn.kind.value, withdrawn.ended_as, withdrawn.batch) == ("withdrawn", "withdrawn", restated.batch + 1)
+    assert withdrawn.before is not None
+    assert str(withdrawn.before.flow.amount) == "10.00", "as it was when the month was closed"
+
+
 def test_flows_of_other_months_are_no_change(ledger: Ledger) -> None:
     close(ledger, "2024-02")
     end, begin = datetime(2024, 2, 29, 15, 59, 59, tzinfo=UTC), datetime(2024, 2, 29, 16, tzinfo=UTC)

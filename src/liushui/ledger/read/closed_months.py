@@ -139,7 +139,8 @@ class ChangeAfterClose(NamedTuple):
     """A flow of a closed month that is not as it was.
 
     `before`: as it was when the month was closed; None: there was none. `now`: as it is; None: it was withdrawn.
-    `batch` is the commit that changed it last, and `ended_as` how its old version ended.
+    `batch` is the commit that changed it last. `ended_as`: how the version of the close ended, or the last version of
+    a flow that was withdrawn.
     """
 
     account: str
@@ -202,12 +203,21 @@ def _changes(queries: Queries, account: AccountName, closed: PeriodDecision) -> 
         return
     came = {(row[1], row[2]): row for row in queries.rows(_CAME, name, since_us, until_us, closed.batch)}
     gone = {(row[1], row[2]): row for row in queries.rows(_GONE, name, since_us, until_us, closed.batch, closed.batch)}
+    # A flow that is gone may have been restated before it was withdrawn: its last end counts.
+    ends: dict[tuple[int, str], tuple[int, str]] = {}
+    if gone.keys() - came.keys():
+        for at_us, id_, batch, ended_as in queries.rows(_ENDS, name, since_us, until_us, closed.batch):
+            ends[at_us, id_] = batch, ended_as
     recorded = {}
     for key in sorted(came.keys() | gone.keys()):
         now, before = came.get(key), gone.get(key)
         if now is not None and before is not None and tuple(now[:FACTS_END]) == tuple(before[:FACTS_END]):
             continue  # it was withdrawn, and came back as it was
-        batch = before[len(COLUMNS)] if now is None and before is not None else now[BATCH] if now is not None else 0
+        ended_as = None if before is None else before[len(COLUMNS) + 1]
+        if now is not None:
+            batch = now[BATCH]
+        else:
+            batch, ended_as = ends[key]
         if batch not in recorded:
             recorded[batch] = from_us(queries.value(_RECORDED, name, batch))
         kind = ChangeKind.WITHDRAWN if now is None else ChangeKind.ADDED if before is None else ChangeKind.CHANGED
@@ -219,7 +229,7 @@ def _changes(queries: Queries, account: AccountName, closed: PeriodDecision) -> 
             None if now is None else _flow_of(now),
             batch,
             recorded[batch],
-            None if before is None else before[len(COLUMNS) + 1],
+            ended_as,
         )
 
 
@@ -238,5 +248,9 @@ _CAME: Final = f"SELECT {_NAMES} FROM flows WHERE account = ? AND at_us >= ? AND
 _GONE: Final = f"""
 SELECT {_NAMES}, ended_batch, ended_as FROM history
 WHERE account = ? AND at_us >= ? AND at_us < ? AND batch <= ? AND ended_batch > ?
+"""
+_ENDS: Final = """
+SELECT at_us, id, ended_batch, ended_as FROM history
+WHERE account = ? AND at_us >= ? AND at_us < ? AND ended_batch > ? ORDER BY ended_batch
 """
 _RECORDED: Final = "SELECT recorded_at_us FROM batches WHERE account = ? AND seq = ?"

@@ -253,6 +253,20 @@ def test_rows_without_a_balance_at_an_end_are_no_evidence(ledger: Ledger) -> Non
     assert month(ledger, "2024-04").status == "pass", "the next row carries the amount"
 
 
+def test_a_difference_is_shown_also_where_rows_at_the_ends_state_no_balance(ledger: Ledger) -> None:
+    add_complete_source(ledger)
+    rows = [row(at(2, 2), "10.00"), row(at(3, 9), "-1.00", "109.00"), row(at(3, 20), "1.00"), row(at(4, 3), "2.00")]
+    read_all(ledger, *rows)
+    _, _, *february = shown(line(ledger, "2024-02"))
+    assert february == ["could_not_check", "closing_not_stated"], "nothing was stated yet"
+    opened = figures("0.00", "10.00", "0", "10.00")
+    assert shown(line(ledger, "2024-02"))[0] == opened
+    differing = shown(line(ledger, "2024-03"))
+    assert differing[1:] == (figures(None, None, None, "100.00"), "fail", "differs")
+    assert line(ledger, "2024-03").reason == "stated and computed figures differ: closing by 100.00"
+    assert shown(line(ledger, "2024-04"))[1:] == (figures("100.00", "0", "0", "100.00"), "fail", "carried")
+
+
 def test_one_row_is_not_compared_with_itself(ledger: Ledger) -> None:
     add_complete_source(ledger, since=at(2, 1))
     commit_read(ledger, Slice(at(2, 1), MAY), row(at(3, 9), "5.00", "105.00"))
@@ -397,16 +411,22 @@ def expect(rows: Sequence[BankRow], since: datetime, until: datetime, *, is_comp
     if not before and not inside:
         return None
 
-    def stated_at(moment: datetime) -> Decimal | None:
+    def stated_at(moment: datetime, computed: Decimal) -> Decimal | None:
         earlier = [one for one in seen if one.when < moment]
         if earlier:
-            return earlier[-1].balance if earlier[-1].is_stated else None
+            stated = [number for number, one in enumerate(earlier) if one.is_stated]
+            if not stated:
+                return None
+            newest, *later = earlier[stated[-1] :]
+            balance = newest.balance + sum((one.amount for one in later), Decimal(0))
+            # An older balance proves nothing of the rows after it, but a difference is shown.
+            return balance if not later or balance != computed else None
         later = [one for one in seen if since <= one.when < until][:1]
         return later[0].balance - later[0].amount if later and later[0].is_stated else None
 
     opening = sum((one.amount for one in before), Decimal(0))
     closing = opening + sum((one.amount for one in inside), Decimal(0))
-    first, last = stated_at(since), stated_at(until)
+    first, last = stated_at(since, opening), stated_at(until, closing)
     jumps = []
     expected: Decimal | None = None
     for one in seen:

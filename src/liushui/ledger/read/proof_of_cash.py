@@ -173,7 +173,7 @@ class _Proof:
         if trail is not None and not trail.adds_up(self._account.snapshot.sums.get(key, Total()).net):
             trail = trail._replace(opening=None)  # it has more breaks than are stored: only they can be told
         opening = self._opening(line, trail, start)
-        closing = self._closing(line, trail)
+        closing = self._closing(line, trail, start)
         return self._judged(line, start, trail, opening, closing)
 
     def _sums(self, month: Month, key: Key) -> tuple[Total, Total, Total]:
@@ -208,6 +208,8 @@ class _Proof:
                 balance = trail.balance(at_us, line.before.net)
                 is_proof = self._is_carried_over(line, trail) if has_rows else line.verdict.is_complete
                 stated.append(_Stated(balance, Origin.ROW, is_proof))
+            else:
+                stated += self._carried_difference(line, trail, start, at_us, line.before)
         if not any(one.is_proof for one in stated) and start is not None:
             # Nothing is stated, and the flows are certain.
             completeness = self._account.completeness
@@ -224,7 +226,7 @@ class _Proof:
         last_us = self._rows.last_instant(line.key, first_day)
         return last_us is not None and self._account.completeness.of(last_us, at_us).is_complete
 
-    def _closing(self, line: "_Line", trail: "_Trail | None") -> "list[_Stated]":
+    def _closing(self, line: "_Line", trail: "_Trail | None", start: Decimal | None) -> "list[_Stated]":
         """The stated balance after a month."""
         at_us, until = line.month.until_us, line.month.after.isoformat()
         through = line.before.plus(line.within)
@@ -239,7 +241,21 @@ class _Proof:
                 and not trail.breaks_across(at_us)
             )
             stated.append(_Stated(trail.balance(at_us, through.net), Origin.ROW, is_proof))
+        else:
+            stated += self._carried_difference(line, trail, start, at_us, through)
         return stated
+
+    def _carried_difference(
+        self, line: "_Line", trail: "_Trail", start: Decimal | None, at_us: int, flows_before: Total
+    ) -> "list[_Stated]":
+        """What an earlier row's balance comes to at an instant, if it differs from the flows. No proof if it agrees."""
+        first = line.points.first_row
+        if start is None or first is None or first.at_us >= at_us:
+            return []
+        balance = trail.balance(at_us, flows_before.net)
+        if balance == EXACT.add(start, flows_before.net):
+            return []
+        return [_Stated(balance, Origin.ROW, is_proof=False)]
 
     def _by_people(self, line: "_Line", at_us: int, flows_before: Total) -> "list[_Stated]":
         """What people stated for a moment, or near it where nothing moved between."""

@@ -417,6 +417,15 @@ class PagedServer(Protocol):
         ...
 
 
+@runtime_checkable
+class DocumentServer(Protocol):
+    """Optional part of a Server that sends whole documents, of which it states a digest."""
+
+    def with_documents(self, change: Callable[[bytes], bytes]) -> Server:
+        """The same server with changed documents. It states the digests of these. The simulator changes some."""
+        ...
+
+
 class Socket(Protocol):
     """The part of a provider's WebSocket that its official client needs before it makes HTTP calls."""
 

@@ -105,6 +105,17 @@ def test_a_slice_has_the_rows_of_all_accounts_of_its_day(bench: Bench) -> None:
     assert bench.paths.count("/v3/billdownload/file") == 2
 
 
+@pytest.mark.parametrize("params", [{"account_type": "SAVINGS"}, {"bill_date": "2026-02-30"}, {"tar_type": "None"}])
+def test_a_refusal_names_the_parameter_that_does_not_fit(bench: Bench, params: dict[str, str]) -> None:
+    with pytest.raises(Refused):
+        bench.page(**params)
+    problem = json.loads(bench.exchanges[-1].response.body)
+    ((field, value),) = params.items()
+    issue = problem["detail"].pop("issue")
+    assert problem["detail"] == {"field": field, "value": value, "location": "query"}
+    assert (problem["code"], problem["message"]) == ("PARAM_ERROR", f"{field}: {issue}")
+
+
 def test_a_part_of_a_day_has_its_rows(bench: Bench) -> None:
     assert bench.rows(Slice(DAY.since, DAY.since + HOUR)) == ROWS[:1]
     assert bench.rows(Slice(DAY.until - HOUR, DAY.until)) == ROWS[1:2]

@@ -96,7 +96,7 @@ APPLIES_TO: Final = {
     **dict.fromkeys(("start-exclusive", "end-exclusive", "ends-wider"), LISTS),
     **dict.fromkeys(("lone-surrogate", "nan", "broken-number", "null-list", "absent-list"), LISTS),
     **dict.fromkeys(("message-absent", "message-other", "numbers-as-text", "text-as-numbers"), LISTS),
-    **dict.fromkeys(("other-document", "unsigned"), DOCUMENTS),
+    **dict.fromkeys(("other-document", "unsigned", "control-totals"), DOCUMENTS),
 }
 """The providers that can have a deviation, where not every provider can."""
 
@@ -456,6 +456,13 @@ def test_marked_rows_are_no_json_and_all_others_are_as_stored(provider: str, nam
 @of_every("other-document")
 def test_another_document_is_sent(provider: str, name: str) -> None:
     with pytest.raises(WireError, match="digest"):
+        fetch(double_of(provider, name))
+
+
+@of_every("control-totals")
+def test_control_totals_are_those_of_other_rows(provider: str, name: str) -> None:
+    """The digest is that of the document, so nothing else shows it."""
+    with pytest.raises(WireError, match="control totals"):
         fetch(double_of(provider, name))
 
 

@@ -4,7 +4,7 @@ The address of a bill is sealed with the key's secret instead of stored, so any 
 """
 
 import gzip
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time
 from typing import Final, NamedTuple
 from urllib.parse import urlencode
@@ -60,6 +60,13 @@ class WechatpayServer:
 
     routes: Sequence[Route] = (Route("GET", BILL_PATH), Route("GET", DOWNLOAD_PATH))
 
+    def __init__(self, change: Callable[[bytes], bytes] = bytes) -> None:
+        self._change = change
+
+    def with_documents(self, change: Callable[[bytes], bytes]) -> "WechatpayServer":
+        """The same server with changed bills, of which it states the digests."""
+        return WechatpayServer(change)
+
     def estimate_rows(self, request: Request) -> int:
         del request  # both routes read the whole day
         return RULES.paging.size_max
@@ -71,11 +78,13 @@ class WechatpayServer:
                 raise _Refusal(404, codes.NO_SUCH_ROUTE, "there is no such API")
             key = authenticate(request, reader)
             if request.route == DOWNLOAD_PATH:
-                return _download(request, key, reader)
-            body = _encode(_link(request, key, reader))
+                return self._download(request, key, reader)
+            body = _encode(self._link(request, key, reader))
             return self.sign_again(request, Response(200, [*JSON_HEADERS], body), reader)
         except WireError as error:
-            return _problem(request, 400, codes.PARAM_ERROR, f"{error.field}: {error.reason}")
+            return _problem(
+                request, 400, codes.PARAM_ERROR, f"{error.field}: {error.reason}", _detail_of(request, error)
+            )
         except NotRepresentable as error:
             return _problem(request, 400, codes.PARAM_ERROR, f"a flow of this day cannot be represented: {error}")
         except _Refusal as error:
@@ -100,6 +109,43 @@ class WechatpayServer:
                 ("wechatpay-signature-type", SCHEME),
             ]
         )
+
+    def _link(self, request: Request, key: Key, reader: FlowReader) -> Link:
+        """The address of a bill, and its digest. Raises WireError, NotRepresentable, _Refusal."""
+        if not reader.admit(key, RULES.rate).admitted:
+            raise _Refusal(429, codes.TOO_MANY_CALLS, "频率超限，请降低请求接口频率")
+        params = request.query_params()
+        day = parse_day("bill_date", params.get("bill_date", ""))
+        types = dict(zip(ACCOUNT_TYPES, ACCOUNT_TYPES, strict=True))
+        account_type = parse_choice("account_type", params.get("account_type") or ACCOUNT_TYPES[0], types)
+        is_packed = parse_choice("tar_type", params.get("tar_type") or None, {None: False, GZIP: True})
+        document = self._bill_of(day, account_type, key, reader)
+        if document is None:
+            raise _Refusal(400, codes.NO_STATEMENT, "账单文件不存在: no money moved on this day")
+        name = BillName(str(day), account_type, is_packed, digest_of(document), to_us(reader.now() + URL_LIFE))
+        token = sign_text(key.credentials[PLATFORM_KEY], "bill", _encode(name), key.public.encode())
+        return Link(SHA1, name.digest, f"{_origin(request)}{DOWNLOAD_PATH}?{urlencode({'token': token})}")
+
+    def _download(self, request: Request, key: Key, reader: FlowReader) -> Response:
+        """The bill at an address. Raises WireError, NotRepresentable, _Refusal."""
+        if not reader.admit(key, DOWNLOAD_RATE, "download").admitted:
+            raise _Refusal(429, codes.TOO_MANY_CALLS, "频率超限，请降低请求接口频率")
+        token = request.query_params().get("token", "")
+        sealed = open_text(token, key.credentials[PLATFORM_KEY], "bill", key.public.encode())
+        name = None if sealed is None else _bill_name.decode(sealed)
+        if name is None:
+            raise _Refusal(403, codes.NO_AUTH, "商户无权限: the address was given to nobody, or to another merchant")
+        if reader.now() >= from_us(name.expires_us):
+            raise _Refusal(400, codes.INVALID_REQUEST, "请求的URL已过期: ask for the bill's address again")
+        document = self._bill_of(parse_day("token", name.day), name.account_type, key, reader)
+        if document is None or digest_of(document) != name.digest:
+            raise _Refusal(400, codes.INVALID_REQUEST, "the bill has changed: ask for its address again")
+        body = gzip.compress(document, 6, mtime=0) if name.is_packed else document
+        return Response(200, [("content-type", "application/octet-stream"), ("request-id", request.trace)], body)
+
+    def _bill_of(self, day: date, account_type: str, key: Key, reader: FlowReader) -> bytes | None:
+        document = bill_of(day, account_type, key, reader)
+        return None if document is None else self._change(document)
 
 
 def authenticate(request: Request, reader: FlowReader) -> Key:
@@ -152,23 +198,6 @@ class BillName(NamedTuple):
 _bill_name = msgspec.json.Decoder(BillName)
 
 
-def _link(request: Request, key: Key, reader: FlowReader) -> Link:
-    """The address of a bill, and its digest. Raises WireError, NotRepresentable, _Refusal."""
-    if not reader.admit(key, RULES.rate).admitted:
-        raise _Refusal(429, codes.TOO_MANY_CALLS, "频率超限，请降低请求接口频率")
-    params = request.query_params()
-    day = parse_day("bill_date", params.get("bill_date", ""))
-    types = dict(zip(ACCOUNT_TYPES, ACCOUNT_TYPES, strict=True))
-    account_type = parse_choice("account_type", params.get("account_type") or ACCOUNT_TYPES[0], types)
-    is_packed = parse_choice("tar_type", params.get("tar_type") or None, {None: False, GZIP: True})
-    document = bill_of(day, account_type, key, reader)
-    if document is None:
-        raise _Refusal(400, codes.NO_STATEMENT, "账单文件不存在: no money moved on this day")
-    name = BillName(str(day), account_type, is_packed, digest_of(document), to_us(reader.now() + URL_LIFE))
-    token = sign_text(key.credentials[PLATFORM_KEY], "bill", _encode(name), key.public.encode())
-    return Link(SHA1, name.digest, f"{_origin(request)}{DOWNLOAD_PATH}?{urlencode({'token': token})}")
-
-
 def _origin(request: Request) -> str:
     """The base URL that a client has used, as far as a request tells it. Clients compare it with theirs."""
     scheme = "https" if request.headers.get("x-forwarded-proto", "").strip() == "https" else "http"
@@ -189,24 +218,6 @@ def parse_day(field: str, text: str) -> date:
 
 
 # ---------------------------------------------------------------- the bill
-
-
-def _download(request: Request, key: Key, reader: FlowReader) -> Response:
-    """The bill at an address. Raises WireError, NotRepresentable, _Refusal."""
-    if not reader.admit(key, DOWNLOAD_RATE, "download").admitted:
-        raise _Refusal(429, codes.TOO_MANY_CALLS, "频率超限，请降低请求接口频率")
-    token = request.query_params().get("token", "")
-    sealed = open_text(token, key.credentials[PLATFORM_KEY], "bill", key.public.encode())
-    name = None if sealed is None else _bill_name.decode(sealed)
-    if name is None:
-        raise _Refusal(403, codes.NO_AUTH, "商户无权限: the address was given to nobody, or to another merchant")
-    if reader.now() >= from_us(name.expires_us):
-        raise _Refusal(400, codes.INVALID_REQUEST, "请求的URL已过期: ask for the bill's address again")
-    document = bill_of(parse_day("token", name.day), name.account_type, key, reader)
-    if document is None or digest_of(document) != name.digest:
-        raise _Refusal(400, codes.INVALID_REQUEST, "the bill has changed: ask for its address again")
-    body = gzip.compress(document, 6, mtime=0) if name.is_packed else document
-    return Response(200, [("content-type", "application/octet-stream"), ("request-id", request.trace)], body)
 
 
 def bill_of(day: date, account_type: str, key: Key, reader: FlowReader) -> bytes | None:
@@ -255,6 +266,18 @@ def _split(rows: bytes) -> list[bytes]:
     return list(map(bytes, _rows.decode(b"[%b]" % rows)))
 
 
-def _problem(request: Request, status: int, code: str, message: str) -> Response:
+def _detail_of(request: Request, error: WireError) -> Mapping[str, str]:
+    """`detail` of an error: which parameter does not fit, and why. Empty: the request cannot be read."""
+    try:
+        value = request.query_params().get(error.field, "")
+    except WireError:
+        return {}
+    return {"field": error.field, "value": value, "issue": error.reason, "location": "query"}
+
+
+def _problem(
+    request: Request, status: int, code: str, message: str, detail: Mapping[str, str] | None = None
+) -> Response:
     headers = [*JSON_HEADERS, ("request-id", request.trace)]
-    return Response(status, headers, _encode({"code": code, "message": message}))
+    problem = {"code": code, "message": message} | ({"detail": detail} if detail else {})
+    return Response(status, headers, _encode(problem))

@@ -12,7 +12,17 @@ import msgspec
 
 from liushui.flow import Flow
 from liushui.http import Request, Response
-from liushui.provider import FlowPage, FlowQuery, FlowReader, Key, Provider, RateCheck, SigningServer
+from liushui.provider import (
+    DocumentServer,
+    FlowPage,
+    FlowQuery,
+    FlowReader,
+    Key,
+    Provider,
+    RateCheck,
+    Server,
+    SigningServer,
+)
 from liushui.rules import Rate
 from liushui.simulate.faults.deviation import NO_OFFSET, Deviation, Reading, RowsPage, is_marked
 from liushui.simulate.faults.fault import Endless, with_retry_after
@@ -40,7 +50,7 @@ class Service:
     def answer(self, request: Request, reader: FlowReader) -> Response | Endless:
         """The answer of the provider's own server, with the deviations and a Date header."""
         deviating = DeviatingReader(reader, self)
-        response = self.provider.server.answer(request, deviating)
+        response = self._server().answer(request, deviating)
         now = deviating.now()
         response = response._replace(headers=[*response.headers, ("date", format_datetime(now, usegmt=True))])
         if deviating.has_refused:
@@ -57,6 +67,14 @@ class Service:
             if deviation.change_response is not None:  # one at most: two of them contradict each other
                 return deviation.change_response(response)
         return response
+
+    def _server(self) -> Server:
+        """The provider's server, with the documents that the deviations make of its own."""
+        server = self.provider.server
+        for deviation in self.deviations:
+            if deviation.change_document is not None and isinstance(server, DocumentServer):
+                server = server.with_documents(deviation.change_document)
+        return server
 
     def refuses(self, now: datetime) -> bool:
         """Whether the service wants no calls at an instant. Its wait begins with the first call."""

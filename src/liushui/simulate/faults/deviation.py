@@ -98,6 +98,8 @@ class Deviation:
     retry_as_date: bool = False
     change_body: Callable[[bytes], bytes] | None = None
     """What an answer with rows has as its body."""
+    change_document: Callable[[bytes], bytes] | None = None
+    """What the service sends, and states the digest of, instead of a document."""
     change_response: Callable[[Response], Response | Endless] | None = None
     """What is sent instead of an answer with rows."""
 

@@ -184,6 +184,12 @@ def with_further_line(body: bytes) -> bytes:
     return gzip.compress(document, mtime=0) if is_packed else document
 
 
+def without_first_row(document: bytes) -> bytes:
+    """The document without the first line after its header, so that its control totals are those of other rows."""
+    header, _, rows = document.partition(b"\n")
+    return header + b"\n" + rows.partition(b"\n")[2]
+
+
 def without_signature(response: Response) -> Response:
     """The answer without the headers of its signature."""
     return response._replace(headers=[header for header in response.headers if "signature" not in header[0]])

@@ -383,6 +383,15 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = {
             change_body=hooks.with_further_line,
         ),
         Deviation(
+            name="control-totals",
+            description="sends documents whose control totals are not those of their rows",
+            reason="control totals",
+            group="document",
+            is_drawn=False,
+            applies_to=_has_documents,
+            change_document=hooks.without_first_row,
+        ),
+        Deviation(
             name="unsigned",
             description="sends answers without their signature",
             reason="signed",

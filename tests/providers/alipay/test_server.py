@@ -251,6 +251,14 @@ def test_rows_of_an_order_need_no_times(caller: Caller) -> None:
     assert caller.call(biz_content="{}").fault == ("40004", "INVALID_PARAMETER")
 
 
+@pytest.mark.parametrize(
+    ("name", "code"), [("auth_token", "aop.invalid-auth-token"), ("app_auth_token", "aop.invalid-app-auth-token")]
+)
+def test_the_rows_of_another_merchant_are_refused(caller: Caller, name: str, code: str) -> None:
+    given: dict[str, Any] = {name: "202611BB"}
+    assert caller.call(**given).fault == ("20001", code)
+
+
 def test_rows_older_than_a_year_are_not_kept(caller: Caller) -> None:
     caller.reader.add_rows(ACCOUNT, PROVIDER, [row(1, "2025-11-29 23:59:59"), row(2, "2025-11-30 00:00:00")])
     answer = caller.ask(start_time="2025-11-20 00:00:00", end_time="2025-12-02 00:00:00")

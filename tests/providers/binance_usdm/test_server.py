@@ -7,6 +7,7 @@ from typing import Final
 import pytest
 
 from liushui.errors import RateLimited, Refused, Unavailable
+from liushui.http import Request
 from liushui.providers.binance_usdm import PROVIDER
 from liushui.providers.binance_usdm.wire import parse_page, sign
 from liushui.testing.clock import MovableClock
@@ -76,6 +77,14 @@ def test_keys_and_signatures(caller: Caller, reader: MemoryReader) -> None:
 
 
 # ---------------------------------------------------------------- ranges and pages
+
+
+def test_the_time_needs_no_key(reader: MemoryReader, clock: MovableClock) -> None:
+    def answer(path: str) -> object:
+        return json.loads(PROVIDER.server.answer(Request("GET", path, "", {}, b"", path, ""), reader).body)
+
+    assert answer("/fapi/v1/time") == {"serverTime": ms(clock())}
+    assert answer("/fapi/v1/ping") == {}
 
 
 def test_ranges(caller: Caller, reader: MemoryReader, clock: MovableClock) -> None:

@@ -173,6 +173,13 @@ def test_npm_errors(served: Running, account: ExchangeAccount) -> None:
     assert [result["error"] for result in results] == [code for code, _ in wrong]
 
 
+def test_npm_sets_its_clock_by_the_service(served: Running, account: ExchangeAccount) -> None:
+    """Without that, a request that is a minute off is refused."""
+    call = {"clock_s": -60, "options": {"syncTimeBeforePrivateRequests": True}, "params": {"limit": 1}}
+    (result,) = ask_npm(served.url, account.key(), call)
+    assert result["failures"] == []
+
+
 def test_npm_too_many_calls(served: Running, account: ExchangeAccount) -> None:
     calls = 4 * PROVIDER.rules.rate.calls
     results = ask_npm(served.url, account.key(paced=True), *[{"params": {"limit": 1}}] * calls)

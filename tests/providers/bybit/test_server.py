@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from liushui.errors import RateLimited, Unavailable
+from liushui.http import Request
 from liushui.provider import PageRequest, Slice
 from liushui.providers import load_providers
 from liushui.providers.bybit import PROVIDER
@@ -100,6 +101,14 @@ def test_default_ranges(caller: Caller, reader: MemoryReader, clock: MovableCloc
     assert ids(caller.get(endTime=now - 3_600_000 * 25).rows) == ["3", "4", "5"]
     assert ids(caller.get(startTime=now - 3_600_000 * 49).rows) == ["3", "4", "5"]
     assert ids(caller.get(startTime=now - 3_600_000 * 73, endTime=now).rows) == ["1", "2", "3", "4", "5", "6"]
+
+
+def test_the_time_needs_no_key(caller: Caller, clock: MovableClock) -> None:
+    path = "/v5/market/time"
+    answer = caller.answer(Request("GET", path, "", {}, b"", path, ""))
+    seconds, ms_left = divmod(ms(clock()), 1000)
+    nano = seconds * 1_000_000_000 + ms_left * 1_000_000 + clock().microsecond % 1000 * 1000
+    assert answer.result == {"timeSecond": str(seconds), "timeNano": str(nano)}
 
 
 def test_the_longest_window(caller: Caller, clock: MovableClock) -> None:

@@ -88,6 +88,13 @@ def test_routes(caller: Caller) -> None:
 # ---------------------------------------------------------------- ids are places
 
 
+def test_the_time_needs_no_key(reader: MemoryReader, clock: MovableClock) -> None:
+    path = "/api/v5/public/time"
+    response = PROVIDER.server.answer(Request("GET", path, "", {}, b"", path, ""), reader)
+    now = str(ms(clock()))
+    assert json.loads(response.body) == {"code": "0", "msg": "", "data": [{"ts": now}]}
+
+
 def test_pages_begin_after_an_id(caller: Caller, reader: MemoryReader, clock: MovableClock) -> None:
     """Also where bills share a millisecond, and of ids that do not rise with time."""
     now = clock() - DAY

@@ -106,7 +106,7 @@ def test_a_slice_has_the_rows_of_all_accounts_of_its_day(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("params", [{"account_type": "SAVINGS"}, {"bill_date": "2026-02-30"}, {"tar_type": "None"}])
-def test_a_refusal_names_the_parameter_that_does_not_fit(bench: Bench, params: dict[str, str]) -> None:
+def test_a_refusal_names_the_parameter_that_does_not_fit(bench: Bench, params: dict[str, Any]) -> None:
     with pytest.raises(Refused):
         bench.page(**params)
     problem = json.loads(bench.exchanges[-1].response.body)

@@ -48,12 +48,13 @@ MISSING_ARGUMENT: Final = "40001"
 INVALID_ARGUMENT: Final = "40002"
 BUSINESS_FAILED: Final = "40004"
 CALL_LIMITED: Final = "40005"
+OTHER_MERCHANT: Final = "20001"
 NO_PERMISSION: Final = "40006"
 
 MESSAGES: Final[Mapping[str, str]] = {
     SUCCESS: "Success",
     "20000": "Service Currently Unavailable",
-    "20001": "Insufficient Token Permissions",
+    OTHER_MERCHANT: "Insufficient Token Permissions",
     MISSING_ARGUMENT: "Missing Required Arguments",
     INVALID_ARGUMENT: "Invalid Arguments",
     "40003": "Insufficient Conditions",
@@ -65,7 +66,7 @@ MESSAGES: Final[Mapping[str, str]] = {
 
 ERRORS: Final[Mapping[str, type[ProviderError]]] = {
     "20000": Unavailable,
-    "20001": AuthError,
+    OTHER_MERCHANT: AuthError,
     MISSING_ARGUMENT: Refused,
     INVALID_ARGUMENT: Refused,
     "40003": AuthError,

@@ -21,6 +21,7 @@ from liushui.providers.alipay.rules import (
     MISSING_ARGUMENT,
     NAME,
     NO_PERMISSION,
+    OTHER_MERCHANT,
     RULES,
     SUCCESS,
     WINDOW_MAX,
@@ -52,6 +53,8 @@ REQUIRED: Final = (
     ("version", "version"),
 )
 """The parameters that each request needs beside `app_id`, and their names in error codes."""
+TOKENS: Final = {"auth_token": "aop.invalid-auth-token", "app_auth_token": "aop.invalid-app-auth-token"}
+"""Parameters that ask for the rows of another merchant or of a user, and the error codes that refuse them."""
 TRANS_CODES_MAX: Final = 50
 
 
@@ -167,6 +170,11 @@ def authenticate(params: Mapping[str, str], key: Key, reader: FlowReader) -> Non
         raise GatewayError(INVALID_ARGUMENT, "isv.invalid-timestamp", f"非法的时间戳参数: {error}") from error
     if params.get("format", "JSON").upper() != "JSON":
         raise GatewayError(INVALID_ARGUMENT, "isv.invalid-format", "expected format JSON")
+    for name, code in TOKENS.items():
+        if params.get(name):
+            raise GatewayError(
+                OTHER_MERCHANT, code, f"{name}: expected none: a key reads its own accounts only"
+            )
     if params["method"] != METHOD:
         raise GatewayError(
             INVALID_ARGUMENT, "isv.invalid-method", f"不存在的方法名: expected {METHOD}", response=ERROR_RESPONSE

@@ -26,7 +26,7 @@ from liushui.providers.binance_usdm.rules import (
     RULES,
     WEIGHT,
 )
-from liushui.providers.binance_usdm.wire import PATH, sign
+from liushui.providers.binance_usdm.wire import PATH, PING_PATH, TIME_PATH, sign
 from liushui.wire.decoding import parse_integer
 from liushui.wire.errors import ErrorResponse
 from liushui.wire.ranges import exclusive_end, from_steps, parse_steps, to_steps
@@ -47,9 +47,9 @@ _WHOLE = re.compile(r"-?[0-9]{1,15}", re.ASCII)
 
 
 class BinanceServer:
-    """Serves the one route for the income history."""
+    """Serves the income history, the time, by which clients set their clocks, and an empty answer to a ping."""
 
-    routes: Sequence[Route] = (Route("GET", PATH),)
+    routes: Sequence[Route] = (Route("GET", PATH), Route("GET", TIME_PATH), Route("GET", PING_PATH))
 
     def estimate_rows(self, request: Request) -> int:
         size = _SIZE.search(request.query)
@@ -59,6 +59,11 @@ class BinanceServer:
         """The answer: a list of rows, or an error with a code."""
         check = None
         try:
+            if request.method == "GET" and request.route == PING_PATH:
+                return Response(200, _headers(check), b"{}")
+            if request.method == "GET" and request.route == TIME_PATH:
+                now_ms = to_steps(reader.now(), RULES.resolution)
+                return Response(200, _headers(check), b'{"serverTime":%d}' % now_ms)
             if request.method != "GET" or request.route != PATH:
                 raise ErrorResponse(404, codes.NO_SUCH_ROUTE, f"Path {short_repr(request.route)} is invalid")
             params = request.query_params()

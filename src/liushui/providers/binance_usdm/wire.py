@@ -15,6 +15,8 @@ from liushui.wire.errors import parse_tolerantly, provider_error
 from liushui.wire.transport import Answer
 
 PATH: Final = "/fapi/v1/income"
+TIME_PATH: Final = "/fapi/v1/time"
+PING_PATH: Final = "/fapi/v1/ping"
 
 Text = str | None | UnsetType
 Whole = int | None | UnsetType

@@ -27,7 +27,7 @@ from liushui.providers.bybit.rules import (
     WINDOW_DEFAULT,
     WINDOW_MAX,
 )
-from liushui.providers.bybit.wire import PATH, sign
+from liushui.providers.bybit.wire import PATH, TIME_PATH, sign
 from liushui.wire.decoding import parse_choice, parse_integer
 from liushui.wire.errors import ErrorResponse
 from liushui.wire.ranges import exclusive_end, from_steps, to_steps
@@ -43,9 +43,9 @@ _WHOLE = re.compile(r"[0-9]{1,15}", re.ASCII)
 
 
 class BybitServer:
-    """Serves the one route for the transaction log of unified accounts."""
+    """Serves the transaction log of unified accounts, and the time, by which clients set their clocks."""
 
-    routes: Sequence[Route] = (Route("GET", PATH),)
+    routes: Sequence[Route] = (Route("GET", PATH), Route("GET", TIME_PATH))
 
     def estimate_rows(self, request: Request) -> int:
         size = _SIZE.search(request.query)
@@ -55,6 +55,8 @@ class BybitServer:
         """The answer in Bybit's envelope. HTTP status 200 also for errors."""
         check = None
         try:
+            if request.method == "GET" and request.route == TIME_PATH:
+                return _respond(reader, None, 200, codes.SUCCESS, "OK", _time_of(reader.now()))
             if request.method != "GET" or request.route != PATH:
                 raise ErrorResponse(404, codes.NO_SUCH_ROUTE, "no such API")
             key = authenticate(request, reader)
@@ -196,6 +198,11 @@ def _transactions(request: Request, key: Key, reader: FlowReader) -> bytes:
     page = reader.read_page(NAME, query, write)
     cursor = "" if page.end_cursor is None else make_cursor(key, page.end_cursor, scope)
     return b'"nextPageCursor":%b,"list":[%b]' % (msgspec.json.encode(cursor), page.rows)
+
+
+def _time_of(now: datetime) -> bytes:
+    us = to_us(now)
+    return b'"timeSecond":"%d","timeNano":"%d"' % (us // 1_000_000, us * 1_000)
 
 
 def _respond(

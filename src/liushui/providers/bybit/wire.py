@@ -14,6 +14,7 @@ from liushui.wire.errors import parse_tolerantly, provider_error
 from liushui.wire.transport import Answer
 
 PATH: Final = "/v5/account/transaction-log"
+TIME_PATH: Final = "/v5/market/time"
 
 Text = str | None | UnsetType
 """Text. Empty, null and missing all mean that the field does not apply."""

@@ -27,10 +27,10 @@ from liushui.providers.okx.rules import (
     RECENT_RATE,
     RULES,
 )
-from liushui.providers.okx.wire import ARCHIVE_PATH, RECENT_PATH, bill_id_of, sign
+from liushui.providers.okx.wire import ARCHIVE_PATH, RECENT_PATH, TIME_PATH, bill_id_of, sign
 from liushui.wire.decoding import DECODE_ERRORS, parse_choice, parse_integer, split_rows
 from liushui.wire.errors import ErrorResponse
-from liushui.wire.ranges import exclusive_end
+from liushui.wire.ranges import exclusive_end, to_steps
 from liushui.wire.signed_text import is_equal
 
 RATES: Final = {RECENT_PATH: RECENT_RATE, ARCHIVE_PATH: RATE}
@@ -55,9 +55,9 @@ _time_only = msgspec.json.Decoder(_TimeOnly)
 
 
 class OkxServer:
-    """Serves the two routes for bills: recent ones, and the archive."""
+    """Serves recent bills, their archive, and the time, by which clients set their clocks."""
 
-    routes: Sequence[Route] = (Route("GET", RECENT_PATH), Route("GET", ARCHIVE_PATH))
+    routes: Sequence[Route] = (Route("GET", RECENT_PATH), Route("GET", ARCHIVE_PATH), Route("GET", TIME_PATH))
 
     def estimate_rows(self, request: Request) -> int:
         size = _SIZE.search(request.query)
@@ -66,6 +66,9 @@ class OkxServer:
     def answer(self, request: Request, reader: FlowReader) -> Response:
         """The answer in OKX's envelope, also for errors."""
         try:
+            if request.method == "GET" and request.route == TIME_PATH:
+                now_ms = to_steps(reader.now(), RULES.resolution)
+                return _respond(200, codes.SUCCESS, "", b'{"ts":"%d"}' % now_ms)
             rate = RATES.get(request.route)
             if request.method != "GET" or rate is None:
                 raise ErrorResponse(404, codes.NO_SUCH_ROUTE, "Not Found")

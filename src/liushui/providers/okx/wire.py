@@ -18,6 +18,7 @@ from liushui.wire.transport import Answer
 
 RECENT_PATH: Final = "/api/v5/account/bills"
 ARCHIVE_PATH: Final = "/api/v5/account/bills-archive"
+TIME_PATH: Final = "/api/v5/public/time"
 
 Text = str | None | UnsetType
 """Text. Empty, null and missing all mean that the field does not apply."""

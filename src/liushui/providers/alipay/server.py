@@ -172,9 +172,7 @@ def authenticate(params: Mapping[str, str], key: Key, reader: FlowReader) -> Non
         raise GatewayError(INVALID_ARGUMENT, "isv.invalid-format", "expected format JSON")
     for name, code in TOKENS.items():
         if params.get(name):
-            raise GatewayError(
-                OTHER_MERCHANT, code, f"{name}: expected none: a key reads its own accounts only"
-            )
+            raise GatewayError(OTHER_MERCHANT, code, f"{name}: expected none: a key reads its own accounts only")
     if params["method"] != METHOD:
         raise GatewayError(
             INVALID_ARGUMENT, "isv.invalid-method", f"不存在的方法名: expected {METHOD}", response=ERROR_RESPONSE

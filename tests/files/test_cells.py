@@ -28,6 +28,14 @@ from liushui.files.cells import Cells, cell_text, clean, parse_amount, parse_tim
         ("-1.0E-7", "-0.00000010"),
         ("1.5e3", "1500"),
         ("0.000000000000000001", "0.000000000000000001"),
+        ("１，２３４．５０", "1234.50"),
+        ("－￥１２．００", "-12.00"),
+        ("（1,200.00）", "-1200.00"),
+        ("–5.00", "-5.00"),
+        ("88.00元", "88.00"),
+        ("1,234.50 DR", "-1234.50"),
+        ("1,234.50Cr.", "1234.50"),
+        ("DR 5.00", "-5.00"),
     ],
 )
 def test_amounts_are_exact(text: str, amount: str) -> None:
@@ -35,7 +43,28 @@ def test_amounts_are_exact(text: str, amount: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "abc", "1,23", "1,2345.00", "1.2.3", "--5", "-(5)", "(5", "=1+1", "1e999", "NaN", "∞", "12 USD", "٣"]
+    "text",
+    [
+        "",
+        "abc",
+        "1,23",
+        "1,2345.00",
+        "1.2.3",
+        "--5",
+        "-(5)",
+        "(5",
+        "=1+1",
+        "1e999",
+        "NaN",
+        "∞",
+        "12 USD",
+        "٣",
+        "-5 DR",
+        "DR",
+        "5²",
+        "1元5",
+        "5CRO",
+    ],
 )
 def test_what_is_no_amount_is_refused_by_the_name_of_its_column(text: str) -> None:
     with pytest.raises(WireError, match=r"金额: expected an amount such as 1234\.50, got"):
@@ -75,13 +104,23 @@ def test_cells_of_a_workbook_keep_what_they_show() -> None:
     assert list(map(cell_text, values)) == texts
 
 
+def test_a_computed_cell_has_the_digits_that_the_spreadsheet_shows() -> None:
+    assert [cell_text(0.1 + 0.2), cell_text(12399.6 - 100.1), cell_text(-0.1 - 0.2)] == ["0.3", "12299.5", "-0.3"]
+    assert cell_text(123456789012.345) == "123456789012.345"
+
+
+def test_a_day_that_a_spreadsheet_counts_is_told() -> None:
+    with pytest.raises(WireError, match=r"got '46027\.385': give the cell the format of a date"):
+        parse_time("日期", "46027.385", "UTC")
+
+
 @pytest.mark.parametrize("text", ["88", " 88\t", "`88", "'88", '="88"', "\ufeff88"])
 def test_what_programs_put_around_a_cell_is_no_part_of_it(text: str) -> None:
     assert clean(text) == "88"
 
 
 def test_an_empty_cell_and_a_dash_are_no_value() -> None:
-    cells = Cells({"a": "-", "b": "", "c": "x"})
+    cells = Cells({"a": "-" * 21, "b": "", "c": "x"})
     assert [cells.text_or_none(name) for name in "abcd"] == [None, None, "x", None]
     with pytest.raises(WireError, match="a: expected a value, got an empty cell"):
         cells.required("a")

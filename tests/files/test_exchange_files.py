@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.files.inputs import Desk, picked, table
+from tests.files.inputs import Desk, picked, table, zipped
 from tests.files.test_bills import sample
 
 LEDGERS = '"txid","refid","time","type","subtype","aclass","asset","amount","fee","balance"'
@@ -43,6 +43,35 @@ def test_a_fee_of_kraken_in_another_currency_is_rejected(desk: Desk) -> None:
     done = desk.run("import", desk.write("l.csv", table(same, other, header=header)), "--account", "a")
     assert (done.returncode, [flow["amount"] for flow in desk.flows()]) == (3, ["-10.1000"])
     assert "line 3: feecurrency: expected ZEUR, whose balance the fee is taken from, got USDC" in done.stderr
+
+
+def test_the_zone_of_binance_is_in_the_header_or_in_the_name_of_the_file(desk: Desk) -> None:
+    """A download has the times of the zone that the user has chosen, and a bare `Time` does not say which."""
+    older = "User_ID,UTC_Time,Account,Operation,Coin,Change,Remark\n1,2026-01-05 22:15:02,Spot,Deposit,USDT,5.00,\n"
+    newer = "User ID,Time,Account,Operation,Coin,Change,Remark\n1,26-01-06 05:15:02,Spot,Deposit,USDT,5,\n"
+    west = newer.replace("26-01-06 05", "26-01-05 16")
+    assert desk.reads(desk.write("Binance-Transaction-History-202601.csv", older))["added"] == 1
+    refused = desk.refuses("import", desk.write("history.csv", newer), "--account", "a")
+    assert "expected the zone of the column 'Time' in the name of the file" in refused
+    for file in (
+        desk.write("Binance-Transaction-History-202604201017(UTC+7).csv", newer),
+        desk.write("Binance-Historial-de-transacciones-202607121635(UTC--6)_81.csv", west),
+        desk.write("Binance-Transaction-History-202604201017(UTC+7).zip", zipped(part=newer.encode())),
+    ):
+        assert picked(desk.reads(file), "added", "known") == [0, 1]
+    (flow,) = desk.flows()
+    assert (flow["at"], flow["subaccount"]) == ("2026-01-05T22:15:02Z", "Spot")
+
+
+def test_the_history_of_binance_futures_in_two_zones_has_the_same_rows(desk: Desk) -> None:
+    text = sample("binance_futures_csv").decode()
+    bare = text.replace("Date(UTC+8)", "Time")
+    assert desk.reads(desk.write("a.csv", text))["added"] == 4
+    shifted = text.replace("Date(UTC+8)", "Date(UTC+9)").replace(" 17:", " 18:").replace(" 18:00", " 19:00")
+    rows = shifted.replace("2026-01-06 00:00", "2026-01-06 01:00")
+    assert picked(desk.reads(desk.write("b.csv", rows)), "added", "known") == [0, 4]
+    assert "in the name of the file" in desk.refuses("import", desk.write("c.csv", bare), "--account", "a")
+    assert picked(desk.reads(desk.write("d(UTC+8).csv", bare)), "added", "known") == [0, 4]
 
 
 def test_the_log_of_bybit_in_each_version_has_the_same_rows(desk: Desk) -> None:

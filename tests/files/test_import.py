@@ -297,6 +297,21 @@ def test_a_first_mapping_is_written_and_its_rows_are_shown(desk: Desk) -> None:
             "Date,Description,Paid in,Paid out\n5 Jan 2026,x,,5\n",
             ['date_format = "%d %b %Y"', 'money_out = "Paid out"'],
         ),
+        (
+            "交易日期,交易金额(收入),交易金额(支出),币别\n2026-01-05,1.00,,人民币\n",
+            ['money_in = "交易金额(收入)"', 'money_out = "交易金额(支出)"', 'currency = "币别"'],
+        ),
+        ("交易日期,存入金额,取出金额\n2026-01-05,,3.88\n", ['money_in = "存入金额"', 'money_out = "取出金额"']),
+        ("交易时间,金额,收/支,备注\n2026-01-05 09:00,5,支出,x, ,\n", ['side = "收/支"']),  # rows with more cells
+        ("Date;Betrag\n31.01.2026;0,12345678\n", ['decimal_mark = ","']),
+        ("Date,Value date,Debit,Credit\n5-Jan-26,5-Jan-26,1,\n", ['date_format = "%d-%b-%y"', 'money_out = "Debit"']),
+        (
+            "日期,成交金额,清算金额,余额\n20260105,126000.00,-126000.13,100.00\n20260106,50.00,-50.02,49.98\n",
+            ['amount = "清算金额"'],
+        ),
+        ("Date,Amount,Balance\n2026-01-05,5,95\n2026-01-06,7,88\n", ["negate = true"]),
+        ("Date,Amount,Balance\n2026-01-05,5,95\n2026-01-06,7,11\n", ["# In doubt: the amounts do not lead"]),
+        ("Date,Amount\n2026-01-05,5\n2026-01-06,7\n", ["# In doubt: no amount is below zero"]),
     ],
 )
 def test_what_a_first_mapping_guesses(desk: Desk, text: str, wanted: list[str]) -> None:

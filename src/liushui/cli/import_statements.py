@@ -3,7 +3,7 @@
 import getpass
 import sys
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -143,6 +143,8 @@ def propose_mapping(settings: Settings, files: Sequence[Path]) -> None:
             records = list(_first_rows(contents[0], proposal))
         target.write_text(proposal.text, encoding="utf-8")
     emit(records, ROW_COLUMNS, settings.format)
+    if proposal.doubt:
+        messages.warn(proposal.doubt)
     messages.plain(f"the mapping is in {target}: check each of its lines, then run")
     messages.plain(f"liushui import {file} --map {target} --account ACCOUNT --dry-run")
 
@@ -152,8 +154,9 @@ def _first_rows(content: "Content", proposal: "Proposal") -> Iterator[Record]:
     from liushui.formats.mapped import FORMAT
 
     format_ = FORMAT.with_mapping(proposal.mapping)
-    (statement,) = format_.statements(content, proposal.mapping.zone)
-    for number, row in islice(statement.rows, ROWS_SHOWN):
+    statements = format_.statements(content, proposal.mapping.zone)
+    rows = chain.from_iterable(statement.rows for statement in statements)
+    for number, row in islice(rows, ROWS_SHOWN):
         record: dict[str, object] = dict.fromkeys(ROW_COLUMNS)
         record["line"] = number
         try:

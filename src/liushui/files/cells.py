@@ -5,14 +5,15 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
 
 from liushui.errors import WireError, short_repr
-from liushui.instant import load_zone
+from liushui.instant import load_zone, to_iso
 from liushui.money import DIGITS_MAX, parse_decimal, to_plain_string
-from liushui.wire.decoding import identity_digest, record_identity
+from liushui.wire.decoding import identity_digest, parse_currency, record_identity
 
 CONTEXT: Final = "#"
 """Begins the names of what a file states once for all rows, such as `#currency`, and no column has."""
@@ -28,18 +29,48 @@ OFFSET: Final = re.compile(
     r"UTC(?:(?P<sign>[-+])(?P<hours>\d{1,2})(?::(?P<minutes>\d{2}))?)?", re.IGNORECASE | re.ASCII
 )
 """A zone as headers name it: `UTC`, `UTC+8`, `UTC+08:00`."""
-_CURRENCY_SIGNS: Final = re.compile(r"^(?P<sign>[-+−－]?)(?:[¥￥$€£]|CN¥|HK\$|US\$)?\s*(?P<rest>[-+−－]?.*)$")
+_CURRENCY_SIGNS: Final = re.compile(r"^(?P<sign>[-+]?)(?:[¥$€£]|CN¥|HK\$|US\$)?(?P<rest>[-+]?.*)$")
 _PLAIN: Final = re.compile(r"-?[1-9][0-9]*(?:\.[0-9]+)?|0(?:\.[0-9]+)?", re.ASCII)
 """An amount as money.parse_decimal takes it."""
 _GROUPED: Final = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+")
+_SERIAL: Final = re.compile(r"[1-9][0-9]{4}(?:\.[0-9]+)?", re.ASCII)
+"""A day as spreadsheets count it, such as 46027.385. It has two meanings: from 1900, or from 1904."""
 _NUMBER: Final = re.compile(r"[0-9]*\.?[0-9]*", re.ASCII)
 _EXPONENT: Final = re.compile(r"(?P<digits>[0-9]+(?:\.[0-9]+)?)[eE](?P<exponent>[-+]?[0-9]{1,2})", re.ASCII)
-_BLANKS: Final = str.maketrans("", "", " \t\u00a0\u202f\u3000'’")
+_SIDE: Final = re.compile(r"(?P<before>[CD]R)\.?(?=[0-9])|(?<=[0-9.])(?P<after>[CD]R)\.?", re.IGNORECASE | re.ASCII)
+"""A side beside an amount: CR is money in, DR money out."""
+_PLAIN_FORMS: Final = {
+    **dict.fromkeys(map(ord, " \t\u00a0\u202f\u2009\u3000'’"), None),
+    **{0xFEE0 + ascii_: ascii_ for ascii_ in range(0x21, 0x7F)},
+    ord("−"): "-",
+    ord("–"): "-",
+    ord("￥"): "¥",
+}
+"""Full-width characters and other signs of minus become plain ones; blanks and what groups digits go."""
 SPREADSHEET_MAX: Final = 10**15
 """Spreadsheets keep 15 digits: whole numbers from here on, such as ids, have lost some. They are written as 1.2E+17."""
 _INEXACT_ID: Final = re.compile(r"[0-9.]+E\+[0-9]+", re.ASCII)
-_NOTHING: Final = frozenset({"", "-", "--", "—", "/", "N/A", "n/a"})
-"""What stands in a cell without a value."""
+_NOTHING: Final = frozenset({"", "—", "/", "N/A", "n/a", *("-" * length for length in range(1, 41))})
+"""What stands in a cell without a value. Bank of China fills such cells with dashes to the width of the column."""
+
+CURRENCY_NAMES: Final = {
+    **dict.fromkeys(("人民币", "人民币元", "人民幣", "RMB"), "CNY"),
+    **dict.fromkeys(("港币", "港元", "港幣"), "HKD"),
+    **dict.fromkeys(("美元", "美金"), "USD"),
+    **dict.fromkeys(("欧元", "歐元"), "EUR"),
+    **dict.fromkeys(("日元", "日圆", "日圓"), "JPY"),
+    **dict.fromkeys(("英镑", "英鎊"), "GBP"),
+    **dict.fromkeys(("澳元", "澳大利亚元", "澳洲元"), "AUD"),
+    **dict.fromkeys(("加元", "加拿大元"), "CAD"),
+    **dict.fromkeys(("新加坡元", "新币", "坡币"), "SGD"),
+    **dict.fromkeys(("澳门元", "澳門元", "澳门币"), "MOP"),
+    **dict.fromkeys(("新台币", "新臺幣", "新台幣", "台币"), "TWD"),
+    **dict.fromkeys(("瑞士法郎", "瑞郎"), "CHF"),
+    **dict.fromkeys(("新西兰元", "纽西兰元"), "NZD"),
+    **dict.fromkeys(("韩元", "韓元"), "KRW"),
+    **dict.fromkeys(("泰铢", "泰銖"), "THB"),
+}
+"""What Chinese statements call currencies."""
 
 _decode = msgspec.json.Decoder(dict[str, str]).decode
 _encode = msgspec.json.Encoder().encode
@@ -98,6 +129,11 @@ class Cells:
         """The number in a cell. None: it is empty. Raises WireError."""
         return self.amount(name, mark) if self.text(name) else None
 
+    def currency(self, name: str) -> str:
+        """The code of the currency in a cell, which may name it in Chinese. Raises WireError."""
+        text = self.required(name)
+        return CURRENCY_NAMES.get(text) or parse_currency(name, text)
+
     def time(self, name: str, zone: str, *patterns: str) -> datetime:
         """The time in a cell, in UTC. The file's own zone counts before `zone`. Raises WireError."""
         return parse_time(name, self.required(name), self._values.get(ZONE, zone), patterns)
@@ -111,15 +147,26 @@ class Cells:
                 )
         return record_identity(" ".join(self.required(name) for name in names))
 
-    def identity(self, *names: str, amounts: Collection[str] = (), mark: str = ".") -> str:
+    def identity(
+        self,
+        *names: str,
+        amounts: Collection[str] = (),
+        times: Mapping[str, datetime] = MappingProxyType({}),
+        mark: str = ".",
+    ) -> str:
         """A digest of some cells: what tells a row from others where it has no id.
 
-        `amounts` are those of the names whose cells hold numbers. They count by their value, because a download as CSV
-        has `¥4.50` where one as a workbook has 4.5.
+        `amounts` are those of the names whose cells hold numbers, and `times` has the times in others. They count by
+        their value, because a download as CSV has `¥4.50` and `2026/1/5` where one as a workbook has 4.5 and
+        2026-01-05, and because an exchange writes the times of a download in the zone that the user has chosen.
         """
-        return identity_digest(
-            [_by_value(self.text(name), mark) if name in amounts else self.text(name) for name in names]
-        )
+        values = [self.text(name) for name in names]
+        for index, name in enumerate(names):
+            if name in amounts:
+                values[index] = _by_value(values[index], mark)
+            elif name in times:
+                values[index] = to_iso(times[name])
+        return identity_digest(values)
 
     def detail(self, provider: str, *names: str) -> dict[str, object] | None:
         """Flow.detail with some cells, under names that begin with the format's. None: all of them are empty."""
@@ -158,7 +205,8 @@ def misfit_cells(row: bytes) -> list[str] | None:
 
 @lru_cache(8_192)
 def parse_amount(field: str, text: str, mark: str = ".") -> Decimal:
-    """A number as people and programs write it: `1,234.50`, `¥88.00`, `(12.00)`, `12.00-`, `-1.0E-7`.
+    """A number as people and programs write it: `1,234.50`, `¥88.00`, `(12.00)`, `12.00-`, `12.00 DR`, `-1.0E-7`, and
+    with full-width digits.
 
     `mark` is the decimal mark; the other of `.` and `,` may group digits by threes. Raises WireError naming `field` for
     what is no number, or could be two.
@@ -166,20 +214,25 @@ def parse_amount(field: str, text: str, mark: str = ".") -> Decimal:
     if mark == "." and _PLAIN.fullmatch(text):
         return parse_decimal(field, text)
     expected = f"expected an amount such as 1234{mark}50, got {short_repr(text)}"
-    plain, is_negative = text.strip().translate(_BLANKS), False
+    plain, is_negative = text.translate(_PLAIN_FORMS).removesuffix("元"), False
     if plain.startswith("(") and plain.endswith(")"):
         plain, is_negative = plain[1:-1], True
-    elif plain[-1:] in ("-", "−", "+"):
+    elif plain[-1:] in ("-", "+"):
         plain, is_negative = plain[:-1], plain[-1] != "+"
+    elif stated := _SIDE.search(plain):
+        plain = plain[: stated.start()] + plain[stated.end() :]
+        if not plain[:1].isdigit():
+            raise WireError(field, expected)
+        is_negative = (stated["before"] or stated["after"]).upper() == "DR"
     match = _CURRENCY_SIGNS.match(plain)
     if match is None or len(plain) > DIGITS_MAX:
         raise WireError(field, expected)
     sign, rest = match["sign"], match["rest"]
-    if rest[:1] in ("-", "+", "−", "－"):
+    if rest[:1] in ("-", "+"):
         sign, rest = sign + rest[0], rest[1:]
     if len(sign) > 1 or (sign and is_negative):
         raise WireError(field, expected)
-    is_negative = is_negative or sign in ("-", "−", "－")
+    is_negative = is_negative or sign == "-"
     if mark == ",":
         rest = rest.translate({ord(","): ".", ord("."): ","})
     if exponent := _EXPONENT.fullmatch(rest):
@@ -196,6 +249,11 @@ def parse_amount(field: str, text: str, mark: str = ".") -> Decimal:
     return -amount if is_negative and amount else amount
 
 
+def states_side(text: str) -> bool:
+    """Whether CR or DR stands beside an amount, so that its sign is known."""
+    return _SIDE.search(text.translate(_PLAIN_FORMS)) is not None
+
+
 @lru_cache(8_192)
 def parse_time(field: str, text: str, zone: str, patterns: tuple[str, ...] = ()) -> datetime:
     """A time in UTC. `patterns` are those of strptime; ISO 8601 is read too. Without an offset it is in `zone`.
@@ -204,8 +262,8 @@ def parse_time(field: str, text: str, zone: str, patterns: tuple[str, ...] = ())
     """
     at = _parse(text.strip(), patterns)
     if at is None:
-        example = _example(patterns)
-        raise WireError(field, f"expected a time such as {example}, got {short_repr(text)}")
+        hint = ": give the cell the format of a date in the spreadsheet" if _SERIAL.fullmatch(text) else ""
+        raise WireError(field, f"expected a time such as {_example(patterns)}, got {short_repr(text)}{hint}")
     try:
         return (at if at.tzinfo else at.replace(tzinfo=_zone(zone))).astimezone(UTC)
     except OverflowError:
@@ -256,7 +314,10 @@ def cell_text(value: object) -> str:
             return clean(value)
         case _:
             number = Decimal(repr(value))  # the shortest text that stands for it
-            return f"{number:E}" if abs(number) >= SPREADSHEET_MAX else repr(value).removesuffix(".0")
+            if abs(number) >= SPREADSHEET_MAX:
+                return f"{number:E}"
+            # A spreadsheet shows 15 digits. A computed cell has more: the error of binary fractions, as in 0.1 + 0.2.
+            return format(Decimal(f"{value:.15g}"), "f")
 
 
 def clean(text: str) -> str:

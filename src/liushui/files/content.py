@@ -5,9 +5,9 @@ import re
 import zipfile
 import zlib
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder, register_error
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, NamedTuple
@@ -163,21 +163,24 @@ def _unzip(path: Path, name: str, folder: Path, ask: AskPassword, depth: int) ->
             password = ask(name) if any(member.flag_bits & 1 for member in members) else None
             for member in members:
                 inner = _new_path(folder)
-                _extract(archive, member, inner, password)
+                _extract(path, archive, member, inner, password)
                 yield from _unpack(inner, f"{name}: {_member_name(member)}", folder, ask, depth + 1)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:  # OSError: a place that is not in the file
         raise FileError(f"the zip archive is damaged: {error}") from error
 
 
 _AES: Final = 99
-"""What stands in a zip archive in place of the compression where AES hides it."""
+"""What stands in a zip archive in place of the compression where a file is encrypted with AES."""
 _STRONG_ENCRYPTION: Final = 0x40
 
 
-def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, password: str | None) -> None:
+def _extract(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, password: str | None) -> None:
     if member.flag_bits & 1 and password is None:
         raise PasswordNeeded(is_wrong=False)
     try:
+        if password is not None and member.compress_type == _AES:
+            _extract_aes(path, member, target, password)
+            return
         with archive.open(member, pwd=None if password is None else password.encode()) as packed:
             _copy(packed, target)
     except NotImplementedError as error:
@@ -188,9 +191,19 @@ def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, pa
         raise PasswordNeeded(is_wrong=True) from error
     except (zipfile.BadZipFile, zlib.error) as error:
         # One password in 256 passes zipfile's first check; then the bytes are nonsense.
-        if member.flag_bits & 1:
+        if member.flag_bits & 1 and member.compress_type != _AES:
             raise PasswordNeeded(is_wrong=True) from error
         raise
+
+
+def _extract_aes(path: Path, member: zipfile.ZipInfo, target: Path, password: str) -> None:
+    # Imported lazily: the cryptography takes a while to load, and few archives need it.
+    from liushui.files.aes_zip import WrongPassword, read_parts
+
+    try:
+        _write(read_parts(path, member, password.encode()), target)
+    except WrongPassword as error:
+        raise PasswordNeeded(is_wrong=True) from error
 
 
 def _is_wanted(member: zipfile.ZipInfo) -> bool:
@@ -213,9 +226,14 @@ def _new_path(folder: Path) -> Path:
 
 
 def _copy(packed: IO[bytes] | gzip.GzipFile, target: Path) -> None:
+    _write(iter(partial(packed.read, _COPIED), b""), target)
+
+
+def _write(parts: Iterable[bytes], target: Path) -> None:
+    """Write a file. Raises FileError where it gets too large."""
     size = 0
     with target.open("wb") as out:
-        while part := packed.read(_COPIED):
+        for part in parts:
             size += len(part)
             if size > SIZE_MAX:
                 raise FileError(f"expected at most {SIZE_MAX // 1024**3} GiB of unpacked data")

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from liushui.errors import ConfigError, WireError, short_repr
-from liushui.files.cells import CONTEXT, Cells, parse_amount, parse_time
+from liushui.files.cells import CONTEXT, Cells, parse_amount, parse_time, states_side
 from liushui.flow import Category, Direction, Flow, Kind
 from liushui.instant import load_zone
 from liushui.money import EXACT
@@ -81,14 +81,16 @@ class Mapping(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, fr
         """The flow in a row. Raises WireError naming the column that does not fit."""
         columns = self.columns
         amount, direction = self._amount(cells)
-        currency = cells.required(columns.currency) if columns.currency else self.currency
+        named = columns.currency
+        currency = cells.currency(named) if named else parse_currency("currency", self.currency)
         if fee := self._number(cells, columns.fee):
             amount = EXACT.subtract(amount, fee)
+        at = self._time(cells)
         return Flow(
-            identity=cells.record_id(columns.id) if cells.text(columns.id) else self._identity(cells),
-            at=self._time(cells),
+            identity=cells.record_id(columns.id) if cells.text(columns.id) else self._identity(cells, at),
+            at=at,
             amount=amount,
-            currency=parse_currency(columns.currency or "currency", currency),
+            currency=currency,
             direction=direction,
             kind=self.kinds.get(cells.text(columns.kind), Kind.OTHER),
             category=Category.CASH,
@@ -102,10 +104,11 @@ class Mapping(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, fr
             note=cells.text_or_none(columns.note),
         )
 
-    def _identity(self, cells: Cells) -> str:
+    def _identity(self, cells: Cells, at: datetime) -> str:
         columns = self.columns
         amounts = columns.amount, columns.money_in, columns.money_out, columns.fee, columns.balance
-        return cells.identity(*columns.named, amounts=amounts, mark=self.decimal_mark)
+        times = dict.fromkeys(columns.times, at)
+        return cells.identity(*columns.named, amounts=amounts, times=times, mark=self.decimal_mark)
 
     def _time(self, cells: Cells) -> datetime:
         names = self.columns.times
@@ -125,10 +128,12 @@ class Mapping(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, fr
         """The signed amount, and the direction as the file states it."""
         columns = self.columns
         if columns.amount:
-            amount = parse_amount(columns.amount, cells.required(columns.amount), self.decimal_mark)
+            text = cells.required(columns.amount)
+            amount = parse_amount(columns.amount, text, self.decimal_mark)
             if columns.side:
                 return self._by_side(amount, cells)
-            return (-amount if self.negate and amount else amount), Direction.NONE
+            is_negated = self.negate and amount and not states_side(text)
+            return (-amount if is_negated else amount), Direction.NONE
         coming, going = (self._number(cells, name) for name in (columns.money_in, columns.money_out))
         if coming and going:
             raise WireError(

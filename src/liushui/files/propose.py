@@ -8,6 +8,7 @@ from functools import partial
 from itertools import islice
 from typing import Final, NamedTuple
 
+from liushui.files.check_proposal import checked
 from liushui.files.content import Content
 from liushui.files.errors import FileError
 from liushui.files.mapping import Columns, Mapping
@@ -18,44 +19,43 @@ UNKNOWN_CURRENCY: Final = "?"
 
 NAMES: Final[MappingType[str, Sequence[str]]] = {
     "time": (
-        *("交易时间", "交易日期", "记账时间", "记账日期", "入账时间", "入账日期", "日期", "时间"),
+        *("交易时间", "交易日期", "记账时间", "记账日期", "入账时间", "入账日期", "交易日", "记账日", "日期", "时间"),
         *("date", "time", "booking date", "transaction date", "buchungstag", "datum", "timestamp"),
     ),
     "money_in": (
-        "收入",
-        "收入金额",
-        "贷方发生额",
-        "贷方金额",
-        "存入",
-        "credit",
-        "money in",
-        "paid in",
-        "deposit",
-        "haben",
+        *("收入", "收入金额", "贷方发生额", "贷方金额", "贷记金额", "存入", "存入金额", "转入金额", "收款金额"),
+        *("credit", "credits", "credit amount", "money in", "paid in", "deposit", "deposits", "haben"),
     ),
     "money_out": (
-        "支出",
-        "支出金额",
-        "借方发生额",
-        "借方金额",
-        "支取",
-        "debit",
-        "money out",
-        "paid out",
-        "withdrawal",
-        "soll",
+        *("支出", "支出金额", "借方发生额", "借方金额", "借记金额", "支取", "支取金额", "取出", "取出金额", "转出金额"),
+        *("付款金额", "debit", "debits", "debit amount", "money out", "paid out", "withdrawal", "withdrawals", "soll"),
     ),
-    "amount": ("交易金额", "金额", "发生额", "收支金额", "amount", "billing amount", "betrag", "value", "change"),
-    "side": ("收/支", "收支类型", "收支", "借贷", "借贷标志", "direction", "in/out", "dr/cr", "credit/debit"),
+    "amount": (
+        *("交易金额", "金额", "发生额", "发生金额", "收付金额", "清算金额", "收支金额"),
+        *("amount", "billing amount", "betrag", "value", "change"),
+    ),
+    "side": (
+        *("收/支", "收支类型", "收支", "借贷", "借贷标志", "借/贷", "收支标志"),
+        *("direction", "in/out", "dr/cr", "cr/dr", "d/c", "credit/debit", "credit / debit", "debit/credit"),
+    ),
     "balance": ("余额", "账户余额", "本次余额", "联机余额", "balance", "saldo", "running balance"),
-    "currency": ("币种", "货币", "currency", "ccy", "billing currency", "währung", "asset", "coin"),
+    "currency": ("币种", "货币", "币别", "currency", "ccy", "billing currency", "währung", "asset", "coin"),
     "fee": ("手续费", "fee", "commission"),
     "id": ("流水号", "交易流水号", "交易号", "transaction id", "reference", "txid", "id", "referenz"),
-    "label": ("摘要", "交易类型", "交易摘要", "type", "transaction type", "buchungstext", "description"),
-    "name": ("对方户名", "对方名称", "交易对方", "对手信息", "counterparty", "payee", "name"),
+    "label": (
+        *("摘要", "交易类型", "交易摘要", "交易名称", "交易描述", "业务名称"),
+        *("type", "transaction type", "buchungstext", "description"),
+    ),
+    "name": ("对方户名", "对方账户名", "对方名称", "交易对方", "对手信息", "counterparty", "payee", "name"),
     "note": ("备注", "附言", "用途", "memo", "note", "remarks", "verwendungszweck"),
 }
 """What tables call each column of a mapping, the best name first."""
+
+_NO_SIGNED_AMOUNT: Final = re.compile(
+    r"收入|支出|存入|支取|取出|转入|转出|收款|付款|贷方|借方|贷记|借记|余额|手续费|日期|时间"
+    r"|\b(?:credits?|debits?|in|out|deposits?|withdrawals?|balance|fee|date)\b"
+)
+"""Words in the name of a column that has no signed amount, but that of one side, or something else."""
 
 _DAYS: Final = (
     "%Y-%m-%d",
@@ -66,25 +66,49 @@ _DAYS: Final = (
     "%d/%m/%Y",
     "%m/%d/%Y",
     "%d-%m-%Y",
+    "%Y.%m.%d",
     "%d %b %Y",
+    "%d-%b-%Y",
+    "%d-%b-%y",
+    "%d %B %Y",
+    "%b %d, %Y",
+    "%d/%m/%y",
+    "%m/%d/%y",
+    "%y-%m-%d",
 )
-_TIMES: Final = ("", " %H:%M:%S", " %H:%M", " %H%M%S")
+_TIMES: Final = ("", " %H:%M:%S", " %H:%M", " %H%M%S", "%H%M%S", " %I:%M:%S %p", " %I:%M %p")
 FORMATS: Final = tuple(day + time for day in _DAYS for time in _TIMES)
 
-IN_WORDS: Final = ("收入", "收", "贷", "入", "in", "credit", "cr", "c", "deposit")
-OUT_WORDS: Final = ("支出", "支", "借", "出", "out", "debit", "dr", "d", "withdrawal")
+IN_WORDS: Final = ("收入", "收", "贷", "贷方", "入", "转入", "存入", "in", "credit", "cr", "c", "deposit", "+")
+OUT_WORDS: Final = (
+    "支出",
+    "支",
+    "借",
+    "借方",
+    "出",
+    "转出",
+    "支取",
+    "取出",
+    "out",
+    "debit",
+    "dr",
+    "d",
+    "withdrawal",
+    "-",
+)
 
 _CHINESE: Final = re.compile(r"[\u4e00-\u9fff]")
 _SIGNS: Final = {"¥": "CNY", "￥": "CNY", "HK$": "HKD", "€": "EUR", "£": "GBP"}
-_DECIMAL_COMMA: Final = re.compile(r"[^,]*,[0-9]{1,2}")
-_DECIMAL_POINT: Final = re.compile(r".*\.[0-9]{1,2}")
+_DECIMAL_COMMA: Final = re.compile(r"[^,]*,(?:[0-9]{1,2}|[0-9]{4,})")
+_DECIMAL_POINT: Final = re.compile(r"[^.]*\.(?:[0-9]{1,2}|[0-9]{4,})")
 
 
 class Proposal(NamedTuple):
-    """A mapping, as it is read and as it is written to a file, with remarks."""
+    """A mapping, as it is read and as it is written to a file, with remarks. `doubt`: why it may be wrong, or empty."""
 
     mapping: Mapping
     text: str
+    doubt: str = ""
 
 
 class _Table(NamedTuple):
@@ -102,7 +126,7 @@ class _Table(NamedTuple):
     def texts(self, column: str) -> list[str]:
         """The texts in a column of the table."""
         index = self.header.index(column)
-        return [row[index] for row in self.rows if index < len(row) and row[index]]
+        return [row[index] for row in self.rows if row[index]]
 
 
 def propose(content: Content) -> Proposal:
@@ -133,7 +157,8 @@ def propose(content: Content) -> Proposal:
         skip_lines=table.header_line - 1,
         delimiter=table.delimiter if table.delimiter != "," else "",
     )
-    return Proposal(mapping, _to_toml(mapping, is_ambiguous=is_ambiguous))
+    mapping, doubt = checked(mapping, table.header, table.rows)
+    return Proposal(mapping, _to_toml(mapping, doubt, is_ambiguous=is_ambiguous), doubt)
 
 
 # ---------------------------------------------------------------- the table
@@ -158,7 +183,8 @@ def _table_in(lines: Sequence[Line], delimiter: str) -> _Table | None:
         columns = _columns_of(cells)
         has_amount = "amount" in columns or {"money_in", "money_out"} <= columns.keys()
         if "time" in columns and has_amount and (best is None or len(columns) > len(best.columns)):
-            rows = [row for _, row in lines[index + 1 :] if len(row) == len(cells)]
+            width = len(cells)
+            rows = [row[:width] for _, row in lines[index + 1 :] if len(row) >= width and not any(row[width:])]
             best = _Table(delimiter, number, cells, rows, columns)
     return best
 
@@ -170,7 +196,10 @@ def _columns_of(cells: Sequence[str]) -> dict[str, str]:
         for name, spellings in NAMES.items():
             if name in columns:
                 continue
-            cell = _cell_named([cell for cell in cells if cell not in columns.values()], spellings, is_equal=is_equal)
+            free = [cell for cell in cells if cell not in columns.values()]
+            if name == "amount":
+                free = [cell for cell in free if not _NO_SIGNED_AMOUNT.search(normal(cell))]
+            cell = _cell_named(free, spellings, is_equal=is_equal)
             if cell is not None:
                 columns[name] = cell
     return columns
@@ -275,12 +304,14 @@ def _currency(table: _Table, *, is_chinese: bool) -> str:
 # ---------------------------------------------------------------- as a file
 
 
-def _to_toml(mapping: Mapping, *, is_ambiguous: bool) -> str:
+def _to_toml(mapping: Mapping, doubt: str, *, is_ambiguous: bool) -> str:
     """The mapping with remarks on what to check."""
     columns = mapping.columns
     lines = [
         "# How liushui reads this table. Check each line: `liushui import FILE --map THIS --dry-run` shows the result."
     ]
+    if doubt:
+        lines.append(f"# In doubt: {doubt}.")
     lines += [f"skip_lines = {mapping.skip_lines}  # lines before the header"]
     if mapping.delimiter:
         lines.append(f"delimiter = {_quoted(mapping.delimiter)}")
@@ -300,7 +331,7 @@ def _to_toml(mapping: Mapping, *, is_ambiguous: bool) -> str:
         lines.append(f"in_words = [{', '.join(map(_quoted, mapping.in_words))}]  # in the column `side`: money in")
         lines.append(f"out_words = [{', '.join(map(_quoted, mapping.out_words))}]")
     elif columns.amount:
-        lines.append("negate = false  # true: amounts above zero are money out")
+        lines.append(f"negate = {str(mapping.negate).lower()}  # true: amounts above zero are money out")
     lines += ["", "[columns]  # NAME = the column of the table"]
     times = columns.times
     listed = ", ".join(map(_quoted, times))

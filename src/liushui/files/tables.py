@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from itertools import islice
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from liushui.errors import WireError, short_repr
@@ -115,6 +116,9 @@ class TableFormat:
     """Called with each line. True: it is no row, but part of what follows the rows."""
     has_totals: bool = False
     """Whether every file ends with control totals, so that one without them was cut off."""
+    zone_column: str = ""
+    """The column of the time, whose zone is stated by its header, or else by the name of the file: Binance's are called
+    `Binance-Transaction-History-202604201017(UTC+7).csv`. Empty: the format has a zone of its own."""
     is_recognised: bool = True
     provider: str = ""
 
@@ -149,6 +153,8 @@ class TableFormat:
         for table in self._tables(content):
             preface, claims = self.read_preface(table.preface)
             offset = next((found[0] for cell in table.header_cells if (found := OFFSET.search(cell))), None)
+            if offset is None and self.zone_column:
+                offset = _zone_in_name(content, table.header_cells[table.columns.index(self.zone_column)])
             if offset is not None:
                 preface = {**preface, ZONE: offset.upper()}
             yield Statement(self.rows(table, preface, claims), claims)
@@ -181,6 +187,23 @@ class TableFormat:
             raise FileError("the control totals at the end are missing: the file was cut off, so save it again")
 
 
+_ZONE_IN_NAME: Final = re.compile(r"\(UTC(?:(?P<sign>[-+])-?(?P<time>\d{1,2}(?::\d{2})?))?\)", re.ASCII)
+"""The zone in the name of a file. Binance writes a negative one as `(UTC--6)`."""
+
+
+def _zone_in_name(content: Content, column: str) -> str:
+    """The zone of times whose column states none. Raises FileError where the name of the file does not state it."""
+    matches = list(_ZONE_IN_NAME.finditer(content.name))
+    if not matches:
+        raise FileError(
+            f"expected the zone of the column {short_repr(column)} in the name of the file, such as (UTC+8) in "
+            f"transactions(UTC+8).csv, got {short_repr(Path(content.name).name)}: give the file the name that it was "
+            "downloaded with"
+        )
+    match = matches[-1]  # that of a file in an archive counts before that of the archive
+    return f"UTC{match['sign'] or ''}{match['time'] or ''}"
+
+
 def find_table(lines: Lines, headers: Sequence[Header]) -> Table | None:
     """The table with one of the headers. None: the beginning has none of them."""
     walk = iter(lines)
@@ -195,13 +218,15 @@ def find_table(lines: Lines, headers: Sequence[Header]) -> Table | None:
 
 
 def _columns(header: Header, line: Line) -> list[str]:
-    """The name of each column: the format's where it has one, else the file's own."""
+    """The name of each column: the format's where it has one, else the file's own. Raises FileError for two columns
+    of one name, if the format uses it."""
     names: list[str] = []
     for number, cell in enumerate(line[1], 1):
-        name = header.name_of(cell) or cell or f"column {number}"
-        if name in names:
-            raise FileError(f"line {line[0]}: expected each column once, got {short_repr(name)} twice")
-        names.append(name)
+        known = header.name_of(cell)
+        if known is not None and known in names:
+            raise FileError(f"line {line[0]}: expected each column once, got {short_repr(known)} twice")
+        name = known or cell or f"column {number}"
+        names.append(name if name not in names else f"{name} (column {number})")
     return names
 
 
@@ -213,13 +238,24 @@ def row_of(table: Table, line: Line, context: Mapping[str, str]) -> NumberedRow 
     if not any(cells) or is_drawn(cells):
         return None
     if len(cells) != len(table.columns):
+        if _is_header(table, cells):
+            raise FileError(f"line {number}: {_SECOND_HEADER}")
         has = f"{len(cells)}: {short_repr(', '.join(cells))}"
         expected = f"expected {len(table.columns)} cells as line {table.header_line} has, got {has}"
         return NumberedRow(number, misfit(expected, cells))
-    if cells[0] in table.header_cells and not table.header.missing(cells):
-        raise FileError(f"line {number}: expected one table, got a second header: split the file before this line")
+    if cells[0] in table.header_cells and _is_header(table, cells):
+        raise FileError(f"line {number}: {_SECOND_HEADER}")
     values = {name: cell for name, cell in zip(table.columns, cells, strict=True) if cell}
     return NumberedRow(number, encode_cells({**values, **context}))
+
+
+_SECOND_HEADER: Final = "expected one table, got a second header: split the file before this line"
+
+
+def _is_header(table: Table, cells: Sequence[str]) -> bool:
+    """Whether cells are a header, of this table or of another one: most of them are names of columns of this table."""
+    named = [cell for cell in cells if cell]
+    return len(named) > 1 and 2 * sum(cell in table.header_cells for cell in named) > len(named)
 
 
 def is_drawn(cells: Sequence[str]) -> bool:
@@ -248,6 +284,10 @@ def lines_of(content: Content, delimiter: str | None = None) -> Iterator[Lines]:
                 yield Lines(_text_lines(content, mark))
 
 
+_END_OF_FILE: Final = ["\x1a"]
+"""The last character of a file of DOS."""
+
+
 def _text_lines(content: Content, delimiter: str) -> Iterator[Line]:
     csv.field_size_limit(CELL_MAX)
     with content.open() as text:
@@ -255,7 +295,8 @@ def _text_lines(content: Content, delimiter: str) -> Iterator[Line]:
         number = 1
         try:
             for cells in reader:
-                yield number, list(map(clean, cells))
+                if cells != _END_OF_FILE:
+                    yield number, list(map(clean, cells))
                 number = reader.line_num + 1
         except csv.Error as error:
             raise FileError(f"line {number}: this is no CSV: {error}: a quote may not be closed") from error

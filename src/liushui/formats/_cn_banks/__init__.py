@@ -1,23 +1,14 @@
-"""What the statements of Chinese banks share: currencies by their names, and kinds by the words of the summary."""
+"""What the statements of Chinese banks share: how they write days, and kinds by the words of the summary."""
 
 from typing import Final
 
 from liushui.errors import WireError, short_repr
 from liushui.files.cells import Cells
 from liushui.flow import Direction, Kind
-from liushui.wire.decoding import parse_currency
 
 ZONE: Final = "Asia/Shanghai"
-CURRENCIES: Final = {
-    "人民币": "CNY",
-    "人民币元": "CNY",
-    "港币": "HKD",
-    "港元": "HKD",
-    "美元": "USD",
-    "欧元": "EUR",
-    "日元": "JPY",
-    "英镑": "GBP",
-}
+DAYS: Final = ("%Y-%m-%d", "%Y%m%d", "%Y/%m/%d", "%Y年%m月%d日", "%Y.%m.%d")
+"""How these files write days, also after a spreadsheet has saved them."""
 _KINDS: Final = (
     ("冲正", Kind.ADJUSTMENT),
     ("退款", Kind.REFUND),
@@ -43,12 +34,6 @@ _KINDS: Final = (
     ("取现", Kind.WITHDRAWAL),
     ("取款", Kind.WITHDRAWAL),
 )
-
-
-def currency_of(cells: Cells, column: str) -> str:
-    """The code of the currency in a cell, which names it in Chinese or by its code."""
-    text = cells.required(column)
-    return CURRENCIES.get(text) or parse_currency(column, text)
 
 
 def kind_of(label: str) -> Kind:

@@ -13,9 +13,10 @@ PATTERNS = ("%Y%m%d %H%M%S", "%Y%m%d", "%Y-%m-%d %H:%M:%S", "%Y%m%d %H:%M:%S")
 def read(cells: Cells) -> Flow:
     """The flow in a row. The amount has a sign."""
     label = cells.text("交易摘要")
+    at = parse_time("交易日期", day_and_time(cells, "交易日期", "交易时间"), ZONE, PATTERNS)
     return Flow(
-        identity=cells.identity(*COLUMNS, amounts=("交易金额", "本次余额")),
-        at=parse_time("交易日期", day_and_time(cells, "交易日期", "交易时间"), ZONE, PATTERNS),
+        identity=cells.identity(*COLUMNS, amounts=("交易金额", "本次余额"), times={"交易日期": at, "交易时间": at}),
+        at=at,
         amount=cells.amount("交易金额"),
         currency="CNY",
         kind=kind_of(label),

@@ -31,12 +31,14 @@ def read(cells: Cells) -> Flow:
     side = Direction.NONE if is_closed else personal_side(cells, status, type_, what)
     ref = "交易订单号" if is_new else "交易号"
     time = "交易时间" if is_new else "付款时间" if cells.text("付款时间") else "交易创建时间"
+    at = cells.time(time, ZONE, *PATTERNS)
     return Flow(
         identity=cells.identity(
             *(ref, time, amount_column, "收/支", "商家订单号", "商品说明" if is_new else "商品名称"),
             amounts=(amount_column,),
+            times={time: at},
         ),
-        at=cells.time(time, ZONE, *PATTERNS),
+        at=at,
         amount=ZERO if is_closed else signed(amount, side, amount_column),
         currency=CURRENCY,
         direction=side,

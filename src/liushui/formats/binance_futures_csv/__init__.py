@@ -27,10 +27,10 @@ COLUMNS = ("Date", "type", "Amount", "Asset", "Symbol", "Transaction ID")
 
 def read(cells: Cells) -> Flow:
     """The flow in a row. A transaction id is unique within one type only."""
-    label = cells.text("type")
+    label, at = cells.text("type"), cells.time("Date", "UTC", "%Y-%m-%d %H:%M:%S", "%y-%m-%d %H:%M:%S")
     return Flow(
-        identity=cells.identity(*COLUMNS, amounts=("Amount",)),
-        at=cells.time("Date", "UTC", "%Y-%m-%d %H:%M:%S", "%y-%m-%d %H:%M:%S"),
+        identity=cells.identity(*COLUMNS, amounts=("Amount",), times={"Date": at}),
+        at=at,
         amount=cells.amount("Amount"),
         currency=parse_currency("Asset", cells.required("Asset")),
         kind=KINDS.get(label.casefold(), Kind.OTHER),
@@ -45,7 +45,8 @@ FORMAT = TableFormat(
     name="binance_futures_csv",
     title="Binance futures transaction history",
     rules=file_rules("UTC", balances=None),
-    headers=(Header(COLUMNS, spellings={"Date": r"date ?\(utc.*\)"}),),
+    headers=(Header(COLUMNS, spellings={"Date": r"(?:date|time) ?\(utc.*\)|time"}),),
     read=read,
+    zone_column="Date",
     provider="binance_usdm",
 )

@@ -17,9 +17,10 @@ def read(cells: Cells) -> Flow:
     if amount < 0:
         raise WireError("交易金额", f"expected 0 or more beside 借贷, got {amount}")
     label = cells.text("交易类型")
+    at = parse_time("交易日期", day_and_time(cells, "交易日期", "交易时间"), ZONE, PATTERNS)
     return Flow(
-        identity=cells.identity(*COLUMNS, amounts=("交易金额", "余额")),
-        at=parse_time("交易日期", day_and_time(cells, "交易日期", "交易时间"), ZONE, PATTERNS),
+        identity=cells.identity(*COLUMNS, amounts=("交易金额", "余额"), times={"交易日期": at, "交易时间": at}),
+        at=at,
         amount=-amount if side is Direction.OUT and amount else amount,
         currency="CNY",
         direction=side,

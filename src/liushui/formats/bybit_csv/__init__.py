@@ -30,10 +30,10 @@ OPTIONAL = ("Position", "Fee Rate", "Trade ID", "Order ID", "Action")
 
 def read(cells: Cells) -> Flow:
     """The flow in a row. Ids repeat and some files have none, so all facts, with the balance, tell rows apart."""
-    label = cells.text("Type")
+    label, at = cells.text("Type"), cells.time("Time", "UTC", "%Y-%m-%d %H:%M:%S", "%H:%M %Y-%m-%d")
     return Flow(
-        identity=cells.identity(*COLUMNS, amounts=AMOUNTS),
-        at=cells.time("Time", "UTC", "%Y-%m-%d %H:%M:%S", "%H:%M %Y-%m-%d"),
+        identity=cells.identity(*COLUMNS, amounts=AMOUNTS, times={"Time": at}),
+        at=at,
         amount=cells.amount("Change"),
         currency=parse_currency("Currency", cells.required("Currency")),
         kind=KINDS.get(label.casefold().replace(" ", "_"), Kind.OTHER),

@@ -4,19 +4,19 @@ from liushui.files.cells import Cells
 from liushui.files.contract import file_rules
 from liushui.files.tables import Header, TableFormat
 from liushui.flow import Category, Flow
-from liushui.formats._cn_banks import ZONE, currency_of, kind_of
+from liushui.formats._cn_banks import DAYS, ZONE, kind_of
 
 COLUMNS = ("记账日期", "货币", "交易金额", "联机余额", "交易摘要", "对手信息")
 
 
 def read(cells: Cells) -> Flow:
     """The flow in a row. The amount has a sign."""
-    label = cells.text("交易摘要")
+    label, at = cells.text("交易摘要"), cells.time("记账日期", ZONE, *DAYS)
     return Flow(
-        identity=cells.identity(*COLUMNS, amounts=("交易金额", "联机余额")),
-        at=cells.time("记账日期", ZONE, "%Y-%m-%d", "%Y%m%d"),
+        identity=cells.identity(*COLUMNS, amounts=("交易金额", "联机余额"), times={"记账日期": at}),
+        at=at,
         amount=cells.amount("交易金额"),
-        currency=currency_of(cells, "货币"),
+        currency=cells.currency("货币"),
         kind=kind_of(label),
         category=Category.CASH,
         label=label,

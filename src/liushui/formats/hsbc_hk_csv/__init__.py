@@ -22,10 +22,11 @@ KINDS = (
 def read(cells: Cells) -> Flow:
     """The flow in a row. The amount has a sign. A balance in another currency than the amount is ignored."""
     currency = parse_currency("Billing currency", cells.required("Billing currency"))
+    at = cells.time("Date", ZONE, "%d/%m/%Y", "%d %b %Y")
     states_balance = cells.text("Balance currency") in ("", currency)
     return Flow(
-        identity=cells.identity(*COLUMNS, amounts=("Billing amount", "Balance")),
-        at=cells.time("Date", ZONE, "%d/%m/%Y", "%d %b %Y"),
+        identity=cells.identity(*COLUMNS, amounts=("Billing amount", "Balance"), times={"Date": at}),
+        at=at,
         amount=cells.amount("Billing amount"),
         currency=currency,
         kind=next((kind for word, kind in KINDS if word in cells.text("Description").upper()), Kind.OTHER),

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from liushui.errors import WireError
-from liushui.files.cells import Cells, parse_amount
+from liushui.files.cells import CURRENCY_NAMES, Cells, parse_amount
 from liushui.files.contract import Claims, ControlTotal, file_rules
 from liushui.files.tables import Header, TableFormat
 from liushui.flow import Category, Direction, Flow
-from liushui.formats._cn_banks import CURRENCIES, ZONE, currency_of, kind_of
+from liushui.formats._cn_banks import DAYS, ZONE, kind_of
 from liushui.money import EXACT, ZERO
 
 _TOTAL: Final = re.compile(r"(?:(\w+)合计|合计金额)")
@@ -22,12 +22,12 @@ def read(cells: Cells) -> Flow:
     coming, going = cells.amount_or_none(IN), cells.amount_or_none(OUT)
     if bool(coming) == bool(going):
         raise WireError(IN, f"expected an amount in it or in {OUT}, got {coming} and {going}")
-    label = cells.text("摘要")
+    label, at = cells.text("摘要"), cells.time("交易日期", ZONE, *DAYS)
     return Flow(
-        identity=cells.identity(*COLUMNS, amounts=(IN, OUT, "余额")),
-        at=cells.time("交易日期", ZONE, "%Y-%m-%d", "%Y%m%d"),
+        identity=cells.identity(*COLUMNS, amounts=(IN, OUT, "余额"), times={"交易日期": at}),
+        at=at,
         amount=coming or EXACT.minus(going or ZERO),
-        currency=currency_of(cells, "记账币种"),
+        currency=cells.currency("记账币种"),
         direction=Direction.IN if coming else Direction.OUT,
         kind=kind_of(label),
         category=Category.CASH,
@@ -49,7 +49,7 @@ def read_trailer(cells: Sequence[str], claims: Claims) -> bool:
         return False
     amounts = [cell for cell in cells[1:] if cell][-2:]
     if len(amounts) == 2:
-        currency = None if match[1] is None else CURRENCIES.get(match[1], match[1])
+        currency = None if match[1] is None else CURRENCY_NAMES.get(match[1], match[1])
         for side, column, text in zip((Direction.IN, Direction.OUT), (IN, OUT), amounts, strict=True):
             claims.totals.append(ControlTotal(None, parse_amount(column, text), side, currency))
     return True

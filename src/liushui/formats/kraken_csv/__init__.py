@@ -51,10 +51,13 @@ def read(cells: Cells) -> Flow:
     asset, fee_asset = cells.required("asset"), cells.text("feecurrency")
     if fee and fee_asset and _common(fee_asset) != _common(asset):
         raise WireError("feecurrency", f"expected {asset}, whose balance the fee is taken from, got {fee_asset}")
+    at = cells.time("time", "UTC")
     is_pending = not cells.text("txid") and not cells.text("balance")
     return Flow(
-        identity=cells.identity(*REQUEST, amounts=("amount",)) if is_pending else cells.record_id("txid"),
-        at=cells.time("time", "UTC"),
+        identity=cells.identity(*REQUEST, amounts=("amount",), times={"time": at})
+        if is_pending
+        else cells.record_id("txid"),
+        at=at,
         amount=ZERO if is_pending else EXACT.subtract(amount, fee),
         currency=parse_currency("asset", _common(asset)),
         kind=EARN.get(subtype, Kind.OTHER) if type_ == "earn" else KINDS.get(type_, Kind.OTHER),

@@ -1,8 +1,11 @@
 """Any CSV or workbook, read by a mapping file: see docs/files.md."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
+from typing import Final
 
 import msgspec
 
@@ -46,7 +49,7 @@ class MappedFormat:
 
     def recognise(self, content: Content) -> bool:
         """Whether the file has the columns of the mapping. Without a mapping no file is recognised."""
-        return self.mapping is not None and self._table(content, self.mapping) is not None
+        return self.mapping is not None and bool(self._tables(content, self.mapping))
 
     def explain(self, content: Content) -> str:
         """Which columns the file lacks."""
@@ -63,15 +66,18 @@ class MappedFormat:
 
     def statements(self, content: Content, zone: str) -> Iterator[Statement]:  # noqa: ARG002 - the mapping has its own
         """The table of a file. Raises FileError."""
-        table = None if self.mapping is None else self._table(content, self.mapping)
-        if self.mapping is None or table is None:
+        tables = [] if self.mapping is None else self._tables(content, self.mapping)
+        if self.mapping is None or not tables:
             raise FileError("expected a mapping: name one with --map, or write one with --propose")
-        yield Statement(_rows(table, _encode(self.mapping).decode()))
+        for table in tables:
+            yield Statement(_rows(table, self.mapping))
 
-    def _table(self, content: Content, mapping: Mapping) -> Table | None:
+    def _tables(self, content: Content, mapping: Mapping) -> Sequence[Table]:
+        """The tables of a workbook, one a sheet, or that of a text."""
         header = Header(tuple(mapping.columns.named))
         tables = (find_table(lines, (header,)) for lines in self._lines(content, mapping))
-        return next((table for table in tables if table is not None), None)
+        known = (table for table in tables if table is not None)
+        return list(known if content.is_workbook else islice(known, 1))
 
     def _lines(self, content: Content, mapping: Mapping) -> Iterator[Lines]:
         if mapping.encoding and not content.is_workbook:
@@ -81,11 +87,26 @@ class MappedFormat:
             yield Lines(kept, lines.merged)
 
 
-def _rows(table: Table, mapping: str) -> Iterator[NumberedRow]:
+_TOTAL: Final = re.compile(
+    r"(?:本页|本期|本月|累计)?(?:小计|小計|合计|合計|总计|總計)|(?:grand |sub-?)?totals?\b", re.IGNORECASE
+)
+"""Begins a line that adds up the rows above it."""
+
+
+def _rows(table: Table, mapping: Mapping) -> Iterator[NumberedRow]:
+    """The rows of a table. Lines with totals are none: what they add up is not known."""
+    context = {MAPPING: _encode(mapping).decode()}
+    time = table.columns.index(mapping.columns.times[0])
     for line in table.lines:
-        row = row_of(table, line, {MAPPING: mapping})
-        if row is not None:
+        row = row_of(table, line, context)
+        if row is not None and not _is_total(line[1], time):
             yield row
+
+
+def _is_total(cells: Sequence[str], time: int) -> bool:
+    """Whether a line has a word for a total in the place of its time, or in its first cell and no time."""
+    at = cells[time] if time < len(cells) else ""
+    return not at[:1].isdigit() and _TOTAL.match(at or cells[0]) is not None
 
 
 FORMAT = MappedFormat()

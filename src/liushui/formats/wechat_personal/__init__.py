@@ -20,9 +20,10 @@ def read(cells: Cells) -> Flow:
     """The flow in a row. What paid (零钱 or a bank card) is the subaccount."""
     type_ = cells.text("交易类型")
     side = personal_side(cells, type_, cells.text("商品"))
+    at = cells.time("交易时间", ZONE, "%Y-%m-%d %H:%M:%S", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M")
     return Flow(
-        identity=cells.identity(*IDENTITY, amounts=(AMOUNT,)),
-        at=cells.time("交易时间", ZONE, "%Y-%m-%d %H:%M:%S", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M"),
+        identity=cells.identity(*IDENTITY, amounts=(AMOUNT,), times={"交易时间": at}),
+        at=at,
         amount=signed(cells.amount(AMOUNT), side, AMOUNT),
         currency=CURRENCY,
         direction=side,

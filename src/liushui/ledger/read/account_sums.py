@@ -1,4 +1,4 @@
-"""Sums of the flows of one account's filter: from day totals where they can tell, else from the flows themselves.
+"""Sum the flows of one account that match a filter: from day totals if they suffice, else from the flows.
 
 Sums are exact, and currencies are never added together.
 """
@@ -33,24 +33,25 @@ KindSums = dict[tuple[str, str, str], Total]
 
 
 def sum_flows(connection: Connection, wanted: AccountFilter) -> Sums:
-    """What the flows of one account's filter come to, by subaccount and currency."""
+    """Return the sums of one account's flows that match a filter, by subaccount and currency."""
     return _sum(connection, wanted, ("subaccount", "currency"))
 
 
 def sum_kinds(connection: Connection, wanted: AccountFilter) -> KindSums:
-    """What the flows of one account's filter come to, by subaccount, currency and kind."""
+    """Return the sums of one account's flows that match a filter, by subaccount, currency and kind."""
     return _sum(connection, wanted, ("subaccount", "currency", "kind"))
 
 
 @dataclass
 class KindSumsCache:
-    """Totals of all flows of accounts, by account and newest batch: added up again only after another batch."""
+    """Caches the totals of all flows of accounts, by account and newest batch. They are added up again only after
+    another batch."""
 
     sums: dict[str, tuple[int, KindSums]] = field(default_factory=dict)
 
     def load(self, connection: Connection, wanted: AccountFilter, head: int) -> KindSums:
-        """The same as `sum_kinds`, of an account whose newest batch is `head`. Without reading anything if the filter
-        is about all times and was added up before."""
+        """Return the same as `sum_kinds` for an account whose newest batch is `head`. Reads nothing if the filter has
+        no time range and its sums are cached."""
         conditions = wanted.conditions
         is_all_time = wanted.since_us <= BEFORE_ALL_US and wanted.until_us >= AFTER_ALL_US
         if conditions.needs_rows or not is_all_time:

@@ -1,4 +1,4 @@
-"""The accounts of a ledger: their names, and a snapshot of what is known of each as of one state. Reads only."""
+"""The accounts of a ledger: their names, and a snapshot of each account in one state of the ledger. Reads only."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ REFUSED = "credentials"
 _NO_STATE: Final = SourceState()
 
 ANY_TIME_US = 2**62
-"""A rejected row of an import may be of any time from the negative of this on."""
+"""A rejected row of an import may have any time. Its range begins at minus this and ends at this."""
 
 
 class AccountName(NamedTuple):
@@ -37,7 +37,8 @@ class AccountName(NamedTuple):
 
 
 def find_accounts(queries: Queries, names: Sequence[str] = ()) -> list[AccountName]:
-    """The accounts of those names, by name; all of them where none is named. Raises AccountNotFound."""
+    """Return the accounts with these names, sorted by name; all accounts if no name is given. Raises
+    AccountNotFound."""
     found = [AccountName(*row) for row in queries.rows("SELECT account, provider, zone FROM accounts ORDER BY account")]
     if not names:
         return found
@@ -55,7 +56,8 @@ def read_heads(ledger: Ledger, names: Sequence[str] | None = None) -> dict[str, 
 
 
 class Head(NamedTuple):
-    """The newest batch of an account, and its link. Batch 0: no batch yet; the link is the one at the beginning."""
+    """The newest batch of an account, and its link. Before the first batch, `batch` is 0 and the link is the initial
+    one."""
 
     account: str
     batch: int
@@ -63,7 +65,7 @@ class Head(NamedTuple):
 
 
 def list_heads(queries: Queries, names: Sequence[str] | None = None) -> list[Head]:
-    """Where the chains of those accounts end, by name; of all accounts where `names` is None."""
+    """Return the newest link of each of these accounts, by name; of all accounts if `names` is None."""
     only = "" if names is None else f"WHERE account IN ({_placeholders(names)})"
     return [
         Head(*row)
@@ -72,7 +74,8 @@ def list_heads(queries: Queries, names: Sequence[str] | None = None) -> list[Hea
 
 
 class LastRun(NamedTuple):
-    """How an account's latest sync went. `ended_at` None: it still runs, or was killed. `error` empty: it succeeded.
+    """The outcome of an account's latest sync. `ended_at` None: the sync is running, or was killed. `error` empty: it
+    succeeded.
 
     `is_refused`: the provider refused the credentials.
     """
@@ -84,7 +87,7 @@ class LastRun(NamedTuple):
 
 
 class RejectedRows(NamedTuple):
-    """Rows that could not be read, and the ranges [since, until), in microseconds, that they may belong to."""
+    """The number of unreadable rows, and the ranges [since, until), in microseconds, that they may belong to."""
 
     pieces: tuple[tuple[int, int], ...]
     rows: int
@@ -103,7 +106,8 @@ class CommittedState(NamedTuple):
 
 
 class AccountSnapshot(NamedTuple):
-    """What is known of an account. `since` None: it has no source, so nothing says which flows there should be."""
+    """What is known about an account in one state of the ledger. `since` None: it has no source, so no list of its
+    flows exists."""
 
     account: str
     provider: str
@@ -112,7 +116,7 @@ class AccountSnapshot(NamedTuple):
     since: datetime | None
     run: LastRun | None
     ranges: tuple[Range, ...]
-    """Coverage, neighbours of one state and reason as one, oldest first."""
+    """Coverage, oldest first. Adjacent ranges with the same state and reason are merged."""
     rejected: tuple[RejectedRows, ...]
     findings: dict[str, int]
     """Flows to review, by finding."""
@@ -122,9 +126,10 @@ class AccountSnapshot(NamedTuple):
     last_day: str | None
     """The newest day that has a flow, in the account's zone."""
     stated: tuple[Range, ...] = ()
-    """Ranges that statement files prove, oldest first: see `statement_ranges`. Of an account without a source."""
+    """Ranges that statement files prove, oldest first: see `statement_ranges`. Only for an account without a source."""
     service: SourceState = _NO_STATE
-    """What syncs have left: a wait, the provider's clock, doubted reads. Empty unless runs were asked for."""
+    """What syncs have recorded about the service: a wait, the provider's clock, doubted reads. Empty unless
+    `with_runs_at` was given."""
 
     @property
     def rejected_rows(self) -> int:
@@ -139,7 +144,7 @@ class AccountSnapshot(NamedTuple):
 
 @dataclass
 class SnapshotCache:
-    """Committed states by account and newest batch: read again only when the account has had a batch since."""
+    """Caches committed states by account and newest batch. A state is read again only after another batch."""
 
     states: dict[str, tuple[int, CommittedState]] = field(default_factory=dict)
 
@@ -160,9 +165,9 @@ def read_snapshots(
     *,
     with_runs_at: datetime | None = None,
 ) -> list[AccountSnapshot]:
-    """Snapshots of those accounts, by name; of all where none is named. Raises AccountNotFound.
+    """Return snapshots of these accounts, by name; of all accounts if no name is given. Raises AccountNotFound.
 
-    `with_runs_at`: now, where the last runs and the state of the sources are wanted too.
+    `with_runs_at`: the current time; it also loads the last runs and the state of the sources.
     """
     if names:
         find_accounts(queries, names)
@@ -193,7 +198,7 @@ def _placeholders(values: Sequence[object]) -> str:
 
 
 def currencies_of(snapshots: Sequence[AccountSnapshot]) -> list[str]:
-    """The currencies of accounts, those with the most flows first."""
+    """Return the currencies of accounts, the one with the most flows first."""
     counts: Counter[str] = Counter()
     for snapshot in snapshots:
         for (_, currency), total in snapshot.sums.items():
@@ -202,7 +207,7 @@ def currencies_of(snapshots: Sequence[AccountSnapshot]) -> list[str]:
 
 
 def read_committed(queries: Queries, account: str) -> CommittedState:
-    """What batches of an account have come to."""
+    """Read the part of a snapshot that only the account's batches can change."""
     # ORDER BY and LIMIT read one end of the primary key on every engine; min() and max() do not.
     edges = [f"SELECT at_us FROM flows WHERE account = ? ORDER BY at_us {order} LIMIT 1" for order in ("ASC", "DESC")]
     findings = queries.rows("SELECT finding, sum(flows) FROM findings WHERE account = ? GROUP BY finding", account)
@@ -234,12 +239,13 @@ def ranges_of(ledger: Ledger, account: str) -> list[Range]:
 
 
 def rejected_as_of(queries: Queries, account: str, seq: int) -> tuple[RejectedRows, ...]:
-    """The rows that could not be read after a batch."""
+    """Return the rejected rows of the state after a batch."""
     return _rejected(queries, account, "batch <= ? AND (ended_batch IS NULL OR ended_batch > ?)", seq, seq)
 
 
 def _rejected(queries: Queries, account: str, condition: str, *parameters: object) -> tuple[RejectedRows, ...]:
-    """Rejected rows by the ranges they may belong to. A row of unknown time may belong to any range."""
+    """Group rejected rows by the ranges that they may belong to. A row without a readable time may belong to any
+    range."""
     found = queries.rows(
         f"SELECT since_us, until_us, holes, count(*) FROM quarantine WHERE account = ? AND {condition} "
         "GROUP BY since_us, until_us, holes",

@@ -1,7 +1,7 @@
-"""Balances, each with whether it is complete, and compared with what is stated of it.
+"""Balances, with their completeness and a comparison with stated balances.
 
-Sums are exact, and currencies are never added together. The balances of all flows are read with statements of text, so
-that `liushui balances` does not wait for the import of SQLAlchemy.
+Sums are exact, and currencies are never added together. The balances of all flows are read with SQL text, so that
+`liushui balances` does not have to import SQLAlchemy.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ class CheckStatus(StrEnum):
     PASS = "pass"  # noqa: S105 - no password
     FAIL = "fail"
     UNCHECKED = "could_not_check"
-    """Nothing says that it is wrong, and nothing that it is right."""
+    """No stated balance confirms or contradicts it."""
 
 
 class CheckCause(StrEnum):
@@ -47,13 +47,13 @@ class CheckCause(StrEnum):
     ONLY_ONE = "only_one"
     ADVISORY = "advisory"
     UNREAD = "unread"
-    """A person stated it before the source begins, and flows between may be missing."""
+    """A person stated it before the source begins, and flows in between may be missing."""
     DIFFERS = "differs"
 
 
 class BalanceCheck(NamedTuple):
-    """A balance compared with a stated one. `stated`, at `at`, is what the provider or a person states; `expected` is
-    the balance of the flows at that moment. None: nothing is stated."""
+    """A balance compared with a stated one. `stated` is the balance that the provider or a person states for the moment
+    `at`; `expected` is the balance of the flows at that moment. Both are None if no balance is stated."""
 
     status: CheckStatus
     cause: CheckCause | None = None
@@ -62,11 +62,11 @@ class BalanceCheck(NamedTuple):
     at: datetime | None = None
     origin: Origin | None = None
     id: str | None = None
-    """The row or the statement that states it."""
+    """The id of the row or the statement with the stated balance."""
 
     @property
     def difference(self) -> Decimal | None:
-        """The stated balance minus the expected one. None: nothing is stated."""
+        """The stated balance minus the expected one. None: no balance is stated."""
         if self.stated is None or self.expected is None:
             return None
         return EXACT.subtract(self.stated, self.expected)
@@ -95,11 +95,11 @@ class BalanceCheck(NamedTuple):
 
 
 class Balance(NamedTuple):
-    """The sum of an account's flows of one subaccount and currency, with the opening balance where that is known.
+    """The sum of an account's flows in one subaccount and currency, including the opening balance if that is known.
 
-    `at`: the instant before which they happened; of a balance without one, up to when it is complete (None: it is not
-    even complete at its beginning). `basis`: whether the sum is a balance or a net change. `opening` None: not known,
-    so that the sum is a net change.
+    `at`: the balance before that instant. If the query has no instant, it is the time up to which the balance is
+    complete, or None if it is not even complete at its beginning. `basis`: whether the sum is a balance or a net
+    change. `opening` None: not known, so the sum is a net change.
     """
 
     account: str
@@ -115,15 +115,15 @@ class Balance(NamedTuple):
 
 
 class Balances(NamedTuple):
-    """Balances by account, subaccount and currency; and the verdict on all of them and on all the accounts that were
-    asked for, those without a flow too."""
+    """Balances by account, subaccount and currency, and one verdict on all requested accounts, including those without
+    flows."""
 
     rows: list[Balance]
     verdict: Verdict
 
     @property
     def failures(self) -> list[Balance]:
-        """The balances that differ from what is stated."""
+        """The balances that differ from the stated balance."""
         return [row for row in self.rows if row.check.status is CheckStatus.FAIL]
 
 
@@ -135,9 +135,9 @@ def read_balances(
     as_of: Bound | None = None,
     currency: str | None = None,
 ) -> Balances:
-    """The balances before `at` (None: of all flows), exact. Raises AccountNotFound.
+    """Return the exact balances before `at` (None: of all flows). Raises AccountNotFound.
 
-    `as_of`: as recorded until then, in time that grows with the number of versions.
+    `as_of`: as recorded until then. The time for this grows with the number of versions.
     """
     rows: list[Balance] = []
     verdicts: list[Verdict] = []
@@ -184,9 +184,9 @@ def balances_of(
     points: Mapping[Key, StatedPoints],
     at: datetime | None = None,
 ) -> list[Balance]:
-    """The balances of an account's sums before `at`, by subaccount and currency, and of what is only stated.
+    """Return the balances before `at`, by subaccount and currency. Balances that are only stated are included.
 
-    `points` are what is stated of the account.
+    `points`: the account's stated balances.
     """
     until_us = AFTER_ALL_US if at is None else to_us(at)
     if at is None and verdict.until_us is not None:
@@ -216,8 +216,8 @@ def balances_of(
 def opening_balance(account: Account, stated: StatedPoints) -> Decimal | None:
     """The balance before the first flow of the ledger. None: not known.
 
-    Zero where the flows reach back to the account's beginning; else what follows from the first row that states a
-    balance, or from the earliest balance that a person stated.
+    It is zero if the flows reach back to the account's beginning. Otherwise it is computed from the first row that
+    states a balance, or from the earliest balance that a person stated.
     """
     if account.completeness.basis().is_balance:
         return ZERO
@@ -226,14 +226,16 @@ def opening_balance(account: Account, stated: StatedPoints) -> Decimal | None:
 
 
 def opening_anchor(account: Account, stated: StatedPoints) -> StatedPoint | None:
-    """What the opening balance is computed from where it is not zero. None: nothing is stated."""
+    """Return the stated balance from which the opening balance is computed. None: no balance is stated, or the opening
+    balance is zero."""
     return stated.anchor(by_rows=not _is_advisory(account), begin_us=account.completeness.begin_us)
 
 
 def unread_since_anchor(account: Account, stated: StatedPoints, until_us: int = AFTER_ALL_US) -> list[Gap]:
-    """What was not read between a balance that a person stated before the source begins, and the source's beginning.
+    """Return the unread range between the source's beginning and an earlier balance that a person stated.
 
-    Empty where the opening balance does not depend on such a balance. `until_us`: of the balance before that instant.
+    Empty unless the opening balance depends on such a balance. `until_us`: the instant of the balance that is asked
+    for.
     """
     completeness, anchor = account.completeness, opening_anchor(account, stated)
     if not completeness.has_source or completeness.basis().is_balance:
@@ -246,7 +248,8 @@ def unread_since_anchor(account: Account, stated: StatedPoints, until_us: int = 
 
 
 def with_unread_before(account: Account, verdict: Verdict, stated: StatedPoints, until_us: int) -> Verdict:
-    """The verdict on a balance: not complete if flows may be missing between what a person stated and the source."""
+    """Return the verdict on a balance: not complete if flows may be missing between a person's statement and the
+    source's beginning."""
     gaps = unread_since_anchor(account, stated, until_us)
     if not gaps:
         return verdict
@@ -255,14 +258,15 @@ def with_unread_before(account: Account, verdict: Verdict, stated: StatedPoints,
 
 
 def _is_advisory(account: Account) -> bool:
-    """Whether the balances on an account's rows prove nothing."""
+    """Whether the balances on an account's rows are only indicative, so that they prove nothing."""
     return account.balance_rules is not None and account.balance_rules.advisory
 
 
 def _check(account: Account, opening: Decimal | None, stated: StatedPoints, until_us: int) -> BalanceCheck:
-    """The verdict of the balances that are stated before an instant: the newest one that fails, else the newest.
+    """Return the check of the balances that are stated before an instant: the newest one that fails, else the newest
+    one.
 
-    Only the newest row is compared: the balance chain checks the rows before it.
+    Of the rows, only the newest is compared: the balance chain checks the others.
     """
     people = [point for point in stated.by_people if point.at_us <= until_us]
     points = [point for point in (stated.newest_row, *people) if point is not None]
@@ -289,7 +293,7 @@ def _check_point(account: Account, opening: Decimal, stated: StatedPoints, point
 
 
 def is_unread_after(account: Account, point: StatedPoint) -> bool:
-    """Whether a person stated a balance before the source begins, so that flows up to there may be missing."""
+    """Whether a person stated a balance before the source begins, so that flows in between may be missing."""
     completeness = account.completeness
     if point.origin is not Origin.PERSON or not completeness.has_source or point.at_us >= completeness.begin_us:
         return False
@@ -306,7 +310,7 @@ def check_statements(
 ) -> list[tuple[StatedBalance, BalanceCheck | None]]:
     """The balances that people stated, by account and time, each compared with the flows.
 
-    With `withdrawn` also those that are no longer in force, which have no check. Raises AccountNotFound.
+    `withdrawn`: include withdrawn statements, which have no check. Raises AccountNotFound.
     """
     result: list[tuple[StatedBalance, BalanceCheck | None]] = []
     with model.reading(names, text_only=True) as reading:

@@ -1,4 +1,5 @@
-"""Where stated balances do not follow from those before them, with the flows and an explanation."""
+"""Breaks of balance chains: where a stated balance does not follow from the one before, with the flows and an
+explanation."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -20,7 +21,8 @@ from liushui.rules import BalanceRules
 
 
 class LedgerBreak(NamedTuple):
-    """A break of an account's chain. `before` None: the chain begins with it. `rows`: the flows that may be wrong."""
+    """A break of an account's chain. `before` None: the break is at the beginning of the chain. `rows`: the flows that
+    may be wrong."""
 
     account: str
     subaccount: str
@@ -42,12 +44,13 @@ class LedgerBreak(NamedTuple):
 
     @property
     def is_ambiguous(self) -> bool:
-        """Whether several equal flows may be the wrong one, and nothing tells which."""
+        """Whether one of several equal flows is wrong, and it is impossible to tell which."""
         return len(self.rows) > 1
 
     @property
     def explanation(self) -> str:
-        """The simplest explanation, in English, for programs and terminals, and the equal flows it may be about."""
+        """The simplest explanation in English, for programs and terminals, with the equal flows that it may refer
+        to."""
         if not self.is_ambiguous:
             return self._cause_text
         ids = ", ".join(row.id for row in self.rows)
@@ -73,7 +76,7 @@ class LedgerBreak(NamedTuple):
 def list_breaks(model: ReadModel, names: Sequence[str] = (), *, again: bool = False) -> list[LedgerBreak]:
     """The breaks of all chains, by account and time. Raises AccountNotFound.
 
-    `again`: check all rows, and not only those that have changed since they were checked.
+    `again`: check all rows again, and not only the rows that have changed since the last check.
     """
     found: list[LedgerBreak] = []
     with model.reading(names) as reading:
@@ -89,7 +92,8 @@ def list_breaks(model: ReadModel, names: Sequence[str] = (), *, again: bool = Fa
 
 
 def breaks_with_flows(reading: Reading, account: Account, breaks: Sequence[tuple[Key, Break]]) -> list[LedgerBreak]:
-    """Some breaks of an account's chains with their flows. A chain that does not hold at all has very many."""
+    """Return these breaks of an account's chains with their flows. A chain that does not hold at all has very many
+    breaks."""
     rules = account.balance_rules
     return [] if rules is None else _with_flows(reading.connection, account, rules, breaks)
 
@@ -129,7 +133,7 @@ def _with_flows(
 
 
 def _restated(connection: Connection, one: Break, around: Sequence[LedgerFlow]) -> LedgerFlow | None:
-    """The flow next to a break whose earlier version would repair the break. None: there is none."""
+    """The flow next to a break whose earlier version would repair the break. None: no version repairs it."""
     h = history.c
     for flow in around:
         is_after = flow is around[0]

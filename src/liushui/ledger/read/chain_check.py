@@ -1,9 +1,11 @@
-"""Check the balance chains of an account: all of its rows, or those that have changed since a check was stored.
+"""Checks the balance chains of an account: all rows, or only the rows that have changed since the stored check.
 
-Rows are checked in segments of about a day. Where a segment begins and what is found of it depends on its rows and on
-those before it alone: on the balance before it, and on whether rows wait for others at the end of a day. So after a
-commit the check goes on from the segment in which the first changed row lies, until a segment begins again where a
-stored one does, with the balance that was known when that one was checked. The result is that of a check of all rows.
+Rows are checked in segments of about a day. The beginning and the result of a segment depend only on its rows, on the
+balance before it, and on the rows that still wait for others at the end of a day.
+
+So after a commit, the check starts at the segment with the first changed row. It stops when a segment begins where a
+stored one begins, with the balance that the stored one was checked with. The result is the same as if all rows had been
+checked.
 """
 
 from bisect import bisect_left
@@ -28,17 +30,17 @@ from liushui.reconcile.chain import ChainChecker, RowColumns, RowKey
 from liushui.rules import BalanceRules
 
 METHOD: Final = 2
-"""The version of the check. What an earlier one found is not relied on: raise it with every change of results."""
+"""The version of the check. Increase it with every change of results: results of an earlier version are ignored."""
 
 ROWS_MAX: Final = 20
-"""Rows that a stored break names."""
+"""The most rows that a stored break names."""
 BREAKS_MAX: Final = 1_000
-"""Breaks of one segment that are stored. A chain with more does not hold at all."""
+"""The most breaks of one segment that are stored. A chain with more breaks does not hold at all."""
 
 
 class Checked(NamedTuple):
-    """What a check has found as of a batch. `fresh`: the segments that are not stored, by time. `outdated`: the ranges
-    whose stored segments these replace. `basis`: what the result depends on besides the rows."""
+    """The result of a check after a batch. `fresh`: the segments that are not stored, by time. `outdated`: the ranges
+    of the stored segments that `fresh` replaces. `basis`: what the result depends on apart from the rows."""
 
     batch: int
     basis: str
@@ -47,15 +49,16 @@ class Checked(NamedTuple):
 
 
 def basis_of(account: AccountName, rules: BalanceRules) -> str:
-    """What the result of a check depends on besides the rows. With another basis, all rows have to be checked again."""
+    """Return what the result of a check depends on apart from the rows. If the basis changes, all rows have to be
+    checked again."""
     window = f"{rules.window.total_seconds():f}s {rules.window_rows} rows"
     return f"method {METHOD}, window {window}, tolerance {rules.tolerance}, days of {account.zone}"
 
 
 def check_changes(connection: Connection, account: AccountName, rules: BalanceRules, *, again: bool = False) -> Checked:
-    """Check the rows of an account that have changed since a check was stored, and those whose result depends on them.
+    """Check the rows of an account that have changed since the stored check, and the rows whose result depends on them.
 
-    `again`: check all rows, and ignore stored results.
+    `again`: check all rows and ignore stored results.
     """
     name, basis = account.account, basis_of(account, rules)
     head = connection.scalar(sa.select(sa.func.max(batches.c.seq)).where(batches.c.account == name)) or 0
@@ -71,7 +74,7 @@ def check_changes(connection: Connection, account: AccountName, rules: BalanceRu
 
 
 def changed_ranges(connection: Connection, account: str, batch: int) -> list[tuple[int, int]]:
-    """The ranges of the flows that batches after one have changed, merged, oldest first."""
+    """Return the ranges of the flows that later batches have changed, merged, oldest first."""
     b = batches.c
     query = sa.select(b.since_us, b.until_us).where(b.account == account, b.seq > batch)
     query = query.where(sa.or_(b.added > 0, b.restated > 0, b.withdrawn > 0), b.since_us.is_not(None))
@@ -85,7 +88,7 @@ def changed_ranges(connection: Connection, account: str, batch: int) -> list[tup
 
 
 class _Recheck:
-    """A check of what has changed, from the oldest change to the newest."""
+    """Checks the changed rows, from the oldest change to the newest."""
 
     def __init__(self, connection: Connection, account: AccountName, rules: BalanceRules) -> None:
         self._connection, self._account, self._rules = connection, account, rules
@@ -93,15 +96,15 @@ class _Recheck:
         self._days = BusinessDays(account.tz)
         self._fresh: list[Segment] = []
         self._newest: dict[Key, Segment] = {}
-        """The newest one of `_fresh` of each chain."""
+        """The newest segment of each chain in `_fresh`."""
         self._outdated: list[tuple[int, int]] = []
         self._due: list[tuple[int, int]] = []
-        """What is left to check: a heap of the beginnings of segments, each with the end of what has changed."""
+        """Heap of the segments that are left to check: the beginning of each, and the end of the changed range."""
 
     def run(self, changed: Sequence[tuple[int, int]]) -> tuple[list[Segment], list[tuple[int, int]]]:
-        """Check what depends on the rows of some ranges. The segments that are not stored, by time, and the ranges of
-        those that they replace."""
-        # A segment begins with its first row. A change there may also change where the one before it ends.
+        """Check everything that depends on the rows of these ranges. Returns the segments that are not stored, by time,
+        and the ranges of the stored segments that they replace."""
+        # A segment begins with its first row. A change of that row may also change the end of the segment before.
         self._due = [(self._begin_before(since_us), until_us) for since_us, until_us in changed]
         heapify(self._due)
         while self._due:
@@ -113,7 +116,7 @@ class _Recheck:
         return BEFORE_ALL_US if begin_us is None else begin_us
 
     def _check_range(self, since_us: int, changed_until_us: int) -> None:
-        """Check the segments from one on, until the result is that of the stored ones again."""
+        """Check segments from this one on, until the result equals the stored segments again."""
         scan = _Scan(
             self._connection, self._account, self._rules, since_us, lambda key: self._balance_before(key, since_us)
         )
@@ -137,7 +140,8 @@ class _Recheck:
                 heappush(self._due, (following[0], following[0] + 1))
 
     def _begin_after(self, changed_until_us: int) -> int:
-        """When the first stored segments begin whose first day has no changed row. AFTER_ALL_US: none do."""
+        """Return the beginning of the first stored segments whose first day has no changed row. AFTER_ALL_US: no such
+        segment."""
         begin_us = self._stored.begin_from(changed_until_us)
         if begin_us is not None and self._days.span_of(begin_us)[1] < changed_until_us:
             # A row was added or withdrawn before it on the same day. The next segment begins on a later day.
@@ -145,7 +149,7 @@ class _Recheck:
         return AFTER_ALL_US if begin_us is None else begin_us
 
     def _balance_before(self, key: Key, at_us: int) -> Decimal | None:
-        """The balance of a chain before an instant at which a segment begins. None: not known."""
+        """Return the balance of a chain before the segment that begins at this instant. None: not known."""
         stored = self._stored.before(key, at_us)
         while stored is not None and (replaced := self._replaced(stored[0])) is not None:
             stored = self._stored.before(key, replaced)
@@ -155,7 +159,8 @@ class _Recheck:
         return None if stored is None else stored[1]
 
     def _replaced(self, begin_us: int) -> int | None:
-        """When the checked range begins that has replaced the stored segments of an instant. None: none has."""
+        """Return the beginning of the checked range that has replaced the stored segments of an instant. None: they are
+        not replaced."""
         ranges = (since_us for since_us, until_us in self._outdated if since_us <= begin_us < until_us)
         return next(ranges, None)
 
@@ -185,7 +190,7 @@ class _Chain:
         has_stated = checker.stated > 0
         opening, first, breaks = checker.opening, self.first, checker.breaks
         if breaks and breaks[0].before is None and self.known is not None:
-            # It does not begin with the balance that was known: that is a break between two segments.
+            # It does not begin with the known balance: a break between two segments.
             opening, first, breaks = breaks[0].stated, breaks[0].after, breaks[1:]
         return Segment(
             *key,
@@ -204,9 +209,9 @@ class _Chain:
 
 
 class _Scan:
-    """Checks the rows of an account from the beginning of a segment on.
+    """Checks the rows of an account, starting at the beginning of a segment.
 
-    A segment ends with a day, or later where rows of its last window are not in order yet.
+    A segment ends with a day, or later if the order of the rows in its last window is not yet decided.
     """
 
     def __init__(
@@ -219,7 +224,7 @@ class _Scan:
     ) -> None:
         """`balance_before`: the balance of a chain before `since_us`. None: not known."""
         self.segments: list[Segment] = []
-        """Those that have ended."""
+        """The segments that have ended."""
         self._connection, self._account, self._rules = connection, account, rules
         self._begin_us = self._read_until_us = since_us
         self._balance_before = balance_before
@@ -232,7 +237,7 @@ class _Scan:
         return bool(self._chains) and not any(chain.checker.is_pending for chain in self._chains.values())
 
     def read(self, until_us: int) -> None:
-        """Check all further rows before an instant, at which a day begins or a day's first row is."""
+        """Check all further rows before an instant. The instant is the beginning of a day, or a day's first row."""
         for day_us, rows_of in _days(self._connection, self._account, self._read_until_us, until_us):
             if self.is_settled:
                 self._end(day_us)
@@ -267,7 +272,7 @@ class _Scan:
 def _days(
     connection: Connection, account: AccountName, since_us: int, until_us: int
 ) -> Iterator[tuple[int, Mapping[Key, RowColumns]]]:
-    """The rows of each day that has some, by their chains, and the time of its first row."""
+    """Return the rows of each day with flows, by chain, and the time of the day's first row."""
     days = BusinessDays(account.tz)
     rows: list[Any] = []
     day_end_us = since_us

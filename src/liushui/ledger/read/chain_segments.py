@@ -1,4 +1,4 @@
-"""Segments of balance chains: what was found of about a day of an account's rows, as it is stored."""
+"""Segments of balance chains: the stored result of checking about a day of an account's rows."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -20,9 +20,9 @@ Key = tuple[str, str]
 class Segment(NamedTuple):
     """The result of checking the rows [since, until) of one chain.
 
-    `known` is the balance before the rows that was known at the check, `opening` the balance before them that the rows
-    themselves state. If no row states a balance, `opening` and `closing` are None and `unstated` is the sum of all
-    rows; else `unstated` is 0. All chains of an account that have rows in a range have a segment of the same range.
+    `known` is the balance before the rows as the check knew it. `opening` is that balance as the rows themselves state
+    it. If no row states a balance, `opening` and `closing` are None, and `unstated` is the sum of all rows. Otherwise
+    `unstated` is 0. All chains of an account with rows in a range have segments of exactly that range.
     """
 
     subaccount: str
@@ -51,14 +51,16 @@ class Segment(NamedTuple):
 
 
 def balance_after(known: Decimal | None, closing: Decimal | None, unstated: Decimal) -> Decimal | None:
-    """The balance after rows, by what they state, or else by the one that is known before them and their sum."""
+    """Return the balance after rows: from the balances that they state, or else from the known balance before them and
+    their sum."""
     if closing is not None or known is None:
         return closing
     return EXACT.add(known, unstated)
 
 
 class StoredSegments:
-    """The stored segments of an account. Reads only those that are asked for: an account has one for each day."""
+    """The stored segments of an account. It reads only the requested segments, because an account has one for each
+    day."""
 
     def __init__(self, connection: Connection, account: str) -> None:
         self._connection, self._account = connection, account
@@ -71,12 +73,12 @@ class StoredSegments:
         return [_segment(row) for row in rows]
 
     def begin_before(self, at_us: int) -> int | None:
-        """When the last segments begin that begin before an instant. None: there are none."""
+        """Return the beginning of the last segments that begin before an instant. None: no such segment."""
         ((begin_us,),) = self._rows(_BEGIN_BEFORE, at_us)
         return begin_us  # type: ignore[no-any-return] # the column of schema.chain_segments
 
     def begin_from(self, at_us: int) -> int | None:
-        """When the first segments begin that begin at an instant or later. None: there are none."""
+        """Return the beginning of the first segments that begin at an instant or later. None: no such segment."""
         ((begin_us,),) = self._rows(_BEGIN_FROM, at_us)
         return begin_us  # type: ignore[no-any-return]
 
@@ -85,7 +87,8 @@ class StoredSegments:
         return {(row[0], row[1]) for row in self._rows(_CHAINS_IN, since_us, until_us)}
 
     def before(self, key: Key, at_us: int) -> tuple[int, Decimal | None] | None:
-        """When the last segment of a chain begins that begins before an instant, and the balance after it."""
+        """Return the beginning of the last segment of a chain that begins before an instant, and the balance after
+        it."""
         for begin_us, known, closing, unstated in self._rows(_LAST_BEFORE, *key, at_us):
             return begin_us, balance_after(_amount(known), _amount(closing), Decimal(unstated))
         return None
@@ -93,7 +96,7 @@ class StoredSegments:
     def after(self, key: Key, at_us: int) -> tuple[int, Decimal | None] | None:
         """Find the first segment of a chain that begins at an instant or later.
 
-        Returns when it begins, and the balance before it that was known at the check.
+        Returns its beginning, and the balance before it as the check knew it.
         """
         for begin_us, known in self._rows(_FIRST_FROM, *key, at_us):
             return begin_us, _amount(known)
@@ -149,7 +152,7 @@ def segment_row(account: str, segment: Segment) -> Row:
 
 
 def _segment(row: Sequence[Any]) -> Segment:
-    # By position, because there is one for each day of each chain, and names take four times as long.
+    # Columns by position: there is a row for each day of each chain, and access by name takes four times as long.
     _, subaccount, currency, since_us, until_us, *amounts, unstated, stated, reordered, first, last, breaks = row
     known, opening, closing = map(_amount, amounts)
     return Segment(

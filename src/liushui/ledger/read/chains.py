@@ -1,8 +1,8 @@
 """The balance chains of an account: their opening and closing balances, and where they break.
 
-Rows are checked in segments of about a day, and what was found of each is stored at the end of a sync or an import. A
-commit makes the segments that it touches out of date: whoever reads a chain checks them again. So an answer depends on
-the rows alone, and costs time only for those that changed.
+Rows are checked in segments of about a day. The results are stored at the end of a sync or an import. A commit outdates
+the segments that it touches, and the next reader of the chain checks them again. So an answer depends only on the rows,
+and costs time only for changed rows.
 """
 
 from collections.abc import Sequence
@@ -21,28 +21,28 @@ from liushui.rules import BalanceRules
 
 @dataclass
 class ChainState:
-    """What is known of a whole chain. `opening` is the balance before its first row, `closing` the one after its last.
-    Both are None where no row states a balance."""
+    """The state of a whole chain. `opening` is the balance before its first row, and `closing` the balance after its
+    last row. Both are None if no row states a balance."""
 
     opening: Decimal | None = None
     closing: Decimal | None = None
     stated: int = 0
-    """Rows that state a balance."""
+    """The number of rows that state a balance."""
     reordered: int = 0
-    """Rows whose balances follow each other in another order than their times."""
+    """The number of rows whose order by balances differs from their order by time."""
     breaks: list[Break] = field(default_factory=list)
 
 
 @dataclass
 class ChainCache:
-    """Chains by account and newest batch: read again only when the account has had a batch since."""
+    """Caches chains by account and newest batch. They are read again only after another batch of the account."""
 
     chains: dict[str, tuple[int, dict[Key, ChainState]]] = field(default_factory=dict)
 
     def load(
         self, connection: Connection, account: AccountName, head: int, rules: BalanceRules
     ) -> dict[Key, ChainState]:
-        """The chains of an account whose newest batch is `head`."""
+        """Return the chains of an account whose newest batch is `head`."""
         cached = self.chains.get(account.account)
         if cached is not None and cached[0] == head:
             return cached[1]
@@ -59,9 +59,9 @@ def read_chains(connection: Connection, account: AccountName, rules: BalanceRule
 def check_segments(
     connection: Connection, account: AccountName, rules: BalanceRules, *, again: bool = False
 ) -> list[Segment]:
-    """The segments of an account as it is now, by time: the stored ones, and those that had to be checked.
+    """Return the current segments of an account by time: stored ones, and those that had to be checked.
 
-    `again`: check all rows, and ignore stored results.
+    `again`: check all rows and ignore stored results.
     """
     checked = check_changes(connection, account, rules, again=again)
     if again:

@@ -1,7 +1,8 @@
-"""Months that people closed, and what has changed in them since. Reads only: decisions are facts of the ledger.
+"""Months that people closed, and the changes in them since then. Reads only: decisions are facts of the ledger, which
+only commits write.
 
-The newest decision on a month counts: it is closed, or was opened again. A flow that comes, changes or is withdrawn in
-a closed month is never refused. It is listed, for as long as the month stays closed as it was.
+The newest decision on a month counts: the month is closed, or was opened again. A flow that arrives, changes or is
+withdrawn in a closed month is never refused. It is listed as a change until the month is opened again.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,10 +31,10 @@ class PeriodState(StrEnum):
 
 
 class ClosedLine(NamedTuple):
-    """A line of a month as it was closed: amounts as text, None where they were not known.
+    """A line of a month at its close. Amounts are text, or None if they were not known.
 
-    `check` is the verdict at the close, `difference` that of the closing balances, and `explanation` why the line was
-    accepted though it did not pass; empty where it passed.
+    `check` is the verdict at the close, and `difference` is the difference of the closing balances. `explanation` says
+    why a line was accepted that did not pass; otherwise it is empty.
     """
 
     subaccount: str
@@ -52,7 +53,8 @@ class ClosedLine(NamedTuple):
 class PeriodDecision(NamedTuple):
     """What a person decided about an account's month, in batch `batch` of the account.
 
-    `certificate` is the digest of the certificate that closing it wrote; empty for a month that was opened again.
+    `certificate` is the digest of the certificate that was written at the close. It is empty if the month was opened
+    again.
     """
 
     account: str
@@ -72,7 +74,7 @@ class PeriodDecision(NamedTuple):
 
     @property
     def explained(self) -> int:
-        """How many lines were accepted with an explanation."""
+        """The number of lines that were accepted with an explanation."""
         return sum(bool(line.explanation) for line in self.lines)
 
 
@@ -87,7 +89,7 @@ def decision_row(decision: PeriodDecision, decided_at_us: int) -> Row:
 
 
 def list_decisions(queries: Queries, names: Sequence[str] = ()) -> list[PeriodDecision]:
-    """Every decision about the months of those accounts, of all where none is named, by account, month and batch.
+    """Return every decision about the months of these accounts (all if no name is given), by account, month and batch.
 
     Raises AccountNotFound.
     """
@@ -128,7 +130,7 @@ _SELECT: Final = _SELECT_OF.replace("WHERE account = ?", "")
 
 
 class ChangeKind(StrEnum):
-    """What happened to a flow since its month was closed."""
+    """What happened to a flow after its month was closed."""
 
     ADDED = "added"
     CHANGED = "changed"
@@ -136,11 +138,11 @@ class ChangeKind(StrEnum):
 
 
 class ChangeAfterClose(NamedTuple):
-    """A flow of a closed month that is not as it was.
+    """A flow of a closed month that has changed.
 
     `before`: as it was when the month was closed; None: there was none. `now`: as it is; None: it was withdrawn.
-    `batch` is the commit that changed it last. `ended_as`: how the version of the close ended, or the last version of
-    a flow that was withdrawn.
+    `batch` is the commit that changed it last. `ended_as`: how the version of the close ended, or the last version of a
+    flow that was withdrawn.
     """
 
     account: str
@@ -154,7 +156,7 @@ class ChangeAfterClose(NamedTuple):
 
     @property
     def flow(self) -> "LedgerFlow":
-        """The flow as it is, or as it was before it was withdrawn."""
+        """The current flow, or its last version before it was withdrawn."""
         flow = self.now or self.before
         if flow is None:
             raise AssertionError("a change is of a flow that is, or was")
@@ -162,7 +164,7 @@ class ChangeAfterClose(NamedTuple):
 
 
 class MonthChanges(NamedTuple):
-    """What has changed in a closed month since it was closed, by time. Never empty."""
+    """The changes in a closed month since its close, by time. Never empty."""
 
     closed: PeriodDecision
     changes: tuple[ChangeAfterClose, ...]
@@ -170,12 +172,12 @@ class MonthChanges(NamedTuple):
 
 @dataclass
 class ChangesCache:
-    """Changes by account and newest batch: read again only when the account has had a batch since."""
+    """Caches changes by account and newest batch. They are read again only after another batch of the account."""
 
     changes: dict[str, tuple[int, list[MonthChanges]]] = field(default_factory=dict)
 
     def load(self, queries: Queries, account: AccountName, head: int) -> list[MonthChanges]:
-        """The changes in the closed months of an account whose newest batch is `head`."""
+        """Return the changes in the closed months of an account whose newest batch is `head`."""
         cached = self.changes.get(account.account)
         if cached is not None and cached[0] == head:
             return cached[1]
@@ -185,7 +187,7 @@ class ChangesCache:
 
 
 def read_changes(queries: Queries, account: AccountName) -> list[MonthChanges]:
-    """What has changed in the closed months of an account, by month."""
+    """Return the changes in the closed months of an account, by month."""
     decisions = queries.rows(_SELECT_OF, account.account)
     found = []
     for closed in closed_months([_decision(row) for row in decisions]).values():
@@ -198,7 +200,7 @@ def read_changes(queries: Queries, account: AccountName) -> list[MonthChanges]:
 def _changes(queries: Queries, account: AccountName, closed: PeriodDecision) -> Iterator[ChangeAfterClose]:
     month = month_of(closed.first, account)
     name, (since_us, until_us) = account.account, month.range_us
-    # Most commits are of later months: only one that may have changed this month makes its flows be read.
+    # Most commits are about later months. Read the month's flows only if a commit may have changed them.
     if not queries.rows(_MAY_CHANGE, name, closed.batch, until_us, since_us):
         return
     came = {(row[1], row[2]): row for row in queries.rows(_CAME, name, since_us, until_us, closed.batch)}
@@ -212,7 +214,7 @@ def _changes(queries: Queries, account: AccountName, closed: PeriodDecision) -> 
     for key in sorted(came.keys() | gone.keys()):
         now, before = came.get(key), gone.get(key)
         if now is not None and before is not None and tuple(now[:FACTS_END]) == tuple(before[:FACTS_END]):
-            continue  # it was withdrawn, and came back as it was
+            continue  # it was withdrawn, and returned unchanged
         ended_as = None if before is None else before[len(COLUMNS) + 1]
         if now is not None:
             batch = now[BATCH]
@@ -234,7 +236,7 @@ def _changes(queries: Queries, account: AccountName, closed: PeriodDecision) -> 
 
 
 def _flow_of(row: Sequence[Any]) -> "LedgerFlow":
-    from liushui.ledger.read.flows import LedgerFlow  # imported here: few months have changes
+    from liushui.ledger.read.flows import LedgerFlow  # imported here because few months have changes
 
     return LedgerFlow(row[0], row[ID], to_flow(row), row[BATCH])
 

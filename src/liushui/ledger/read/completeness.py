@@ -1,7 +1,8 @@
-"""Whether a range of an account is complete and, if not, why. Pure: every face of the product asks here.
+"""Whether a range of an account is complete and, if not, why. Pure. The command line, the API, the page and the exports
+all use it.
 
-A range is complete only where everything known about the provider supports it: a sync has read all of it, no row of it
-was rejected, and no older flow can be missing. In doubt a range is not complete.
+A range is complete only if a sync has read all of it, no row of it was rejected, and no older flow can be missing. In
+doubt a range is not complete.
 """
 
 from bisect import bisect_left, bisect_right
@@ -17,30 +18,30 @@ from liushui.ledger.read.accounts import AccountSnapshot, RejectedRows
 from liushui.rules import Paging, Rules
 
 END_OF_TIME_US: Final = 2**62
-"""Later than every instant that a datetime can hold; its negative is earlier than every one."""
+"""Later than every instant that a datetime can hold; minus this is earlier than every such instant."""
 
 
 def end_instant(at_us: int | None) -> datetime | None:
-    """An end of a range as an instant. None: there is none, or it is open."""
+    """Return an end of a range as an instant. None: the range has no end, or an open one."""
     return None if at_us is None or is_open_end(at_us) else from_us(at_us)
 
 
 def is_open_end(at_us: int) -> bool:
-    """Whether an end of a range stands for no end at all."""
+    """Whether this end of a range means that the range has no end."""
     return abs(at_us) >= END_OF_TIME_US
 
 
 class Completeness(StrEnum):
-    """How far a range, or a sum over it, can be relied on."""
+    """How far a range, or a sum over it, is known to be complete."""
 
     COMPLETE = "complete"
-    """Every flow that the provider has of the range is in the ledger."""
+    """Every flow of the range that the provider has is in the ledger."""
     PARTIAL = "partial"
     """Every flow up to an instant is in the ledger; nothing after that instant has been read."""
     INCOMPLETE = "incomplete"
     """Flows may be missing."""
     UNKNOWN = "unknown"
-    """No source says which flows there should be."""
+    """No source says which flows should exist."""
 
 
 class Cause(StrEnum):
@@ -57,13 +58,13 @@ class Cause(StrEnum):
 
 
 UNKNOWABLE: Final = frozenset({Cause.NO_SOURCE, Cause.BEFORE_SOURCE})
-"""Causes that say nothing about missing rows: there is no claim that could be broken."""
+"""Causes that do not say that rows are missing: completeness was never claimed."""
 _LATER: Final = frozenset({Cause.NOT_READ, Cause.NOT_PUBLISHED})
-"""Causes of a gap that may simply lie after the newest read."""
+"""Causes of a gap that may just be later than the newest read."""
 
 
 class Gap(NamedTuple):
-    """[since, until) of an account, in microseconds since the epoch, that is not complete.
+    """A range [since, until) of an account that is not complete, in microseconds since the epoch.
 
     `detail` is the error of a failed read. `rows` counts rejected rows.
     """
@@ -77,7 +78,7 @@ class Gap(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """Why, in English, for programs and terminals."""
+        """The reason in English, for programs and terminals."""
         match self.cause:
             case Cause.NO_SOURCE:
                 return "no source to check it against"
@@ -105,8 +106,8 @@ class Gap(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What is known about a range. `until_us`: everything from its beginning up to there is in the ledger; None: not
-    even its beginning. `gaps` are the parts that are not complete, oldest first."""
+    """The verdict on a range. `until_us`: everything from the beginning of the range up to this time is in the ledger;
+    None: not even its beginning. `gaps` are the incomplete parts, oldest first."""
 
     status: Completeness
     until_us: int | None
@@ -119,15 +120,15 @@ class Verdict(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """Why the range is not complete, in English; empty where it is."""
+        """The reason in English why the range is not complete; empty if it is complete."""
         return "; ".join(dict.fromkeys(gap.reason for gap in self.gaps))
 
 
 class Basis(NamedTuple):
-    """What the sum of all flows of an account is.
+    """What the sum of all flows of an account means.
 
-    A balance where the flows reach back to the account's beginning (`since_us` None); else the net change since an
-    instant, with the cause.
+    It is a balance if the flows reach back to the account's beginning (`since_us` None). Otherwise it is the net change
+    since an instant, with the cause.
     """
 
     since_us: int | None = None
@@ -141,17 +142,17 @@ class Basis(NamedTuple):
 
     @property
     def since_day(self) -> date | None:
-        """The day, in the account's zone, since which the sum is a net change. None: it is a balance."""
+        """The day, in the account's zone, since which the sum is a net change. None: the sum is a balance."""
         return None if self.since_us is None else to_local(from_us(self.since_us), load_zone(self.zone)).date()
 
     @property
     def measure(self) -> str:
-        """Its name in JSON: `balance` or `net_change`."""
+        """The JSON name of the measure: `balance` or `net_change`."""
         return "balance" if self.is_balance else "net_change"
 
 
 class AccountCompleteness:
-    """What is complete of one account, as of one state of the ledger."""
+    """Decides which ranges of one account are complete, in one state of the ledger."""
 
     def __init__(self, account: AccountSnapshot, rules: Rules[Paging] | None, now_us: int) -> None:
         """`rules` None: the account's provider is not installed."""
@@ -161,11 +162,11 @@ class AccountCompleteness:
         self._rejected = _merge_rejected(account.account, account.rejected)
         self.has_source = account.since is not None and rules is not None
         self.begin_us = 0
-        """Where the source begins. 0 without a source."""
+        """The beginning of the source; 0 without a source."""
         self.reaches_back = False
         """Whether the provider has nothing older than `begin_us`."""
         self._floor_us: int | None = None
-        """Before it the provider may have had rows, and refuses requests."""
+        """Before this time the provider may have rows, but refuses requests."""
         self._kept_us = self._settled_us = now_us
         if account.since is not None and rules is not None:
             self._floor_us = None if rules.floor is None else to_us(rules.floor)
@@ -177,7 +178,7 @@ class AccountCompleteness:
             kept, settled = rules.provable(from_us(now_us))
             self._kept_us, self._settled_us = to_us(kept), to_us(settled)
         self.read_until_us = self._proven[-1].until_us if self._proven else None
-        """The end of the newest complete read. None: there was none."""
+        """The end of the newest complete read. None: no read was complete."""
 
     @property
     def name(self) -> str:
@@ -190,13 +191,14 @@ class AccountCompleteness:
         return self._account.zone
 
     def of(self, since_us: int | None = None, until_us: int | None = None) -> Verdict:
-        """The verdict on [since, until). None: from the account's beginning; up to the newest read or flow."""
+        """Return the verdict on [since, until). None: from the account's beginning, and up to the newest read or
+        flow."""
         low = self._lowest_us() if since_us is None else since_us
         high = self._horizon_us() if until_us is None else until_us
         if not self.has_source:
             return self._without_source(low, high)
         if since_us is None and high <= low and not self.reaches_back:
-            low = -END_OF_TIME_US  # the question ends before the source begins
+            low = -END_OF_TIME_US  # the range ends before the source begins
         gaps = self.gaps(low, high)
         if not gaps:
             return Verdict(Completeness.COMPLETE, high)
@@ -204,7 +206,7 @@ class AccountCompleteness:
         return Verdict(self._status(gaps, complete_until_us), complete_until_us, tuple(gaps))
 
     def _without_source(self, low: int, high: int) -> Verdict:
-        """The verdict on a range of an account without a source: complete where statement files prove it."""
+        """Return the verdict for an account without a source: complete if statement files prove the range."""
         rejected = self._rejected_in(low, high)
         unproven = uncovered(self._account.stated, (low, high)) if low < high else [(low, high)]
         gaps = [*(Gap(self.name, begin, end, Cause.NO_SOURCE) for begin, end in unproven), *rejected]
@@ -223,7 +225,7 @@ class AccountCompleteness:
         return Completeness.INCOMPLETE
 
     def gaps(self, since_us: int, until_us: int) -> list[Gap]:
-        """The parts of [since, until) that are not complete, oldest first. For accounts with a source."""
+        """Return the incomplete parts of [since, until), oldest first. Only for accounts with a source."""
         first = bisect_right(self._proven, since_us, key=lambda known: known.until_us)
         after = bisect_left(self._proven, until_us, key=lambda known: known.since_us)
         found = [
@@ -235,7 +237,7 @@ class AccountCompleteness:
         return sorted(found + rejected) if rejected else found
 
     def _explain(self, since_us: int, until_us: int) -> Iterator[Gap]:
-        """A range that no read has proven, in parts of one cause each."""
+        """Split a range that no read has proven into gaps with one cause each."""
         edges = {self._kept_us, self.begin_us, self.begin_us if self._floor_us is None else self._floor_us}
         failed = [known for known in self._failed if known.since_us < until_us and known.until_us > since_us]
         edges.update(edge for known in failed for edge in (known.since_us, known.until_us))
@@ -253,7 +255,7 @@ class AccountCompleteness:
             yield last
 
     def _part(self, since_us: int, until_us: int, failed: Sequence[Range]) -> Gap | None:
-        """The gap that an unproven range without an edge inside is. None: the provider has nothing there."""
+        """Return the gap for an unproven range that no boundary divides. None: the provider has nothing there."""
         if until_us <= self.begin_us:
             return None if self.reaches_back else Gap(self.name, since_us, until_us, self._cause_before(until_us))
         if until_us <= self._kept_us:
@@ -265,12 +267,12 @@ class AccountCompleteness:
         return Gap(self.name, since_us, until_us, cause)
 
     def _cause_before(self, until_us: int) -> Cause:
-        """Why nothing before the source's beginning was read, up to an instant."""
+        """Return the reason why nothing before the source's beginning was read, up to an instant."""
         is_refused = self._floor_us is not None and until_us <= self._floor_us
         return Cause.BEFORE_FLOOR if is_refused else Cause.BEFORE_SOURCE
 
     def _rejected_in(self, since_us: int, until_us: int) -> list[Gap]:
-        """Rejected rows that may belong to a range, cut to it."""
+        """Return the rejected rows that may belong to a range, with their ranges cut to it."""
         begin = bisect_right(self._rejected, since_us, key=lambda gap: gap.until_us)
         found = []
         for gap in self._rejected[begin:]:
@@ -280,18 +282,20 @@ class AccountCompleteness:
         return found
 
     def _lowest_us(self) -> int:
-        """Where the account's history begins: its source's beginning, or an older flow. Without a source: open."""
+        """Return the beginning of the account's history: the source's beginning, or an older flow. Without a source:
+        open."""
         if not self.has_source:
             return -END_OF_TIME_US
         first_us = self._account.first_flow_us
         return self.begin_us if first_us is None else min(self.begin_us, first_us)
 
     def _horizon_us(self) -> int:
-        """The end of a range without an end: the newest read, attempted or done, or the newest flow if later."""
+        """Return the end for a range without an end: the newest read (complete or attempted), or the newest flow if
+        later."""
         if not self.has_source:
             return END_OF_TIME_US
         ends = [known.until_us for known in (self._proven[-1:] + self._failed[-1:]) if known.until_us > self.begin_us]
-        if not ends:  # nothing of what the source is responsible for was read
+        if not ends:  # nothing was read of the range that the source covers
             return END_OF_TIME_US
         if self._account.last_flow_us is not None:
             ends.append(self._account.last_flow_us + 1)
@@ -299,12 +303,13 @@ class AccountCompleteness:
 
     @property
     def fingerprint(self) -> tuple[object, ...]:
-        """Changes whenever a verdict may change without a new batch: when the source does, and as time passes."""
+        """A value that changes whenever a verdict may change without a new batch: when the source changes, and as time
+        passes."""
         is_published = self.read_until_us is None or self.read_until_us < self._settled_us
         return self.has_source, self.begin_us, self._kept_us if self.has_source else 0, is_published
 
     def basis(self) -> Basis:
-        """Whether the sum of all flows is a balance, or since when it is a net change."""
+        """Whether the sum of all flows is a balance, or else since when it is a net change."""
         first_us = self._account.first_flow_us
         if not self.has_source:
             return Basis(0 if first_us is None else first_us, Cause.NO_SOURCE, self.zone)
@@ -320,7 +325,8 @@ class AccountCompleteness:
 
 
 def _merge_rejected(account: str, rejected: Iterable[RejectedRows]) -> list[Gap]:
-    """Where rejected rows may belong, as gaps that do not overlap, oldest first. A row may count in several of them."""
+    """Return the ranges of rejected rows as gaps that do not overlap, oldest first. A row may count in several of
+    them."""
     groups = list(rejected)
     pieces = sorted(
         (since_us, until_us, number) for number, entry in enumerate(groups) for since_us, until_us in entry.pieces
@@ -342,9 +348,9 @@ _WORST: Final = (Completeness.INCOMPLETE, Completeness.UNKNOWN, Completeness.PAR
 
 
 def combine(verdicts: Sequence[Verdict]) -> Verdict:
-    """The verdict on a sum over several accounts: the worst of theirs, up to the earliest instant, each gap once.
+    """Combine verdicts on several accounts: the worst completeness, the earliest `until_us`, and each gap once.
 
-    Without accounts: complete, because nothing can be missing.
+    Without accounts the result is complete, because nothing can be missing.
     """
     if not verdicts:
         return Verdict(Completeness.COMPLETE, None)

@@ -1,4 +1,4 @@
-"""Coverage as it is shown: complete and missing ranges, the state of each day, deadlines, the status of an account."""
+"""Coverage for display: complete and missing ranges, the state of each day, deadlines, the status of an account."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -19,10 +19,9 @@ DAY = timedelta(days=1)
 
 
 class CoverageRange(NamedTuple):
-    """[since, until) of an account, complete or not, in microseconds since the epoch.
+    """A range [since, until) of an account that is complete or not, in microseconds since the epoch.
 
-    `gap` None: every flow of it is in the ledger. `checked_at_us` and `batch` are of its last read; None: there was
-    none.
+    `gap` None: the range is complete. `checked_at_us` and `batch` belong to its last read; None: it was never read.
     """
 
     account: str
@@ -34,15 +33,15 @@ class CoverageRange(NamedTuple):
 
     @property
     def state(self) -> State:
-        """Whether it is complete."""
+        """Whether the range is complete or open."""
         return State.PROVEN if self.gap is None else State.OPEN
 
 
 def coverage_ranges(account: Account) -> list[CoverageRange]:
     """The ranges of an account from the beginning of its source to its newest read, oldest first.
 
-    An account without a source has the ranges that were read while it had one, as they were then, and those that
-    statement files prove.
+    For an account without a source, these are the ranges that were read while it had one, and those that statement
+    files prove.
     """
     name, ranges = account.snapshot.account, account.snapshot.ranges
     verdict = account.verdict()
@@ -94,20 +93,20 @@ def _cut(gap: Gap, known: Range) -> tuple[int, int]:
 
 
 class DayState(StrEnum):
-    """What is known of a day. The values are stable: scripts read them."""
+    """The state of a day. The values are stable: scripts read them."""
 
     COMPLETE = "proven"
-    """Every flow that the provider had of it is in the ledger."""
+    """Every flow of the day that the provider had is in the ledger."""
     OPEN = "open"
-    """Flows of it may be missing, and can still be fetched."""
+    """Flows may be missing, and can still be fetched."""
     UNPUBLISHED = "unpublished"
-    """It is not over, or the provider has not published it."""
+    """The day is not over, or the provider has not published it."""
     LOST = "lost"
-    """Flows of it may be missing, and the provider no longer keeps them."""
+    """Flows may be missing, and the provider no longer has them."""
 
 
 class Day(NamedTuple):
-    """A day of the account's own zone. `gaps` are the parts of it that are not complete."""
+    """A day in the account's own zone. `gaps` are its incomplete parts."""
 
     day: date
     state: DayState
@@ -115,24 +114,24 @@ class Day(NamedTuple):
 
     @property
     def gap(self) -> Gap | None:
-        """Why it is open: its newest gap. None where it is not."""
+        """The newest gap, which says why the day is open. None: the day is not open."""
         return self.gaps[-1] if self.state is DayState.OPEN and self.gaps else None
 
     @property
     def reason(self) -> str:
-        """Why it is open, in English; empty where it is not."""
+        """The reason in English why the day is open; otherwise empty."""
         return self.gap.reason if self.gap else ""
 
 
 class Deadline(NamedTuple):
-    """The oldest open day, and in how many days the provider deletes it."""
+    """The oldest open day, and the number of days until the provider deletes it."""
 
     day: date
     days_left: int
 
 
 class DayRun(NamedTuple):
-    """Adjacent days of one state and reason, `until` included. `gap` is that of the first day."""
+    """Adjacent days with the same state and reason, `until` included. `gap` is the gap of the first day."""
 
     since: date
     until: date
@@ -141,14 +140,14 @@ class DayRun(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """Why they are open, in English; empty where they are not."""
+        """The reason in English why the days are open; otherwise empty."""
         return self.gap.reason if self.gap else ""
 
 
 def days_of(
     completeness: AccountCompleteness, rules: Rules[Paging], now: datetime, since_us: int = BEFORE_ALL_US
 ) -> Iterator[Day]:
-    """Each day of an account from the beginning of its source (or `since_us`, if later) to now, oldest first."""
+    """Return each day of an account from the beginning of its source (or `since_us`, if later) to now, oldest first."""
     if not completeness.has_source:
         return
     calendar = BusinessDays(ZoneInfo(completeness.zone))
@@ -157,11 +156,11 @@ def days_of(
     if begin_us >= now_us:
         return
     day = date.fromisoformat(calendar.day_of(begin_us))
-    # Most days have no gap. They are told by comparing them with the gaps of the whole range.
+    # Most days have no gap. Comparing the days with the gaps of the whole range finds those that have one.
     whole = deque(completeness.gaps(begin_us, calendar.begin_us(date.fromisoformat(calendar.day_of(now_us)) + DAY)))
     while begin_us < now_us:
         end_us = calendar.begin_us(day + DAY)
-        if end_us > begin_us:  # else the zone has skipped this day
+        if end_us > begin_us:  # a day that the zone skips has no instants
             while whole and whole[0].until_us <= begin_us:
                 whole.popleft()
             has_gap = bool(whole) and whole[0].since_us < end_us
@@ -180,7 +179,7 @@ def _state(gaps: Sequence[Gap], is_unsettled: bool) -> DayState:
 
 
 def deadline(rules: Rules[Paging], days: Sequence[Day], now: datetime) -> Deadline | None:
-    """Until when the oldest open day can be fetched. None: no day is open, or the provider keeps rows for ever."""
+    """Return the deadline of the oldest open day. None: no day is open, or the provider keeps rows for ever."""
     oldest = next((day.day for day in days if day.state is DayState.OPEN), None)
     if rules.retention is None or oldest is None:
         return None
@@ -196,7 +195,7 @@ def _midnight(day: date, zone: ZoneInfo) -> datetime:
 
 
 def day_runs(days: Sequence[Day]) -> list[DayRun]:
-    """Adjacent days of one state and reason as one."""
+    """Merge adjacent days with the same state and reason."""
     runs = []
     for (state, _), group in groupby(days, key=lambda day: (day.state, day.reason)):
         alike = list(group)
@@ -205,6 +204,6 @@ def day_runs(days: Sequence[Day]) -> list[DayRun]:
 
 
 def read_until(ranges: Sequence[Range]) -> datetime | None:
-    """The end of the newest complete read. None: there was none."""
+    """The end of the newest complete read. None: no read was complete."""
     ends = [known.until_us for known in ranges if known.state is State.PROVEN]
     return from_us(max(ends)) if ends else None

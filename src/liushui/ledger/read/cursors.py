@@ -16,14 +16,14 @@ from liushui.money import to_plain_string
 
 _SIGNATURE_BYTES: Final = 16
 _CURSOR_MAX: Final = 4_000
-"""Characters of a cursor: more are not decoded."""
+"""The most characters of a cursor that are decoded."""
 EXPECTED: Final = "a cursor that an answer to this query gave"
 
 T = TypeVar("T")
 
 
 class CursorError(ConfigError):
-    """A cursor that was not given for this query and caller."""
+    """The cursor was not issued for this query and caller."""
 
     def __init__(self, text: str) -> None:
         super().__init__(f"cursor: expected {EXPECTED}, got {short_repr(text)}")
@@ -31,13 +31,14 @@ class CursorError(ConfigError):
 
 
 def sign_cursor(ledger: Ledger, query: str, position: object) -> str:
-    """The cursor of a position. `query` names the query and the caller: for any other, it is refused."""
+    """Return the cursor for a position. `query` identifies the query and the caller; the cursor is refused for any
+    other."""
     body = msgspec.msgpack.encode(position)
     return _to_text(_signature(ledger, query, body) + body)
 
 
 def read_cursor(ledger: Ledger, query: str, text: str, type_: type[T]) -> T:
-    """The position of a cursor. Raises CursorError."""
+    """Return the position of a cursor. Raises CursorError."""
     raw = b"" if len(text) > _CURSOR_MAX else _from_text(text)
     signature, body = raw[:_SIGNATURE_BYTES], raw[_SIGNATURE_BYTES:]
     if not hmac.compare_digest(signature, _signature(ledger, query, body)):
@@ -46,7 +47,7 @@ def read_cursor(ledger: Ledger, query: str, text: str, type_: type[T]) -> T:
 
 
 def filter_digest(wanted: FlowFilter, *more: object) -> str:
-    """A digest of a filter, its limit left out, for the cursors of its pages."""
+    """Return a digest of a filter without its limit, for the cursors of its pages."""
     values = [
         bound_text(value) if name in ("since", "until") else value
         for name, value in wanted._replace(limit=None, keys=None)._asdict().items()
@@ -57,12 +58,12 @@ def filter_digest(wanted: FlowFilter, *more: object) -> str:
 
 
 def flow_key(account: str, at_us: int, id_: str) -> str:
-    """The key of a flow, fit for a URL. It is no secret, and gives no access."""
+    """Return the key of a flow, usable in a URL. The key is not secret and gives no access."""
     return _to_text(msgspec.msgpack.encode((account, at_us, id_)))
 
 
 def parse_flow_key(key: str) -> tuple[str, int, str] | None:
-    """The account, time and id of a flow key. None: it is not one."""
+    """Return the account, time and id of a flow key. None: it is not a flow key."""
     try:
         found = msgspec.msgpack.decode(_from_text(key), type=tuple[str, int, str])
     except msgspec.MsgspecError:
@@ -77,7 +78,7 @@ def _to_text(raw: bytes) -> str:
 def _from_text(text: str) -> bytes:
     try:
         return urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except ValueError:  # also text that is not ASCII
+    except ValueError:  # also rejects text that is not ASCII
         return b""
 
 

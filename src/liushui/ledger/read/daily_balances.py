@@ -1,6 +1,6 @@
 """End-of-day balances: the balance of an account after each of its days, and how far it is complete.
 
-Each equals what `read_balances` gives for the beginning of the next day; all days take one query.
+Each one equals what `read_balances` returns for the beginning of the next day, but one query serves all days.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,14 +27,14 @@ from liushui.ledger.schema import day_totals
 from liushui.money import EXACT, ZERO
 
 DAYS_SHOWN: Final = 365
-"""How many days are given where no first day is asked for."""
+"""The default number of days if no first day is given."""
 DAYS_MAX: Final = 3_700
-"""The most days of one question: ten years."""
+"""The most days of one query: ten years."""
 
 
 class DayBalance(NamedTuple):
-    """The balance at the end of a day. `verdict`: on all flows up to then. `gap`: why flows of the day itself may be
-    missing. None: all of them are there, or there is no source that says which there should be."""
+    """The balance at the end of a day. `verdict` is about all flows up to then. `gap` says why flows of the day itself
+    may be missing. None: all of them are in the ledger, or the account has no source."""
 
     day: date
     amount: Decimal
@@ -43,13 +43,13 @@ class DayBalance(NamedTuple):
 
     @property
     def is_whole(self) -> bool:
-        """Whether all flows of the day itself are known to be there."""
+        """Whether all flows of the day itself are in the ledger."""
         return self.gap is None and not any(gap.cause is Cause.NO_SOURCE for gap in self.verdict.gaps)
 
 
 class BalanceSeries(NamedTuple):
-    """The end-of-day balances of one subaccount and currency, a day after the other. `basis`: whether they are balances
-    or a net change."""
+    """The end-of-day balances of one subaccount and currency, one for each day. `basis`: whether they are balances or a
+    net change."""
 
     account: str
     subaccount: str
@@ -59,9 +59,10 @@ class BalanceSeries(NamedTuple):
 
 
 class DayRun(NamedTuple):
-    """Days of a series in a row that are alike: their balances are complete, or not, or their own flows may be missing.
+    """Consecutive days of a series in the same state: balances complete, balances not complete, or flows of the days
+    missing.
 
-    `gap`: the gap of the first of them, of a stretch that is not complete.
+    `gap`: the gap of the first day, if the days are not complete.
     """
 
     first: date
@@ -81,10 +82,11 @@ def read_daily_balances(
     subaccount: str | None = None,
     days_max: int = DAYS_SHOWN,
 ) -> list[BalanceSeries]:
-    """The end-of-day balances from `first` to `last`, both included, by account, subaccount and currency.
+    """Return the end-of-day balances from `first` to `last`, both included, by account, subaccount and currency.
 
-    `last` None: each account's newest day that is over. `first` None: `days_max` days up to it, but no earlier than the
-    account's history. Raises FilterError for a reversed range, ConfigError for too many days, AccountNotFound.
+    `last` None: the newest day of each account that is over. `first` None: the `days_max` days up to `last`, but not
+    before the account's history begins. Raises FilterError for a reversed range, ConfigError for too many days,
+    AccountNotFound.
     """
     check_days(first, last)
     series: list[BalanceSeries] = []
@@ -109,7 +111,7 @@ def _check_length(first: date, last: date) -> None:
 
 
 def _days_of(reading: Reading, account: Account, first: date | None, last: date | None, days_max: int) -> list[date]:
-    """The days of an account that are asked for. None of them is in the future."""
+    """Return the requested days of an account. No day is in the future."""
     over = reading.now.astimezone(account.name.tz).date() - DAY
     last = over if last is None else min(last, over)
     if first is None:
@@ -149,7 +151,8 @@ def _series_of(reading: Reading, account: Account, days: Sequence[date]) -> Iter
 
 
 def _gap_of(account: Account, day: date) -> Gap | None:
-    """Why flows of a day may be missing. None: all of them are there, or the account has no source to say."""
+    """Return the gap because of which flows of a day may be missing. None: all of them are in the ledger, or the
+    account has no source."""
     if not account.completeness.has_source:
         return None
     calendar = BusinessDays(account.name.tz)
@@ -158,7 +161,7 @@ def _gap_of(account: Account, day: date) -> Gap | None:
 
 
 def _moved(connection: Connection, account: Account, first: date, last: date) -> dict[tuple[str, str, str], Decimal]:
-    """What the flows of each day come to, by day, subaccount and currency."""
+    """Return the sums of each day's flows, by day, subaccount and currency."""
     t = day_totals.c
     keys = t.day, t.subaccount, t.currency
     money_in, money_out = exact_sums(connection, t.money_in, t.money_out)
@@ -172,7 +175,7 @@ def _moved(connection: Connection, account: Account, first: date, last: date) ->
 
 
 def day_stretches(days: Iterable[DayBalance]) -> list[DayRun]:
-    """Days in a row that are alike, oldest first."""
+    """Return runs of days in the same state, oldest first."""
     runs = []
     for (is_complete, has_gap), group in groupby(days, key=lambda one: (one.verdict.is_complete, one.gap is not None)):
         alike = list(group)
@@ -182,6 +185,6 @@ def day_stretches(days: Iterable[DayBalance]) -> list[DayRun]:
 
 
 def keys_of(account: Account) -> list[Key]:
-    """The subaccounts and currencies of an account, those with the most flows first."""
+    """Return the subaccounts and currencies of an account, those with the most flows first."""
     sums = account.snapshot.sums
     return sorted(sums, key=lambda key: (-sums[key].flows, key))

@@ -1,4 +1,5 @@
-"""The FlowReader of a ledger: what the dialects' servers read. A page is one statement, joined inside the database."""
+"""The FlowReader of a ledger, from which the servers of provider APIs read. One SQL statement assembles a page inside
+the database."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -54,7 +55,7 @@ class _Found(NamedTuple):
 
 
 class _Seen:
-    """What a connection has cached: keys and counts, each with the data version for which it is valid."""
+    """What a connection has cached: keys and counts, each with the data version in which it is valid."""
 
     def __init__(self) -> None:
         self.keys_version: DataVersion = None
@@ -63,7 +64,7 @@ class _Seen:
 
 
 class LedgerReader:
-    """A FlowReader of a ledger. Thread-safe: each thread has a connection of its own."""
+    """A FlowReader of a ledger. Thread-safe: each thread has its own connection."""
 
     def __init__(self, ledger: Ledger, limits: RateLimiter) -> None:
         self._ledger = ledger
@@ -81,7 +82,7 @@ class LedgerReader:
         version = self._ledger.data_version(connection)
         if version is None:
             return self._load_key(dialect, public)
-        if version != seen.keys_version:  # one may have been revoked
+        if version != seen.keys_version:  # a key may have been revoked
             seen.keys_version = version
             seen.keys.clear()
         key = seen.keys.get((dialect, public)) or self._load_key(dialect, public)
@@ -90,7 +91,7 @@ class LedgerReader:
         return key
 
     def _load_key(self, dialect: str, public: str) -> Key | None:
-        if "\0" in public:  # no column holds one, and PostgreSQL takes none
+        if "\0" in public:  # no column contains NUL, and PostgreSQL refuses it
             return None
         found = self._connection().execute(_SELECT_KEY, (dialect, public)).fetchone()
         return None if found is None else self._read(dialect, public, *found)
@@ -131,11 +132,12 @@ class LedgerReader:
                     if found.first_us is not None and found.committed is not None:
                         places.remember(query, start, found.first_us, found.committed)
                     return found.page
-                places.forget(query)  # a commit came in between, and the page may be another
+                places.forget(query)  # a commit came in between, and the page may have changed
         return self._page(dialect, query, write).page
 
     def _page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes], *, placed: bool = False) -> _Found:
-        """A page. `placed`: with where it began and the accounts' batches, read by the same statement or after it."""
+        """A page. `placed`: also return where the page began and the accounts' batches, read by the same statement or
+        after it."""
         found = None
         if all(self._provider(name) == dialect for name in query.accounts):
             found = self._joined(query, placed=placed)
@@ -157,19 +159,19 @@ class LedgerReader:
         return known[1]
 
     def _joined(self, query: FlowQuery, *, placed: bool) -> _Found | None:
-        """A page assembled inside the database. None: it has flows without a servable row."""
+        """Return a page that is assembled inside the database. None: some flows have no servable row."""
         shown_sql, shown_values = condition(query.visible, self._sql)
         shown = f", (TRUE{shown_sql}) AS shown" if query.visible else ""
         page, values = _page(
             self._sql, query, f"nullif(coalesce(served, wire), '') AS line, at_us, account, id{shown}", shown_values
         )
         far = placed and query.offset >= NEAR
-        alone = placed and len(query.accounts) == 1  # a statement over several shards is not of one state
+        alone = placed and len(query.accounts) == 1  # a statement over several shards does not read one state
         form = _Form(len(query.accounts), query.newest, query.ascending, bool(query.visible), alone, far)
         sql = _joined_text(self._sql, page, form)
         if alone:
             values = [*query.accounts, *values]
-        if query.after is not None:  # in the same statement, for both must be of one state of the ledger
+        if query.after is not None:  # in the same statement, because both must come from one state of the ledger
             last_row = query._replace(limit=2, offset=query.limit - 1 + query.offset)
             last, last_values = _page(self._sql, last_row, _PLACE)
             sql, values = f"{sql} UNION ALL SELECT {_NO_PAGE}, {_PLACE} FROM ({last}) AS place", values + last_values
@@ -182,8 +184,9 @@ class LedgerReader:
         return _Found(FlowPage(document or b"", rows if size is None else size, end), first_us, committed)
 
     def _written(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> _Found:
-        """A page assembled here. Flows of other providers, and those without a servable row, go through `write`."""
-        more = query.after is not None  # one row more says whether there is anything to go on to
+        """Return a page that is assembled in Python. Flows of other providers, and those without a servable row, go
+        through `write`."""
+        more = query.after is not None  # one more row shows whether there is a next page
         page, values = _page(self._sql, query._replace(limit=query.limit + more), ", ".join(COLUMNS))
         found = self._connection().execute(page, values).fetchall()
         end = None
@@ -197,7 +200,8 @@ class LedgerReader:
         rows = []
         for row in found:
             received = row[_WIRE] if row[_SERVED] is None else row[_SERVED]
-            if not received or self._provider(row[_ACCOUNT]) != dialect:  # of elsewhere, recorded, or UNSERVABLE
+            # from another provider, recorded, or UNSERVABLE
+            if not received or self._provider(row[_ACCOUNT]) != dialect:
                 flow = to_flow(row)
                 if matches(flow, query.visible):
                     identity = served_identity(row[_ACCOUNT], row[ID])
@@ -207,7 +211,7 @@ class LedgerReader:
         return _Found(FlowPage(b",".join(rows), len(rows), end), first_us)
 
     def _count(self, account: str, query: FlowQuery) -> int:
-        """Whole days are counted from the day totals if these suffice, the rest of the range from the flows."""
+        """Count rows: whole days from the day totals if these suffice, the rest of the range from the flows."""
         since_us, until_us = to_us(query.since), to_us(query.until)
         known = self._account(account)
         if known is None or since_us >= until_us:
@@ -269,7 +273,7 @@ class LedgerReader:
 
 
 class _Form(NamedTuple):
-    """What the statement of a page depends on; the key of the cached SQL text."""
+    """What the SQL text of a page depends on; the key of the cached text."""
 
     accounts: int
     newest: bool
@@ -301,7 +305,7 @@ def _joined_text(sql: SQLDialect, page: str, form: _Form) -> str:
 def _page(
     sql: SQLDialect, query: FlowQuery, columns: str, column_values: Sequence[object] = ()
 ) -> tuple[str, list[object]]:
-    """The statement of a page, and its parameters."""
+    """The statement of a page and its parameters."""
     since_us, until_us = to_us(query.since), to_us(query.until)
     after_sql, after_values = _after(query)
     where_sql, where_values = condition(query.where, sql)
@@ -318,8 +322,8 @@ def _page(
 
 @lru_cache(TEXTS_MAX)
 def _page_text(sql: SQLDialect, columns: str, accounts: int, condition_sql: str, rows: int, *, down: bool) -> str:
-    """The statement of a page. `rows`: how many rows it may need of each account, if there are several accounts."""
-    # SQLite would rather read the whole range by the key, in its order, than sort the few rows of an index.
+    """The statement of a page. `rows`: if there are several accounts, the most rows that are needed of each."""
+    # Without this, SQLite reads the whole range by the key, in its order, instead of sorting the few rows of an index.
     index = f" {sql.using('flows_by_record_id')}" if HAS_RECORD_ID in condition_sql else ""
     one = f"SELECT {columns} FROM flows{index} WHERE account = ? AND at_us >= ? AND at_us < ?{condition_sql}"
     if accounts > 1:

@@ -1,7 +1,7 @@
-"""The feed: what each commit added, changed and withdrew, commit by commit, from any commit on.
+"""The feed: what each commit added, changed and withdrew, in the order of commits, starting after any commit.
 
-It never mixes two states: a page has whole commits only, in their order, all read from one state of the ledger. Whoever
-applies them has the flows of that account as they stood after the last of them.
+A page has only whole commits, in order, all read from one state of the ledger. A reader that applies them has the
+account's flows as they were after the last of these commits.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ from liushui.ledger.schema import accounts, batches, flows, history
 from liushui.ledger.tombstones import erased_until
 
 Positions = Mapping[str, int]
-"""The newest commit of each account that the reader of the feed has seen. 0 or missing: none."""
+"""The newest commit of each account that the feed's reader has seen. 0 or missing: none yet."""
 
 BATCHES_MAX: Final = 500
 """The most commits in one page."""
@@ -36,7 +36,7 @@ class How(StrEnum):
 
 
 class Step(NamedTuple):
-    """What one commit did to the flow of one key: account, instant and id.
+    """What one commit did to the flow with one key: account, instant and id.
 
     `found` is the flow after the commit or, if it was withdrawn, before the commit. `ended_as` says why a version
     ended. A flow whose time was restated is withdrawn under the old key and added under the new one.
@@ -50,7 +50,7 @@ class Step(NamedTuple):
 
 
 class FeedPage(NamedTuple):
-    """Steps, and the positions after them. `more`: there are further steps already."""
+    """Steps, and the positions after them. `more`: further steps already exist."""
 
     steps: list[Step]
     positions: dict[str, int]
@@ -58,7 +58,7 @@ class FeedPage(NamedTuple):
 
 
 class Commit(NamedTuple):
-    """A commit that changed flows, in numbers."""
+    """A commit that changed flows: its number, time and counts."""
 
     account: str
     seq: int
@@ -75,10 +75,10 @@ class _Batch(NamedTuple):
 
 
 def feed_page(ledger: Ledger, names: Sequence[str], seen: Positions, *, limit: int) -> FeedPage:
-    """The steps of these accounts after the positions `seen`, account by account, in whole commits.
+    """Return the steps of these accounts after the positions `seen`, account by account, in whole commits.
 
-    A page ends after the commit that brings it to `limit` steps. Raises ConfigError if `seen` is ahead of the ledger:
-    it belongs to another ledger, or to this one before it was restored from a backup.
+    A page ends after the commit that brings it to `limit` steps. Raises ConfigError if `seen` is ahead of the ledger,
+    because it belongs to another ledger, or to this one before it was restored from a backup.
     """
     positions = dict(seen)
     steps: list[Step] = []
@@ -102,7 +102,7 @@ def feed_page(ledger: Ledger, names: Sequence[str], seen: Positions, *, limit: i
 
 
 def commits_after(ledger: Ledger, names: Sequence[str], seen: Positions, *, limit: int) -> list[Commit]:
-    """The commits that changed flows after those that were seen, `limit` of each account at most."""
+    """Return the commits after the seen ones that changed flows, at most `limit` of each account."""
     found: list[Commit] = []
     with ledger.reading() as connection:
         for account, head in _heads(connection, names).items():
@@ -113,7 +113,7 @@ def commits_after(ledger: Ledger, names: Sequence[str], seen: Positions, *, limi
 
 
 def _last(connection: Connection, account: str, positions: Positions, head: int) -> int:
-    """An account's position: its head, or the commit before the first unseen one that changed flows."""
+    """Return an account's last position: its head, or the commit before the first unseen one that changed flows."""
     after = next(_batches(connection, account, positions.get(account, 0), 1), None)
     return head if after is None else after.commit.seq - 1
 
@@ -139,10 +139,10 @@ def _batches(connection: Connection, account: str, after: int, limit: int = BATC
 
 
 def _steps(connection: Connection, batch: _Batch) -> list[Step]:
-    """What a commit did, in the order of keys."""
+    """Return what a commit did, sorted by key."""
     expected = batch.commit.added + batch.commit.restated, batch.commit.withdrawn + batch.commit.restated
     begun, ended = _versions(connection, batch, ranged=True)
-    if (len(begun), len(ended)) != expected:  # some stand outside the range that was read, or none is known
+    if (len(begun), len(ended)) != expected:  # some are outside the range that was read, or the range is not known
         begun, ended = _versions(connection, batch, ranged=False)
     steps = []
     for key in sorted(begun.keys() | ended.keys()):
@@ -161,7 +161,7 @@ _Rows = dict[tuple[int, str], sa.Row[Any]]
 
 
 def _versions(connection: Connection, batch: _Batch, *, ranged: bool) -> tuple[_Rows, _Rows]:
-    """The versions that a commit entered, and those it ended. `ranged`: as far as they stand in its range."""
+    """Return the versions that a commit entered, and those that it ended. `ranged`: only those in its range."""
     if ranged and batch.since_us is None:
         return {}, {}
     account, seq = batch.commit.account, batch.commit.seq

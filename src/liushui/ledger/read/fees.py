@@ -1,8 +1,8 @@
 """Fees: flows of the kind fee, and fees within other rows, by account, currency and period.
 
-The amount of a row is what moved the balance. Some providers state a fee within it, which the codec keeps as exact text
-in `Flow.detail`; `Rules.fee_legs` says under which key. Such fees are part of the amounts of their rows already: their
-sums say how much of these amounts fees are, and must not be subtracted again.
+The amount of a row is the change of the balance. Some providers state a fee that is included in it. The codec keeps the
+fee as exact text in `Flow.detail`; `Rules.fee_legs` names the keys. Do not subtract these fees again: they are already
+part of the amounts.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,14 +32,14 @@ _MONTH: Final = len("2026-01")
 
 
 class LegTotal(NamedTuple):
-    """The fees within some rows. `total` counts the rows: what was charged is `money_out`, what was given back
-    `money_in`. `unread`: rows whose fee is no number, so that the sum lacks it."""
+    """The fees within some rows. `total` counts the rows; `money_out` is what was charged, and `money_in` what was
+    given back. `unread`: the number of rows whose fee is not a number, so that the sum lacks it."""
 
     total: Total = Total()
     unread: int = 0
 
     def plus(self, other: "LegTotal") -> "LegTotal":
-        """The sum of both."""
+        """Return the sum of both."""
         return LegTotal(self.total.plus(other.total), self.unread + other.unread)
 
 
@@ -48,8 +48,8 @@ LegDays = dict[tuple[str, str], LegTotal]
 
 
 class FeeRow(NamedTuple):
-    """The fees of an account in one period and currency. `flows`: those that are flows of their own. `within`: those
-    within other rows, which the amounts of these rows contain."""
+    """The fees of an account in one period and currency. `flows`: flows of the kind fee. `within`: fees that are
+    included in the amounts of other rows."""
 
     period: Period
     account: str
@@ -60,7 +60,7 @@ class FeeRow(NamedTuple):
 
     @property
     def total(self) -> Total:
-        """All fees."""
+        """The sum of all fees."""
         return self.flows.plus(self.within.total)
 
     @property
@@ -70,14 +70,14 @@ class FeeRow(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """Why it is not complete, in English; empty where it is."""
+        """The reason in English why it is not complete; empty if it is complete."""
         count = self.within.unread
         unread = f"{count:,} {'row states' if count == 1 else 'rows state'} a fee that is no number" if count else ""
         return "; ".join(filter(None, (self.verdict.reason, unread)))
 
 
 class Fees(NamedTuple):
-    """Rows by period, account and currency, those without fees left out; and the verdict on the whole range."""
+    """Rows by period, account and currency (only those with fees), and the verdict on the whole range."""
 
     rows: list[FeeRow]
     verdict: Verdict
@@ -89,7 +89,7 @@ class Fees(NamedTuple):
 
 
 def read_fees(model: ReadModel, query: SummaryQuery) -> Fees:
-    """The fees of a query's accounts, days and currency, by its periods; always by account.
+    """Return the fees of a query's accounts, days and currency, by period and always by account.
 
     Raises FilterError for a reversed range, AccountNotFound.
     """
@@ -126,14 +126,15 @@ def read_fees(model: ReadModel, query: SummaryQuery) -> Fees:
 
 
 class _CachedMonths(NamedTuple):
-    """The months of an account that were read, as of a batch."""
+    """The cached months of an account, as of a batch."""
 
     head: int
     months: dict[str, LegDays]
 
 
 class FeeLegCache:
-    """Fees within rows by account and month. After another batch, only the months that it touched are read again."""
+    """Caches fees within rows by account and month. After another batch, only the months that it touched are read
+    again."""
 
     def __init__(self) -> None:
         self._accounts: dict[str, _CachedMonths] = {}
@@ -147,7 +148,7 @@ class FeeLegCache:
         first: date | None,
         last: date | None,
     ) -> LegDays:
-        """The fees within an account's rows on days from `first` to `last`, both included."""
+        """Return the fees within an account's rows on days from `first` to `last`, both included."""
         first_day, last_day = _day_text(first, FIRST_DAY), _day_text(last, LAST_DAY)
         calendar = BusinessDays(account.name.tz)
         cached = self._current(connection, account, calendar)
@@ -159,7 +160,7 @@ class FeeLegCache:
         return days
 
     def _current(self, connection: Connection, account: Account, calendar: BusinessDays) -> _CachedMonths:
-        """The months that are known as of the account's newest batch. An older reading gets a record of its own."""
+        """Return the cached months of the account's newest batch. A reading of an older batch gets its own record."""
         name, head = account.name.account, account.snapshot.head
         with self._lock:
             cached = self._accounts.get(name)
@@ -184,13 +185,13 @@ def _day_text(day: date | None, default: str) -> str:
 
 
 def _months(connection: Connection, account: str, first_day: str, last_day: str) -> list[str]:
-    """The months of a range that have flows."""
+    """Return the months of a range that have flows."""
     rows = queries_of(connection).rows(_MONTHS, account, first_day, last_day)
     return [month for (month,) in rows]
 
 
 def _range_us(month: str, calendar: BusinessDays) -> tuple[int, int]:
-    """The instants [begin, end) of a month."""
+    """Return the instants [begin, end) of a month."""
     first = date.fromisoformat(f"{month}-01")
     last = first.replace(day=31) if first.month == 12 else first.replace(month=first.month + 1) - DAY
     return calendar.range_us(first.isoformat())[0], calendar.range_us(last.isoformat())[1]
@@ -204,7 +205,7 @@ def _touches(month: str, calendar: BusinessDays, ranges: Sequence[tuple[int, int
 def _read_month(
     connection: Connection, account: AccountName, legs: Sequence[FeeLeg], month: str, calendar: BusinessDays
 ) -> LegDays:
-    """The fees within the rows of a month."""
+    """Return the fees within the rows of a month."""
     days: LegDays = {}
     values = account.account, *_range_us(month, calendar)
     for at_us, currency, detail in connection.exec_driver_sql(_DETAILS, values, execution_options=STREAMED):
@@ -215,7 +216,7 @@ def _read_month(
 
 
 def _legs_in(detail: str, legs: Sequence[FeeLeg]) -> Iterator[LegTotal]:
-    """The fees in a flow's detail. A fee of zero does not count."""
+    """Return the fees in a flow's detail. A fee of zero does not count."""
     values = msgspec.json.decode(detail, type=dict[str, msgspec.Raw])
     for leg in legs:
         raw = values.get(leg.key)
@@ -236,4 +237,4 @@ _DETAILS: Final = """
 SELECT at_us, currency, detail FROM flows
 WHERE account = ? AND at_us >= ? AND at_us < ? AND detail IS NOT NULL AND kind <> 'fee'
 """
-"""Rows that are fees themselves are counted as flows: one of them may state its amount as a fee once more."""
+"""Rows that are fees themselves are counted as flows; such a row may state its amount again as a fee within it."""

@@ -1,7 +1,7 @@
-"""The filter language: which flows a question is about. One definition for the command line, the API and the page.
+"""The filter language, which selects flows. One definition for the command line, the API and the page.
 
-A filter is read from texts by name; whatever is wrong with them becomes a fault, and nothing is ignored. A date without
-a time means that day in each account's own zone, and a time without an offset is of that zone too.
+A filter is read from texts by field name. Every invalid text becomes a fault; nothing is ignored. A date without a time
+means that day in each account's own zone, and a time without an offset is in that zone too.
 """
 
 import re
@@ -24,38 +24,38 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
 Bound = date | datetime
-"""An end of a range: an aware instant; or a day (its first instant) or naive time in each account's own zone."""
+"""An end of a range: an aware instant, or a day (its first instant) or a naive time in each account's own zone."""
 
 BEFORE_ALL_US: Final = -(2**62)
 AFTER_ALL_US: Final = 2**62
 """Earlier and later than every instant that a datetime can hold."""
 
 TEXT_MAX: Final = 200
-"""Characters of a filter's value."""
+"""The most characters of a filter's value."""
 
 CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "kind": tuple(Kind),
     "category": tuple(Category),
     "direction": tuple(Direction),
-    "finding": ("side", "same_id", "break"),  # spelled out: `ledger.findings` imports SQLAlchemy
+    "finding": ("side", "same_id", "break"),  # spelled out, because `ledger.findings` imports SQLAlchemy
 }
-"""Fields whose value is one of a few words."""
+"""Fields whose value has to be one of a few words."""
 
 FIELDS: Final = (
     *("since", "until", "currency", "kind", "category", "direction", "subaccount", "symbol", "ref", "text"),
     *("amount_min", "amount_max", "amount_near", "finding"),
 )
-"""Every field of a filter beside its accounts."""
+"""Every field of a filter except its accounts."""
 
 _TOTALLED: Final = ("currency", "kind", "subaccount")
-"""Fields that day totals can answer."""
+"""Fields for which day totals suffice."""
 _SEARCHED: Final = ("label", "name", "note", "symbol", "ref", "order_ref")
-"""Columns that a text is searched for in."""
+"""Columns in which a text is searched."""
 
 
 class NearAmount(NamedTuple):
-    """Amounts near one: their absolute values are from `low` to `high`, both included. `sign`: 1 only money in, -1 only
-    money out, 0 both."""
+    """A range of amounts near a given one: absolute values from `low` to `high`, both included. `sign`: 1 for money in,
+    -1 for money out, 0 for both."""
 
     low: Decimal
     high: Decimal
@@ -63,7 +63,8 @@ class NearAmount(NamedTuple):
 
 
 class FlowFilter(NamedTuple):
-    """Selects flows. None: any. `since` <= time < `until`; `amount_min` <= signed amount <= `amount_max`."""
+    """Selects flows. A field that is None selects any value. `since` <= time < `until`; `amount_min` <= signed amount
+    <= `amount_max`."""
 
     accounts: tuple[str, ...] = ()
     since: Bound | None = None
@@ -81,27 +82,28 @@ class FlowFilter(NamedTuple):
     amount_min: Decimal | None = None
     amount_max: Decimal | None = None
     text: str | None = None
-    """Found anywhere in its label, name, note, symbol or references, whatever the case."""
+    """A text in the label, name, note, symbol or references, in upper or lower case."""
     finding: str | None = None
-    """One of `findings.KINDS`, or the id of a finding. A break or an id needs `keys`: see finding_lists."""
+    """One of `findings.KINDS`, or the id of a finding. For a break or an id, `keys` has to be set: see
+    finding_lists."""
     keys: "frozenset[tuple[str, int, str]] | None" = None
-    """Of the flows with these accounts, times and ids. It follows from `finding`, and is no field of its own."""
+    """Only the flows with these accounts, times and ids. `keys` is computed from `finding`; users cannot set it."""
     amount_near: NearAmount | None = None
-    """An amount, or one near it, whatever its sign unless one is given. A text `≈ 88` asks for it too."""
+    """An amount, or one near it. Without a sign it means money in and out. A text such as `≈ 88` sets it too."""
 
     @property
     def needs_rows(self) -> bool:
-        """Whether day totals cannot answer: some field is about single flows."""
+        """Whether day totals do not suffice, because some field is about single flows."""
         asked = (name for name in FIELDS if name not in ("since", "until") and getattr(self, name) is not None)
         return any(name not in _TOTALLED for name in asked)
 
     @property
     def is_selective(self) -> bool:
-        """Whether the filter may leave out flows of its range."""
+        """Whether the filter has a condition besides its range."""
         return any(getattr(self, name) is not None for name in FIELDS if name not in ("since", "until"))
 
     def of(self, account: AccountName) -> "AccountFilter":
-        """The filter for one account, its days as instants."""
+        """Return the filter for one account, with days converted to instants."""
         found = AccountFilter(account, *range_us(self.since, self.until, account.tz), self)
         if self.keys is None:
             return found
@@ -110,7 +112,7 @@ class FlowFilter(NamedTuple):
 
 
 class AccountFilter(NamedTuple):
-    """The flows of one account that a filter is about: [since, until) in microseconds, and the conditions."""
+    """The filter for one account: [since, until) in microseconds, and the conditions."""
 
     account: AccountName
     since_us: int
@@ -118,11 +120,11 @@ class AccountFilter(NamedTuple):
     conditions: FlowFilter
 
     def within(self, since_us: int, until_us: int) -> "AccountFilter":
-        """The same, of a part of the range."""
+        """Return the same filter for a part of the range."""
         return self._replace(since_us=max(self.since_us, since_us), until_us=min(self.until_us, until_us))
 
     def apply(self, query: "sa.Select[Any]", table: "sa.Table") -> "sa.Select[Any]":
-        """Restrict a query of a table that has the columns of flows."""
+        """Restrict a query on a table that has the columns of flows."""
         import sqlalchemy as sa
 
         from liushui.ledger import findings
@@ -157,7 +159,8 @@ class AccountFilter(NamedTuple):
             query = query.where(sa.or_(*(contains_folded(c[name], wanted.text) for name in _SEARCHED)))
         if wanted.keys is not None:
             keys = sorted((at_us, id_) for name, at_us, id_ in wanted.keys if name == self.account.account)
-            # The times alone let SQLite seek in the primary key: of a list of pairs it uses only the account.
+            # The condition on times alone lets SQLite seek in the primary key. With only a list of pairs, it uses just
+            # the account.
             query = query.where(c.at_us.in_(sorted({at_us for at_us, _ in keys})))
             query = query.where(sa.tuple_(c.at_us, c.id).in_(keys))
         elif wanted.finding is not None:
@@ -166,7 +169,7 @@ class AccountFilter(NamedTuple):
 
 
 def totals_conditions(wanted: FlowFilter) -> "list[sa.ColumnElement[bool]]":
-    """The conditions on day totals, for a filter that day totals can answer."""
+    """Return the conditions on day totals, for a filter for which they suffice."""
     from liushui.ledger.engines.condition_sql import equals_folded
     from liushui.ledger.schema import day_totals
 
@@ -178,24 +181,24 @@ def totals_conditions(wanted: FlowFilter) -> "list[sa.ColumnElement[bool]]":
 
 
 def equals_currency(currency: str, asked: str) -> bool:
-    """Whether a currency is the one asked for, whatever the case of either."""
+    """Whether two currency codes are equal, ignoring case."""
     return fold(currency) == fold(asked)
 
 
 def instant_us(bound: Bound, zone: ZoneInfo) -> int:
-    """A bound in microseconds since the epoch: of a day, its first instant in the zone."""
+    """Return a bound in microseconds since the epoch; for a day, its first instant in the zone."""
     if isinstance(bound, datetime):
         return to_us(bound if bound.tzinfo else bound.replace(tzinfo=zone))
     return max(BEFORE_ALL_US, BusinessDays(zone).range_us(bound.isoformat())[0])
 
 
 def bound_instant(bound: Bound, zone: ZoneInfo) -> datetime:
-    """A bound as an instant. The calendar's first day begins at its first instant, whatever the zone."""
+    """Return a bound as an instant. The calendar's first day begins at its first instant in every zone."""
     return from_us(max(to_us(MIN_INSTANT), instant_us(bound, zone)))
 
 
 def range_us(since: Bound | None, until: Bound | None, zone: ZoneInfo) -> tuple[int, int]:
-    """[since, until) in microseconds since the epoch; BEFORE_ALL_US and AFTER_ALL_US where there is no end."""
+    """Return [since, until) in microseconds since the epoch; BEFORE_ALL_US and AFTER_ALL_US where an end is missing."""
     return (
         BEFORE_ALL_US if since is None else instant_us(since, zone),
         AFTER_ALL_US if until is None else instant_us(until, zone),
@@ -212,26 +215,27 @@ FIRST_DAY, LAST_DAY = "0000-00-00", "9999-99-99"
 
 
 def day_text(days: BusinessDays, at_us: int) -> str:
-    """The day of an instant; FIRST_DAY or LAST_DAY for one before or after all."""
+    """Return the day of an instant; FIRST_DAY or LAST_DAY for the instants before or after all days."""
     return FIRST_DAY if at_us <= BEFORE_ALL_US else LAST_DAY if at_us >= AFTER_ALL_US - 1 else days.day_of(at_us)
 
 
 def begin_us(days: BusinessDays, day: str) -> int:
-    """The instant a day begins; BEFORE_ALL_US for the first days of the calendar, which may begin before it."""
+    """Return the instant at which a day begins; BEFORE_ALL_US for the calendar's first days, which may begin before
+    it."""
     if day in (FIRST_DAY, LAST_DAY):
         return BEFORE_ALL_US if day == FIRST_DAY else AFTER_ALL_US
     return max(BEFORE_ALL_US, days.range_us(day)[0])
 
 
 def end_us(days: BusinessDays, day: str) -> int:
-    """The instant a day ends; AFTER_ALL_US for the last days of the calendar, which may end after it."""
+    """Return the instant at which a day ends; AFTER_ALL_US for the calendar's last days, which may end after it."""
     if day in (FIRST_DAY, LAST_DAY):
         return BEFORE_ALL_US if day == FIRST_DAY else AFTER_ALL_US
     return min(AFTER_ALL_US, days.range_us(day)[1])
 
 
 def next_day(day: str) -> str:
-    """The day after a day; LAST_DAY after the calendar's last one."""
+    """Return the day after a day; LAST_DAY after the calendar's last day."""
     found = date.fromisoformat(day)
     return LAST_DAY if found == date.max else (found + DAY).isoformat()
 
@@ -254,7 +258,7 @@ class FaultKind(StrEnum):
 
 
 class FilterFault(NamedTuple):
-    """One thing that is wrong with a filter: the field, what was expected, and what came."""
+    """One fault of a filter: the field, what was expected, and what came."""
 
     field: str
     kind: FaultKind
@@ -263,7 +267,7 @@ class FilterFault(NamedTuple):
 
 
 class FilterError(ConfigError):
-    """A filter that cannot be used, with every fault of it."""
+    """An invalid filter, with all of its faults."""
 
     def __init__(self, faults: Sequence[FilterFault]) -> None:
         super().__init__("; ".join(f"{fault.field}: expected {fault.expected}, got {fault.got}" for fault in faults))
@@ -275,9 +279,9 @@ TIME_EXAMPLE: Final = "a date or ISO 8601 time such as 2024-01-31 or 2024-01-31T
 
 
 def read_filter(texts: Mapping[str, str | Sequence[str]], *, accounts: Sequence[str] = ()) -> FlowFilter:
-    """A filter from texts by field name. Raises FilterError with every fault; nothing is ignored.
+    """Read a filter from texts by field name. Raises FilterError with all faults; nothing is ignored.
 
-    A field's value may be a sequence of texts, as the fields of an address are; more than one is a fault.
+    A value may be a sequence of texts, as in a query string; more than one text is a fault.
     """
     faults: list[FilterFault] = []
     values: dict[str, Any] = {}
@@ -314,7 +318,7 @@ def _read_value(
 
 
 def read_bound(name: str, text: str) -> Bound:
-    """A day or a time. Raises FilterError."""
+    """Read a day or a time. Raises FilterError."""
     text = text.strip()
     try:
         if _DAY.match(text):
@@ -336,14 +340,14 @@ def _read_amount(name: str, text: str) -> Decimal:
 
 
 NEAR_MARKS: Final = ("≈", "~")
-"""What a text begins with that asks for amounts near one."""
+"""Marks before an amount that ask for amounts near it."""
 NEAR_SHARE: Final = Decimal("0.01")
-"""How far an amount may be from one that it is near to, as a part of it; at least half a step of its last digit."""
+"""How far an amount may differ, as a share of it. At least half a step of its last digit is allowed."""
 _GROUPED: Final = re.compile(r"\d{1,3}(,\d{3})+(\.\d+)?\Z", re.ASCII)
 
 
 def _read_near(name: str, text: str) -> NearAmount:
-    """`88`, `-88` or `12,345.67`, with or without one of NEAR_MARKS before it."""
+    """Read `88`, `-88` or `12,345.67`, with or without one of NEAR_MARKS in front."""
     plain = text.strip().removeprefix(NEAR_MARKS[0]).removeprefix(NEAR_MARKS[1]).strip().replace("\u2212", "-")
     sign = -1 if plain.startswith("-") else 1 if plain.startswith("+") else 0
     digits = plain[1:] if sign else plain
@@ -376,7 +380,7 @@ def _read_finding(name: str, text: str) -> str:
 
 
 def _read_text(name: str, text: str) -> str:
-    if not text and name != "subaccount":  # an account's main part has no name
+    if not text and name != "subaccount":  # the main part of an account has no name
         raise FilterError([FilterFault(name, FaultKind.EMPTY, "some text", "nothing")])
     if len(text) > TEXT_MAX:
         expected, got = f"at most {TEXT_MAX} characters", f"{len(text)} characters"
@@ -406,8 +410,8 @@ def _reversed(wanted: FlowFilter) -> list[FilterFault]:
 
 
 def is_reversed(since: Bound | None, until: Bound | None) -> bool:
-    """Whether a range holds nothing in any zone. Where only one end has an offset, a zone's distance from UTC is
-    allowed for."""
+    """Whether a range is empty in every zone. If only one end has an offset, the largest offset of any zone is allowed
+    for."""
     if since is None or until is None:
         return False
     low_us, high_us = (instant_us(bound, ZoneInfo("UTC")) for bound in (since, until))
@@ -420,16 +424,16 @@ def _is_local(bound: Bound) -> bool:
 
 
 _ZONE_MARGIN_US: Final = 14 * 3_600 * 1_000_000
-"""The furthest that a zone's clock is from UTC."""
+"""The largest offset of any zone from UTC."""
 
 
 def check_range(since: Bound | None, until: Bound | None) -> None:
-    """Raises FilterError where a range is reversed or empty."""
+    """Raise FilterError if a range is reversed or empty."""
     faults = _reversed(FlowFilter(since=since, until=until))
     if faults:
         raise FilterError(faults)
 
 
 def bound_text(bound: Bound | None) -> str:
-    """A bound as it can be typed."""
+    """Return a bound as text that can be typed."""
     return "" if bound is None else bound.isoformat().replace("+00:00", "Z")

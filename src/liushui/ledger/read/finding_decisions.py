@@ -1,7 +1,8 @@
-"""What people explained about findings: who, when and why. Reads only. Decisions are facts, which only commits write.
+"""People's explanations of findings: who explained what, when and why. Reads only. Decisions are facts, and only
+commits write facts.
 
-An explanation is about what was found when it was given. It holds as long as the finding stays the same: once the
-amount or the difference that it explains has changed, it no longer counts.
+An explanation covers the finding as it was at that time. If the amount or the difference changes later, the explanation
+no longer counts.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,13 +25,13 @@ from liushui.reconcile.chain import Break, RowKey
 
 
 class FindingState(StrEnum):
-    """What became of a finding."""
+    """The state of a finding."""
 
     OPEN = "open"
-    """Nobody has explained it, or what is found now is not what was explained."""
+    """Nobody has explained it, or it has changed since it was explained."""
     EXPLAINED = "explained"
     GONE = "gone"
-    """It was explained, and is no longer found."""
+    """It was explained, and no longer exists."""
 
 
 class FindingAction(StrEnum):
@@ -42,9 +43,9 @@ class FindingAction(StrEnum):
 
 
 class FindingDecision(NamedTuple):
-    """What a person decided about a finding, in batch `batch` of the account. `at_us` and `flow` name its flow.
+    """A decision of a person about a finding, in batch `batch` of the account. `at_us` and `flow` identify its flow.
 
-    `evidence` is what was found then: amounts, or the difference of a break.
+    `evidence` is the amounts, or the difference of a break, at the time of the decision.
     """
 
     account: str
@@ -71,12 +72,12 @@ def decision_row(decision: FindingDecision, decided_at_us: int) -> Row:
 
 
 def list_finding_decisions(queries: Queries, account: str) -> list[FindingDecision]:
-    """Every decision about findings of an account, oldest first."""
+    """Return every decision about findings of an account, oldest first."""
     return [_decision(row) for row in queries.rows(_SELECT, account)]
 
 
 def newest_decisions(decisions: Iterable[FindingDecision]) -> dict[str, FindingDecision]:
-    """The newest decision on each finding, of decisions that come oldest first."""
+    """Return the newest decision on each finding. Expects the decisions oldest first."""
     return {decision.finding: decision for decision in decisions}
 
 
@@ -96,31 +97,31 @@ FROM finding_decisions WHERE account = ? ORDER BY batch, finding
 
 
 def side_evidence(flow: LedgerFlow) -> str:
-    """The evidence of the finding that a flow's direction contradicts the sign of its amount."""
+    """Return the evidence that a flow's direction contradicts the sign of its amount."""
     return f"{flow.flow.direction.value} {to_plain_string(flow.flow.amount)} {flow.flow.currency}"
 
 
 def copy_evidence(flow: LedgerFlow, first: LedgerFlow | None) -> str:
-    """The evidence of the finding that a flow shares its id with a different one."""
+    """Return the evidence that a flow shares its id with a different one."""
     return " / ".join(
         f"{to_plain_string(one.flow.amount)} {one.flow.currency}" for one in (flow, first) if one is not None
     )
 
 
 def break_evidence(key: Key, one: Break) -> str:
-    """The evidence of a break: its difference, independent of trailing zeros in the balances."""
+    """Return the evidence of a break: its difference, without trailing zeros."""
     return f"{to_plain_string(one.difference.normalize(EXACT))} {key[1]}"
 
 
 def chain_breaks(chains: Mapping[Key, ChainState]) -> list[tuple[Key, Break]]:
-    """The breaks of an account's chains, by time."""
+    """Return the breaks of an account's chains, by time."""
     return sorted(((key, one) for key, chain in chains.items() for one in chain.breaks), key=lambda pair: pair[1].after)
 
 
 def copies_with_first(
     connection: Connection, account: str, copies: Iterable[LedgerFlow]
 ) -> list[tuple[LedgerFlow, LedgerFlow | None]]:
-    """Flows of an account that share their id with another, each with the first flow of that id."""
+    """Return the flows of an account that share their id with another, each with the first flow of that id."""
     known = {key_of(copy): copy for copy in copies}
     firsts = flows_at(connection, account, ((at_us, identity_of(id_)) for at_us, id_ in known))
     return [(copy, firsts.get((at_us, identity_of(id_)))) for (at_us, id_), copy in known.items()]
@@ -131,7 +132,8 @@ def copies_with_first(
 
 @dataclass
 class ExplainedCache:
-    """Explanations that hold, by account and newest batch: read again only when the account has had a batch since."""
+    """Caches valid explanations by account and newest batch. They are read again only after another batch of the
+    account."""
 
     explained: dict[str, tuple[int, dict[str, FindingDecision]]] = field(default_factory=dict)
 
@@ -142,7 +144,8 @@ class ExplainedCache:
         head: int,
         chains: Callable[[], Mapping[Key, ChainState]],
     ) -> dict[str, FindingDecision]:
-        """The explanations that hold of an account whose newest batch is `head`. `chains` reads its balance chains."""
+        """Return the valid explanations of an account whose newest batch is `head`. `chains` reads its balance
+        chains."""
         cached = self.explained.get(account)
         if cached is not None and cached[0] == head:
             return cached[1]
@@ -155,9 +158,9 @@ class ExplainedCache:
 def explanations_that_hold(
     connection: Connection, account: str, newest: Mapping[str, FindingDecision], chains: Mapping[Key, ChainState]
 ) -> dict[str, FindingDecision]:
-    """The explanations of an account whose finding is still there as it was explained, by the id of the finding.
+    """Return the valid explanations of an account, by finding id: the finding must still exist unchanged.
 
-    `newest` is the newest decision on each finding.
+    `newest`: the newest decision on each finding.
     """
     explained = [one for one in newest.values() if one.decision is FindingAction.EXPLAINED]
     if not explained:

@@ -1,6 +1,6 @@
 """Findings as every face shows them: with all flows that they are about, their state, and what people decided.
 
-Reads only.
+Every finding with all of its flows, its state, and people's decisions, for all faces.
 """
 
 from collections import Counter, defaultdict
@@ -39,21 +39,21 @@ from liushui.reconcile.chain import Break
 from liushui.reconcile.links import seconds_of
 
 AT_ONCE: Final = 60
-"""Findings whose other flows are read together."""
+"""The number of findings whose other flows are read together."""
 
 
 FEW: Final = 10
-"""So many findings are looked up one by one: the search for each reads the flows of its second only."""
+"""Up to this number, findings are looked up one by one; the search for each reads only the flows of its second."""
 THERE: Final = frozenset({FindingState.OPEN, FindingState.EXPLAINED})
-"""The states of findings that are found now."""
+"""The states of findings that exist now."""
 
 
 class Finding(NamedTuple):
-    """A flow to review, or one that was explained and is no longer found.
+    """A flow to review, or a flow that was explained and whose finding no longer exists.
 
-    `kind` is one of findings.KINDS. `flow` None: the flow has left the ledger. `others`: the further flows that it is
-    about: for a copy, the first flow with its id; for a break, the flow before it and those that may be wrong.
-    `located` is the break, where it is one. `decision`: the newest one on it.
+    `kind` is one of findings.KINDS. `flow` None: the flow is no longer in the ledger. `others`: the other flows of the
+    finding. For a copy, it is the first flow with its id; for a break, the flow before it and the flows that may be
+    wrong. `located`: the break, if the finding is one. `decision`: the newest decision on it.
     """
 
     id: str
@@ -70,22 +70,22 @@ class Finding(NamedTuple):
 
     @property
     def at(self) -> datetime:
-        """The time of its flow."""
+        """The time of the finding's flow."""
         return from_us(self.at_us)
 
     @property
     def flows(self) -> tuple[LedgerFlow, ...]:
-        """Every flow that it is about and that the ledger has."""
+        """Every flow of the finding that is in the ledger."""
         return self.others if self.flow is None else (self.flow, *self.others)
 
     @property
     def order(self) -> tuple[str, int, int, str]:
-        """Its place in every page: by account, kind, time and flow."""
+        """The sort key of findings in pages: account, kind, time and flow."""
         return self.account, KINDS.index(self.kind), self.at_us, self.flow_id
 
 
 class FindingInFull(NamedTuple):
-    """A finding, and every decision on it, oldest first."""
+    """A finding with every decision on it, oldest first."""
 
     finding: Finding
     decisions: list[FindingDecision]
@@ -98,7 +98,7 @@ def list_findings(
     kinds: Iterable[str] = KINDS,
     states: Iterable[FindingState] = FindingState,
 ) -> Generator[Finding]:
-    """The findings of those kinds and states by account, kind and time. Raises AccountNotFound."""
+    """Return the findings of these kinds and states by account, kind and time. Raises AccountNotFound."""
     wanted_kinds, wanted_states = frozenset(kinds), frozenset(states)
     with model.reading(names) as reading:
         for account in reading.accounts.values():
@@ -108,7 +108,7 @@ def list_findings(
 
 
 class FindingPosition(NamedTuple):
-    """A place in the order of findings: after the finding of this order."""
+    """A position in the sorted findings: after the finding with this sort key."""
 
     account: str
     kind: int
@@ -117,7 +117,7 @@ class FindingPosition(NamedTuple):
 
 
 class FindingPage(NamedTuple):
-    """Some findings in order, and the position after them. `next` None: nothing follows."""
+    """Some findings in order, and the position after them. `next` None: this is the last page."""
 
     findings: list[Finding]
     next: FindingPosition | None
@@ -132,7 +132,7 @@ def findings_page(
     limit: int,
     after: FindingPosition | None = None,
 ) -> FindingPage:
-    """At most `limit` findings after a position, in the order of `list_findings`. Raises AccountNotFound."""
+    """Return at most `limit` findings after a position, in the order of `list_findings`. Raises AccountNotFound."""
     chosen = sorted(name for name in names if after is None or name >= after.account)
     if not chosen:
         return FindingPage([], None)
@@ -143,7 +143,7 @@ def findings_page(
 
 
 class FindingCount(NamedTuple):
-    """How many flows of a day have a finding that nobody has explained."""
+    """The number of a day's flows with a finding that nobody has explained."""
 
     account: str
     day: str
@@ -152,7 +152,7 @@ class FindingCount(NamedTuple):
 
 
 def count_findings(model: ReadModel, names: Sequence[str]) -> list[FindingCount]:
-    """The numbers of open findings by account, day and kind; those of breaks come last. Raises AccountNotFound."""
+    """Return the numbers of open findings by account, day and kind; breaks come last. Raises AccountNotFound."""
     rows: list[FindingCount] = []
     breaks: list[FindingCount] = []
     with model.reading(names) as reading:
@@ -167,13 +167,13 @@ def count_findings(model: ReadModel, names: Sequence[str]) -> list[FindingCount]
 
 
 def find_finding(model: ReadModel, id_: str) -> FindingInFull:
-    """The finding of that id. Raises NotFound, also for one of an account that the reader may not see."""
+    """Return the finding with this id. Raises NotFound, also if the reader may not see the finding's account."""
     with model.reading() as reading:
         return finding_in(reading, id_)
 
 
 def finding_in(reading: Reading, id_: str) -> FindingInFull:
-    """The finding of that id, among the accounts of a reading. Raises NotFound."""
+    """Return the finding with this id among the accounts of a reading. Raises NotFound."""
     second = seconds_of(id_) or (0, 0)
     for account in reading.accounts.values() if second[1] else ():
         every = list_finding_decisions(reading.queries, account.name.account)
@@ -185,7 +185,7 @@ def finding_in(reading: Reading, id_: str) -> FindingInFull:
 
 
 def findings_named(reading: Reading, ids: Sequence[str]) -> list[Finding]:
-    """The findings of these ids, in their order. Raises NotFound for the first id that no finding has."""
+    """Return the findings with these ids, in this order. Raises NotFound for the first id that no finding has."""
     if len(ids) <= FEW:
         return [finding_in(reading, id_).finding for id_ in ids]
     every = {
@@ -195,7 +195,7 @@ def findings_named(reading: Reading, ids: Sequence[str]) -> list[Finding]:
 
 
 def findings_of_flow(model: ReadModel, flow: LedgerFlow) -> list[FindingInFull]:
-    """The findings of one flow that have its id, in any state."""
+    """Return the findings of the flow with this id, in any state."""
     with model.reading((flow.account,)) as reading:
         account = reading.accounts[flow.account]
         at_us, id_ = key_of(flow)
@@ -221,7 +221,7 @@ class _Maker:
         """The ids of the findings that were made."""
 
     def make(self, kind: str, flow: LedgerFlow, others: Iterable[LedgerFlow], evidence: str) -> Finding:
-        """A finding that is there."""
+        """Return a finding that exists now."""
         at_us, id_ = key_of(flow)
         name = finding_id(flow.account, kind, at_us, id_)
         self.seen.add(name)
@@ -230,17 +230,17 @@ class _Maker:
         return Finding(name, flow.account, kind, at_us, id_, flow, tuple(others), evidence, state, decision)
 
     def sides(self, rows: Iterable[LedgerFlow]) -> Iterator[Finding]:
-        """The findings of flows whose direction contradicts the sign of the amount."""
+        """Return the findings of flows whose direction contradicts the sign of the amount."""
         for flow in rows:
             yield self.make(SIDE, flow, (), side_evidence(flow))
 
     def copies(self, rows: Sequence[LedgerFlow]) -> Iterator[Finding]:
-        """The findings of flows that share their id with a different one."""
+        """Return the findings of flows that share their id with a different one."""
         for copy, first in copies_with_first(self._reading.connection, self._account.name.account, rows):
             yield self.make(SAME_ID, copy, () if first is None else (first,), copy_evidence(copy, first))
 
     def breaks(self, found: Sequence[tuple[Key, Break]]) -> Iterator[Finding]:
-        """The findings of breaks."""
+        """Return the findings of breaks."""
         located = {key_of(one.after): one for one in breaks_with_flows(self._reading, self._account, found)}
         for key, one in found:
             where = located.get(one.after)
@@ -251,7 +251,7 @@ class _Maker:
                 yield finding._replace(located=where)
 
     def gone(self, kind: str) -> Iterator[Finding]:
-        """Those of a kind that were explained or open again, and are not among the findings that were made."""
+        """Return the findings of a kind that people decided on and that no longer exist."""
         gone = [one for id_, one in self._newest.items() if one.kind == kind and id_ not in self.seen]
         gone.sort(key=lambda one: one.key)
         there = flows_at(self._reading.connection, self._account.name.account, (one.key for one in gone))
@@ -286,7 +286,7 @@ def _of_account(reading: Reading, account: Account, kinds: frozenset[str]) -> It
         if not any(one.kind == kind for one in newest.values()):
             yield from found
             continue
-        there = list(found)  # which others are gone is known when all that are there were made
+        there = list(found)  # all existing findings have to be made first: the others are gone
         yield from sorted((*there, *maker.gone(kind)), key=lambda one: one.order)
 
 
@@ -303,7 +303,7 @@ def _ledger_flow(account: str, row: Row) -> LedgerFlow:
 def _in_second(
     reading: Reading, account: Account, decisions: Sequence[FindingDecision], second: tuple[int, int]
 ) -> Iterator[Finding]:
-    """The findings of an account of flows in a range of time, and those of `decisions` that are gone."""
+    """Return the findings of an account's flows in a time range, and those of `decisions` that no longer exist."""
     since_us, until_us = second
     maker = _Maker(reading, account, newest_decisions(decisions))
     yield from maker.sides(_flows_with(reading.connection, account, SIDE, since_us, until_us))
@@ -317,7 +317,7 @@ def _in_second(
 def _flows_with(
     connection: Connection, account: Account, finding: str, since_us: int, until_us: int
 ) -> list[LedgerFlow]:
-    """The flows of an account in a range of time that have a finding."""
+    """Return the flows of an account in a time range that have a finding."""
     wanted = FlowFilter(finding=finding).of(account.name).within(since_us, until_us)
     return [ledger_flow(row) for row in connection.execute(wanted.apply(sa.select(*flows.columns), flows))]
 
@@ -326,11 +326,11 @@ def _flows_with(
 
 
 ROWS_MAX: Final = 10_000
-"""Flows of findings that a filter can name."""
+"""The most flows of findings that a filter can select."""
 
 
 def with_finding_rows(model: ReadModel, wanted: FlowFilter) -> FlowFilter:
-    """A filter with the keys of the flows that its finding is about, where that is a break or the id of a finding.
+    """Return a filter with the keys of its finding's flows, if its finding is a break or an id.
 
     Raises NotFound for an id that no finding of the filter's accounts has, and ConfigError for too many flows.
     """

@@ -1,8 +1,8 @@
-"""Flows of a filter: listed by account, streamed by time, or page by page. Reads only.
+"""Flows that match a filter: listed by account, streamed by time, or page by page. Reads only.
 
-Pages keep one order, by time and account, and within an instant that of the balance chains (`read.order`). A position
-between two rows stays where it is when rows arrive. A page does bounded work: a filter that few rows pass is not
-searched to the end of the ledger at once, but returns what it found with the position to go on from. Day totals tell
+Pages are sorted by time and account, and within an instant by balance chain (`read.instant_order`). A position between
+two rows stays valid when rows arrive. A page does a bounded amount of work. If few rows match the filter, a page does
+not search to the end of the ledger; it returns what it has found and the position at which to continue. Day totals show
 beforehand which days cannot have a match.
 """
 
@@ -46,11 +46,11 @@ NO_RULES: Final[Mapping[str, Rules[Paging]]] = {}
 KEYS_AT_ONCE: Final = 200
 """Flows that one statement reads by their keys."""
 CHUNK: Final = 1_000
-"""Rows that a stream holds at a time."""
+"""The rows that a stream holds in memory at a time."""
 SCAN_MAX: Final = 8_000
-"""Rows that one page looks at, about; beyond a single day that has more."""
+"""The number of rows, about, that one page reads. It may read more if a single day has more."""
 RUN_COST: Final = 100
-"""Beginning with another run of days costs as much as looking at so many rows."""
+"""Starting to read another run of days costs as much as reading this number of rows."""
 COLUMNS: Final = (
     "account", "at", "amount", "currency", "direction", "kind", "category", "label", "symbol", "note", "subaccount",
     "balance_after", "settled_at", "ref", "order_ref", "name", "price", "quantity", "fx_currency", "fx_amount",
@@ -60,7 +60,7 @@ COLUMNS: Final = (
 
 
 class LedgerFlow(NamedTuple):
-    """A flow in the ledger. `batch` is the commit that entered this version of it."""
+    """A flow in the ledger. `batch` is the commit that entered this version of the flow."""
 
     account: str
     id: str
@@ -69,7 +69,7 @@ class LedgerFlow(NamedTuple):
 
 
 def flow_record(found: LedgerFlow) -> dict[str, str | int | Decimal | datetime | dict[str, Any] | None]:
-    """A flow's fields by the names of COLUMNS, in their order: amounts exact, times as instants."""
+    """Return a flow's fields by the names of COLUMNS, in their order: amounts exact, times as instants."""
     flow = found.flow
     return {
         "account": found.account,
@@ -100,30 +100,31 @@ def flow_record(found: LedgerFlow) -> dict[str, str | int | Decimal | datetime |
 
 
 def export_record(found: LedgerFlow) -> dict[str, Any]:
-    """`flow_record` for programs: amounts as plain text, times as ISO 8601 in UTC."""
+    """Return `flow_record` for programs: amounts as plain text, times as ISO 8601 in UTC."""
     return {name: export_value(value) for name, value in flow_record(found).items()}
 
 
 def ledger_flow(row: sa.Row[Any]) -> LedgerFlow:
-    """The flow of a row with the columns of flows."""
+    """Convert a row with the columns of flows to a flow."""
     return LedgerFlow(row.account, row.id, to_flow(row), row.batch)
 
 
 def key_of(found: LedgerFlow) -> RowKey:
-    """What names a flow within its account: its time and its id."""
+    """Return the key of a flow within its account: its time and its id."""
     return to_us(found.flow.at), found.id
 
 
 def flows_at(
     connection: Connection, account: str, keys: Iterable[RowKey], *, finding: str | None = None
 ) -> dict[RowKey, LedgerFlow]:
-    """The flows of an account that have these keys and, if one is named, that finding."""
+    """Return the flows of an account with these keys; with `finding`, only those that have that finding."""
     left = sorted(set(keys))
     found: dict[RowKey, LedgerFlow] = {}
     for begin in range(0, len(left), KEYS_AT_ONCE):
         part = left[begin : begin + KEYS_AT_ONCE]
         query = sa.select(*flows.columns).where(flows.c.account == account)
-        # The times alone let SQLite seek in the primary key: of a list of pairs it uses only the account.
+        # The condition on times alone lets SQLite seek in the primary key. With only a list of pairs, it uses just the
+        # account.
         query = query.where(flows.c.at_us.in_({at_us for at_us, _ in part}))
         query = query.where(sa.tuple_(flows.c.at_us, flows.c.id).in_(part))
         if finding is not None:
@@ -138,7 +139,7 @@ def flows_at(
 def list_flows(
     ledger: Ledger, wanted: FlowFilter, rules: Mapping[str, Rules[Paging]] = NO_RULES
 ) -> Iterator[LedgerFlow]:
-    """The flows by account, time and balance chain, streamed, up to the filter's limit. `rules` by provider."""
+    """Stream the flows by account, time and balance chain, up to the filter's limit. `rules` by provider."""
     with ledger.reading() as connection:
         left = wanted.limit
         chosen = find_accounts(queries_of(connection), wanted.accounts)
@@ -154,8 +155,8 @@ def list_flows(
 def stream_flows(
     ledger: Ledger, wanted: FlowFilter, rules: Mapping[str, Rules[Paging]] = NO_RULES
 ) -> Iterator[LedgerFlow]:
-    """The flows by time, account and balance chain over all accounts, streamed from one state, up to the filter's
-    limit. `rules` by provider."""
+    """Stream the flows of all accounts by time, account and balance chain, from one state of the ledger, up to the
+    filter's limit. `rules` by provider."""
     with ledger.reading() as connection:
         filters = [wanted.of(account) for account in find_accounts(queries_of(connection), wanted.accounts)]
         yield from map(ledger_flow, islice(rows_by_time(connection, filters, rules, wanted.limit), wanted.limit))
@@ -167,7 +168,7 @@ def rows_by_time(
     rules: Mapping[str, Rules[Paging]],
     limit: int | None = None,
 ) -> Iterator[sa.Row[Any]]:
-    """The rows of several accounts by time, account and balance chain, streamed; of each account up to `limit`."""
+    """Stream the rows of several accounts by time, account and balance chain, up to `limit` rows of each account."""
     streams = [account_rows(connection, one, rules, limit) for one in filters]
     newest_first = bool(filters) and filters[0].conditions.newest_first
     return merge(*streams, key=lambda row: (row.at_us, row.account), reverse=newest_first)
@@ -176,7 +177,7 @@ def rows_by_time(
 def account_rows(
     connection: Connection, wanted: AccountFilter, rules: Mapping[str, Rules[Paging]], limit: int | None = None
 ) -> Generator[sa.Row[Any]]:
-    """The rows of one account, with the columns of schema.flows, by time and balance chain, streamed."""
+    """Stream the rows of one account, with the columns of schema.flows, by time and balance chain."""
     order = _order_of(connection, wanted, rules)
     cut = None if limit is None else limit + 1
     query = wanted.apply(sa.select(*flows.columns), flows).order_by(*_by_key(wanted.conditions)).limit(cut)
@@ -206,10 +207,11 @@ def _by_key(wanted: FlowFilter) -> tuple[sa.ColumnElement[Any], ...]:
 
 
 class Position(NamedTuple):
-    """Between two rows: after the row of that key or, without account and id, before all rows of that instant.
+    """A position between two rows: after the row with this key or, without account and id, before all rows of this
+    instant.
 
-    `batch` is the newest one of the account when the row's instant was read first, and 0 where that is not known; it
-    tells in which order the rest of the instant comes. `newer` is the batch of the row itself if it came since, else 0.
+    `batch` is the account's newest batch when the row's instant was first read; 0: not known. It determines the order
+    of the rest of the instant. `newer` is the batch of the row itself if the row arrived after `batch`, else 0.
     """
 
     at_us: int
@@ -220,15 +222,15 @@ class Position(NamedTuple):
 
 
 class FlowsPage(NamedTuple):
-    """Some flows in order, and the position after them. `next` None: nothing follows."""
+    """Some flows in order, and the position after them. `next` None: this is the last page."""
 
     flows: list[LedgerFlow]
     next: Position | None
 
 
 class _AccountPart(NamedTuple):
-    """A page's rows of one account. `searched_us`: how far the account was searched; None: to its end. `newcomers`:
-    ids at the position's own instant that came since it was read first."""
+    """A page's rows of one account. `searched_us`: how far the account was searched; None: to its end. `newcomers`: ids
+    at the position's own instant that arrived after it was first read."""
 
     rows: Sequence[sa.Row[Any]]
     searched_us: int | None
@@ -236,7 +238,7 @@ class _AccountPart(NamedTuple):
 
 
 class _DayRun(NamedTuple):
-    """Adjacent days, some of whose flows may match. `cost` counts rows to look at."""
+    """Adjacent days of which some flows may match. `cost`: the number of rows to read."""
 
     since_us: int
     until_us: int
@@ -251,7 +253,7 @@ def flows_page(
     after: Position | None = None,
     rules: Mapping[str, Rules[Paging]] = NO_RULES,
 ) -> FlowsPage:
-    """At most `limit` flows after a position, in the filter's order. `rules` by provider.
+    """Return at most `limit` flows after a position, in the filter's order. `rules` by provider.
 
     A page may have fewer flows, or none, and still have a next position. Raises AccountNotFound.
     """
@@ -267,12 +269,13 @@ def flows_page(
 
 
 def _merged(parts: Sequence[_AccountPart], limit: int, *, newest: bool) -> tuple[list[sa.Row[Any]], Position | None]:
-    """The first rows of all accounts, and the position after them."""
+    """Merge the first rows of all accounts, and return the position after them."""
     every = (row for part in parts for row in part.rows)
-    rows = sorted(every, key=lambda row: (row.at_us, row.account), reverse=newest)  # keeps the order of equal ones
+    # stable sort: equal rows keep their order
+    rows = sorted(every, key=lambda row: (row.at_us, row.account), reverse=newest)
     searched = [part.searched_us for part in parts if part.searched_us is not None]
     following = None
-    if searched:  # beyond the nearest of them, rows of some account may be missing
+    if searched:  # after this position, rows of some account may be missing
         nearest_us = max(searched) if newest else min(searched)
         rows = [row for row in rows if (row.at_us >= nearest_us if newest else row.at_us < nearest_us)]
         following = Position(nearest_us)
@@ -286,7 +289,8 @@ def _merged(parts: Sequence[_AccountPart], limit: int, *, newest: bool) -> tuple
 def _with_batch(
     connection: Connection, position: Position, before: Position | None, row: sa.Row[Any], newcomers: set[str]
 ) -> Position:
-    """A position after a row with what tells the rest of its instant. `before`: where the page of the row begins."""
+    """Return the position after a row, with the data that determines the rest of its instant. `before`: where the row's
+    page begins."""
     if before is not None and before.batch and (before.at_us, before.account) == (position.at_us, position.account):
         return position._replace(batch=before.batch, newer=row.batch if row.id in newcomers else 0)
     return position._replace(batch=InstantOrder(connection, position.account, None).head)
@@ -322,11 +326,11 @@ def _account_part(
 
 
 def _after(wanted: AccountFilter, after: Position | None) -> AccountFilter:
-    """The part of a filter's range that is left after a position, without the rest of the instant of its row."""
+    """Return the part of a filter's range after a position, without the rest of the row's instant."""
     if after is None:
         return wanted
     account = wanted.account.account
-    if wanted.conditions.newest_first:  # accounts come from the last to the first
+    if wanted.conditions.newest_first:  # accounts are sorted in reverse
         return wanted.within(BEFORE_ALL_US, after.at_us + (account < after.account))
     return wanted.within(after.at_us + (bool(after.account) and account <= after.account), AFTER_ALL_US)
 
@@ -334,7 +338,8 @@ def _after(wanted: AccountFilter, after: Position | None) -> AccountFilter:
 def _rest_of_instant(
     connection: Connection, order: InstantOrder, wanted: AccountFilter, after: Position | None, limit: int
 ) -> tuple[list[sa.Row[Any]], frozenset[str]]:
-    """The rows after a position's own row at its instant; and the ids of those that came since it was read first."""
+    """Return the rows after a position's row at the same instant, and the ids of those that arrived after the instant
+    was first read."""
     if after is None or after.account != wanted.account.account:
         return [], frozenset()
     here, newest = wanted.within(after.at_us, after.at_us + 1), wanted.conditions.newest_first
@@ -362,7 +367,7 @@ def _page_rows(connection: Connection, order: InstantOrder, wanted: AccountFilte
 def _first_of(
     connection: Connection, order: InstantOrder, wanted: AccountFilter, at_us: int, number: int
 ) -> Sequence[sa.Row[Any]]:
-    """The first so many rows of an instant that pass a filter, in order."""
+    """Return the first rows of an instant that match a filter, in order, up to `limit`."""
     here = wanted.within(at_us, at_us + 1)
     if not order.has_balances(at_us):
         query = here.apply(sa.select(*flows.columns), flows).order_by(*_by_key(wanted.conditions))
@@ -372,7 +377,7 @@ def _first_of(
 
 
 def _rows_of_ids(connection: Connection, here: AccountFilter, ids: Sequence[str], limit: int) -> list[sa.Row[Any]]:
-    """The first of these rows of one instant that pass a filter, in the order of their ids."""
+    """Return the first of these rows of one instant that match a filter, in the order of the ids."""
     if here.conditions.is_selective:
         passing = set(connection.scalars(here.apply(sa.select(flows.c.id), flows)))
         ids = [id_ for id_ in ids if id_ in passing]
@@ -388,9 +393,9 @@ def _rows_of_ids(connection: Connection, here: AccountFilter, ids: Sequence[str]
 
 
 def _day_runs(connection: Connection, wanted: AccountFilter, rows_max: int) -> Iterator[_DayRun]:
-    """Runs of days that may have matches, in the order of the page.
+    """Return runs of days that may have matches, in the order of the page.
 
-    A run ends where it has enough matches, or where skipping the next days costs less than reading them.
+    A run ends when it has enough matches, or when skipping the next days costs less than reading them.
     """
     days = BusinessDays(wanted.account.tz)
     newest = wanted.conditions.newest_first
@@ -416,7 +421,8 @@ def _day_run(days: BusinessDays, run: list[tuple[str, int, int]], newest: bool) 
 
 
 def _days(connection: Connection, wanted: AccountFilter, days: BusinessDays) -> Iterator[tuple[str, int, int]]:
-    """Each day of a range: its flows, and those of them that may match as far as day totals can tell."""
+    """Return each day of a range with the number of its flows, and the number of those that may match according to the
+    day totals."""
     t = day_totals.c
     conditions = totals_conditions(wanted.conditions)
     matching = sa.case((sa.and_(*conditions), t.flows), else_=0) if conditions else t.flows
@@ -437,7 +443,7 @@ def _days(connection: Connection, wanted: AccountFilter, days: BusinessDays) -> 
 
 
 def daily_flows(ledger: Ledger, account: str, first: date, last: date) -> list[tuple[Slice, int]]:
-    """How many flows an account has on each of its days that has some, both ends included, oldest first."""
+    """Return the number of flows on each day of an account that has flows, both ends included, oldest first."""
     with ledger.reading() as connection:
         (known,) = find_accounts(queries_of(connection), (account,))
         counts = flows_by_day(queries_of(connection), account, first.isoformat(), last.isoformat())

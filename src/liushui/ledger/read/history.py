@@ -1,7 +1,7 @@
-"""The ledger as it stood: versions of flows, and what they came to as of a recorded time. Reads only.
+"""The ledger at earlier times: versions of flows, and their sums as of a recorded time. Reads only.
 
 The state of an account as of an instant is the result of the batches recorded by then. It is rebuilt from the versions,
-in time that grows with their number and in constant memory.
+in constant memory and in time that grows with their number.
 """
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -42,7 +42,7 @@ class Version(NamedTuple):
 def list_flows_as_of(
     ledger: Ledger, wanted: FlowFilter, as_of: Bound, rules: Mapping[str, Rules[Paging]] = NO_RULES
 ) -> Iterator[LedgerFlow]:
-    """The flows as of a recorded time, by account, time and balance chain, streamed. `rules` by provider."""
+    """Stream the flows as of a recorded time, by account, time and balance chain. `rules` by provider."""
     with ledger.reading() as connection:
         left = wanted.limit
         chosen = find_accounts(queries_of(connection), wanted.accounts)
@@ -62,7 +62,7 @@ def account_rows_as_of(
     rules: Mapping[str, Rules[Paging]],
     limit: int | None = None,
 ) -> Generator[sa.Row[Any]]:
-    """The rows of one account as of a recorded time, by time and balance chain, streamed."""
+    """Stream the rows of one account as of a recorded time, by time and balance chain."""
     account, seq = wanted.account, batch_as_of(connection, wanted.account, as_of)
     order = InstantOrder(connection, account.account, balance_rules_of(account, rules), seq=seq)
     newest, are_all = wanted.conditions.newest_first, not wanted.conditions.is_selective
@@ -80,7 +80,7 @@ def account_rows_as_of(
 
 
 def list_versions(ledger: Ledger, wanted: FlowFilter) -> Iterator[Version]:
-    """Every version of the flows, by account, time, id and batch, streamed.
+    """Stream every version of the flows, by account, time, id and batch.
 
     The filter applies to each version separately. If the time of a flow was restated, each version has its own time.
     """
@@ -90,9 +90,9 @@ def list_versions(ledger: Ledger, wanted: FlowFilter) -> Iterator[Version]:
 
 
 class FlowVersion(NamedTuple):
-    """A version, the row it was read from (None: no provider sent one), and the row that is served in its place.
+    """A version, the row that it was read from (None: it has none), and the row that is served in its place.
 
-    `served` is None if no other row is served: either the received row is served, or no row can be.
+    `served` is None if the received row itself is served, or if no row can be served.
     """
 
     version: Version
@@ -101,7 +101,7 @@ class FlowVersion(NamedTuple):
 
 
 def versions_of(ledger: Ledger, account: str, at_us: int, id_: str) -> list[FlowVersion]:
-    """Every version of the flow with that key, oldest first, the current one last. Empty: there never was one."""
+    """Return every version of the flow with this key, oldest first. Empty: the flow never existed."""
     with ledger.reading() as connection:
         names = {name.account: name for name in find_accounts(queries_of(connection))}
         if account not in names:
@@ -127,8 +127,8 @@ def _version(row: sa.Row[Any]) -> Version:
 
 
 def snapshot_as_of(connection: Connection, account: AccountName, as_of: Bound) -> AccountSnapshot:
-    """The account as of a recorded time. Its source is today's, for sources have no history; runs and findings are
-    left out."""
+    """Return the account as of a recorded time. Its source is the current one, because sources have no history. Runs
+    and findings are left out."""
     seq = batch_as_of(connection, account, as_of)
     since_us = connection.scalar(sa.select(sources.c.since_us).where(sources.c.account == account.account))
     totals = totals_at(connection, account, seq)
@@ -151,25 +151,25 @@ def snapshot_as_of(connection: Connection, account: AccountName, as_of: Bound) -
 
 
 def sums_as_of(connection: Connection, account: AccountName, as_of: Bound, until_us: int) -> Sums:
-    """The sums of the flows before an instant, as of a recorded time."""
+    """Return the sums of the flows before an instant, as of a recorded time."""
     return sums_of(totals_at(connection, account, batch_as_of(connection, account, as_of), until_us))
 
 
 def totals_as_of(connection: Connection, account: AccountName, as_of: Bound, first_day: str, last_day: str) -> Totals:
-    """The day totals of days, both ends included, as of a recorded time."""
+    """Return the day totals of a range of days, both ends included, as of a recorded time."""
     totals = totals_at(connection, account, batch_as_of(connection, account, as_of))
     return {key: total for key, total in totals.items() if first_day <= key.day <= last_day}
 
 
 def batch_as_of(connection: Connection, account: AccountName, as_of: Bound) -> int:
-    """The newest batch recorded at or before an instant; 0 where there is none."""
+    """Return the newest batch recorded at or before an instant; 0 if there is none."""
     until_us = instant_us(as_of, account.tz)
     recorded = sa.and_(batches.c.account == account.account, batches.c.recorded_at_us <= until_us)
     return connection.scalar(sa.select(sa.func.max(batches.c.seq)).where(recorded)) or 0
 
 
 def ranges_as_of(connection: Connection, account: str, seq: int) -> list[Range]:
-    """The account's coverage after a batch; none of what was there before the account was removed."""
+    """Return the account's coverage after a batch, without coverage from before the account was removed."""
     since = batches.c.seq > erased_until(connection, account)
     query = sa.select(*batches.columns).where(batches.c.account == account, batches.c.seq <= seq, since)
     return ranges_from_batches(tuple(row) for row in connection.execute(query.order_by(batches.c.seq)))
@@ -178,7 +178,7 @@ def ranges_as_of(connection: Connection, account: str, seq: int) -> list[Range]:
 def _every_account(
     connection: Connection, wanted: FlowFilter, query_of: Callable[[AccountFilter], sa.CompoundSelect[Any]]
 ) -> Iterator[sa.Row[Any]]:
-    """The rows of one query for each account, in order, up to the limit that all of them share."""
+    """Run one query for each account and yield the rows in order, up to one limit for all accounts."""
     chosen = find_accounts(queries_of(connection), wanted.accounts)
     left = wanted.limit
     for account in reversed(chosen) if wanted.newest_first else chosen:
@@ -227,9 +227,9 @@ def _is_batch(batch: sa.FromClause, table: sa.Table, column: str) -> sa.ColumnEl
 def _ordered(
     connection: Connection, parts: list[sa.Select[Any]], wanted: FlowFilter, *names: str
 ) -> sa.CompoundSelect[Any]:
-    """In the order of the tables' keys, so that the database merges the parts and sorts nothing.
+    """Rows in the order of the tables' keys, so that the database merges the parts without sorting.
 
-    PostgreSQL does so only if each part is ordered; SQLite does it by itself, and has no syntax for ordered parts.
+    PostgreSQL merges only if each part is ordered; SQLite always does, and has no syntax for ordered parts.
     """
     if connection.dialect.name == "postgresql":
         parts = [part.order_by(*_by(part.selected_columns, wanted, names)).limit(wanted.limit) for part in parts]
@@ -242,7 +242,7 @@ def _by(columns: sa.ColumnCollection[str, Any], wanted: FlowFilter, names: tuple
 
 
 def totals_at(connection: Connection, account: AccountName, seq: int, until_us: int = AFTER_ALL_US) -> Totals:
-    """The day totals of the versions that were current after a batch, of flows before an instant."""
+    """Return the day totals of the versions that were current after a batch, for flows before an instant."""
     totals: Totals = {}
     days = BusinessDays(account.tz)
     values = _versions_until(account, seq, until_us)

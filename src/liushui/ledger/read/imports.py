@@ -1,4 +1,4 @@
-"""The imports of a ledger: what each one had, and whether it was undone. Reads only."""
+"""The imports of a ledger: what each one added, and whether it was undone. Reads only."""
 
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -17,7 +17,7 @@ _decode_files: Final = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
 class Import(NamedTuple):
-    """One import. `ended_at` None: it is running, or was killed; then its counts are those of what it has committed.
+    """One import. `ended_at` None: it is running or was killed; the counts are then those of its commits so far.
 
     `error`: the class of the error that ended it early. `undone_at` None: it was not undone.
     """
@@ -37,7 +37,7 @@ class Import(NamedTuple):
 
 
 def list_imports(ledger: Ledger, names: tuple[str, ...] = ()) -> list[Import]:
-    """The imports of these accounts, of all where none is named, oldest first. Raises AccountNotFound."""
+    """Return the imports of these accounts (of all if no name is given), oldest first. Raises AccountNotFound."""
     i, b = imports.c, batches.c
     with ledger.reading() as connection:
         accounts = [account.account for account in find_accounts(queries_of(connection), names)]
@@ -51,7 +51,7 @@ def list_imports(ledger: Ledger, names: tuple[str, ...] = ()) -> list[Import]:
 
 
 def find_import(ledger: Ledger, id_: str) -> Import | None:
-    """The import of that id. None: there is none."""
+    """Return the import with this id. None: no such import."""
     return next((known for known in list_imports(ledger) if known.id == id_), None)
 
 

@@ -1,8 +1,8 @@
-"""The order of flows of one instant, in every list, page and export: that of their balance chains.
+"""The order of flows of one instant, in every list, page and export: the order of their balance chains.
 
-Providers state no order within an instant, but the balances tell one: each has to follow from the one before. It is
-computed when it is read, from the flows of the instant alone, and from flows around it if those do not decide. Flows of
-several chains come chain by chain, the one with the smallest id first. Without balances the order is that of the ids.
+Providers state no order within an instant, but balances imply one: each has to follow from the one before. It is
+computed when it is read, from the flows of the instant, and from the flows around it if those do not decide. Flows of
+several chains come chain by chain, the one with the smallest id first. Without balances, flows are sorted by id.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,11 +22,12 @@ from liushui.reconcile.chain import ChainRow, order_rows
 from liushui.rules import BALANCE_RULES, BalanceRules, Paging, Rules
 
 AROUND: Final = 50
-"""Flows of a chain before and after an instant that are looked at where the instant alone does not tell its order."""
+"""The number of flows of a chain before and after an instant that are read if the instant alone does not decide its
+order."""
 AROUND_OF_ALL: Final = 2_000
-"""Flows of all chains among which they are looked for."""
+"""The number of flows of all chains among which those flows are searched."""
 AT_ONCE: Final = 400
-"""Instants or ids of one statement."""
+"""The number of instants or ids in one statement."""
 
 Chain = tuple[str, str]
 """A subaccount and a currency: each pair has a balance chain of its own."""
@@ -49,21 +50,21 @@ class _Facts(NamedTuple):
 
 
 class Rest(NamedTuple):
-    """What is left of an instant after one of its flows: ids in order, and those of them that came since its order was
-    read first."""
+    """The rest of an instant after one of its flows: the ids in order, and the ids that arrived after the order was
+    first read."""
 
     ids: list[str]
     newcomers: frozenset[str] = frozenset()
 
 
 def balance_rules_of(account: AccountName, rules: Mapping[str, Rules[Paging]]) -> BalanceRules | None:
-    """What the balances on an account's rows can be relied on for. None: its provider states none."""
+    """Return how far the balances on an account's rows can be trusted. None: its provider states none."""
     known = rules.get(account.provider)
     return BALANCE_RULES if known is None else known.balances
 
 
 class InstantOrder:
-    """The order of the flows of one account within each instant, as they are now or, with `seq`, after that batch."""
+    """The order of one account's flows within each instant, as they are now or, with `seq`, after that batch."""
 
     def __init__(
         self, connection: Connection, account: str, rules: BalanceRules | None, *, seq: int | None = None
@@ -73,15 +74,15 @@ class InstantOrder:
 
     @property
     def is_by_id(self) -> bool:
-        """Whether flows of one instant are sorted by id, because no stated balance tells their order."""
+        """Whether flows of one instant are sorted by id, because no stated balance determines their order."""
         return self._rules is None or self._rules.advisory
 
     # ------------------------------------------------------------ whole instants
 
     def sort(self, rows: Sequence[sa.Row[Any]], *, newest_first: bool, are_all: bool) -> list[sa.Row[Any]]:
-        """Rows by time and id, or the other way round, in order.
+        """Put rows in order that are sorted by time and id, ascending or descending.
 
-        They are some flows of each of their instants; `are_all`: all of them.
+        The rows may be only some flows of each instant; `are_all`: they are all of them.
         """
         if self.is_by_id or len({row.at_us for row in rows}) == len(rows):
             return list(rows)
@@ -97,7 +98,7 @@ class InstantOrder:
         return [row for group in groups for row in group]
 
     def list_ids(self, instants: Sequence[int]) -> dict[int, list[str]]:
-        """The ids of all flows of these instants, in order."""
+        """Return the ids of all flows of these instants, in order."""
         found: dict[int, list[str]] = {}
         for begin in range(0, len(instants), AT_ONCE):
             part = instants[begin : begin + AT_ONCE]
@@ -112,7 +113,7 @@ class InstantOrder:
         return self._connection.scalar(sa.select(sa.func.max(b.seq)).where(b.account == self._account)) or 0
 
     def has_balances(self, at_us: int) -> bool:
-        """Whether a flow of an instant states a balance that tells an order."""
+        """Whether a flow of an instant states a balance that implies an order."""
         if self.is_by_id:
             return False
         f = flows.c
@@ -120,12 +121,12 @@ class InstantOrder:
         return self._connection.scalar(one.limit(1)) is not None
 
     def rest(self, at_us: int, id_: str, batch: int, newer: int, *, newest_first: bool) -> Rest:
-        """What comes after a flow of an instant, for a page that goes on there.
+        """Return what comes after a flow of an instant, for a page that continues there.
 
-        `batch` is the newest one when the instant was read first: it keeps the order that it had, without flows that
-        are gone. Those that came since follow, by batch and id. So whatever happens between two pages, a flow that is
-        there all the time is on exactly one of them. `newer`: the batch of the flow itself, if it came since; else 0.
-        `batch` 0: as it is now.
+        `batch` is the newest batch when the instant was first read. The order from that time is kept, without flows
+        that have since gone. Flows that arrived later follow, sorted by batch and id. So each flow that exists all the
+        time is on exactly one page, whatever is committed between two pages. `newer`: the batch of the flow itself, if
+        it arrived after `batch`; else 0. `batch` 0: the current order.
         """
         direction = -1 if newest_first else 1
         now = self.list_ids([at_us]).get(at_us, [])[::direction]
@@ -149,7 +150,7 @@ class InstantOrder:
     # ------------------------------------------------------------ one instant
 
     def _order(self, rows: list[_Facts]) -> list[str]:
-        """The ids of all flows of one instant, in order."""
+        """Return the ids of all flows of one instant, in order."""
         rows.sort()
         chains: dict[Chain, list[_Facts]] = {}
         for row in rows:
@@ -167,7 +168,7 @@ class InstantOrder:
         return [row.id for row in self.around(at_us, chain) if row.at_us == at_us]
 
     def _trail(self, rows: Sequence[_Facts]) -> list[int] | None:
-        """The order that the rows tell without others. None: they do not."""
+        """Return the order that the instant's rows alone determine. None: they do not determine one."""
         if self._rules is None or self._rules.tolerance or any(row.balance_after is None for row in rows):
             return None
         edges = [edge_of(Decimal(row.amount), Decimal(str(row.balance_after))) for row in rows]
@@ -175,7 +176,8 @@ class InstantOrder:
         return None if start is None else find_trail(edges, start)
 
     def around(self, at_us: int, chain: Chain) -> list[ChainRow]:
-        """The rows of a chain around an instant, in the order of their balances. Nearly all are of other instants."""
+        """Return the rows of a chain around an instant, in the order of their balances. Nearly all of them are at other
+        instants."""
         before, after = self._near(at_us, chain, newer=False), self._near(at_us, chain, newer=True)
         here = self._select(
             lambda table: [
@@ -188,7 +190,7 @@ class InstantOrder:
         return rows if self._rules is None or self._rules.advisory else order_rows(rows, self._rules)
 
     def _near(self, at_us: int, chain: Chain, *, newer: bool) -> list[_Facts]:
-        """The nearest rows of a chain before or after an instant: whole instants."""
+        """Return the nearest rows of a chain before or after an instant, as whole instants."""
         rows = self._select(
             lambda table: [table.c.at_us > at_us if newer else table.c.at_us < at_us], newer=newer, limit=AROUND_OF_ALL
         )
@@ -203,7 +205,7 @@ class InstantOrder:
         return [row for row in mine if (row.at_us <= end_us if newer else row.at_us >= end_us)]
 
     def is_ambiguous(self, rows: Sequence[ChainRow]) -> bool:
-        """Whether the balances of one chain's rows of one instant, which are in order, follow in another order too."""
+        """Whether the rows of one chain and instant, which are in order, could also follow in another order."""
         if self.is_by_id or len(rows) < 2:
             return False
         stated = [row for row in rows if row.balance_after is not None]
@@ -219,7 +221,7 @@ class InstantOrder:
         newer: bool = True,
         limit: int | None = None,
     ) -> list[_Facts]:
-        """Rows of the account; with a limit the first ones by time and id, or the last ones."""
+        """Return rows of the account; with a limit, the first or last ones by time and id."""
         parts = []
         for table in (flows,) if self._seq is None else (flows, history):
             c = table.c
@@ -245,7 +247,7 @@ def _facts(row: sa.Row[Any]) -> _Facts:
 
 
 RowsOfInstant = Callable[[int, int], Sequence["sa.Row[Any]"]]
-"""Reads the first so many rows of an instant, in order: of the instant and the number."""
+"""Function that reads the first rows of an instant in order, given the instant and the number."""
 
 
 def in_order(
@@ -257,10 +259,10 @@ def in_order(
     cut: int | None,
     first_of: RowsOfInstant,
 ) -> Iterator[sa.Row[Any]]:
-    """Rows by time and id in order, a chunk of whole instants at a time.
+    """Yield rows, sorted by time and id, in their final order, in chunks of whole instants.
 
-    `cut`: they were read up to that number, so that the last instant may have more. The row at that number only tells
-    that there are more, and may be another one than in order.
+    `cut`: the number of rows at which reading stopped, so the last instant may have more. The row at that number only
+    shows that there are more; it need not be the next one in order.
     """
     if order.is_by_id:
         yield from rows

@@ -1,4 +1,5 @@
-"""What people decided about links: who, when and why. Reads only. Decisions are facts, which only commits write."""
+"""People's decisions about links: who decided what, when and why. Reads only. Decisions are facts, and only commits
+write facts."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -16,11 +17,11 @@ from liushui.money import to_plain_string
 from liushui.reconcile.links import Basis, FlowKey, Link, LinkFlow, LinkKind, LinkState
 
 DECISIONS: Final = (LinkState.CONFIRMED, LinkState.REJECTED)
-"""What a person can decide."""
+"""The decisions that a person can make."""
 
 
 class DecidedFlow(NamedTuple):
-    """A flow of a link, and the money that it moved when the link was decided."""
+    """A flow of a link, with the money that it moved at the time of the decision."""
 
     account: str
     at_us: int
@@ -34,12 +35,13 @@ class DecidedFlow(NamedTuple):
         return FlowKey(self.account, self.at_us, self.id)
 
     def is_as_decided(self, flow: LinkFlow | None) -> bool:
-        """Whether the flow of that key still moves the same money."""
+        """Whether the flow with this key still moves the same money."""
         return flow is not None and (to_plain_string(flow.amount), flow.currency) == (self.amount, self.currency)
 
 
 class LinkDecision(NamedTuple):
-    """What a person decided about a link. `batch` is the commit of the account of its first flow that says so."""
+    """A person's decision about a link. `batch` is the commit with the decision, in the account of the link's first
+    flow."""
 
     link: str
     kind: LinkKind
@@ -53,7 +55,7 @@ class LinkDecision(NamedTuple):
 
     @property
     def keys(self) -> tuple[FlowKey, ...]:
-        """The keys of its flows."""
+        """The keys of the link's flows."""
         return tuple(flow.key for flow in self.flows)
 
 
@@ -61,14 +63,14 @@ _flows = msgspec.json.Decoder(tuple[DecidedFlow, ...])
 
 
 def load_decisions(connection: Connection) -> dict[str, LinkDecision]:
-    """The newest decision on each link that people decided, by its id."""
+    """Return the newest decision on each link, by link id."""
     d = link_decisions.c
     query = sa.select(*link_decisions.columns).order_by(d.account, d.batch, d.link)
     return {row.link: _decision(row) for row in connection.execute(query)}
 
 
 def decisions_of_accounts(connection: Connection, names: Collection[str]) -> list[LinkDecision]:
-    """Every decision on links between these accounts only, by the account of the first flow and batch."""
+    """Return every decision on links between these accounts only, by the account of the first flow and batch."""
     d = link_decisions.c
     query = sa.select(*link_decisions.columns).where(d.account.in_(names)).order_by(d.account, d.batch, d.link)
     decisions = [_decision(row) for row in connection.execute(query)]
@@ -76,7 +78,7 @@ def decisions_of_accounts(connection: Connection, names: Collection[str]) -> lis
 
 
 def decisions_on(connection: Connection, link: str) -> list[LinkDecision]:
-    """Every decision on a link, oldest first."""
+    """Return every decision on a link, oldest first."""
     d = link_decisions.c
     query = sa.select(*link_decisions.columns).where(d.link == link).order_by(d.account, d.batch)
     return [_decision(row) for row in connection.execute(query)]
@@ -97,7 +99,7 @@ def _decision(row: sa.Row[tuple[object, ...]]) -> LinkDecision:
 
 
 def decision_row(link: Link, decision: LinkState, decided_by: str, reason: str, decided_at_us: int, batch: int) -> Row:
-    """The row of schema.link_decisions for a decision. It stands in the chain of the account of the first flow."""
+    """Return the row of schema.link_decisions for a decision. It belongs to the chain of the first flow's account."""
     flows = [DecidedFlow(*flow.key, to_plain_string(flow.amount), flow.currency) for flow in link.flows]
     return (
         link.flows[0].account,
@@ -114,12 +116,12 @@ def decision_row(link: Link, decision: LinkState, decided_by: str, reason: str, 
 
 
 def flow_as_decided(flow: DecidedFlow) -> LinkFlow:
-    """A flow that is no longer in the ledger, as far as the decision tells."""
+    """Return a flow that is no longer in the ledger, as far as the decision describes it."""
     return LinkFlow(flow.account, flow.at_us, flow.id, "", Decimal(flow.amount), flow.currency, "")
 
 
 def what_changed(connection: Connection, keys: tuple[FlowKey, ...]) -> str | None:
-    """The newest change of one of these flows, in a sentence. None: none of them ever changed."""
+    """Return the newest change of one of these flows, as a sentence. None: none of them ever changed."""
     h, b = history.c, batches.c
     ended = sa.and_(b.account == h.account, b.seq == h.ended_batch)
     changes = []

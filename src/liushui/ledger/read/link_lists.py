@@ -1,4 +1,4 @@
-"""Links as every face shows them: listed by filter, page by page, or one with its rivals and decisions. Reads only."""
+"""Links for all faces: listed by filter, page by page, or one link with its rivals and decisions. Reads only."""
 
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final, NamedTuple
@@ -17,17 +17,17 @@ from liushui.ledger.read.model import ReadModel
 from liushui.reconcile.links import FlowKey, Link, LinkKind, LinkState
 
 SCAN_MAX: Final = 5_000
-"""Links that one page looks at."""
+"""The most links that one page reads."""
 
 SHOWN: Final = frozenset(LinkState) - {LinkState.REJECTED}
-"""The states that are listed if none is named."""
+"""The states that are listed by default."""
 
 
 class LinkQuery(NamedTuple):
-    """Selects links. A link is of the time of its first flow; a day is one of that flow's account.
+    """Selects links. A link has the time of its first flow; days are days of that flow's account.
 
-    `accounts`: links with a flow in one of them; empty: in any. `visible`: links between these accounts only; None: of
-    all. `kinds` and `states` empty: all kinds, and the states in SHOWN.
+    `accounts`: links with a flow in one of them; empty: all links. `visible`: only links between these accounts; None:
+    no restriction. `kinds` and `states` empty: all kinds, and the states in SHOWN.
     """
 
     accounts: tuple[str, ...] = ()
@@ -38,13 +38,13 @@ class LinkQuery(NamedTuple):
     visible: Collection[str] | None = None
 
     def accepts(self, link: Link) -> bool:
-        """Whether a link is one of them, apart from its time and accounts."""
+        """Whether a link matches, apart from its time and accounts."""
         is_visible = self.visible is None or all(flow.account in self.visible for flow in link.flows)
         return is_visible and link.state in (self.states or SHOWN) and (not self.kinds or link.kind in self.kinds)
 
 
 class LinkPosition(NamedTuple):
-    """A place in the order of links: after the link of this order."""
+    """A position in the sorted links: after the link with this sort key."""
 
     at_us: int
     kind: str
@@ -52,14 +52,14 @@ class LinkPosition(NamedTuple):
 
 
 class LinkPage(NamedTuple):
-    """Some links in order, and the position after them. `next` None: nothing follows."""
+    """Some links in order, and the position after them. `next` None: this is the last page."""
 
     links: list[Link]
     next: LinkPosition | None
 
 
 class LinkInFull(NamedTuple):
-    """A link, the links that share a flow with it, and what people decided about it, oldest first."""
+    """A link, the links that share a flow with it, and the decisions about it, oldest first."""
 
     link: Link
     rivals: list[Link]
@@ -67,13 +67,13 @@ class LinkInFull(NamedTuple):
 
 
 def list_links(model: ReadModel, query: LinkQuery) -> Iterator[Link]:
-    """The links, by time, streamed. Raises AccountNotFound."""
+    """Stream the links, by time. Raises AccountNotFound."""
     with model.ledger.reading() as connection:
         yield from (link for link in _in_range(connection, model, query, BEFORE_ALL_US) if query.accepts(link))
 
 
 def links_page(model: ReadModel, query: LinkQuery, *, limit: int, after: LinkPosition | None = None) -> LinkPage:
-    """At most `limit` links after a position. A page may have fewer, or none, and still have a next position."""
+    """Return at most `limit` links after a position. A page may have fewer, or none, and still have a next position."""
     links: list[Link] = []
     with model.ledger.reading() as connection:
         from_us_ = BEFORE_ALL_US if after is None else after.at_us
@@ -103,7 +103,8 @@ def _in_range(connection: Connection, model: ReadModel, query: LinkQuery, since_
 
 
 def link_in_full(model: ReadModel, id_: str, visible: Collection[str] | None = None) -> LinkInFull:
-    """The link of that id. Raises NotFound, also for a link with a flow in an account that is not visible."""
+    """Return the link with this id. Raises NotFound, also if one of the link's flows is in an account that is not
+    visible."""
     with model.ledger.reading() as connection:
         reader = LinkReader(connection, find_accounts(queries_of(connection)), model.rules)
         link = reader.find(id_)
@@ -121,13 +122,13 @@ def link_in_full(model: ReadModel, id_: str, visible: Collection[str] | None = N
 
 
 def links_of_flow(model: ReadModel, key: FlowKey) -> list[Link]:
-    """The links of one flow, in any state."""
+    """Return the links of one flow, in any state."""
     with model.ledger.reading() as connection:
         return LinkReader(connection, find_accounts(queries_of(connection)), model.rules).links_of(key)
 
 
 def decisions_of(ledger: Ledger, links: Sequence[str]) -> dict[str, list[LinkDecision]]:
-    """The decisions on each of these links, oldest first."""
+    """Return the decisions on each of these links, oldest first."""
     if not links:
         return {}
     with ledger.reading() as connection:
@@ -135,7 +136,8 @@ def decisions_of(ledger: Ledger, links: Sequence[str]) -> dict[str, list[LinkDec
 
 
 def link_record(link: Link) -> dict[str, Any]:
-    """A link's fields in the order of every table. Amounts are exact; the second flow is that which was depended on."""
+    """Return a link's fields in the order of every table. Amounts are exact; the second flow is the one that the link
+    depends on."""
     first, second = link.flows[0], link.flows[1]
     return {
         "link": link.id,

@@ -1,8 +1,8 @@
-"""Links between the flows of a ledger. Derived when they are read, from the flows around them. Reads only.
+"""Links between the flows of a ledger. They are computed when they are read, from the flows around them. Reads only.
 
-What is certain of a link does not depend on which range is asked for: around every range, the flows are read that could
-take the place of one of its flows. All accounts of the ledger are looked at, whichever are asked for: a transfer is
-certain or not for everybody.
+Whether a link is certain does not depend on the requested range: around each range, all flows are read that could
+replace one of its flows. All accounts of the ledger are considered, so that a transfer is certain for every reader or
+for none.
 """
 
 import json
@@ -42,14 +42,15 @@ from liushui.rules import LINK_RULES, LinkRules, Paging, Rules
 DAY_US: Final = timedelta(days=1) // timedelta(microseconds=1)
 
 TRANSFERS_CHUNK_US: Final = 90 * DAY_US
-"""The ends of transfers are matched in ranges of this length, so that memory does not grow with the history."""
+"""Ends of transfers are matched in ranges of this length, so that memory does not grow with the history."""
 
 WINDOWS_AROUND: Final = 8
-"""So many windows before and after a range, flows are read that decide on the links in it. An end's own partners are
-one window away, theirs two, and so on through the tiers of evidence and the longest chain that gets a suggestion."""
+"""The number of windows before and after a range in which flows are read, because they affect links in the range. An
+end's own partners are one window away, theirs two, and so on through the tiers of evidence and the longest chain that
+gets a suggestion."""
 
 FLOWS_CHUNK: Final = 5_000
-"""About so many flows of one account are matched at once."""
+"""The number of flows of one account, about, that are matched together."""
 
 
 class LinkReader:
@@ -58,7 +59,7 @@ class LinkReader:
     def __init__(
         self, connection: Connection, accounts: Sequence[AccountName], rules: Mapping[str, Rules[Paging]]
     ) -> None:
-        """`accounts`: all of the ledger. `rules` by provider; an account of another provider has the usual ones."""
+        """`accounts`: all of the ledger. `rules` by provider; accounts of other providers get the default rules."""
         self._connection = connection
         self._accounts = accounts
         self._rules = {
@@ -68,16 +69,16 @@ class LinkReader:
         self._decisions = tuple(load_decisions(connection).values())
         longest = max((rule.transfer_window for rule in self._rules.values()), default=LINK_RULES.transfer_window)
         self.window_us = longest // timedelta(microseconds=1)
-        """The longest time between the two ends of a transfer."""
+        """The longest possible time between the two ends of a transfer."""
 
     def rules_of(self, account: str) -> LinkRules:
-        """How the flows of an account are linked."""
+        """Return the link rules of an account."""
         return self._rules[account]
 
     def transfers(self, since_us: int, until_us: int) -> Iterator[Link]:
-        """The transfers whose outgoing end is in [since, until), by its time: certain ones and candidates.
+        """Return the transfers whose outgoing end is in [since, until), by its time: certain ones and candidates.
 
-        Those that a person decided are left out.
+        Transfers with a decision are left out.
         """
         around_us = WINDOWS_AROUND * self.window_us
         while (begin_us := self._next_end(since_us, until_us)) is not None:
@@ -88,9 +89,9 @@ class LinkReader:
                     yield link
 
     def own_transfers(self, accounts: Collection[str], since_us: int, until_us: int) -> Iterator[Link]:
-        """The transfers between these accounts that are held to be some, and have an end in [since, until).
+        """Return the accepted transfers between these accounts that have an end in [since, until).
 
-        This is the one definition of the own transfers that totals leave out.
+        This is the only definition of the own transfers that totals leave out.
         """
         around = since_us - self.window_us, until_us + self.window_us
         for link in merge(self.transfers(*around), self.decided(*around), key=_order_of):
@@ -100,9 +101,9 @@ class LinkReader:
                     yield link
 
     def within(self, account: str, since_us: int, until_us: int) -> Iterator[Link]:
-        """The links within an account whose first flow is in [since, until), by its time.
+        """Return the links within an account whose first flow is in [since, until), by its time.
 
-        Those that a person decided are left out.
+        Links with a decision are left out.
         """
         rules = self.rules_of(account)
         around_us = _around_us(rules)
@@ -122,12 +123,12 @@ class LinkReader:
         accounts: Collection[str] = (),
         kinds: Collection[LinkKind] = frozenset(LinkKind),
     ) -> Iterator[Link]:
-        """Every link of some kinds whose first flow is in [since, until), by its time, in whatever state.
+        """Return every link of these kinds whose first flow is in [since, until), by its time, in any state.
 
-        `accounts`: links with a flow in one of them; none: of all accounts.
+        `accounts`: links with a flow in one of them; empty: of all accounts.
         """
         streams: list[Iterable[Link]] = [self.decided(since_us, until_us)]
-        # Only the flows that may have such links are read: few may be ends of transfers.
+        # Only flows that can have such links are read: few flows can be ends of transfers.
         if not OWN_TRANSFERS.isdisjoint(kinds):
             streams.append(self.transfers(since_us, until_us))
         if not OWN_TRANSFERS.issuperset(kinds):
@@ -140,12 +141,12 @@ class LinkReader:
         )
 
     def decided(self, since_us: int, until_us: int) -> list[Link]:
-        """The links that a person decided whose first flow is in [since, until), by its time."""
+        """Return the links with a decision whose first flow is in [since, until), by its time."""
         decisions = (known for known in self._decisions if since_us <= known.flows[0].at_us < until_us)
         return sorted(map(self.decided_link, decisions), key=_order_of)
 
     def decided_link(self, decision: LinkDecision) -> Link:
-        """A link as it was decided. It is outdated if one of its flows is gone or moves other money since."""
+        """Return a link as it was decided. It is outdated if one of its flows is gone or now moves other money."""
         current = [self._flow(flow.key) for flow in decision.flows]
         flows = tuple(known or flow_as_decided(flow) for known, flow in zip(current, decision.flows, strict=True))
         state = decision.decision
@@ -155,7 +156,7 @@ class LinkReader:
         return Link(decision.kind, flows, decision.basis, state)
 
     def find(self, id_: str) -> Link | None:
-        """The link of that id. None: there is none."""
+        """Return the link with this id. None: no such link."""
         decision = next((known for known in self._decisions if known.link == id_), None)
         if decision is not None:
             return self.decided_link(decision)
@@ -163,9 +164,9 @@ class LinkReader:
         return None if second is None else next((link for link in self.links(*second) if link.id == id_), None)
 
     def find_ended(self, id_: str) -> Link | None:
-        """The link of that id between flows of which some have changed or were withdrawn. None: none is found.
+        """Return the link with this id between flows of which some have changed or were withdrawn. None: no such link.
 
-        Looks at the versions that ended, near the second that the id names.
+        It searches the ended versions near the second that the id contains.
         """
         second = seconds_of(id_)
         if second is None:
@@ -183,7 +184,7 @@ class LinkReader:
         return next((link for link in links if link.id == id_), None)
 
     def why_missing(self, id_: str, visible: Collection[str] | None = None) -> str:
-        """Say in a sentence why an id has no link: there never was one, or one of its flows has changed.
+        """Return a sentence that says why an id has no link: it never existed, or one of its flows has changed.
 
         `visible`: the accounts that the caller may see; None: all.
         """
@@ -195,7 +196,7 @@ class LinkReader:
         return f"there is none named {short_repr(id_)}: `liushui link list` prints the ids"
 
     def links_of(self, key: FlowKey) -> list[Link]:
-        """The links of one flow."""
+        """Return the links of one flow."""
         around_us = self.window_us
         found = list(self.transfers(key.at_us - around_us, key.at_us + around_us + 1))
         found += self._within_around(key)
@@ -203,7 +204,8 @@ class LinkReader:
         return sorted((link for link in found if key in link.keys), key=_order_of)
 
     def _within_around(self, key: FlowKey) -> list[Link]:
-        """The links within an account of a flow and of those near it, or of one order with it."""
+        """Return the links within an account of a flow, of the flows near it, and of the flows with the same order
+        number."""
         rules = self.rules_of(key.account)
         around_us = _around_us(rules)
         near = {flow.key: flow for flow in self._flows(key.account, key.at_us - around_us, key.at_us + around_us + 1)}
@@ -214,13 +216,13 @@ class LinkReader:
     # ------------------------------------------------------------ decisions
 
     def _decided_in(self, since_us: int, until_us: int) -> Decided:
-        """The decisions of people about flows in [since, until)."""
+        """Return people's decisions about flows in [since, until)."""
         return self._decided(
             any(since_us <= flow.at_us < until_us for flow in known.flows) for known in self._decisions
         )
 
     def _decided_of(self, flows_: Collection[LinkFlow]) -> Decided:
-        """What people decided about some flows."""
+        """Return people's decisions about these flows."""
         if not self._decisions:
             return NOTHING_DECIDED
         keys = {flow.key for flow in flows_}
@@ -240,7 +242,7 @@ class LinkReader:
     # ------------------------------------------------------------ rows
 
     def _next_end(self, since_us: int, until_us: int) -> int | None:
-        """The time of the first flow in [since, until) that may be an end of a transfer. None: there is none."""
+        """Return the time of the first flow in [since, until) that can be an end of a transfer. None: no such flow."""
         statement = _NEXT_END.on(self._connection)
         firsts = [
             self._connection.exec_driver_sql(statement, (account.account, since_us, until_us)).scalar_one()
@@ -249,7 +251,7 @@ class LinkReader:
         return min((first for first in firsts if first is not None), default=None)
 
     def _ends(self, since_us: int, until_us: int) -> Iterator[LinkFlow]:
-        """The flows of all accounts that may be ends of transfers."""
+        """Return the flows of all accounts that can be ends of transfers."""
         statement = _ENDS.on(self._connection)
         for account in self._accounts:
             rows = self._connection.exec_driver_sql(
@@ -275,7 +277,7 @@ class LinkReader:
             yield from map(_link_flow, self._connection.exec_driver_sql(_OF_ORDERS.on(self._connection), parameters))
 
     def _chunks(self, account: str, since_us: int, until_us: int) -> Iterator[tuple[int, int]]:
-        """The parts of a range with about FLOWS_CHUNK flows each."""
+        """Split a range into parts with about FLOWS_CHUNK flows each."""
         f = flows.c
         inside = sa.select(f.at_us).where(f.account == account, f.at_us < until_us)
         while True:
@@ -291,7 +293,7 @@ class LinkReader:
 
 
 def _around_us(rules: LinkRules) -> int:
-    """How far around a range the flows of one account decide on the links in it."""
+    """Return how far around a range the flows of one account affect the links in it."""
     longest = max(RECORD_WINDOW, rules.fee_window or RECORD_WINDOW, rules.tax_window or RECORD_WINDOW)
     return WINDOWS_AROUND * (longest // timedelta(microseconds=1))
 

@@ -1,4 +1,4 @@
-"""The read model of one ledger: snapshots of its accounts, and what is complete of each, as of one state."""
+"""The read model of one ledger: snapshots of its accounts and their completeness, in one state of the ledger."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -35,28 +35,28 @@ class Account(NamedTuple):
     snapshot: AccountSnapshot
     completeness: AccountCompleteness
     currencies: frozenset[str] | None
-    """The currencies that its provider can have. None: any."""
+    """The currencies that the account's provider can have. None: any."""
     balance_rules: BalanceRules | None
-    """What the balances on its rows can be relied on for. None: its rows state none."""
+    """How far the balances on the account's rows can be trusted. None: its rows state none."""
 
     @property
     def name(self) -> AccountName:
-        """Its name, provider and zone."""
+        """The account's name, provider and zone."""
         return AccountName(self.snapshot.account, self.snapshot.provider, self.snapshot.zone)
 
     def may_have(self, currency: str) -> bool:
-        """Whether the account may have flows in a currency, known ones or missing ones."""
+        """Whether the account can have flows in a currency, whether they are in the ledger or missing."""
         known = self.currencies is None or currency in self.currencies
         return known or any(key[1] == currency for key in self.snapshot.sums)
 
     def verdict(self, since: Bound | None = None, until: Bound | None = None) -> Verdict:
-        """The verdict on a range; None: from the account's beginning, or up to its newest read or flow."""
+        """Return the verdict on a range. None: from the account's beginning, or up to its newest read or flow."""
         since_us, until_us = range_us(since, until, self.name.tz)
         return self.completeness.of(None if since is None else since_us, None if until is None else until_us)
 
 
 class Reading(NamedTuple):
-    """One state of the ledger: a transaction that sees it, and the requested accounts, by name."""
+    """One state of the ledger: a transaction, and the requested accounts by name."""
 
     queries: Queries
     accounts: Mapping[str, Account]
@@ -66,9 +66,9 @@ class Reading(NamedTuple):
     changes_cache: "ChangesCache | None" = None
     explained_cache: "ExplainedCache | None" = None
     sqlalchemy: "Connection | None" = None
-    """The same transaction for SQLAlchemy. None: the reading was begun for statements of text only."""
+    """The same transaction for SQLAlchemy. None: the reading was opened for SQL text only."""
     visible: frozenset[str] | None = None
-    """The accounts that the reader may see. None: all of the ledger."""
+    """The accounts that the reader may see. None: all accounts of the ledger."""
 
     @property
     def connection(self) -> "Connection":
@@ -78,7 +78,7 @@ class Reading(NamedTuple):
         return self.sqlalchemy
 
     def chains(self, account: Account) -> "Mapping[Key, ChainState]":
-        """The balance chains of an account. None are checked where its balances are advisory or not stated.
+        """Return the balance chains of an account. Empty if its balances are advisory or not stated.
 
         Not for a reading as of a recorded time.
         """
@@ -90,12 +90,12 @@ class Reading(NamedTuple):
         return self.chain_cache.load(self.connection, account.name, account.snapshot.head, rules)
 
     def breaks(self, account: Account) -> list[Break]:
-        """Where the balance chains of an account break, by time."""
+        """Return the breaks of an account's balance chains, by time."""
         breaks = [one for chain in self.chains(account).values() for one in chain.breaks]
         return sorted(breaks, key=lambda one: one.after)
 
     def explained(self, account: Account) -> "Mapping[str, FindingDecision]":
-        """The explanations of findings that hold, by the id of the finding.
+        """Return the valid explanations of findings, by finding id.
 
         Not for a reading as of a recorded time.
         """
@@ -105,7 +105,7 @@ class Reading(NamedTuple):
         return self.explained_cache.load(self.connection, name, head, lambda: self.chains(account))
 
     def month_changes(self, account: Account) -> "list[MonthChanges]":
-        """What has changed in the closed months of an account since they were closed.
+        """Return the changes in an account's closed months since their close.
 
         Not for a reading as of a recorded time.
         """
@@ -114,20 +114,21 @@ class Reading(NamedTuple):
         return self.changes_cache.load(self.queries, account.name, account.snapshot.head)
 
     def stated_points(self, account: Account) -> Mapping[Key, StatedPoints]:
-        """What is stated of an account's balances. Not for a reading as of a recorded time."""
+        """Return the stated balances of an account. Not for a reading as of a recorded time."""
         return self.points.load(self.queries, account.name, account.snapshot.head)
 
     def verdict(self, wanted: FlowFilter, currency: str | None = None) -> Verdict:
-        """The verdict on a filter's range, over all accounts. With `currency`, only over accounts that may have it."""
+        """Return the verdict on a filter's range, over all accounts. With `currency`, only accounts that can have this
+        currency count."""
         return verdict_on(list(self.accounts.values()), wanted.since, wanted.until, currency)
 
 
 def verdict_on(
     accounts: Iterable[Account], since: Bound | None, until: Bound | None, currency: str | None = None
 ) -> Verdict:
-    """The verdict on a range over several accounts, each by its own days.
+    """Return the verdict on a range over several accounts, each in its own days.
 
-    With `currency`, only accounts that may have it count.
+    With `currency`, only accounts that can have this currency count.
     """
     return combine(
         [account.verdict(since, until) for account in accounts if currency is None or account.may_have(currency)]
@@ -149,7 +150,8 @@ class ReadModel:
         self._statement_ranges = StatementRangesCache()
 
     def restricted_to(self, accounts: frozenset[str] | None) -> "ReadModel":
-        """The same for a reader who may see these accounts only; None: all of them. It shares the caches."""
+        """Return the same model for a reader who may see only these accounts; None: all of them. Both share the
+        caches."""
         if accounts is None:
             return self
         restricted = copy(self)
@@ -160,38 +162,40 @@ class ReadModel:
         return restricted
 
     def _visible_names(self, names: Sequence[str]) -> Sequence[str]:
-        """The accounts of a reading. Raises AccountNotFound for a hidden one, as for one that is not there."""
+        """Return the accounts of a reading. Raises AccountNotFound for a hidden account, as for one that does not
+        exist."""
         if self._visible is None:
             return names
         for name in names:
             if name not in self._visible:
                 raise AccountNotFound(name)
         if not self._visible:
-            raise PermissionDenied("there is no account that you may see")  # no name would mean all of them
+            # an empty list of names would mean all accounts
+            raise PermissionDenied("there is no account that you may see")
         return names or sorted(self._visible)
 
     @cached_property
     def _chains(self) -> "ChainCache":
-        from liushui.ledger.read.chains import ChainCache  # imported here: balances do without it
+        from liushui.ledger.read.chains import ChainCache  # imported here: balances do not need it
 
         return ChainCache()
 
     @cached_property
     def _changes(self) -> "ChangesCache":
-        from liushui.ledger.read.closed_months import ChangesCache  # imported here: balances do without it
+        from liushui.ledger.read.closed_months import ChangesCache  # imported here: balances do not need it
 
         return ChangesCache()
 
     @cached_property
     def _explained(self) -> "ExplainedCache":
-        from liushui.ledger.read.finding_decisions import ExplainedCache  # imported here: balances do without it
+        from liushui.ledger.read.finding_decisions import ExplainedCache  # imported here: balances do not need it
 
         return ExplainedCache()
 
     @cached_property
     def own_transfers(self) -> "OwnTransferCache":
-        """The transfers between accounts, once they were found."""
-        from liushui.ledger.read.own_transfers import OwnTransferCache  # imported here: balances do without it
+        """The cache of transfers between accounts."""
+        from liushui.ledger.read.own_transfers import OwnTransferCache  # imported here: balances do not need it
 
         return OwnTransferCache()
 
@@ -218,11 +222,11 @@ class ReadModel:
         with_runs: bool = False,
         text_only: bool = False,
     ) -> Iterator[Reading]:
-        """One state of those accounts, of all where none is named. Raises AccountNotFound.
+        """Open a reading of these accounts (of all if no name is given). Raises AccountNotFound.
 
-        `as_of`: the ledger as it was recorded until then. That sums every version of every flow. `with_runs`: with how
-        the last sync of each account went, and what syncs have seen of its service. `text_only`: the caller runs
-        statements of text only. Then, for a ledger in a file, SQLAlchemy need not be imported.
+        `as_of`: the ledger as it was recorded at that time. This reads every version of every flow. `with_runs`:
+        include the outcome of each account's last sync, and what syncs have recorded about the service. `text_only`:
+        the caller runs only SQL text. For a ledger in a file, SQLAlchemy is then not imported.
         """
         now, names = self.ledger.clock(), self._visible_names(names)
         if text_only:
@@ -253,7 +257,7 @@ class ReadModel:
         return accounts
 
     def accounts(self, names: Sequence[str] = (), *, with_runs: bool = False) -> dict[str, Account]:
-        """The accounts of one state, by name. Raises AccountNotFound."""
+        """Return the accounts of one state, by name. Raises AccountNotFound."""
         with self.reading(names, with_runs=with_runs, text_only=True) as reading:
             return dict(reading.accounts)
 
@@ -265,7 +269,7 @@ class ReadModel:
         return Account(snapshot, completeness, None if rules is None else rules.currencies, balance_rules)
 
     def fingerprints(self, names: Sequence[str]) -> list[tuple[object, ...]]:
-        """What changes with every answer about those accounts."""
+        """Return values that change whenever an answer about these accounts changes."""
         if not names:
             return []
         return [
@@ -274,7 +278,7 @@ class ReadModel:
         ]
 
     def verdict(self, wanted: FlowFilter, as_of: Bound | None = None) -> Verdict:
-        """The verdict on the flows of a filter."""
+        """Return the verdict on the flows of a filter."""
         with self.reading(wanted.accounts, as_of) as reading:
             return reading.verdict(wanted)
 

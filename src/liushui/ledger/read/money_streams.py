@@ -14,7 +14,7 @@ from liushui.money import EXACT, ZERO
 class Move(NamedTuple):
     """Money in and out of one account and kind on a day, such as `2024-03-01`, or in a month, such as `2024-03`.
 
-    `account` "": of several accounts together.
+    `account` "": several accounts together.
     """
 
     account: str
@@ -42,7 +42,7 @@ class Between(NamedTuple):
 
 
 class Streams(NamedTuple):
-    """The streams of one currency. `inside`: transfers between subaccounts of one account."""
+    """The streams of one currency. `inside`: transfers between subaccounts of the same account."""
 
     outside: Sequence[Outside]
     between: Sequence[Between]
@@ -56,8 +56,8 @@ def streams_of(
     first: date | None = None,
     last: date | None = None,
 ) -> Streams:
-    """The streams of some moves of one currency. Own transfers of those days are subtracted from the money in and out,
-    and listed separately; those from or to another currency with the amount in this one."""
+    """Compute the streams from moves of one currency. Own transfers of the days are subtracted from the money in and
+    out, and are listed separately. A transfer from or to another currency counts with its amount in this one."""
     came: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     went: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     for move in moves:

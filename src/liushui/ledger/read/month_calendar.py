@@ -15,9 +15,9 @@ _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 class Month(NamedTuple):
-    """A month of an account's zone, [since_us, until_us), or other whole days that are reconciled like one.
+    """A month in an account's zone, [since_us, until_us), or other whole days that are reconciled in the same way.
 
-    `first` is its first day, and `after` the first one after it.
+    `first` is its first day, and `after` the day after its last one.
     """
 
     name: str
@@ -28,29 +28,29 @@ class Month(NamedTuple):
 
     @property
     def is_month(self) -> bool:
-        """Whether it is named as a month, which can be closed, and not as other days."""
+        """Whether it is a month, which can be closed, and not other days."""
         return self.name == self.first.isoformat()[:7]
 
     @property
     def range_us(self) -> tuple[int, int]:
-        """Its two ends."""
+        """Its beginning and its end."""
         return self.since_us, self.until_us
 
 
 def read_month(name: str, field: str = "period") -> date:
-    """The first day of the month `2026-10`. Raises InvalidField."""
+    """Return the first day of the month `2026-10`. Raises InvalidField."""
     if not _MONTH.fullmatch(name) or name.startswith("0000"):
         raise InvalidField(field, "a month such as 2026-10", short_repr(name))
     return date.fromisoformat(f"{name}-01")
 
 
 def month_of(first: date, account: AccountName) -> Month:
-    """The month that begins on a day, in the zone of an account."""
+    """Return the month that begins on a day, in an account's zone."""
     return days_of(Days(first.isoformat()[:7], first, next_month(first)), account)
 
 
 class Days(NamedTuple):
-    """Whole days, from `first` to the one before `after`, in whatever zone. `name` is as a person writes them."""
+    """Whole days, from `first` to the day before `after`, in any zone. `name` is the text that a person typed."""
 
     name: str
     first: date
@@ -58,8 +58,8 @@ class Days(NamedTuple):
 
 
 def read_days(text: str, field: str = "period") -> Days:
-    """The days of a month `2026-10`, of a year `2026`, or from one day to another, `2026-10-05..2026-10-20`, both
-    included. Raises InvalidField."""
+    """Read a month `2026-10`, a year `2026`, or a range of days, both included: `2026-10-05..2026-10-20`. Raises
+    InvalidField."""
     if _MONTH.fullmatch(text):
         first = read_month(text, field)
         return Days(text, first, next_month(first))
@@ -75,31 +75,31 @@ def read_days(text: str, field: str = "period") -> Days:
             first = date(int(text), 1, 1)
             return Days(text, first, date.max if first.year == date.max.year else date(first.year + 1, 1, 1))
     except ValueError:
-        pass  # no day of the calendar, such as 2026-02-30
+        pass  # not a day of the calendar, for example 2026-02-30
     raise InvalidField(field, expected, short_repr(text))
 
 
 def days_of(days: Days, account: AccountName) -> Month:
-    """Some days in the zone of an account."""
+    """Return these days in an account's zone."""
     business_days = BusinessDays(account.tz)
     ends = (begin_us(business_days, day.isoformat()) for day in (days.first, days.after))
     return Month(*days, *ends)
 
 
 def next_month(first: date) -> date:
-    """The first day of the next month. After the last month of the calendar: the calendar's last day."""
+    """Return the first day of the next month. After the last month of the calendar, it is the calendar's last day."""
     if (first.year, first.month) == (date.max.year, date.max.month):
         return date.max
     return date(first.year + first.month // 12, first.month % 12 + 1, 1)
 
 
 def previous_month(first: date) -> date:
-    """The first day of the month before. The calendar's first month has none before it."""
+    """Return the first day of the previous month. The calendar's first month has none before it."""
     if (first.year, first.month) == (1, 1):
         return first
     return date(first.year - (first.month == 1), (first.month - 2) % 12 + 1, 1)
 
 
 def month_at(at_us: int, account: AccountName) -> date:
-    """The first day of the month, in the zone of an account, that an instant is in."""
+    """Return the first day of the month that contains an instant, in an account's zone."""
     return date.fromisoformat(BusinessDays(account.tz).day_of(at_us)).replace(day=1)

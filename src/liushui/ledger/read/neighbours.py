@@ -1,6 +1,6 @@
-"""One flow among those around it in its balance chain, and whether each balance follows from the one before.
+"""One flow with its neighbours in the balance chain, and whether each balance follows from the one before.
 
-Providers state balances, and not in which order flows of one instant came: the balances tell.
+Providers do not state the order of flows within an instant, but their balances imply it.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from liushui.money import EXACT
 from liushui.reconcile.chain import ChainRow, RowKey
 
 NEIGHBOURS: Final = 3
-"""How many flows are shown before and after the one in question."""
+"""The number of flows that are shown before and after the requested one."""
 
 
 class Chained(StrEnum):
@@ -27,13 +27,14 @@ class Chained(StrEnum):
     FOLLOWS = "follows"
     DIFFERS = "differs"
     UNTOLD = "untold"
-    """Unknown: one of the two balances is not stated, or there is no flow before."""
+    """Unknown: one of the two balances is not stated, or it is the first flow."""
 
 
 class Neighbour(NamedTuple):
     """A flow of the same account, subaccount and currency. `off`: the stated balance minus the expected one.
 
-    `running` is the opening balance and all flows up to this one, where no balance is stated and the opening is known.
+    `running` is the opening balance plus all flows up to this one. It is set only if no balance is stated and the
+    opening balance is known.
     """
 
     found: LedgerFlow
@@ -44,16 +45,17 @@ class Neighbour(NamedTuple):
 
 
 class Neighbours(NamedTuple):
-    """A flow with those around it, oldest first. `is_ambiguous`: the balances allow several orders of its instant."""
+    """A flow with its neighbours, oldest first. `is_ambiguous`: the balances allow several orders within its
+    instant."""
 
     flows: list[Neighbour]
     is_ambiguous: bool
 
 
 def neighbours(model: ReadModel, it: LedgerFlow, many: int = NEIGHBOURS) -> Neighbours:
-    """The flow `it` with those before and after it in its balance chain.
+    """Return the flow `it` with the flows before and after it in its balance chain.
 
-    Flows of one instant are in the order of their balances, where these tell one, as in every list.
+    Flows of one instant are in the order of their balances if these imply one, as in every list.
     """
     at_us, chain = to_us(it.flow.at), (it.flow.subaccount, it.flow.currency)
     with model.reading((it.account,)) as reading:
@@ -85,7 +87,7 @@ def neighbours(model: ReadModel, it: LedgerFlow, many: int = NEIGHBOURS) -> Neig
 def _running_balances(
     reading: Reading, account: Account, chain: Chain, around: Sequence[ChainRow], shown: Sequence[ChainRow]
 ) -> dict[RowKey, Decimal]:
-    """The balance after each shown row that states none, where the opening balance is known."""
+    """Return the balance after each shown row that states none, if the opening balance is known."""
     if all(row.balance_after is not None for row in shown):
         return {}
     stated = reading.stated_points(account).get(chain, StatedPoints())

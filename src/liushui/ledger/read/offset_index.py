@@ -1,7 +1,7 @@
-"""Finds the page at a large offset without reading all rows before it: from day totals and from cached row counts.
+"""Finds the page at a large offset from day totals and cached row counts, without reading all rows before it.
 
 A query with a large offset becomes a query with a shorter range and an offset of at most STRIDE, which the database
-then skips. An index entry never lies between rows of one microsecond: if more than STRIDE rows have the same time, the
+skips. An index entry never lies between rows of one microsecond: if more than STRIDE rows have the same time, the
 offset stays larger.
 """
 
@@ -28,7 +28,7 @@ KEPT_MAX: Final = 200
 
 
 Execute = Callable[[str, Sequence[object]], Cursor]
-"""Runs a statement with `?` as placeholders."""
+"""A function that runs a statement with `?` as placeholders."""
 
 
 class Account(NamedTuple):
@@ -49,13 +49,14 @@ class Offsets:
         self._trails: dict[tuple[object, ...], Trail] = {}
 
     def accounts(self, query: FlowQuery) -> list[Account]:
-        """The query's accounts as they are now."""
+        """The query's accounts in their current state."""
         places = ", ".join("?" * len(query.accounts))
         found = self._execute(f"{_SELECT_ACCOUNTS} ({places}) ORDER BY account", query.accounts)
         return [Account(*row) for row in found.fetchall()]
 
     def near(self, query: FlowQuery, accounts: Sequence[Account]) -> FlowQuery:
-        """A query with a small offset that gives the same page, as long as no account has a batch after its `head`."""
+        """Return a query with a small offset that gives the same page, as long as no account has a batch after its
+        `head`."""
         since_us, until_us = to_us(query.since), to_us(query.until)
         if since_us >= until_us:
             return query
@@ -112,7 +113,8 @@ class Marks:
         self._head = head
 
     def before(self, at_us: int) -> int:
-        """The number of flows before an instant. If it has no mark yet, the flows are counted and it gets one."""
+        """Return the number of flows before an instant. If it has no mark yet, the flows are counted and it gets
+        one."""
         place = bisect_left(self.at_us, at_us)
         if place == 0:
             return 0
@@ -134,12 +136,13 @@ class Marks:
         return count_rows(self._execute, self._account, since_us, until_us, self._where)
 
     def _changed_us(self, head: int) -> int | None:
-        """The earliest time that batches after `head` may have changed. None: at least one batch has no range."""
+        """Return the earliest time that batches after `head` may have changed. None: at least one batch has no
+        range."""
         batches, ranges, since_us = self._execute(_SELECT_CHANGED, (self._account, head)).fetchone()
         return None if batches != ranges or since_us is None else int(since_us)
 
     def _begin_anew(self, changed_us: int) -> None:
-        """Keep the marks before an instant, and read the totals of its day and all later days again."""
+        """Keep the marks before an instant, and read the totals of its day and of all later days again."""
         days = BusinessDays(self._zone)
         day = days.day_of(changed_us)
         begin_us, _ = days.range_us(day)
@@ -183,7 +186,7 @@ class Trail:
         self._ended = not accounts
 
     def narrowed(self, query: FlowQuery) -> FlowQuery:
-        """The query from the last mark before its offset on."""
+        """Return the query that starts at the last mark before its offset."""
         while not self._ended and self._passed[-1] + STRIDE < query.offset:
             self._go_on()
         place = bisect_right(self._passed, query.offset) - 1
@@ -228,7 +231,7 @@ def count_rows(
 
 
 def _narrowed(query: FlowQuery, marks: Sequence[Marks], since_us: int, until_us: int) -> FlowQuery:
-    """The query with a shorter range, so that its offset is at most STRIDE if no instant has more rows.
+    """Return the query with a shorter range, so that its offset is at most STRIDE unless an instant has more rows.
 
     Binary search: the page begins between `low` and `high`. Each step takes a mark between them or, if there is none,
     the middle of the time, which then becomes a mark.
@@ -253,14 +256,15 @@ def _before(marks: Sequence[Marks], at_us: int) -> int:
 
 
 def _between(marks: Sequence[Marks], low_us: int, high_us: int) -> int:
-    """An instant between two: the middle mark of the account with the most marks there, else the middle of the time."""
+    """Return an instant between two others: the middle mark of the account with the most marks there, else the middle
+    of the time."""
     between = [(one, bisect_right(one.at_us, low_us), bisect_left(one.at_us, high_us)) for one in marks]
     most, begin, end = max(between, key=lambda found: found[2] - found[1])
     return most.at_us[(begin + end) // 2] if begin < end else (low_us + high_us) // 2
 
 
 def from_place(query: FlowQuery, at_us: int, offset: int) -> FlowQuery:
-    """The query with its range cut at an instant, and an offset that is counted from there."""
+    """Return the query with its range cut at an instant, and the offset that is left."""
     if query.newest:
         return query._replace(until=from_us(at_us), offset=offset)
     return query._replace(since=from_us(at_us), offset=offset)
@@ -276,7 +280,7 @@ _COUNT_ROWS = "SELECT count(*) FROM flows WHERE account = ? AND at_us >= ? AND a
 
 # ---------------------------------------------------------------- page starts
 
-# Where pages began is cached, so that a deeper page of the same query continues from there instead of from row 0. A
+# The starts of pages are cached, so that a deeper page of the same query continues from there instead of from row 0. A
 # cached start is valid as long as none of the query's accounts has a new batch.
 
 
@@ -296,13 +300,14 @@ class Start(NamedTuple):
     query: FlowQuery
     passed: int = 0
     committed: int | None = None
-    """The sum of the accounts' batch numbers for which this is valid. None: it is always valid."""
+    """The sum of the accounts' batch numbers for which this is valid. None: always valid."""
 
 
 class _Known(NamedTuple):
     committed: int
     places: list[tuple[int, int]]
-    """(rows, instant): so many rows of the query are before the instant or, newest first, at or after it."""
+    """Pairs (rows, instant): this number of rows of the query is before the instant or, newest first, at or after
+    it."""
 
 
 class PageStarts:
@@ -315,7 +320,8 @@ class PageStarts:
         self._known: OrderedDict[tuple[object, ...], _Known] = OrderedDict()
 
     def start(self, query: FlowQuery) -> Start:
-        """The nearest known start before the page. At most STRIDE rows, or those of one instant, are left to skip."""
+        """Return the nearest known start before the page. Then at most STRIDE rows, or the rows of one instant, are
+        left to skip."""
         key = _key(query)
         known = self._known.get(key)
         if known is not None:
@@ -332,7 +338,7 @@ class PageStarts:
         return Start(near, query.offset - near.offset, sum(account.head for account in accounts))
 
     def committed(self, query: FlowQuery) -> int:
-        """The sum of the newest batch numbers of the query's accounts."""
+        """Return the sum of the newest batch numbers of the query's accounts."""
         return sum(account.head for account in self._offsets.accounts(query))
 
     def remember(self, query: FlowQuery, start: Start, first_us: int, committed: int) -> None:

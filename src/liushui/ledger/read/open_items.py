@@ -1,9 +1,8 @@
 """Outstanding items, and the bank reconciliation statement (银行存款余额调节表) of a month. Reads only.
 
-An outstanding item is a transfer or a refund whose other side is not known, or a fee of an order of which the ledger
-has nothing that it was charged for. This is the one definition: certificates list the same. The bank reconciliation
-statement adds to the balance of the ledger what only the provider has, and to the stated balance what only the ledger
-has.
+An outstanding item is a transfer or a refund whose other side is not known, or a fee of an order for which the ledger
+has no other flow. Certificates use the same definition. The bank reconciliation statement adds to the balance of the
+ledger what only the provider has, and to the stated balance what only the ledger has.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -26,17 +25,18 @@ from liushui.reconcile.links import HELD, FlowKey, Link, LinkKind
 from liushui.rules import Paging, Rules
 
 KINDS: Final = (Kind.REFUND.value, Kind.TRANSFER.value)
-"""The kinds of flows that have another side. A deposit or a withdrawal may come from outside of the ledger."""
+"""The kinds of flows that have another side. A deposit or a withdrawal may come from or go outside of the ledger."""
 FEE: Final = Kind.FEE.value
-"""A fee counts if it names an order: without that, nothing says that there is something that it was charged for."""
+"""A fee counts only if it names an order; otherwise nothing shows what it was charged for."""
 FEES_MAX: Final = 50_000
-"""With more fees in a month, nothing is said."""
+"""If a month has more fees, outstanding items are not listed."""
 ROWS_MAX: Final = 2_000
-"""With more flows of these kinds in a month, nothing is said: each refund needs a search of its own."""
+"""If a month has more flows of these kinds, outstanding items are not listed, because each refund needs its own
+search."""
 
 
 class OpenItem(NamedTuple):
-    """An item whose other side no certain or confirmed link names. `age_days`: whole days until now."""
+    """An item without a certain or confirmed link to its other side. `age_days`: whole days until now."""
 
     account: str
     at: datetime
@@ -49,16 +49,17 @@ class OpenItem(NamedTuple):
 
 
 class OpenItems(NamedTuple):
-    """The outstanding items of an account's month, by time. `reason`: why they could not be listed; empty: they are."""
+    """The outstanding items of an account's month, by time. `reason`: why they could not be listed; empty if they
+    could."""
 
     items: tuple[OpenItem, ...]
     reason: str
 
 
 def list_open_items(reading: Reading, rules: Mapping[str, Rules[Paging]], account: Account, month: Month) -> OpenItems:
-    """The outstanding items of a month, as of the state of the ledger that the reading sees.
+    """Return the outstanding items of a month, in the state of the ledger that the reading sees.
 
-    If a month is not complete, an empty list does not show that there are none.
+    If a month is not complete, an empty list does not mean that nothing is outstanding.
     """
     verdict = account.completeness.of(*month.range_us)
     unknown = OpenItems((), "" if verdict.is_complete else f"the period is not complete: {verdict.reason}")
@@ -96,7 +97,8 @@ def list_open_items(reading: Reading, rules: Mapping[str, Rules[Paging]], accoun
 
 
 def why_not(others: int, fees: int) -> str:
-    """Why outstanding items are not listed, by the number of transfers and refunds, and of fees. Empty: they are."""
+    """Return why outstanding items are not listed, from the numbers of transfers and refunds, and of fees. Empty: they
+    are listed."""
     if others > ROWS_MAX:
         return f"{others} transfers and refunds: more than {ROWS_MAX:,}"
     return f"{fees} fees: more than {FEES_MAX:,}" if fees > FEES_MAX else ""
@@ -105,10 +107,11 @@ def why_not(others: int, fees: int) -> str:
 def find_linked(
     links: LinkReader, kinds: Mapping[FlowKey, str], visible: Collection[str] | None = None
 ) -> set[FlowKey]:
-    """The flows that a certain or confirmed link names: of those given, with their kinds, and perhaps others.
+    """Return the flows that a certain or confirmed link contains: of the given flows, with their kinds, and perhaps
+    others.
 
-    `visible`: only links between these accounts; None: between any. Whether the other side is in an account that the
-    reader may not see is nothing that they are told.
+    `visible`: only links between these accounts; None: between any. A reader must not learn from the result whether the
+    other side is in an account that they may not see.
     """
     if not kinds:
         return set()
@@ -124,7 +127,7 @@ def find_linked(
         charged = (link for link in links.within(account, min(times), max(times) + 1) if link.kind is LinkKind.FEE)
         linked.update(key for link in charged if counts(link) for key in link.keys)
     for key, kind in kinds.items():
-        # The receipt of a refund may be far away: it is looked for from each refund.
+        # The receipt of a refund may be much earlier, so it is searched from each refund.
         if kind == Kind.REFUND.value and key not in linked:
             linked.update(key for link in links.links_of(key) if counts(link))
     return linked
@@ -134,7 +137,7 @@ def find_linked(
 
 
 class ItemSide(StrEnum):
-    """Which of the two sides has an item, and whether it is a receipt or a payment."""
+    """Which side has an item, and whether it is a receipt or a payment."""
 
     BANK_RECEIVED = "bank_received"
     """银行已收企业未收"""
@@ -157,11 +160,12 @@ STATEMENT_ROWS: Final = (
     ("bank_adjusted", "Adjusted balance", "调节后余额"),
     ("unexplained", "Unexplained difference", "未查明差额"),
 )
-"""The rows of the statement: its field, and its name in English and Chinese."""
+"""The rows of the statement: the field, and its name in English and Chinese."""
 
 
 class ReconcilingItem(NamedTuple):
-    """An amount, never negative, that only one side has. It lies before the flow `id` at `at`, or is that flow."""
+    """An amount, never negative, that only one side has. It belongs before the flow `id` at `at`, or it is that
+    flow."""
 
     side: ItemSide
     amount: Decimal
@@ -171,10 +175,10 @@ class ReconcilingItem(NamedTuple):
 
 
 class BankReconciliation(NamedTuple):
-    """The statement of one line. Balances are None where they are not known.
+    """The statement of one line. Balances are None if they are not known.
 
-    `ledger_adjusted` is the ledger's balance with what only the provider has, `bank_adjusted` the stated one with what
-    only the ledger has, and `unexplained` what is left between the two.
+    `ledger_adjusted` is the ledger's balance plus what only the provider has; `bank_adjusted` is the stated balance
+    plus what only the ledger has; `unexplained` is the difference between the two.
     """
 
     line: ProofLine
@@ -186,17 +190,17 @@ class BankReconciliation(NamedTuple):
 
     @property
     def ledger_adjusted(self) -> Decimal | None:
-        """The balance of the ledger, adjusted."""
+        """The adjusted balance of the ledger."""
         return self._adjusted(self.line.ledger.closing, ItemSide.BANK_RECEIVED, ItemSide.BANK_PAID)
 
     @property
     def bank_adjusted(self) -> Decimal | None:
-        """The stated balance, adjusted."""
+        """The adjusted stated balance."""
         return self._adjusted(self.line.stated.closing, ItemSide.LEDGER_RECEIVED, ItemSide.LEDGER_PAID)
 
     @property
     def unexplained(self) -> Decimal | None:
-        """The stated balance minus that of the ledger, both adjusted."""
+        """The adjusted stated balance minus the adjusted balance of the ledger."""
         if self.bank_adjusted is None or self.ledger_adjusted is None:
             return None
         return EXACT.subtract(self.bank_adjusted, self.ledger_adjusted)
@@ -208,9 +212,9 @@ class BankReconciliation(NamedTuple):
 
 
 def bank_reconciliations(reading: Reading, account: Account, proof: AccountMonth) -> list[BankReconciliation]:
-    """The bank reconciliation statement of each line of an account's month.
+    """Return the bank reconciliation statement of each line of an account's month.
 
-    An item of an earlier month stays in it until the ledger has what was missing.
+    An item of an earlier month stays in the statement until the ledger has the missing flow.
     """
     chains = reading.chains(account)
     statements = []

@@ -1,4 +1,4 @@
-"""The overview: balances, what moved, alarms and calendars, from one state of a ledger."""
+"""The overview: balances, money in and out, alarms and calendars, from one state of a ledger."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,11 +33,11 @@ SPANS: Final[Mapping[Unit, timedelta]] = {
     Unit.WEEK: timedelta(weeks=26),
     Unit.MONTH: timedelta(days=365),
 }
-"""How long, about, a span is by default: it begins with a period."""
+"""The default length of a span, about: it begins with a period."""
 
 
 class OverviewQuery(NamedTuple):
-    """What an overview is about. None: the default. Days are included at both ends."""
+    """Selects the content of an overview. None: the default. Days are included at both ends."""
 
     unit: Unit = Unit.MONTH
     currency: str | None = None
@@ -47,9 +47,9 @@ class OverviewQuery(NamedTuple):
 
 
 class Overview(NamedTuple):
-    """What a person wants to see first. `currency` None: there are no flows, and so no periods.
+    """The first page that a person sees. `currency` None: there are no flows, and so no periods.
 
-    `verdict` is that of the whole span, not of its periods one by one.
+    `verdict` is the verdict on the whole span, not on single periods.
     """
 
     accounts: Sequence[Account]
@@ -63,7 +63,7 @@ class Overview(NamedTuple):
 
 
 def read_overview(model: ReadModel, query: OverviewQuery) -> Overview:
-    """The overview as of now."""
+    """Return the current overview."""
     with model.reading(with_runs=True) as reading:
         accounts = list(reading.accounts.values())
         currencies = currencies_of([account.snapshot for account in accounts])
@@ -88,7 +88,7 @@ def read_overview(model: ReadModel, query: OverviewQuery) -> Overview:
 
 
 def read_streams(model: ReadModel, currency: str, span: Span, names: Sequence[str]) -> Streams:
-    """Where the money of one currency came from, and where it went, in some accounts and a span of days."""
+    """Return where the money of one currency came from and went, for some accounts and a span of days."""
     with model.ledger.reading() as connection:
         found = read_moves(connection, names, currency, span, by_month=True, by_account=True)
         own = model.own_transfers.read(connection, model.rules, names, span.first, span.last)
@@ -98,7 +98,7 @@ def read_streams(model: ReadModel, currency: str, span: Span, names: Sequence[st
 def read_calendar(
     account: Account, rules: Rules[Paging] | None, *, first: date | None = None, now: datetime
 ) -> list[Day]:
-    """The state of each day of an account from `first`, or from its beginning, on; none of one without a source."""
+    """Return the state of each day of an account from `first`, or from its beginning; empty without a source."""
     if rules is None:
         return []
     if first is None:
@@ -110,7 +110,7 @@ def read_calendar(
 def read_moves(
     connection: Connection, names: Sequence[str], currency: str, span: Span, *, by_month: bool, by_account: bool
 ) -> list[Move]:
-    """What moved in one currency in a span, by day or month and kind, and by account or of all accounts together."""
+    """Return the sums in one currency and span, by day or month and kind, and by account or over all accounts."""
     t = day_totals.c
     period = sa.func.substr(t.day, 1, 7) if by_month else t.day
     account: sa.ColumnElement[str] = t.account if by_account else sa.literal("")
@@ -138,9 +138,9 @@ def _periods(
     *,
     is_open: bool,
 ) -> list[ChartPeriod]:
-    """What moved in each period of a span, without own transfers.
+    """Return the sums of each period of a span, without own transfers.
 
-    `is_open`: the span has no end of its own, so its last period is whole.
+    `is_open`: the span has no end, so its last period is whole.
     """
     sums: dict[date, dict[str, Total]] = defaultdict(dict)
     left_out: dict[date, Total] = defaultdict(Total)
@@ -165,12 +165,12 @@ def _periods(
 
 
 def _end(span: Span, *, is_open: bool) -> date:
-    """The last day that a span is asked about: where it has no end of its own, the end of its last period."""
+    """Return the last day of a span; if it has no end, the end of its last period."""
     return last_day(beginning(span.last, span.unit), span.unit) if is_open else span.last
 
 
 def _span(query: OverviewQuery, accounts: Sequence[Account], now: datetime) -> Span:
-    """The days that are asked for; by default those up to the newest day that has a flow, or up to today."""
+    """Return the requested days; by default those up to the newest day with a flow, or up to today."""
     newest = [account.snapshot.last_day for account in accounts]
     days = [date.fromisoformat(day) for day in newest if day is not None]
     last = query.last or max(days, default=now.date())

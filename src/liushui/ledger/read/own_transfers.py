@@ -1,7 +1,7 @@
-"""Transfers between own accounts, as totals leave them out: by account, day, currency and kind. Reads only.
+"""Transfers between own accounts, for totals that leave them out: by account, day, currency and kind. Reads only.
 
-A total of several accounts counts no money that only went from one of them to another. Which transfers those are is
-defined once, by `LinkReader.own_transfers`; overview, chart and summaries use what is here.
+A total of several accounts does not count money that only moved between them. `LinkReader.own_transfers` defines these
+transfers. The overview, charts and summaries use this module.
 """
 
 from collections import OrderedDict
@@ -29,7 +29,7 @@ _ANSWERS_CACHED: Final = 16
 
 
 class OwnLeg(NamedTuple):
-    """One end of a transfer. `day` is in the zone of its account. `amount` is signed."""
+    """One end of a transfer. `day` is a day in the zone of its account. `amount` is signed."""
 
     account: str
     day: str
@@ -40,14 +40,14 @@ class OwnLeg(NamedTuple):
 
 
 class OwnTransfer(NamedTuple):
-    """A transfer between own accounts. The two legs may be of different days and currencies."""
+    """A transfer between own accounts. The two legs may have different days and currencies."""
 
     left: OwnLeg
     arrived: OwnLeg
 
 
 class OwnTransferCache:
-    """Own transfers by account and range, kept until one of the ledger's accounts has a new batch."""
+    """Caches own transfers by account and range, until any account of the ledger has a new batch."""
 
     def __init__(self) -> None:
         self._answers: OrderedDict[tuple[object, ...], Sequence[OwnTransfer]] = OrderedDict()
@@ -61,7 +61,8 @@ class OwnTransferCache:
         first: date | None,
         last: date | None,
     ) -> Sequence[OwnTransfer]:
-        """The transfers between accounts of those names that have a leg on a day from `first` to `last`, by time."""
+        """Return the transfers between accounts with these names that have a leg on a day from `first` to `last`, by
+        time."""
         heads = tuple(connection.execute(sa.select(accounts.c.account, accounts.c.head)).all())
         question = (frozenset(map(tuple, heads)), frozenset(names), first, last)
         with self._lock:
@@ -83,7 +84,8 @@ def read_own_transfers(
     first: date | None,
     last: date | None,
 ) -> list[OwnTransfer]:
-    """The transfers between accounts of those names that have a leg on a day from `first` to `last`, by time."""
+    """Return the transfers between accounts with these names that have a leg on a day from `first` to `last`, by
+    time."""
     if not _have_wallets(connection, names):
         return []
     every = find_accounts(queries_of(connection))
@@ -101,7 +103,7 @@ def read_own_transfers(
 
 
 def _have_wallets(connection: Connection, names: Collection[str]) -> bool:
-    """Whether there is more than one account or subaccount between which money can be moved."""
+    """Whether there is more than one account or subaccount, so that money can move between them."""
     if len(names) != 1:
         return len(names) > 1
     t = day_totals.c
@@ -112,18 +114,18 @@ def _have_wallets(connection: Connection, names: Collection[str]) -> bool:
 def legs_in(
     transfers: Iterable[OwnTransfer], currency: str | None, first: date | None, last: date | None
 ) -> Iterator[OwnLeg]:
-    """The legs in one currency on days from `first` to `last`."""
+    """Return the legs in one currency on days from `first` to `last`."""
     for transfer in transfers:
         yield from (leg for leg in transfer if leg.currency == currency and is_within(leg.day, first, last))
 
 
 def leg_total(leg: OwnLeg) -> Total:
-    """The total of one leg."""
+    """Return the total of one leg."""
     return Total(1, ZERO, leg.amount) if leg.amount < 0 else Total(1, leg.amount, ZERO)
 
 
 def is_within(day: str, first: date | None, last: date | None) -> bool:
-    """Whether a day is from `first` to `last`. None: there is no end on that side."""
+    """Whether a day is from `first` to `last`. None: no limit on that side."""
     return (first is None or day >= first.isoformat()) and (last is None or day <= last.isoformat())
 
 
@@ -133,7 +135,7 @@ def _leg(flow: LinkFlow, days: BusinessDays) -> OwnLeg:
 
 
 def _midnight_us(day: date | None, days_later: int, default: int) -> int:
-    """The beginning of a day in UTC, some days later: no zone is further away. None: `default`."""
+    """Return the beginning of a day in UTC, shifted by some days to cover every zone. None: `default`."""
     if day is None:
         return default
     return to_us(datetime(day.year, day.month, day.day, tzinfo=UTC)) + days_later * DAY_US

@@ -1,4 +1,4 @@
-"""The lines of the proof of cash: records, verdicts and reasons, and what breaks say about money. Pure."""
+"""The lines of the proof of cash: records, verdicts, reasons, and the money that breaks hide. Pure."""
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
@@ -21,9 +21,9 @@ class LineCause(StrEnum):
     DIFFERS = "differs"
     """A stated figure differs from that of the flows."""
     CARRIED = "carried"
-    """The balances differ by as much at the beginning as at the end: the cause lies before the period."""
+    """The balances differ by the same amount at the beginning and at the end: the cause is before the period."""
     BREAK = "break"
-    """A stated balance of the period does not follow from the one before it, and the figures agree all the same."""
+    """A stated balance of the period does not follow from the one before, although the figures agree."""
     NOT_OVER = "not_over"
     INCOMPLETE = "incomplete"
     """Flows of the period may be missing."""
@@ -34,11 +34,12 @@ class LineCause(StrEnum):
     ONLY_ONE = "only_one"
     """Only one balance is stated, and the opening balance is computed from it."""
     ADVISORY = "advisory"
-    """The provider calls its balances indicative, and nobody else states one."""
+    """The provider calls its balances indicative, and nobody else states a balance."""
 
 
 class Figures(NamedTuple):
-    """Opening and closing balance, and what moved between: `money_in` >= 0, `money_out` <= 0. None: not known."""
+    """Opening and closing balance, and the money that moved in between: `money_in` >= 0, `money_out` <= 0. None: not
+    known."""
 
     opening: Decimal | None = None
     money_in: Decimal | None = None
@@ -52,8 +53,8 @@ FIGURES: Final = Figures._fields
 class ProofLine(NamedTuple):
     """The proof of cash of one subaccount and currency.
 
-    `ledger` are the figures of the flows, `stated` those of stated balances, and `opening_by` and `closing_by` who
-    stated the two balances. `breaks` of the balance chain lie in the period, and `statements` are the ids of balances
+    `ledger` are the figures of the flows, and `stated` the stated figures. `opening_by` and `closing_by` say who stated
+    the two balances. `breaks` are the breaks of the balance chain in the period. `statements` are the ids of balances
     that a person stated and that differ. `verdict`: whether all flows of the period are in the ledger.
     """
 
@@ -78,12 +79,13 @@ class ProofLine(NamedTuple):
 
     @property
     def difference(self) -> Figures:
-        """What is stated minus what the flows come to. None: not stated."""
+        """The stated figure minus the figure of the flows. None: not stated."""
         return Figures(*map(difference_of, self.stated, self.ledger))
 
     @property
     def reason(self) -> str:
-        """Why it fails or could not be checked, in English, for programs and terminals; empty where it passes."""
+        """The reason in English why it fails or could not be checked, for programs and terminals; empty if it
+        passes."""
         if self.cause is None:
             return ""
         reason = _REASONS[self.cause]
@@ -123,7 +125,7 @@ _MISSING: Final = (Completeness.INCOMPLETE, Completeness.PARTIAL)
 class AccountMonth(NamedTuple):
     """The proof of cash of an account's month. `verdict`: whether all of its flows are in the ledger.
 
-    An account without lines passes if nothing can be missing: then nothing has moved.
+    An account without lines passes if no flow can be missing: then nothing moved.
     """
 
     account: str
@@ -134,14 +136,14 @@ class AccountMonth(NamedTuple):
 
     @property
     def status(self) -> CheckStatus:
-        """The worst of its lines."""
+        """The worst status of its lines."""
         if not self.lines:
             return CheckStatus.PASS if self.is_over and self.verdict.is_complete else CheckStatus.UNCHECKED
         return min((line.status for line in self.lines), key=_WORST.index)
 
     @property
     def cause(self) -> LineCause | None:
-        """The cause of its worst line; None where it passes."""
+        """The cause of its worst line; None if it passes."""
         if self.lines:
             return min(self.lines, key=lambda line: _WORST.index(line.status)).cause
         if self.status is CheckStatus.PASS:
@@ -150,7 +152,7 @@ class AccountMonth(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """The reasons of the lines with its status, in English, each once; empty where it passes."""
+        """The reasons of the lines with its status, in English, without repetition; empty if it passes."""
         if self.lines:
             reasons = [line.reason for line in self.lines if line.status is self.status]
         else:
@@ -165,9 +167,10 @@ _WORST: Final = (CheckStatus.FAIL, CheckStatus.UNCHECKED, CheckStatus.PASS)
 
 
 class Movement(NamedTuple):
-    """Money that stated balances say has moved, and the flows do not. `row`: the flow before which it did.
+    """Money that moved according to stated balances, but not according to the flows. `row`: the flow before which it
+    moved.
 
-    `is_surplus`: the ledger has a flow too many, `row`, whose amount is the difference with the other sign.
+    `is_surplus`: `row` is a flow too many, and the difference is its amount with the opposite sign.
     """
 
     difference: Decimal
@@ -176,9 +179,9 @@ class Movement(NamedTuple):
 
 
 def movements(breaks: Sequence[Break]) -> Iterator[Movement]:
-    """What the breaks of a chain say has moved. Two breaks around one row are one movement.
+    """Return the movements that the breaks of a chain imply. Two breaks around one row are one movement.
 
-    A balance that is wrong once and right again is no movement.
+    A balance that is wrong once and then right again is not a movement.
     """
     left = list(breaks)
     while left:
@@ -193,9 +196,10 @@ def movements(breaks: Sequence[Break]) -> Iterator[Movement]:
 
 
 def hidden_movements(breaks: Sequence[Break], month: Month) -> tuple[Decimal, Decimal]:
-    """What stated balances say beside the flows of a month: receipts (or fewer of them), and payments.
+    """Return the receipts (or reductions of them) and payments that stated balances imply in addition to a month's
+    flows.
 
-    A missing flow is a receipt or a payment by its sign. One too many takes its own amount away again.
+    A missing flow is a receipt or a payment by its sign. A flow too many cancels its own amount.
     """
     money_in, money_out = ZERO, ZERO
     inside = [one for one in breaks if month.since_us <= one.after[0] < month.until_us]
@@ -208,5 +212,5 @@ def hidden_movements(breaks: Sequence[Break], month: Month) -> tuple[Decimal, De
 
 
 def difference_of(stated: Decimal | None, computed: Decimal | None) -> Decimal | None:
-    """What is stated minus what was computed. None: one of them is not known."""
+    """Return the stated value minus the computed one. None: one of them is not known."""
     return None if stated is None or computed is None else EXACT.subtract(stated, computed)

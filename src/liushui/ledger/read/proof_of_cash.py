@@ -1,9 +1,9 @@
-"""The proof of cash of a month: what an account's flows come to, beside what is stated of it, with a verdict.
+"""The proof of cash of a month: an account's flows compared with stated balances, with a verdict.
 
 Each line is about one subaccount and currency. It has four figures: opening, receipts, payments and closing, once from
-the flows and once from stated balances. A line passes only where both ends are stated, or known for certain, and where
-no flow can be missing between them. Sums come from day totals, and balance chains are not checked again, so that a
-month takes little time however many flows there are.
+the flows and once from stated balances. A line passes only if both ends are stated, or known for certain, and no flow
+can be missing in between. Sums come from day totals, and balance chains are not checked again, so a month takes little
+time even if it has many flows.
 """
 
 from collections.abc import Sequence
@@ -50,18 +50,19 @@ from liushui.money import EXACT, ZERO, exact_sum
 from liushui.reconcile.chain import Break
 
 MONTHS_MAX: Final = 1_200
-"""Months that one question may be about: a hundred years."""
+"""The most months of one query: a hundred years."""
 NEAR_US: Final = 31 * 86_400_000_000
-"""A balance that a person stated counts at a moment that is so near, if nothing moved between them."""
+"""A balance that a person stated also counts for a moment at most this far away, if no money moved in between."""
 
 
 # ---------------------------------------------------------------- questions
 
 
 def reconcile(model: ReadModel, names: Sequence[str] = (), period: str | None = None) -> list[AccountMonth]:
-    """The proof of cash of one month of those accounts, or of the days that `period` names: see `months.read_days`.
+    """Return the proof of cash of one month of these accounts, or of the days that `period` names: see
+    `months.read_days`.
 
-    All accounts where none is named. `period` None: the last month that is over in each account's zone. Raises
+    All accounts if no name is given. `period` None: the last month that is over in each account's zone. Raises
     AccountNotFound, InvalidField.
     """
     days = None if period is None else read_days(period)
@@ -70,14 +71,14 @@ def reconcile(model: ReadModel, names: Sequence[str] = (), period: str | None = 
 
 
 def reconcile_days(reading: Reading, account: Account, days: Days | None) -> AccountMonth:
-    """The proof of cash of some days of an account; None: of the last month that is over."""
+    """Return the proof of cash for some days of an account; None: for the last month that is over."""
     if days is None:
         return reconcile_month(reading, account)
     return _Proof(reading, account, days.first).of(days_of(days, account.name))
 
 
 def reconcile_month(reading: Reading, account: Account, first: date | None = None) -> AccountMonth:
-    """The proof of cash of an account's month. `first`: its first day; None: the last month that is over."""
+    """Return the proof of cash of an account's month. `first`: its first day; None: the last month that is over."""
     if first is None:
         first = previous_month(month_at(to_us(reading.now), account.name))
     (month,) = list_months(reading, account, [first])
@@ -87,10 +88,10 @@ def reconcile_month(reading: Reading, account: Account, first: date | None = Non
 def reconcile_months(
     model: ReadModel, names: Sequence[str] = (), first: str | None = None, last: str | None = None
 ) -> dict[str, list[AccountMonth]]:
-    """The proof of cash of every month from `first` to `last`, both included, by account and time.
+    """Return the proof of cash of every month from `first` to `last`, both included, by account and time.
 
-    `first` None: the month in which an account's history begins; `last` None: the last month that is over. Raises
-    AccountNotFound; InvalidField for texts that are no months, a reversed range, and more than MONTHS_MAX months.
+    `first` None: the month in which an account's history begins. `last` None: the last month that is over. Raises
+    AccountNotFound, and InvalidField for texts that are not months, a reversed range, or more than MONTHS_MAX months.
     """
     begin = None if first is None else read_month(first, "first")
     end = None if last is None else read_month(last, "last")
@@ -116,7 +117,7 @@ def _months(first: date, last: date) -> list[date]:
 
 
 def _first_month(account: Account, default: date) -> date:
-    """The month in which an account's history begins: with its source, or an older flow."""
+    """Return the month in which an account's history begins, with its source or an older flow."""
     begins = [account.completeness.begin_us] if account.completeness.has_source else []
     if account.snapshot.first_flow_us is not None:
         begins.append(account.snapshot.first_flow_us)
@@ -124,7 +125,7 @@ def _first_month(account: Account, default: date) -> date:
 
 
 def list_months(reading: Reading, account: Account, firsts: Sequence[date]) -> list[AccountMonth]:
-    """The proof of cash of some of an account's months, which are given by their first days, oldest first."""
+    """Return the proof of cash of some of an account's months, given by their first days, oldest first."""
     if not firsts:
         return []
     proof = _Proof(reading, account, firsts[0])
@@ -135,10 +136,10 @@ def list_months(reading: Reading, account: Account, firsts: Sequence[date]) -> l
 
 
 class _Proof:
-    """What the months of one account are proven from, as of one state of the ledger."""
+    """The data from which the months of one account are proven, in one state of the ledger."""
 
     def __init__(self, reading: Reading, account: Account, first: date) -> None:
-        """`first`: the first day of the earliest month that is asked for."""
+        """`first`: the first day of the earliest requested month."""
         self._account, self._now_us = account, to_us(reading.now)
         self._points = reading.stated_points(account)
         rules = account.balance_rules
@@ -149,10 +150,10 @@ class _Proof:
         }
         self._rows = _Rows(reading.queries, account.name)
         self._totals = self._rows.totals(first)
-        """By month and key, from the first month on, to the end of the history."""
+        """By month and key, from the first month to the end of the history."""
 
     def of(self, month: Month) -> AccountMonth:
-        """The proof of cash of a month."""
+        """Return the proof of cash of a month."""
         verdict = self._account.completeness.of(*month.range_us)
         keys = sorted({*self._account.snapshot.sums, *self._points})
         lines = (self._line(month, key, verdict) for key in keys)
@@ -161,23 +162,24 @@ class _Proof:
         return AccountMonth(name, month, tuple(line for line in lines if line is not None), verdict, is_over)
 
     def _line(self, month: Month, key: Key, verdict: Verdict) -> ProofLine | None:
-        """The line of a subaccount and currency. None: it begins after the month."""
+        """Return the line of a subaccount and currency. None: it begins after the month."""
         line = _Line(month, key, verdict, *self._sums(month, key), self._points.get(key, StatedPoints()))
         is_stated = any(point.at_us <= month.until_us for point in line.points.by_people)
         if not line.before.flows and not line.within.flows and not is_stated:
             return None
         start = opening_balance(self._account, line.points)
         if unread_since_anchor(self._account, line.points):
-            start = None  # flows are missing between what a person stated and the first one that was read
+            start = None  # flows are missing between a person's statement and the first flow that was read
         trail = self._chains.get(key)
         if trail is not None and not trail.adds_up(self._account.snapshot.sums.get(key, Total()).net):
-            trail = trail._replace(opening=None)  # it has more breaks than are stored: only they can be told
+            # the chain has more breaks than are stored, so only the stored ones can be listed
+            trail = trail._replace(opening=None)
         opening = self._opening(line, trail, start)
         closing = self._closing(line, trail, start)
         return self._judged(line, start, trail, opening, closing)
 
     def _sums(self, month: Month, key: Key) -> tuple[Total, Total, Total]:
-        """What the flows before, in and after a month come to."""
+        """Return the sums of the flows before, in and after a month."""
         within, after = Total(), Total()
         if not month.is_month:
             return self._sums_of_days(month, key)
@@ -190,7 +192,7 @@ class _Proof:
         return every.plus(within.plus(after).negative()), within, after
 
     def _sums_of_days(self, month: Month, key: Key) -> tuple[Total, Total, Total]:
-        """`_sums` of days that are no month."""
+        """Return `_sums` for days that are not a month."""
         since, every = self._rows.total_since, self._account.snapshot.sums.get(key, Total())
         begun, after = since(month.first).get(key, Total()), since(month.after).get(key, Total())
         return every.plus(begun.negative()), begun.plus(after.negative()), after
@@ -198,11 +200,11 @@ class _Proof:
     # ------------------------------------------------------------ what is stated
 
     def _opening(self, line: "_Line", trail: "_Trail | None", start: Decimal | None) -> "list[_Stated]":
-        """The stated balance before a month."""
+        """Return the stated balance before a month."""
         at_us, first_day = line.month.since_us, line.month.first.isoformat()
         stated = self._by_people(line, at_us, line.before)
         if trail is not None and trail.opening is not None:
-            # Where no rows came before, the first ones tell, if none can be missing between.
+            # If no rows came before, use the first rows, provided that none can be missing in between.
             has_rows = line.before.flows > 0
             if (has_rows or line.within.flows) and self._is_stated(line.key, trail, first_day, newest=has_rows):
                 balance = trail.balance(at_us, line.before.net)
@@ -211,30 +213,30 @@ class _Proof:
             else:
                 stated += self._carried_difference(line, trail, start, at_us, line.before)
         if not any(one.is_proof for one in stated) and start is not None:
-            # Nothing is stated, and the flows are certain.
+            # No balance is stated, and the flows are certain.
             completeness = self._account.completeness
             if completeness.basis().is_balance and completeness.of(None, at_us).is_complete:
                 stated.insert(0, _Stated(None, None))
         return stated
 
     def _is_carried_over(self, line: "_Line", trail: "_Trail") -> bool:
-        """Whether no row can be missing between the last ones before a month and its beginning."""
+        """Whether no row can be missing between the last rows before a month and its beginning."""
         at_us, first_day = line.month.since_us, line.month.first.isoformat()
         follows = line.within.flows or line.after.flows
         if follows and self._is_stated(line.key, trail, first_day, newest=False) and not trail.breaks_across(at_us):
-            return True  # the next one says so
+            return True  # the next row confirms it
         last_us = self._rows.last_instant(line.key, first_day)
         return last_us is not None and self._account.completeness.of(last_us, at_us).is_complete
 
     def _closing(self, line: "_Line", trail: "_Trail | None", start: Decimal | None) -> "list[_Stated]":
-        """The stated balance after a month."""
+        """Return the stated balance after a month."""
         at_us, until = line.month.until_us, line.month.after.isoformat()
         through = line.before.plus(line.within)
         stated = self._by_people(line, at_us, through)
         if trail is None or trail.opening is None or not through.flows:
             return stated
         if self._is_stated(line.key, trail, until, newest=True):
-            # Where rows may be missing at the end, that the next one follows says that none is.
+            # Rows may be missing at the end. If the next row follows from the last one, none is.
             is_proof = line.verdict.is_complete or (
                 line.after.flows > 0
                 and self._is_stated(line.key, trail, until, newest=False)
@@ -258,8 +260,8 @@ class _Proof:
         return [_Stated(balance, Origin.ROW, is_proof=False)]
 
     def _by_people(self, line: "_Line", at_us: int, flows_before: Total) -> "list[_Stated]":
-        """What people stated for a moment, or near it where nothing moved between."""
-        # What was stated before the source begins says nothing about the flows that came later.
+        """Return the balance that a person stated for a moment, or for a nearby one if nothing moved in between."""
+        # A statement for a time before the source begins says nothing about later flows.
         points = [point for point in line.points.by_people if not is_unread_after(self._account, point)]
         exact = [point for point in points if point.at_us == at_us]
         if not exact:
@@ -274,15 +276,15 @@ class _Proof:
         return [_Stated(point.amount, Origin.PERSON, id=point.id) for point in exact[:1]]
 
     def _nothing_moved(self, key: Key, since_us: int, until_us: int) -> bool:
-        """Whether there is no flow in [since, until), and none can be missing."""
+        """Whether [since, until) has no flow, and no flow can be missing there."""
         return self._account.completeness.of(since_us, until_us).is_complete and not self._rows.has_flows(
             key, since_us, until_us
         )
 
     def _is_stated(self, key: Key, trail: "_Trail", day: str, *, newest: bool) -> bool:
-        """Whether the last rows before a day state their balances, or the first ones from it on."""
+        """Whether the last rows before a day, or the first rows from it on, state their balances."""
         if trail.stated == self._account.snapshot.sums.get(key, Total()).flows:
-            return True  # every row does
+            return True  # all of these rows state one
         return self._rows.are_stated(key, day, newest=newest)
 
     # ------------------------------------------------------------ the verdict
@@ -331,7 +333,7 @@ class _Proof:
         breaks: Sequence[Break],
         statements: Sequence[str],
     ) -> tuple[CheckStatus | None, LineCause | None]:
-        """That a line fails. None: nothing differs."""
+        """Return the verdict that a line fails. None: nothing differs."""
         differences = Figures(*map(difference_of, stated, ledger))
         inside = [id_ for id_ in statements if self._is_inside(line, id_)]
         if any(differences) or statements:
@@ -349,7 +351,7 @@ class _Proof:
     def _evidence(
         self, line: "_Line", start: Decimal | None, opening: "list[_Stated]", closing: "list[_Stated]"
     ) -> tuple[CheckStatus, LineCause | None]:
-        """Whether a line in which nothing differs passes, or could not be checked."""
+        """Return whether a line without differences passes, or could not be checked."""
         unchecked = CheckStatus.UNCHECKED
         if self._now_us < line.month.until_us:
             return unchecked, LineCause.NOT_OVER
@@ -367,8 +369,8 @@ class _Proof:
         return CheckStatus.PASS, None
 
     def _is_only_one(self, line: "_Line", ends: "list[_Stated]") -> bool:
-        """Whether both ends have one stated balance, by a person or the rows of one instant, from which the opening
-        balance is computed."""
+        """Whether both ends have the same single stated balance (by a person, or by rows of one instant), from which
+        the opening balance is computed."""
         if self._account.completeness.basis().is_balance:
             return False
         anchor = opening_anchor(self._account, line.points)
@@ -380,7 +382,7 @@ class _Proof:
         return self._rows.last_instant(line.key, line.month.after.isoformat()) == first.at_us
 
     def _differing(self, line: "_Line", start: Decimal) -> tuple[str, ...]:
-        """The balances that people stated within a month, its ends included, and that differ from the flows."""
+        """Return the balances that people stated within a month, both ends included, that differ from the flows."""
         since_us, until_us = line.month.range_us
         inside = (
             point
@@ -391,7 +393,7 @@ class _Proof:
 
 
 class _Line(NamedTuple):
-    """A line that is being proven: the sums of the flows before, in and after the month, and what is stated."""
+    """A line in progress: the sums of the flows before, in and after the month, and the stated balances."""
 
     month: Month
     key: Key
@@ -403,7 +405,7 @@ class _Line(NamedTuple):
 
 
 class _Stated(NamedTuple):
-    """A stated balance at an end of a month. `origin` None: nothing is stated, and the flows are certain.
+    """A stated balance at an end of a month. `origin` None: no balance is stated, and the flows are certain.
 
     `is_proof` False: rows may be missing between it and the end of the month.
     """
@@ -412,11 +414,11 @@ class _Stated(NamedTuple):
     origin: Origin | None
     is_proof: bool = True
     id: str = ""
-    """That of a person's statement."""
+    """The id of a person's statement."""
 
 
 class _Trail(NamedTuple):
-    """A balance chain: the balance before its first row and after its last one, and the rows that state one."""
+    """A balance chain: the balances before its first row and after its last row, and the rows that state a balance."""
 
     opening: Decimal | None
     closing: Decimal | None
@@ -424,23 +426,23 @@ class _Trail(NamedTuple):
     breaks: tuple[Break, ...]
 
     def balance(self, at_us: int, flows_before: Decimal) -> Decimal:
-        """The stated balance at an instant: the flows, and what the breaks before it hide."""
+        """Return the stated balance at an instant: from the flows, and from the breaks before it."""
         hidden = (one.difference for one in self.breaks if one.after[0] < at_us)
         return exact_sum((self.opening or ZERO, flows_before, *hidden))
 
     def adds_up(self, net: Decimal) -> bool:
-        """Whether its opening balance, all flows and all breaks come to its closing balance."""
+        """Whether the opening balance plus all flows and breaks equals the closing balance."""
         return (
             self.closing is None
             or exact_sum((self.opening or ZERO, net, *(one.difference for one in self.breaks))) == self.closing
         )
 
     def breaks_across(self, at_us: int) -> bool:
-        """Whether it breaks between rows before and rows after an instant."""
+        """Whether the chain breaks between the rows before and after an instant."""
         return any(one.before is not None and one.before[0] < at_us <= one.after[0] for one in self.breaks)
 
     def within(self, month: Month) -> tuple[Break, ...]:
-        """The breaks of a month: those whose second row is in it."""
+        """Return the breaks of a month: those whose second row is in it."""
         return tuple(one for one in self.breaks if month.since_us <= one.after[0] < month.until_us)
 
 
@@ -452,13 +454,13 @@ def _ledger_figures(line: _Line, start: Decimal | None) -> Figures:
 
 
 def _telling(stated: Sequence[_Stated], computed: Decimal | None) -> _Stated:
-    """Choose among several stated balances: the one that differs, else the one that rows state."""
+    """Choose among several stated balances: one that differs, else the one that rows state."""
     differing = [one for one in stated if difference_of(one.amount, computed)]
     return (differing or [*stated][-1:] or [_Stated(None, None)])[0]
 
 
 class _Rows:
-    """Questions to the rows of an account around the ends of months."""
+    """Reads the rows of an account around the ends of months."""
 
     def __init__(self, queries: Queries, account: AccountName) -> None:
         self._queries, self._account = queries, account.account
@@ -466,7 +468,7 @@ class _Rows:
         self._days = BusinessDays(account.tz)
 
     def totals(self, first: date) -> dict[str, dict[Key, Total]]:
-        """What moved in each month from a day on, by subaccount and currency."""
+        """Return the sums of each month from a day on, by subaccount and currency."""
         sums = f"sum(flows), {self._queries.sql.exact_sum('money_in')}, {self._queries.sql.exact_sum('money_out')}"
         rows = self._queries.rows(
             f"SELECT substr(day, 1, 7), subaccount, currency, {sums} FROM day_totals WHERE account = ? AND day >= ? "
@@ -481,7 +483,7 @@ class _Rows:
         return totals
 
     def total_since(self, first: date) -> dict[Key, Total]:
-        """What moved from a day on, by subaccount and currency. Read once for each day."""
+        """Return the sum from a day on, by subaccount and currency. It is read once for each day."""
         if first not in self._since:
             found: dict[Key, Total] = {}
             for totals in self.totals(first).values():
@@ -491,11 +493,11 @@ class _Rows:
         return self._since[first]
 
     def last_instant(self, key: Key, until: str) -> int | None:
-        """The time of the last rows before a day."""
+        """Return the time of the last rows before a day."""
         return self._edge(key, until, newest=True)
 
     def are_stated(self, key: Key, day: str, *, newest: bool) -> bool:
-        """Whether all of the last rows before a day state a balance, or all of the first ones from it on."""
+        """Whether all of the last rows before a day, or all of the first rows from it on, state a balance."""
         at_us = self._edge(key, day, newest=newest)
         if at_us is None:
             return False
@@ -504,7 +506,7 @@ class _Rows:
         return int(self._queries.value(unstated, self._account, at_us, *key)) == 0
 
     def has_flows(self, key: Key, since_us: int, until_us: int) -> bool:
-        """Whether there is a flow in [since, until)."""
+        """Whether [since, until) has a flow."""
         return self._at(key, since_us, until_us, "ASC") is not None
 
     def _edge(self, key: Key, day: str, *, newest: bool) -> int | None:

@@ -16,9 +16,9 @@ from liushui.ledger.write.quarantine import CONTINUED, CORRECTED, Span, correcti
 
 
 class Quarantined(NamedTuple):
-    """A row that could not be read, and the span it was seen in (None: it was imported). `batch` entered it as it is
-    known now; `resolved_batch` ended it, as one of the ways in write.quarantine that close an entry (None: it is open).
-    `resolved_by`: the id of the flow that its record became, where that has another row."""
+    """A row that could not be read, and the span in which it was received (None: it was imported). `batch` entered it
+    in its current form. `resolved_batch` closed the entry, in one of the ways that write.quarantine defines (None: it
+    is open). `resolved_by`: the id of the flow that the record became, if that flow has another row."""
 
     account: str
     id: str
@@ -34,7 +34,7 @@ class Quarantined(NamedTuple):
 
 
 def list_quarantined(ledger: Ledger, names: tuple[str, ...] = (), *, resolved: bool = False) -> Iterator[Quarantined]:
-    """The entries that are open, and with `resolved` those that are not, by account and id, streamed."""
+    """Stream the open entries, and with `resolved` also the resolved ones, by account and id."""
     with ledger.reading() as connection:
         there = [account.account for account in find_accounts(queries_of(connection), names)]
         query = _entries().where(quarantine.c.account.in_(there))
@@ -47,7 +47,7 @@ def list_quarantined(ledger: Ledger, names: tuple[str, ...] = (), *, resolved: b
 def quarantined_page(
     ledger: Ledger, names: tuple[str, ...], *, limit: int, after: tuple[str, str, int] | None, resolved: bool
 ) -> list[Quarantined]:
-    """Entries of these accounts, ordered by account, id and batch. `after`: the entry that the page follows.
+    """Return entries of these accounts, sorted by account, id and batch. `after`: the entry before the page.
 
     `resolved`: include resolved entries.
     """
@@ -62,7 +62,7 @@ def quarantined_page(
 
 
 def quarantined_named(ledger: Ledger, account: str, id_: str) -> Quarantined:
-    """The entry of that id: the open one, else the one that was resolved last. Raises ConfigError."""
+    """Return the entry with this id: the open one, else the one that was resolved last. Raises ConfigError."""
     with ledger.reading() as connection:
         find_accounts(queries_of(connection), (account,))
         query = _entries().where(quarantine.c.account == account, quarantine.c.id == id_)
@@ -73,7 +73,7 @@ def quarantined_named(ledger: Ledger, account: str, id_: str) -> Quarantined:
 
 
 def _entries() -> sa.Select[Any]:
-    """The query of the entries, each by its open version or, if it is resolved, by its last version."""
+    """Return the query of the entries: the open version of each or, if it is resolved, the last one."""
     q = quarantine.c
     begun = sa.and_(batches.c.account == q.account, batches.c.seq == q.batch)
     last = sa.or_(q.ended_batch.is_(None), q.ended_as.not_in(CONTINUED))

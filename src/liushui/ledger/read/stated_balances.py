@@ -1,7 +1,7 @@
-"""Stated balances: what people and providers say that an account holds, and the opening balance that follows.
+"""Stated balances: the balances that people and providers state, and the opening balance that follows from them.
 
-A stated balance is compared with the flows at its own moment. Every balance here is one before the flows of a moment,
-as with `balances --at`.
+A stated balance is compared with the flows at its moment. Every balance in this module is the balance before the flows
+of a moment, as with `balances --at`.
 """
 
 from abc import ABC, abstractmethod
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
 DAYS_MAX: Final = 10
-"""Days with flows at either end of an account's history in which a stated balance is looked for."""
+"""The number of days with flows, at each end of an account's history, in which a stated balance is searched."""
 ROWS_MAX: Final = 2_000
-"""Rows of one day that are looked at from the end that is nearer."""
+"""The number of rows of one day that are read, from the nearer end."""
 
 LOOK_AHEAD: Final = 5
-"""Instants after the first one that are read to learn at which balance it began."""
+"""The number of instants after the first one that are read to find the balance at which the first one began."""
 
 Key = tuple[str, str]
 """A subaccount and a currency: each pair has a running balance of its own."""
 
 
 def statement_id(account: str, batch: int) -> str:
-    """The id of a stated balance: its account and the number of its batch. No account's name has a colon."""
+    """The id of a stated balance: its account and the number of its batch. An account's name never contains a colon."""
     return f"{account}:{batch}"
 
 
@@ -65,12 +65,13 @@ class StatedBalance(NamedTuple):
 
     @property
     def id(self) -> str:
-        """Its id."""
+        """The id of the statement."""
         return statement_id(self.account, self.batch)
 
 
 class StatedPoint(NamedTuple):
-    """A stated balance before the flows of `at_us`, and the sum of the flows before. `id`: its row or statement."""
+    """A stated balance before the flows of `at_us`, and the sum of the flows before. `id`: the row or statement that
+    states it."""
 
     at_us: int
     amount: Decimal
@@ -80,24 +81,24 @@ class StatedPoint(NamedTuple):
 
     @property
     def opening(self) -> Decimal:
-        """The opening balance that follows from it."""
+        """The opening balance that follows from this point."""
         return EXACT.subtract(self.amount, self.flows_before)
 
 
 @dataclass
 class StatedPoints:
-    """What is stated of one subaccount and currency: by its first and its newest rows, and by people, oldest first."""
+    """The stated balances of one subaccount and currency: on its first and newest rows, and by people, oldest first."""
 
     first_row: StatedPoint | None = None
     newest_row: StatedPoint | None = None
     by_people: list[StatedPoint] = field(default_factory=list)
 
     def anchor(self, *, by_rows: bool, begin_us: int = 0) -> StatedPoint | None:
-        """What the opening balance is computed from: the first row, else the earliest that a person stated.
+        """The point from which the opening balance is computed: the first row, else the earliest statement of a person.
 
-        `by_rows`: whether balances on rows can be relied on. `begin_us`: where the account's source begins. Of balances
-        that people stated before it only the last one counts, and only if there is none after it: flows between are
-        not in the ledger.
+        `by_rows`: whether balances on rows can be trusted. `begin_us`: the beginning of the account's source. Of a
+        person's statements before it, only the last one counts, and only if there is no later statement, because the
+        ledger lacks the flows in between.
         """
         first = self.first_row if by_rows else None
         if first is not None or not self.by_people:
@@ -105,7 +106,7 @@ class StatedPoints:
         return next((point for point in self.by_people if point.at_us >= begin_us), self.by_people[-1])
 
     def is_anchor(self, point: StatedPoint, *, by_rows: bool, begin_us: int = 0) -> bool:
-        """Whether the opening balance is computed from a point, so that the two cannot disagree.
+        """Whether the opening balance is computed from this point, so that the two cannot disagree.
 
         This includes the point after the first row's instant: it follows from the point before that instant.
         """
@@ -117,7 +118,7 @@ class StatedPoints:
 def list_stated_balances(
     queries: Queries, names: Sequence[str] = (), *, withdrawn: bool = False
 ) -> list[StatedBalance]:
-    """The balances that people stated, by account and time; with `withdrawn` also those that are no longer in force."""
+    """Return the balances that people stated, by account and time; with `withdrawn` also the withdrawn ones."""
     chosen = {account.account for account in find_accounts(queries, names)}
     every = (_stated(row) for row in queries.rows(_SELECT_STATED) if row[0] in chosen)
     return [one for one in every if withdrawn or one.withdrawn_at is None]
@@ -153,19 +154,21 @@ ORDER BY s.account, s.at_us, s.batch
 
 
 def read_points(queries: Queries, account: AccountName, *, until_us: int = AFTER_ALL_US) -> dict[Key, StatedPoints]:
-    """What is stated of an account, by subaccount and currency: the newest row is the newest before `until_us`."""
+    """Return the stated balances of an account, by subaccount and currency. The newest row is the newest one before
+    `until_us`."""
     return _points(CurrentRows(queries, account), until_us)
 
 
 def read_points_as_of(
     connection: "Connection", account: AccountName, as_of: Bound, *, until_us: int = AFTER_ALL_US
 ) -> dict[Key, StatedPoints]:
-    """`read_points` as recorded until an instant, in time that grows with the number of versions."""
+    """Return `read_points` as recorded until an instant, in time that grows with the number of versions."""
     return _points(RowsAsOf(connection, account, as_of), until_us)
 
 
 def sum_before(queries: Queries, account: AccountName, key: Key, at_us: int) -> Decimal:
-    """The sum of the flows of a subaccount and currency before an instant, from day totals and the flows of its day."""
+    """Return the sum of the flows of a subaccount and currency before an instant, from day totals and the flows of its
+    day."""
     return CurrentRows(queries, account).sum_before(key, at_us)
 
 
@@ -187,12 +190,12 @@ def _points(source: "BalanceRows", until_us: int) -> dict[Key, StatedPoints]:
 
 @dataclass
 class PointsCache:
-    """Stated points by account and newest batch: read again only when the account has had a batch since."""
+    """Caches stated points by account and newest batch. They are read again only after another batch of the account."""
 
     points: dict[str, tuple[int, dict[Key, StatedPoints]]] = field(default_factory=dict)
 
     def load(self, queries: Queries, account: AccountName, head: int) -> dict[Key, StatedPoints]:
-        """The points of an account whose newest batch is `head`."""
+        """Return the points of an account whose newest batch is `head`."""
         cached = self.points.get(account.account)
         if cached is not None and cached[0] == head:
             return cached[1]
@@ -202,7 +205,8 @@ class PointsCache:
 
 
 class BalanceRows(ABC):
-    """The flows of an account as of one state. What differs between now and a recorded time is in its subclasses."""
+    """The flows of an account in one state of the ledger. The subclasses differ for the current state and for a
+    recorded time."""
 
     def __init__(self, queries: Queries, account: AccountName) -> None:
         self.queries, self.account = queries, account
@@ -210,30 +214,30 @@ class BalanceRows(ABC):
 
     @abstractmethod
     def list_keys(self) -> list[Key]:
-        """The subaccounts and currencies that have flows."""
+        """Return the subaccounts and currencies that have flows."""
 
     @abstractmethod
     def days_of(self, key: Key, *, newest: bool, until_us: int) -> list[str]:
-        """The first or the newest days that have flows before an instant."""
+        """Return the first or the newest days with flows before an instant."""
 
     @abstractmethod
     def table(self) -> tuple[str, tuple[object, ...]]:
-        """What has the account's rows with the columns of flows, and the parameters in it."""
+        """The table expression with the account's rows (with the columns of flows), and its parameters."""
 
     @abstractmethod
     def sum_before(self, key: Key, at_us: int) -> Decimal:
-        """The sum of the flows before an instant."""
+        """Return the sum of the flows before an instant."""
 
     @abstractmethod
     def statements(self) -> Sequence[tuple[Any, ...]]:
-        """The balances that people stated and that are in force, oldest first."""
+        """Return the balances that people stated, without withdrawn ones, oldest first."""
 
     @abstractmethod
     def periods(self) -> Sequence[tuple[Any, ...]]:
-        """The periods that statement files state, with the balances at both ends, by batch."""
+        """Return the periods that statement files state, with the balances at both ends, by batch."""
 
     def amounts_of_day(self, key: Key, at_us: int) -> Decimal:
-        """The sum of the flows of an instant's day before that instant."""
+        """Return the sum of the flows of an instant's day before that instant."""
         table, values = self.table()
         amount = self.queries.sql.exact_sum("amount")
         begin = begin_us(self.days, self.days.day_of(at_us))
@@ -246,7 +250,7 @@ class BalanceRows(ABC):
         )
 
     def rows(self, key: Key, day: str, *, newest: bool, until_us: int) -> list[tuple[int, str, Decimal, str | None]]:
-        """The rows of a day before an instant, from its begin or from its end."""
+        """Return the rows of a day before an instant, from the day's beginning or from its end."""
         table, values = self.table()
         order = "DESC" if newest else "ASC"
 
@@ -267,7 +271,7 @@ class BalanceRows(ABC):
         return whole or select(rows[0][0], rows[0][0] + 1, None)
 
     def first_point(self, key: Key) -> StatedPoint | None:
-        """The balance before the first rows that state one."""
+        """Return the balance before the first rows that state one."""
         for day in self.days_of(key, newest=False, until_us=AFTER_ALL_US):
             point = _first_point(_instants(self.rows(key, day, newest=False, until_us=AFTER_ALL_US)))
             if point is not None:
@@ -276,7 +280,7 @@ class BalanceRows(ABC):
         return None
 
     def newest_point(self, key: Key, until_us: int) -> StatedPoint | None:
-        """The balance after the newest rows before an instant that state one."""
+        """Return the balance after the newest rows before an instant that state one."""
         for day in self.days_of(key, newest=True, until_us=until_us):
             point = _newest_point(_instants(self.rows(key, day, newest=True, until_us=until_us)))
             if point is not None:
@@ -299,15 +303,15 @@ def _instants(rows: Sequence[tuple[int, str, Decimal, str | None]]) -> list[_Ins
 
 
 def _first_point(instants: Sequence[_Instant]) -> tuple[int, Decimal, str] | None:
-    """The time of the first instant whose rows all state a balance, the balance before it, and its first row."""
+    """Return the time of the first instant whose rows all state a balance, the balance before it, and its first row."""
     for number, rows in enumerate(instants):
         if any(row[3] is None for row in rows):
             continue
         edges = [edge_of(row[2], Decimal(str(row[3]))) for row in rows]
         start = free_start(edges)
         if start is None and len({edge.before for edge in edges}) == 1:
-            start = edges[0].before  # rows of nothing all state one balance
-        # Rows that come to nothing together may begin at several balances: those that follow tell.
+            start = edges[0].before  # rows with a sum of zero all state one balance
+        # Rows with a sum of zero may begin at several balances. The following rows decide.
         for later in instants[number + 1 : number + 1 + LOOK_AHEAD]:
             if start is not None or any(row[3] is None for row in later):
                 break
@@ -320,13 +324,14 @@ def _first_point(instants: Sequence[_Instant]) -> tuple[int, Decimal, str] | Non
 
 
 def _newest_point(instants: Sequence[_Instant]) -> tuple[int, Decimal, str] | None:
-    """The time just after the newest instant whose rows all state a balance, the balance then, and its last row."""
+    """Return the time just after the newest instant whose rows all state a balance, the balance at that time, and its
+    last row."""
     for number, rows in enumerate(instants):
         if any(row[3] is None for row in rows):
             continue
         edges = [edge_of(row[2], Decimal(str(row[3]))) for row in rows]
         start = free_start(edges)
-        if start is None:  # the rows before tell at which balance these begin
+        if start is None:  # the rows before decide at which balance these begin
             before = [row for row in instants[number + 1] if row[3] is not None] if number + 1 < len(instants) else []
             earlier = [edge_of(row[2], Decimal(str(row[3]))) for row in before]
             order_before = find_trail(earlier) if earlier else None
@@ -338,7 +343,7 @@ def _newest_point(instants: Sequence[_Instant]) -> tuple[int, Decimal, str] | No
 
 
 class CurrentRows(BalanceRows):
-    """The flows as they are now."""
+    """The current flows."""
 
     def list_keys(self) -> list[Key]:
         select = "SELECT DISTINCT subaccount, currency FROM day_totals WHERE account = ?"

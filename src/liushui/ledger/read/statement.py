@@ -14,11 +14,12 @@ from liushui.ledger.read.proof_of_cash import reconcile_month
 from liushui.money import EXACT, ZERO
 
 ATTEMPTS: Final = 5
-"""The rows are read after the figures. Where a sync commits in between, both are read again."""
+"""The rows are read after the figures. If a sync commits in between, both are read again."""
 
 
 class StatementRow(NamedTuple):
-    """A flow, and the balance after it. `balance` None: the opening balance is not known, and the row states none."""
+    """A flow, and the balance after it. `balance` None: the opening balance is not known, and the row states no
+    balance."""
 
     found: LedgerFlow
     balance: Decimal | None
@@ -40,10 +41,10 @@ class AccountStatement(NamedTuple):
 
 
 def read_statement(model: ReadModel, name: str, period: str | None = None) -> AccountStatement:
-    """The statement of an account's month, such as `2026-10`; None: of the last month that is over.
+    """Return the statement of an account's month, such as `2026-10`; None: the last month that is over.
 
-    The rows of each part come to its figures exactly. Raises AccountNotFound, InvalidField; LedgerError where the
-    ledger does not stand still for long enough.
+    The rows of each part add up to its figures exactly. Raises AccountNotFound, InvalidField, and LedgerError if
+    commits keep interfering.
     """
     first = None if period is None else read_month(period)
     for _ in range(ATTEMPTS):
@@ -67,7 +68,7 @@ def _rows(model: ReadModel, month: AccountMonth, line: ProofLine) -> Iterator[St
 
 
 def _is_consistent(part: StatementPart) -> bool:
-    """Whether the rows come to the figures that were read before them."""
+    """Whether the rows add up to the figures that were read before them."""
     money_in = money_out = ZERO
     for row in part.rows:
         if row.found.flow.amount > ZERO:

@@ -1,8 +1,8 @@
-"""What statement files prove: ranges whose flows lead from the opening balance of a statement to its closing balance.
+"""What statement files prove: ranges whose flows lead from a statement's opening balance to its closing balance.
 
-A statement proves its period for one subaccount and currency. An account's range is complete where a statement proves
-it for each subaccount and currency that the account has. This is computed from the flows as they are: if a flow is
-changed, added or undone afterwards, so that a statement adds up no more, the statement proves nothing.
+A statement proves its period for one subaccount and currency. An account's range is complete if statements prove it for
+every subaccount and currency of the account. This is computed from the current flows. If a flow is changed, added or
+undone later, so that a statement no longer adds up, that statement proves nothing.
 """
 
 from collections import defaultdict
@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class StatementRangesCache:
-    """The ranges by account and newest batch: computed again only when the account has had a batch since."""
+    """Caches the ranges by account and newest batch. They are computed again only after another batch of the
+    account."""
 
     ranges: dict[str, tuple[int, tuple[Range, ...]]] = field(default_factory=dict)
 
     def load(self, queries: Queries, account: AccountName, head: int) -> tuple[Range, ...]:
-        """The ranges of an account whose newest batch is `head`, oldest first."""
+        """Return the ranges of an account whose newest batch is `head`, oldest first."""
         cached = self.ranges.get(account.account)
         if cached is not None and cached[0] == head:
             return cached[1]
@@ -40,7 +41,7 @@ class StatementRangesCache:
 
 
 def statement_ranges_as_of(connection: "Connection", account: AccountName, as_of: Bound) -> tuple[Range, ...]:
-    """The ranges as recorded until an instant, oldest first."""
+    """Return the ranges as recorded until an instant, oldest first."""
     return _statement_ranges(RowsAsOf(connection, account, as_of))
 
 
@@ -49,7 +50,7 @@ def _statement_ranges(rows: BalanceRows) -> tuple[Range, ...]:
     if not periods:
         return ()
 
-    @cache  # a statement mostly begins where the one before it ends
+    @cache  # a statement mostly begins where the previous one ends
     def sum_before(key: Key, at_us: int) -> Decimal:
         return rows.sum_before(key, at_us)
 
@@ -65,7 +66,7 @@ def _statement_ranges(rows: BalanceRows) -> tuple[Range, ...]:
 
 
 def _intersect(left: Sequence[Range], right: Sequence[Range]) -> list[Range]:
-    """The ranges that are in both. Each side is sorted, and its ranges do not overlap."""
+    """Return the intersection of two lists of ranges. Each side is sorted, and its ranges do not overlap."""
     both: list[Range] = []
     first = second = 0
     while first < len(left) and second < len(right):

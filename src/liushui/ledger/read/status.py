@@ -1,4 +1,4 @@
-"""What needs attention, and how far each account is collected, for people and monitors."""
+"""Alarms and the status of each account, for people and monitors."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,16 +24,16 @@ from liushui.rules import Paging, Rules
 
 
 STALE: Final = timedelta(days=1)
-"""How far the newest complete read may lag behind what the provider has published before it is an alarm."""
+"""How far the newest complete read may lag behind the provider's published data before it raises an alarm."""
 
 SOON_DAYS: Final = 60
-"""A gap that the provider deletes within so many days is an alarm."""
+"""A gap that the provider deletes within this number of days raises an alarm."""
 
 PRESSING_DAYS: Final = 14
-"""The same, as a severe alarm."""
+"""A gap that the provider deletes within this number of days raises a severe alarm."""
 
 CLOCK_TOLERANCE: Final = timedelta(minutes=1)
-"""Coverage may end so much later than now, because machines that write one ledger have clocks of their own."""
+"""How far coverage may end in the future, because machines that write to one ledger have different clocks."""
 
 
 class Severity(StrEnum):
@@ -67,31 +67,32 @@ class AlarmKind(StrEnum):
     QUARANTINE = "quarantine"
     """`number` rows were rejected."""
     BREAK = "break"
-    """`number` balances do not follow from those before them, the first of them at `at`, and nobody explained why."""
+    """`number` balances do not follow from the balance before, the first of them at `at`, and nobody explained why."""
     CHANGED_AFTER_CLOSE = "changed_after_close"
-    """`number` flows of closed months are not as they were. `day` begins the first month that `detail` names."""
+    """`number` flows of closed months have changed. `day` is the first day of the first month that `detail` names."""
     BALANCE = "balance"
-    """`number` balances differ from what is stated of them, the first of them at `at`; `detail` says how."""
+    """`number` balances differ from the stated ones, the first of them at `at`; `detail` says how."""
     FINDING = "finding"
     """`number` flows have the finding named by `detail`, and nobody has explained it."""
     WAITING = "waiting"
-    """The provider wants no calls before `at`; `detail` is the reason that it gave."""
+    """The provider asked for no calls before `at`; `detail` is its reason."""
     CLOCK = "clock"
-    """This machine's clock is `number` seconds behind the provider's, below 0 ahead of it, as measured at `at`."""
+    """This machine's clock is `number` seconds behind the provider's (negative: ahead of it), as measured at `at`."""
     DOUBTED = "doubted"
     """A read that began at `at` lacked `number` known rows of `day` and later, and is not believed yet."""
     BEYOND_NOW = "beyond_now"
-    """A range is complete up to `at`, which has not come yet: a clock was ahead when it was read."""
+    """A range is complete up to `at`, which is in the future: a clock was ahead when the range was read."""
     REPEATED = "repeated"
     """The answers of the last sync listed a record twice `number` times. Each counts once."""
     BACKUP_FAILED = "backup_failed"
-    """The last backup failed; `detail` is the folder and the error. It is about the ledger, and `account` is empty."""
+    """The last backup failed; `detail` is the folder and the error. The alarm is about the ledger, so `account` is
+    empty."""
     BACKUP_OLD = "backup_old"
-    """The next backup in the folder `detail` is overdue: the newest one is of `at`. `account` is empty."""
+    """A backup in the folder `detail` is overdue: the newest one is from `at`. `account` is empty."""
 
 
 class Alarm(NamedTuple):
-    """Something that needs attention. Its kind says what the other values mean."""
+    """Something that needs attention. Its kind determines what the other values mean."""
 
     severity: Severity
     kind: AlarmKind
@@ -103,7 +104,7 @@ class Alarm(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """The alarm in a sentence, in English. The page has its own, in the reader's language."""
+        """The alarm as an English sentence. The page has its own, in the reader's language."""
         at = "" if self.at is None else to_iso(self.at)
         match self.kind:
             case AlarmKind.REFUSED | AlarmKind.FAILED:
@@ -157,7 +158,7 @@ _ORDER: Final = tuple(Severity)
 
 
 def alarms(reading: Reading, accounts: Iterable[Account], rules: Mapping[str, Rules[Paging]]) -> list[Alarm]:
-    """Every alarm of some accounts of a reading, the most severe first. `rules` by provider."""
+    """Return every alarm of some accounts of a reading, the most severe first. `rules` by provider."""
     found: list[Alarm] = []
     for account in accounts:
         found += _of_account(account, rules.get(account.snapshot.provider), reading.now)
@@ -169,14 +170,14 @@ def alarms(reading: Reading, accounts: Iterable[Account], rules: Mapping[str, Ru
 
 
 def open_findings(reading: Reading, account: Account) -> dict[str, int]:
-    """How many flows of an account have each finding that nobody has explained. Breaks are not among them."""
+    """Return the number of an account's flows with each finding that nobody has explained. Breaks are not included."""
     explained = Counter(one.kind for one in reading.explained(account).values())
     counts = {kind: count - explained[kind] for kind, count in account.snapshot.findings.items()}
     return {kind: count for kind, count in counts.items() if count > 0}
 
 
 def open_breaks(reading: Reading, account: Account) -> list[Break]:
-    """The breaks of an account's chains that nobody has explained, by time."""
+    """Return the breaks of an account's chains that nobody has explained, by time."""
     return _without_explained(account, reading.breaks(account), reading.explained(account))
 
 
@@ -190,7 +191,8 @@ def _without_explained(
 
 
 def failed_balances(reading: Reading, account: Account) -> list[Balance]:
-    """The balances of an account that differ from the stated ones, except those that explained breaks account for.
+    """Return the balances of an account that differ from the stated ones, unless explained breaks account for the
+    difference.
 
     Explained breaks account for a balance if their differences add up to exactly its difference.
     """
@@ -199,7 +201,7 @@ def failed_balances(reading: Reading, account: Account) -> list[Balance]:
 
 
 def read_failed_balances(model: ReadModel, names: Sequence[str] = ()) -> list[Balance]:
-    """`failed_balances` of those accounts, of all where none is named. Raises AccountNotFound."""
+    """Return `failed_balances` for these accounts, or for all if no name is given. Raises AccountNotFound."""
     with model.reading(names) as reading:
         return [row for account in reading.accounts.values() for row in failed_balances(reading, account)]
 
@@ -216,7 +218,7 @@ def _is_explained(reading: Reading, account: Account, balance: Balance) -> bool:
 
 
 def backup_alarms(states: Iterable[BackupState], now: datetime) -> list[Alarm]:
-    """The alarms about the backups of a ledger."""
+    """Return the alarms about the backups of a ledger."""
     found = []
     for state in states:
         if state.error:
@@ -308,7 +310,7 @@ def _of_coverage(account: Account, rules: Rules[Paging], now: datetime) -> Itera
 
 
 def _of_service(account: Account, now: datetime) -> Iterator[Alarm]:
-    """Alarms about what syncs have seen of the provider's service."""
+    """Return the alarms about what syncs have recorded about the provider's service."""
     name, service = account.snapshot.account, account.snapshot.service
     if service.wait is not None:
         yield Alarm(Severity.WARN, AlarmKind.WAITING, name, at=service.wait.until, detail=service.wait.reason)
@@ -336,7 +338,7 @@ def _of_service(account: Account, now: datetime) -> Iterator[Alarm]:
 
 
 def _days_in(gaps: Sequence[Gap], days: BusinessDays) -> int:
-    """How many days gaps touch."""
+    """Count the days that gaps touch."""
     count = 0
     last: date | None = None
     for gap in gaps:
@@ -351,9 +353,10 @@ def _days_in(gaps: Sequence[Gap], days: BusinessDays) -> int:
 
 
 class AccountStatus(NamedTuple):
-    """How far an account is collected. `gaps` counts ranges that should have been read and were not.
+    """The status of an account's collection. `gaps`: the number of ranges that should have been read and were not.
 
-    `proven_until`: everything from the account's beginning up to there is in the ledger; None: not even its beginning.
+    `proven_until`: everything from the account's beginning up to this time is in the ledger; None: not even its
+    beginning.
     """
 
     account: str
@@ -363,9 +366,10 @@ class AccountStatus(NamedTuple):
     findings: int
     """Flows to review that nobody has explained."""
     breaks: int
-    """Balances on rows that do not follow from those before them, and that nobody has explained."""
+    """The number of balances on rows that do not follow from the one before, and that nobody has explained."""
     failed_checks: int
-    """Balances, by subaccount and currency, that differ from what is stated of them, beyond explained breaks."""
+    """The balances that differ from the stated ones, by subaccount and currency, unless explained breaks account for
+    it."""
     explained: int
     """Findings that people explained, breaks among them."""
     proven_from: datetime | None
@@ -375,17 +379,17 @@ class AccountStatus(NamedTuple):
     zone: str
     verdict: Verdict
     alarms: tuple[Alarm, ...] = ()
-    """What needs attention, the most severe first."""
+    """The account's alarms, the most severe first."""
 
 
 def read_statuses(model: ReadModel, names: Sequence[str] = ()) -> list[AccountStatus]:
-    """The status of those accounts, of all where none is named. Raises AccountNotFound."""
+    """Return the status of these accounts, or of all if no name is given. Raises AccountNotFound."""
     with model.reading(names, with_runs=True) as reading:
         return [status_of(reading, account, model.rules) for account in reading.accounts.values()]
 
 
 def read_alarms(model: ReadModel) -> list[Alarm]:
-    """Every alarm of all accounts and of the backups, as of one state of the ledger."""
+    """Return every alarm of all accounts and of the backups, in one state of the ledger."""
     with model.reading(with_runs=True) as reading:
         statuses = [status_of(reading, account, model.rules) for account in reading.accounts.values()]
         backups = backup_alarms(read_backup_states(reading.connection), reading.now)
@@ -393,7 +397,7 @@ def read_alarms(model: ReadModel) -> list[Alarm]:
 
 
 def status_of(reading: Reading, account: Account, rules: Mapping[str, Rules[Paging]]) -> AccountStatus:
-    """The status of one account of a reading. `rules` by provider."""
+    """Return the status of one account of a reading. `rules` by provider."""
     snapshot, verdict = account.snapshot, account.verdict()
     proven = [known for known in snapshot.ranges if known.state is State.PROVEN]
     unread = [gap for gap in verdict.gaps if gap.cause not in (Cause.REJECTED_ROWS, Cause.NO_SOURCE)]

@@ -1,4 +1,4 @@
-"""Summaries: what moved in and out by day, week, month or year, each with how far it is complete. From day totals."""
+"""Summaries: money in and out by day, week, month or year, each with its completeness. They come from day totals."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
@@ -26,7 +26,7 @@ from liushui.ledger.read.own_transfers import OwnLeg, is_within, leg_total
 from liushui.meaning import Meaning, meaning_of
 
 PERIODS_MAX: Final = 400
-"""Periods that one chart may have: a year of days, and a month more."""
+"""The most periods of one chart: a year of days, and a month more."""
 
 
 class Unit(StrEnum):
@@ -43,11 +43,11 @@ _ORDER: Final = tuple(Meaning)
 NO_MEANING: Final = -1
 
 _LETTERS: Final = {Unit.DAY: 10, Unit.WEEK: 10, Unit.MONTH: 7, Unit.YEAR: 4, Unit.ALL: 0}
-"""How much of a day's text names the totals that the database adds up."""
+"""The number of characters of a day's text that identify the period by which the database groups."""
 
 
 class SummaryQuery(NamedTuple):
-    """Which flows are summed, and by what. Days are of each account's own zone, both ends included."""
+    """Which flows are summed, and by which fields. Days are of each account's own zone, both ends included."""
 
     accounts: tuple[str, ...] = ()
     unit: Unit = Unit.MONTH
@@ -61,7 +61,7 @@ class SummaryQuery(NamedTuple):
 
 
 class Period(NamedTuple):
-    """The days from `first` to `last`, both included. None: there is no end on that side."""
+    """The days from `first` to `last`, both included. None: no limit on that side."""
 
     first: date | None
     last: date | None
@@ -74,12 +74,12 @@ class Period(NamedTuple):
 
 
 class SummaryRow(NamedTuple):
-    """What moved in one period, in one currency. `account`, `kind` and `meaning` None: all of them together.
+    """The money that moved in one period and currency. `account`, `kind` and `meaning` None: all together.
 
-    By meaning, own transfers are rows of their own, and no part of other rows.
+    By meaning, own transfers have their own rows, and are not part of other rows.
 
-    `own`: transfers between the accounts that were asked for. A total of several accounts leaves them out; that of one
-    account counts them, because they moved its money. None: not known, as of a recorded time of several accounts.
+    `own`: transfers between the requested accounts. A total of several accounts leaves them out; that of one account
+    counts them, because they moved its money. None: not known, for several accounts as of a recorded time.
     """
 
     period: Period
@@ -93,9 +93,9 @@ class SummaryRow(NamedTuple):
 
 
 class _Group(NamedTuple):
-    """What a row of a summary is about, in the order of the rows. "": all of them together, or not asked for.
+    """What a row of a summary is about; its order is the order of the rows. "": all together, or not requested.
 
-    `meaning` is its place in the list of all meanings.
+    `meaning` is the index in the list of all meanings.
     """
 
     period: str
@@ -106,16 +106,16 @@ class _Group(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """Rows by period, account, currency and kind; and the verdict on the whole range that was asked for."""
+    """Rows by period, account, currency and kind, and the verdict on the whole requested range."""
 
     rows: list[SummaryRow]
     verdict: Verdict
 
 
 def read_summary(model: ReadModel, query: SummaryQuery, as_of: Bound | None = None) -> Summary:
-    """What moved in and out. Raises FilterError for a reversed range, AccountNotFound.
+    """Return the sums of a query. Raises FilterError for a reversed range, AccountNotFound.
 
-    `as_of`: as recorded until then, in time that grows with the number of versions.
+    `as_of`: as recorded until then. The time for this grows with the number of versions.
     """
     check_days(query.first, query.last)
     after = None if query.last is None or query.last == date.max else query.last + DAY
@@ -153,7 +153,7 @@ def read_summary(model: ReadModel, query: SummaryQuery, as_of: Bound | None = No
         rows = []
         for group, total in sorted(sums.items()):
             if query.by_meaning and not total.flows:
-                continue  # all of it was own transfers
+                continue  # these were only own transfers
             period, about = periods[group.period], group[:3]
             if about not in verdicts:
                 chosen = [accounts[group.account]] if query.by_account else list(accounts.values())
@@ -177,7 +177,7 @@ def read_summary(model: ReadModel, query: SummaryQuery, as_of: Bound | None = No
 def _own_legs(
     model: ReadModel, connection: Connection, accounts: Mapping[str, Account], query: SummaryQuery
 ) -> Iterator[OwnLeg]:
-    """The legs of own transfers that the query is about."""
+    """Return the legs of own transfers that the query is about."""
     transfers = model.own_transfers.read(connection, model.rules, tuple(accounts), query.first, query.last)
     for leg in (leg for transfer in transfers for leg in transfer):
         is_asked = query.currency is None or equals_currency(leg.currency, query.currency)
@@ -186,15 +186,15 @@ def _own_legs(
 
 
 def check_days(first: date | None, last: date | None) -> None:
-    """Raises FilterError where the last day is before the first."""
+    """Raise FilterError if the last day is before the first."""
     if first is not None and last is not None and first > last:
         expected = f"no earlier than first_day, {first.isoformat()}"
         raise FilterError([FilterFault("last_day", FaultKind.REVERSED_RANGE, expected, last.isoformat())])
 
 
 def day_sums(connection: Connection, account: Account, query: SummaryQuery, as_of: Bound | None = None) -> Totals:
-    """The totals of an account on the days of a query, added up over its periods. In place of a day, their keys have
-    the part of a date that names a period, or the day itself where weeks are asked for."""
+    """Return an account's totals on the days of a query, added up over its periods. Instead of a day, the keys have the
+    part of the date that names the period, or the day itself for weeks."""
     first = FIRST_DAY if query.first is None else query.first.isoformat()
     last = LAST_DAY if query.last is None else query.last.isoformat()
     if as_of is not None:
@@ -203,7 +203,7 @@ def day_sums(connection: Connection, account: Account, query: SummaryQuery, as_o
 
 
 def period_of(query: SummaryQuery, day: str, periods: dict[str, Period]) -> Period:
-    """The period that a day, or the beginning of one, is in, cut to the range that was asked for."""
+    """Return the period that contains a day or the beginning of a date, cut to the requested range."""
     name = period_name(query.unit, day)
     if name not in periods:
         first, last = period_days(query.unit, day)
@@ -216,7 +216,7 @@ def period_of(query: SummaryQuery, day: str, periods: dict[str, Period]) -> Peri
 
 
 def period_name(unit: Unit, day: str) -> str:
-    """`2024-01-31`, `2024-W05`, `2024-01`, `2024` or `all`."""
+    """Return `2024-01-31`, `2024-W05`, `2024-01`, `2024` or `all`."""
     if unit is Unit.WEEK:
         year, week, _ = date.fromisoformat(day).isocalendar()
         return f"{year:04}-W{week:02}"
@@ -224,7 +224,7 @@ def period_name(unit: Unit, day: str) -> str:
 
 
 def period_days(unit: Unit, day: str) -> tuple[date | None, date | None]:
-    """The first and the last day of the period that a day, or the beginning of one, is in."""
+    """Return the first and the last day of the period that contains a day or the beginning of a date."""
     if unit is Unit.ALL:
         return None, None
     first = beginning(date.fromisoformat(f"{day}-01-01"[:10]), unit)
@@ -232,7 +232,7 @@ def period_days(unit: Unit, day: str) -> tuple[date | None, date | None]:
 
 
 def beginning(day: date, unit: Unit) -> date:
-    """The first day of the period that a day is in."""
+    """Return the first day of the period that contains a day."""
     match unit:
         case Unit.DAY:
             return day
@@ -247,7 +247,7 @@ def beginning(day: date, unit: Unit) -> date:
 
 
 def last_day(first: date, unit: Unit) -> date:
-    """The last day of the period that begins on a day."""
+    """Return the last day of the period that begins on a day."""
     match unit:
         case Unit.DAY:
             return first
@@ -267,7 +267,7 @@ def last_day(first: date, unit: Unit) -> date:
 
 
 class ChartPeriod(NamedTuple):
-    """What moved in a period, by kind, without own transfers. `own`: what they came to."""
+    """The money that moved in a period, by kind, without own transfers. `own`: the sum of own transfers."""
 
     first: date
     last: date
@@ -277,7 +277,7 @@ class ChartPeriod(NamedTuple):
 
     @property
     def total(self) -> Total:
-        """What moved of every kind."""
+        """The total over all kinds."""
         return sum_totals(self.kinds.values())
 
 
@@ -302,7 +302,7 @@ class Span(NamedTuple):
 
 
 def sum_totals(totals: Iterable[Total]) -> Total:
-    """The sum of totals of one currency."""
+    """Add up totals of one currency."""
     result = Total()
     for total in totals:
         result = result.plus(total)
@@ -310,7 +310,7 @@ def sum_totals(totals: Iterable[Total]) -> Total:
 
 
 def by_kind(periods: Sequence[ChartPeriod]) -> dict[str, Total]:
-    """What moved of each kind, the kinds with the greatest volume first."""
+    """Return the total of each kind, the kind with the greatest volume first."""
     sums: dict[str, Total] = {}
     for period in periods:
         for kind, total in period.kinds.items():

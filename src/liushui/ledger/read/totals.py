@@ -1,4 +1,4 @@
-"""What the flows of a filter come to, by currency, over all of its accounts; of very many flows, only the newest."""
+"""The sums of a filter by currency, over all of its accounts; for very many flows, only of the newest ones."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -16,13 +16,14 @@ from liushui.ledger.read.model import ReadModel
 from liushui.ledger.schema import day_totals
 
 ROWS_MAX: Final = 250_000
-"""Flows that one sum looks at, unless the caller asks for all."""
+"""The most flows that one sum reads, unless the caller asks for all."""
 
 
 class FilteredTotals(NamedTuple):
-    """Sums by currency, each with its verdict; and the verdict on the filter's range.
+    """Sums by currency, each with its verdict, and the verdict on the filter's range.
 
-    `since_us` None: of all flows of the filter; else only of those from that instant on, for there are too many.
+    `since_us` None: the sums include all flows of the filter. Otherwise they include only the flows from that instant
+    on, because there are too many.
     """
 
     sums: dict[str, tuple[Total, Verdict]]
@@ -31,7 +32,7 @@ class FilteredTotals(NamedTuple):
 
 
 def read_totals(model: ReadModel, wanted: FlowFilter, rows_max: int | None = ROWS_MAX) -> FilteredTotals:
-    """What the flows of a filter come to. `rows_max` None: however many flows have to be looked at."""
+    """Return the sums of a filter. `rows_max` None: read any number of flows."""
     sums: dict[str, Total] = defaultdict(Total)
     with model.reading(wanted.accounts) as reading:
         filters = [wanted.of(account.name) for account in reading.accounts.values()]
@@ -52,9 +53,10 @@ def read_totals(model: ReadModel, wanted: FlowFilter, rows_max: int | None = ROW
 
 
 def _bound_us(connection: Connection, filters: Sequence[AccountFilter], rows_max: int) -> int | None:
-    """The instant from which on about `rows_max` flows are in the filters' ranges. None: there are no more than that.
+    """Return the instant from which on the filters' ranges have about `rows_max` flows. None: they have no more than
+    that.
 
-    Counted in whole days, from the newest on.
+    Whole days are counted, from the newest on.
     """
     t = day_totals.c
     counts: dict[str, int] = defaultdict(int)

@@ -1,4 +1,4 @@
-"""Checks that a file is of the provider that the user named, before an account or a ledger is created."""
+"""Checks that a file belongs to the provider that the user named, before an account or a ledger is created."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -16,16 +16,16 @@ from liushui.instant import EPOCH
 from liushui.provider import Codec, Provider
 
 STRANGE_MAX: Final = 20
-"""Pieces without a meaning that are remembered, to be shown to other providers."""
+"""The most unrecognised pieces that are kept, so that other providers can be tried on them."""
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def check_file(path: Path, provider: Provider, others: Sequence[Provider]) -> None:
-    """Raises UnusableFile where a file cannot be opened, or is not this provider's.
+    """Raise UnusableFile if a file cannot be opened or does not belong to this provider.
 
-    A file is the provider's if one of its rows can be read, or if it has answers or rows of the provider's form, though
-    none can be read. So is a file without rows, unless one of `others` finds rows in it. The file is read until that is
-    known, which in most cases is at its first row.
+    A file belongs to the provider if one of its rows can be read. It also does if it has answers or rows in the
+    provider's form, even if none can be read. A file without rows is accepted too, unless one of `others` finds rows in
+    it. The file is read until this is decided, in most cases at its first row.
     """
     strange: list[bytes] = []
     has_form = False
@@ -53,7 +53,7 @@ def check_file(path: Path, provider: Provider, others: Sequence[Provider]) -> No
 
 
 def _check_others(path: Path, provider: Provider, others: Sequence[Provider], pieces: Sequence[bytes]) -> None:
-    """Raises UnusableFile where another provider finds a row in the pieces."""
+    """Raise UnusableFile if another provider finds a row in the pieces."""
     for other in others:
         if any(_finds_row(other.codec, piece) for piece in pieces):
             raise UnusableFile(
@@ -86,7 +86,7 @@ def _has_form_of(piece: bytes, provider: Provider) -> bool:
 
 
 def _field_names(provider: Provider) -> Sequence[str]:
-    """The names of the fields of a row, as the provider's codec writes one."""
+    """Return the field names of a row as the provider's codec writes it."""
     currency = min(provider.rules.currencies or {"USD"})
     try:
         return list(_fields.decode(provider.codec.write(Flow("0", EPOCH, Decimal("1.00"), currency))))

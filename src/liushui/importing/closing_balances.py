@@ -1,7 +1,7 @@
-"""Closing balances that statement files state, as stated balances of the account: they check its flows.
+"""Records the closing balances of statement files as stated balances of the account. They check its flows.
 
-Opening balances are not recorded: the closing balance before says the same, and a statement is imported only if its
-rows lead from one to the other.
+Opening balances are not recorded: they equal the closing balance before. A statement is imported only if its rows lead
+from its opening to its closing balance.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,14 +18,16 @@ from liushui.rules import Paging, Rules
 
 
 class Period(NamedTuple):
-    """The begin of a statement that has all flows from there to its closing balance, and the balance at its begin."""
+    """The beginning of a statement, and the balance there. The statement has all flows from there to its closing
+    balance."""
 
     since: datetime
     opening: Decimal
 
 
 class Closing(NamedTuple):
-    """A closing balance, and the name of the file that states it. `period` None: the statement proves none."""
+    """A closing balance, and the name of the file that states it. `period` None: the statement does not prove a
+    period."""
 
     balance: StatedAmount
     file: str
@@ -36,10 +38,11 @@ class Closing(NamedTuple):
 def state_closings(
     ledger: Ledger, account: str, closings: Iterable[Closing], import_id: str, rules: Rules[Paging]
 ) -> Iterator[str]:
-    """State the closing balances of a finished import, each in one transaction. Existing statements stay as they are.
+    """Record the closing balances of a finished import as stated balances, each in one transaction. Existing stated
+    balances are not changed.
 
-    Yields the reason for each balance that cannot be stated: another balance is stated for its moment, or the account
-    has no flows of its currency. Says nothing about such balances if their statement has no flows.
+    Yield the reason for each balance that cannot be recorded: another balance is stated for its moment, or the account
+    has no flows in its currency. Yields no reason if the statement has no flows.
     """
     for (at, currency, amount, subaccount), file, period, has_flows in closings:
         note = f"closing balance in {file} {_mark(import_id)}"
@@ -52,9 +55,9 @@ def state_closings(
 
 
 def withdraw_closings(ledger: Ledger, account: str, import_id: str) -> int:
-    """Withdraw the balances that an import has stated, each in one transaction. Returns how many there were.
+    """Withdraw the balances that an import has stated, each in one transaction. Returns their number.
 
-    Call it before the import is undone: killed in between, it can be called again.
+    Call it before the import is undone. If it is killed, it can be called again.
     """
     with ledger.querying() as queries:
         stated = list_stated_balances(queries, [account])
@@ -65,5 +68,5 @@ def withdraw_closings(ledger: Ledger, account: str, import_id: str) -> int:
 
 
 def _mark(import_id: str) -> str:
-    """How the note of a balance names its import."""
+    """Return the note by which a balance names its import."""
     return f"(import {import_id})"

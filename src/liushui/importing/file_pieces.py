@@ -1,7 +1,9 @@
-"""Splits a file into pieces, each of which should be a row or an answer. Streamed, byte for byte.
+"""Splits a file into pieces, each of which should be a row or an answer.
 
-A file may have arrays, values on one line each, and indented values, one after another. A malformed piece hides as
-little as possible of what follows it.
+Files are streamed, and their bytes are not changed.
+
+A file may contain arrays, values on one line each, and values over several lines, one after another. A malformed piece
+hides as little as possible of what follows it.
 """
 
 import mmap
@@ -15,28 +17,29 @@ from liushui.ledger.flow_row import RowBatch, read_batch
 from liushui.provider import Codec
 
 PIECE_MAX: Final = 16 * 1024 * 1024
-"""Most bytes of a row or an answer. A piece that cannot be read is quarantined whole, so a longer one is refused."""
+"""The most bytes of a row or an answer. An unreadable piece is quarantined as a whole, so a longer piece is refused."""
 
 WINDOW: Final = 2 * 1024 * 1024
-"""Bytes of a file that are split at once. A window has some thousand rows, which are then decoded together."""
+"""The bytes of a file that are split at a time. They hold some thousand rows, which are then decoded together."""
 
 WASTE_MAX: Final = 4 * PIECE_MAX
-"""Most bytes of a file that are searched in vain for the ends of values with several lines. A file of broken lines
-would otherwise be searched once for each of them."""
+"""The most bytes of a file that are searched without success for the ends of values over several lines. Without this
+limit, a file of broken lines would be searched once for each line."""
 
 DEPTH_MAX: Final = 1_000
-"""Most brackets within one another that are followed. JSON decoders give up at about as many."""
+"""The deepest nesting of brackets that is followed. JSON decoders stop at about the same depth."""
 
 _CUT_TRIES: Final = 16
-"""Commas after a closing brace that are tried as the end of a window. Most often the first one is between two rows."""
+"""The number of commas after a closing brace that are tried as the end of a window. Usually the first one is between
+two rows."""
 
 BLANK: Final = b" \t\r\n"
 _BETWEEN = re.compile(rb"(?:[ \t\r\n\x1e]|\xef\xbb\xbf)*+")
-"""What may stand between two values: blanks, byte order marks, and the record separator of RFC 7464."""
+"""What may separate two values: blanks, byte order marks, and the record separator of RFC 7464."""
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{},]', re.DOTALL)
-"""Possessive, so that a long string costs no memory for backtracking."""
+"""Possessive quantifiers, so that a long string needs no memory for backtracking."""
 _BRACKET = re.compile(rb'"(?:[^"\\\x00-\x1f]++|\\.)*+"|[\[\]{}"]')
-"""A string without line breaks, which JSON does not allow in one, a bracket, or a quote that begins no string."""
+"""A string without line breaks (JSON allows none in a string), a bracket, or a quote that begins no string."""
 _ARRAY = re.compile(rb"\[[ \t\r\n]*+[\[\]{]")
 """The beginning of an array of rows or answers."""
 _elements = msgspec.json.Decoder(list[msgspec.Raw])
@@ -51,9 +54,9 @@ class PieceTooLongError(Exception):
 
 
 class Split(NamedTuple):
-    """Some pieces that follow one another. `batch` is the decoded rows if all of them could be decoded together.
+    """Some consecutive pieces. `batch` is the decoded rows if all of them could be decoded together.
 
-    `begins` says whether an array begins with them.
+    `begins`: these pieces begin an array.
     """
 
     pieces: Sequence[bytes]
@@ -65,12 +68,12 @@ class Splitter:
     """Splits one file."""
 
     def __init__(self, data: mmap.mmap, codec: Codec, is_answer: Callable[[bytes], bool]) -> None:
-        """`is_answer` tells whether a piece is an answer of the provider."""
+        """`is_answer` decides whether a piece is an answer of the provider."""
         self._data, self._codec, self._is_answer = data, codec, is_answer
         self._wasted = 0
 
     def split(self) -> Iterator[Split]:
-        """The pieces. Raises PieceTooLongError."""
+        """Yield the pieces. Raises PieceTooLongError."""
         begin = 0
         while (begin := self._skip_blanks(begin)) < len(self._data):
             begin = yield from self._array(begin + 1) if self._begins_array(begin) else self._lines(begin)
@@ -80,7 +83,7 @@ class Splitter:
         return begin if blanks is None else blanks.end()
 
     def _begins_array(self, begin: int) -> bool:
-        """Whether an array begins here: in the first place of a file any bracket counts as one."""
+        """Whether an array begins here. At the beginning of a file, any bracket counts as one."""
         if self._data[begin] != ord("["):
             return False
         return self._skip_blanks(0) == begin or _ARRAY.match(self._data, begin) is not None
@@ -88,11 +91,11 @@ class Splitter:
     # ------------------------------------------------------------ arrays
 
     def _array(self, begin: int) -> Generator[Split, None, int]:
-        """The elements of the array whose first element stands at `begin`. Returns where the array ends.
+        """Yield the elements of the array whose first element begins at `begin`. Returns where the array ends.
 
-        A window of well-formed elements is split by the JSON decoder. Otherwise its brackets are counted, so that a
-        malformed element hides only itself if its brackets are balanced; if not, what follows comes as one piece with
-        it.
+        The JSON decoder splits a window of well-formed elements. Otherwise brackets are counted, so that a malformed
+        element with balanced brackets hides only itself. If its brackets are not balanced, everything after it belongs
+        to the same piece.
         """
         is_first, is_open = True, True
         while is_open and begin < len(self._data):
@@ -105,9 +108,9 @@ class Splitter:
         return begin
 
     def _well_formed(self, begin: int) -> tuple[int, list[bytes], bool] | None:
-        """The elements in a window, where what follows begins, and whether the array goes on there.
+        """Return the elements in a window, where the rest begins, and whether the array continues there.
 
-        None: something in the window is not JSON.
+        None: the window contains something that is not JSON.
         """
         data, limit = self._data, begin + WINDOW
         if limit >= len(data):
@@ -123,7 +126,7 @@ class Splitter:
         return None
 
     def _bracketed(self, begin: int) -> tuple[int, list[bytes], bool]:
-        """What `_well_formed` returns, for at least a window, told by brackets."""
+        """Return the same as `_well_formed`, found by counting brackets, for at least one window."""
         data, pieces, depth, start = self._data, [], 1, begin
         for token in _TOKEN.finditer(data, begin):
             mark = data[token.start()]
@@ -143,10 +146,10 @@ class Splitter:
     # ------------------------------------------------------------ lines and indented values
 
     def _lines(self, begin: int) -> Generator[Split, None, int]:
-        """The values from `begin` on, until an array begins. Returns where it begins.
+        """Yield the values from `begin` to the beginning of an array. Returns where the array begins.
 
-        Most files have one row on each line, so the lines of a window are first decoded together, as rows. Only where
-        that fails, or one of them is no row, each line is looked at.
+        Most files have one row on each line, so all lines of a window are first decoded together. If that fails, or a
+        line is not a row, each line is decoded by itself.
         """
         data = self._data
         while begin < len(data):
@@ -165,7 +168,7 @@ class Splitter:
         return begin
 
     def _window_end(self, begin: int) -> int:
-        """The end of the last line that is in a window as a whole, at least one line."""
+        """Return the end of the last line that is completely in a window; at least one line."""
         data = self._data
         if begin + WINDOW >= len(data):
             return len(data)
@@ -175,7 +178,7 @@ class Splitter:
         return len(data) if end < 0 else end
 
     def _values(self, begin: int, limit: int) -> tuple[list[bytes], int, bool]:
-        """The values that begin before `limit`, where what follows begins, and whether that is an array."""
+        """Return the values that begin before `limit`, where the rest begins, and whether an array begins there."""
         data = self._data
         pieces: list[bytes] = []
         while (begin := self._skip_blanks(begin)) < limit:
@@ -190,7 +193,8 @@ class Splitter:
         return _checked(pieces), begin, False
 
     def _value_end(self, begin: int) -> int | None:
-        """The end of the object that begins here, on any line. None: malformed, or its end was not found."""
+        """Return the end of the object that begins here, which may be on a later line. None: it is malformed, or its
+        end was not found."""
         if self._wasted > WASTE_MAX:
             return None
         end = _matching_end(self._data, begin, begin + PIECE_MAX)
@@ -200,11 +204,11 @@ class Splitter:
         value = self._data[begin:end]
         if _is_json(value) or self._is_answer(value):
             return end
-        # Brackets alone prove little: two broken lines may balance each other, and hide the good ones between them.
+        # Brackets alone prove little: two broken lines may balance each other and hide the good lines between them.
         return None if any(map(_is_json_object, value.split(b"\n")[1:])) else end
 
     def _broken_value_end(self, begin: int, line_end: int) -> int:
-        """The end of a malformed piece: its line, and the indented lines that follow it."""
+        """Return the end of a malformed piece: its line and the indented lines after it."""
         next_line = _next_line(self._data, line_end)
         if next_line is None or self._data[next_line] in b"{[":
             return line_end
@@ -219,7 +223,7 @@ class Splitter:
 
 
 def _decoded(array: bytes) -> list[bytes] | None:
-    """The elements of an array. None: it is no JSON."""
+    """Return the elements of an array. None: it is not JSON."""
     try:
         return list(map(bytes, _elements.decode(array)))
     except (msgspec.MsgspecError, RecursionError):
@@ -239,9 +243,9 @@ def _is_json_object(text: bytes) -> bool:
 
 
 def _matching_end(data: mmap.mmap, begin: int, limit: int) -> int:
-    """The end of the object that begins at `begin`, told by its brackets.
+    """Return the end of the object that begins at `begin`, found by counting brackets.
 
-    Below zero: it has none before `limit`, and this is minus the place where that was found out.
+    Negative: the object does not end before `limit`; the absolute value is where the search stopped.
     """
     ends: list[int] = []
     for token in _BRACKET.finditer(data, begin, min(limit, len(data))):
@@ -261,27 +265,27 @@ def _matching_end(data: mmap.mmap, begin: int, limit: int) -> int:
 
 
 def _next_line(data: mmap.mmap, line_end: int) -> int | None:
-    """Where the text of the next line that is not blank begins. None: there is none."""
+    """Return where the text of the next line that is not blank begins. None: no such line."""
     text = _BETWEEN.match(data, line_end)
     return None if text is None or text.end() >= len(data) else text.end()
 
 
 def _piece(data: mmap.mmap, begin: int, end: int) -> bytes:
-    """The bytes of a piece, without the blanks around it. Raises PieceTooLongError."""
+    """Return the bytes of a piece without surrounding blanks. Raises PieceTooLongError."""
     if end - begin > PIECE_MAX:
         raise PieceTooLongError
     return data[begin:end].strip(BLANK)
 
 
 def _checked(pieces: list[bytes]) -> list[bytes]:
-    """The pieces that are not empty. Raises PieceTooLongError."""
+    """Yield the pieces that are not empty. Raises PieceTooLongError."""
     if max(map(len, pieces), default=0) > PIECE_MAX:
         raise PieceTooLongError
     return list(filter(None, pieces))
 
 
 def _release(data: mmap.mmap, begin: int, end: int) -> None:
-    """Let the system drop the pages of a part that was read: a mapped file must not fill the memory."""
+    """Let the system drop the pages of a part that was read, so that a mapped file does not fill the memory."""
     if hasattr(data, "madvise") and (length := end // mmap.PAGESIZE * mmap.PAGESIZE):
         first = min(begin // mmap.PAGESIZE * mmap.PAGESIZE, length)
         if length > first:

@@ -1,4 +1,7 @@
-"""Opens files to import: plain or packed by gzip, told by their first bytes. A packed one is unpacked to disk first."""
+"""Opens files to import, which may be compressed with gzip; their first bytes show it.
+
+A compressed file is first decompressed to disk.
+"""
 
 import gzip
 import mmap
@@ -14,11 +17,11 @@ from liushui.errors import ConfigError
 
 _GZIP: Final = b"\x1f\x8b"
 _COPIED: Final = 1024 * 1024
-"""Bytes that are unpacked at once."""
+"""The bytes that are decompressed at a time."""
 
 
 class UnusableFile(ConfigError):
-    """A file that cannot be imported, and why."""
+    """A file cannot be imported; the message says why."""
 
     def __init__(self, path: Path, problem: str) -> None:
         super().__init__(f"{path}: {problem}")
@@ -26,17 +29,19 @@ class UnusableFile(ConfigError):
 
 
 class Mapped(NamedTuple):
-    """The unpacked bytes of a file, mapped so that the system can drop them from memory, and its size on disk."""
+    """The decompressed bytes of a file, mapped so that the system can drop them from memory, and the file's size on
+    disk."""
 
     data: mmap.mmap
     size: int
 
 
 def map_file(path: Path) -> Mapped | None:
-    """Map a file's bytes. None: it has none.
+    """Map a file's bytes. None: it is empty.
 
-    A packed file is unpacked as a whole before it is read, so one that was cut off changes nothing. The mapping is
-    closed when the last reference to it is gone. Raises OSError, and UnusableFile for a packed file that is damaged.
+    A compressed file is decompressed completely before it is read, so a file that was cut off changes nothing. The
+    mapping is closed when the last reference to it is dropped. Raises OSError, and UnusableFile for a damaged
+    compressed file.
     """
     with path.open("rb") as file:
         size = path.stat().st_size

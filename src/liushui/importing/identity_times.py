@@ -1,4 +1,4 @@
-"""The known times of each identity, kept on disk, to recognise a record whose time has changed."""
+"""The known times of each identity, on disk, to recognise a record whose time has changed."""
 
 import sqlite3
 from collections import defaultdict
@@ -12,9 +12,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 class TimeIndex:
-    """The times of identities, in a temporary file. Identities are kept as hashes of this process.
+    """The times of identities, in a temporary file. Identities are stored as hashes that are valid in this process
+    only.
 
-    A hash may be that of two identities, so whoever reads a time has to look at what is there.
+    Two identities may have the same hash, so the caller has to check the flow at the returned time.
     """
 
     def __init__(self, keys: Iterable[Sequence[tuple[str, int]]]) -> None:
@@ -24,10 +25,10 @@ class TimeIndex:
             self._database.execute("PRAGMA journal_mode = OFF")
             self._database.execute("PRAGMA cache_size = -16000")
             self._database.execute("CREATE TABLE times (hash INTEGER NOT NULL, at_us INTEGER NOT NULL)")
-            self._database.execute("BEGIN")  # never committed: nothing here outlives the process
+            self._database.execute("BEGIN")  # never committed: nothing in this file is needed after the process ends
             for batch in keys:
                 self.add(batch)
-            # Made at the end, because sorting all keys is much faster than to find the place of each.
+            # Created at the end, because sorting all keys at once is much faster than inserting each in order.
             self._database.execute("CREATE INDEX times_by_hash ON times (hash, at_us)")
 
     def add(self, keys: Iterable[tuple[str, int]]) -> None:
@@ -37,7 +38,7 @@ class TimeIndex:
             self._database.executemany("INSERT INTO times VALUES (?, ?)", hashed)
 
     def times_of(self, identities: Iterable[str]) -> dict[str, set[int]]:
-        """The times of each identity that has any."""
+        """Return the times of each identity that has any."""
         by_hash = {hash(identity): identity for identity in identities}
         times: dict[str, set[int]] = defaultdict(set)
         with naming_staging():

@@ -1,10 +1,11 @@
-"""What a block of a document changes in a ledger: only what is new, however often and in whatever order it comes.
+"""Computes how a block of a document changes a ledger. Only new rows are added, even if documents are imported
+repeatedly and in any order.
 
-How many equal flows there are is told from the pages that a user saved. Rows of one identity within a page, at a time
-that is neither the page's oldest nor its newest, are all there are: the page has that time as a whole. At its ends a
-page may have been cut between equal rows. A page that ends with `n` of them as its oldest and one that begins with `m`
-of them as its newest hold n + m together. A page of one single time has all of it or, if another page has more, the
-rest of it. Each count is stored once, so the answer depends only on which pages were seen, not on their order.
+The number of equal flows is derived from the pages that a user saved. A page contains all rows of a time between its
+oldest and its newest time, so their number is exact. At its oldest or newest time, a page may have been cut between
+equal rows. If one page ends with `n` of them as its oldest rows, and another begins with `m` of them as its newest
+rows, there are n + m. A page with a single time has all rows of that time or, if another page has more, the rest of
+them. Each count is stored once, so the result depends only on which pages were imported, not on their order.
 """
 
 from bisect import bisect_right
@@ -32,7 +33,7 @@ _json = msgspec.json.Encoder().encode
 
 
 class Position(StrEnum):
-    """Where a time is in its page: at an end, or between the ends."""
+    """The position of a time in its page: at an end, or between the ends."""
 
     WITHIN = "within"
     OLDEST = "oldest"
@@ -42,11 +43,11 @@ class Position(StrEnum):
 
 
 Seen = tuple[Position, int]
-"""How many equal rows a page had, and where."""
+"""The number of equal rows in a page, and their position."""
 
 
 def position_of(at_us: int, ends: tuple[int, int]) -> Position:
-    """Where a time is in a page from ends[0] to ends[1]."""
+    """Return the position of a time in a page from ends[0] to ends[1]."""
     oldest, newest = ends
     if oldest == newest:
         return Position.ALONE
@@ -56,7 +57,7 @@ def position_of(at_us: int, ends: tuple[int, int]) -> Position:
 
 
 def count_copies(seen: Collection[Seen]) -> int:
-    """The number of equal flows that fits what was seen."""
+    """Return the number of equal flows that fits all pages."""
     within = [copies for position, copies in seen if position is Position.WITHIN]
     if within:
         return max(within)
@@ -74,7 +75,7 @@ def count_copies(seen: Collection[Seen]) -> int:
 
 
 def _unmatched(total: int, oldest: set[int], newest: set[int]) -> int:
-    """How many of the counts have no counterpart that makes up the total."""
+    """Return how many of the counts have no counterpart with which they add up to the total."""
     return sum(total - n not in newest for n in oldest) + sum(total - m not in oldest for m in newest)
 
 
@@ -82,17 +83,17 @@ def _unmatched(total: int, oldest: set[int], newest: set[int]) -> int:
 
 
 class _Known(NamedTuple):
-    """What the ledger has at the times of a block."""
+    """The content of the ledger at the times of a block."""
 
     flows: dict[tuple[object, str], list[Row]]
-    """By time and identity, in the order of their ordinals."""
+    """By time and identity, ordered by ordinal."""
     edges: dict[str, set[Seen]]
-    """What was seen at the ends of pages, by identity."""
+    """The counts at the ends of pages, by identity."""
     proven: list[tuple[int, int]]
-    """Ranges that a sync has proven complete, oldest first."""
+    """Ranges that a sync has proven, oldest first."""
 
     def is_proven(self, at_us: int) -> bool:
-        """Whether a sync has proven that time complete."""
+        """Whether a sync has proven the range with this time."""
         index = bisect_right(self.proven, at_us, key=lambda known: known[0])
         return index > 0 and at_us < self.proven[index - 1][1]
 
@@ -105,9 +106,9 @@ def merge_block(
     batch: int,
     records: Records | None = None,
 ) -> Change:
-    """The change that a block makes. `ends` are the oldest and the newest time of its whole page.
+    """Return the change that a block makes. `ends` are the oldest and the newest time of its whole page.
 
-    `records` is None where the provider's rows have no ids. Afterwards it has the differences that were found. Raises
+    `records` is None if the provider's rows have no ids. Afterwards it contains the differences that were found. Raises
     TimesNeededError.
     """
     merger = _Merger(account, ends, batch, _known_at(connection, account, block), records)
@@ -123,7 +124,7 @@ def merge_block(
         renamed = merger.held_bytes()
         for key, row, number in zip(keys, rows, numbers, strict=True):
             if renamed and key not in merger.held_keys and (key[0], row[WIRE]) in renamed:
-                continue  # the ledger has it, under the identity that an older program gave it
+                continue  # the ledger has it, under the identity that an older version computed
             if copies[key] == 1 and not (may_be_special and merger.is_special(*key)):
                 new.append(row)
                 new_numbers.append(number)
@@ -138,46 +139,46 @@ def merge_block(
 
 
 class Listed(NamedTuple):
-    """A row as its file lists it. Its id is still the identity."""
+    """A row in its file. Its id is still the identity."""
 
     row: Row
     number: int
-    """Its number in its file."""
+    """The row's number in its file."""
 
 
 class _Merger:
-    """Puts the change of one block together."""
+    """Builds the change of one block."""
 
     def __init__(self, account: str, ends: tuple[int, int], batch: int, known: _Known, records: Records | None) -> None:
         self.change = Change()
         self.has_known = bool(known.flows or known.edges)
-        """Whether something in the ledger may concern the block."""
+        """Whether the ledger may contain something that affects the block."""
         self._account, self._ends, self._batch, self._known, self._records = account, ends, batch, known, records
         self._numbers: list[int] = []
         """The number of each added row in its file."""
         self._replacing: list[Row] = []
-        """Versions that take the place of held ones."""
+        """Versions that replace stored ones."""
         if records is not None:
             records.differences = []
 
     def is_special(self, at_us: int, identity: str) -> bool:
-        """Whether a row is anything else than a new row in the middle of its page."""
+        """Whether a row is anything other than a new row in the middle of its page."""
         return at_us in self._ends or (at_us, identity) in self._known.flows or identity in self._known.edges
 
     @property
     def held_keys(self) -> Container[tuple[object, str]]:
-        """The times and identities of the flows that the ledger has at the times of the block."""
+        """The times and identities of the stored flows at the times of the block."""
         return self._known.flows
 
     def held_bytes(self) -> set[tuple[object, object]]:
-        """The times and bytes of those flows, where a record's id says that equal bytes are one row."""
+        """The times and bytes of those flows, if a record's id makes equal bytes one row."""
         if self._records is None or self._records.is_shared:
             return set()
         held = chain.from_iterable(self._known.flows.values())
         return {(row[AT_US], row[WIRE]) for row in held if row[WIRE] is not None and self._records.has_id(row)}
 
     def add_new(self, rows: list[Row], numbers: Sequence[int]) -> None:
-        """Add rows of which nothing is known. Call it first."""
+        """Add rows about which the ledger knows nothing. Call it first."""
         self.change.added = rows
         self._numbers = list(numbers)
 
@@ -187,7 +188,8 @@ class _Merger:
         if self._records is None or not self._records.has_id(listed[0].row):
             self._merge_copies(at_us, identity, listed, stored)
         elif self._records.is_shared:
-            # Each page has all rows of one id and time or, at its ends, a part of them: the most that one page lists.
+            # Each page has all rows of an id and time, or a part of them at its ends. So the number of rows is the
+            # largest number in one page.
             if not (stored and self._known.is_proven(at_us)):
                 self._add_copies(identity, listed, stored, len(listed) - len(stored))
         else:
@@ -215,15 +217,15 @@ class _Merger:
         change.ended += [(row, RECOUNTED) for row in stored[wanted:]]
 
     def _add_copies(self, identity: str, listed: list[Listed], stored: list[Row], missing: int) -> None:
-        """Add as many of the rows as are missing."""
+        """Add the rows that are missing."""
         texts = {row[WIRE] for row in stored}
-        # Rows with the bytes of a stored row come last, so that those that are added are other ones.
+        # Rows whose bytes are already stored come last, so that other rows are added first.
         listed.sort(key=lambda one: (one.row[WIRE] in texts, one.row[WIRE]))
         self._add(identity, listed[: max(0, missing)], stored)
 
     def _add(self, identity: str, listed: Sequence[Listed], stored: Sequence[Row]) -> None:
-        """Add rows under the ids that no stored row of their time has."""
-        taken = {row[ID] for row in stored}  # a slice may have had the same identity at another time too
+        """Add rows under ids that no stored row of their time has."""
+        taken = {row[ID] for row in stored}  # a slice may contain the same identity at another time too
         free = (id_ for ordinal in count() if (id_ := flow_id(identity, ordinal)) not in taken)
         for (row, number), id_ in zip(listed, free, strict=False):
             self.change.added.append(_with_id(row, id_))
@@ -232,7 +234,7 @@ class _Merger:
     # ------------------------------------------------------------ rows with the id of their record
 
     def _merge_versions(self, records: Records, identity: str, listed: list[Listed], stored: list[Row]) -> None:
-        """Merge rows of one id and time: those that are known, other versions of them, and records that are new."""
+        """Merge rows of one id and time: known rows, other versions of them, and new records."""
         if len(listed) == len(stored) == 1 and listed[0].row[WIRE] == stored[0][WIRE]:
             return
         kind_of = records.kinds_among([*(one.row for one in listed), *stored])
@@ -247,7 +249,7 @@ class _Merger:
             held: dict[tuple[object, ...], deque[Row]] = defaultdict(deque)
             for row in stored_by_kind[kind]:
                 held[facts_of(row)].append(row)
-            # The id says that rows which only repeat another one are one record.
+            # With an id, rows that only repeat another one are one record.
             versions = {records.facts_among(one.row, stored_by_kind[kind]): one for one in reversed(listed_of_kind)}
             first = next((rows[0] for rows in held.values()), None)
             for facts in versions.keys() & held.keys():
@@ -259,15 +261,16 @@ class _Merger:
                 if others:
                     self._compare(records, others.popleft(), one)
                 elif first and self._known.is_proven(int(str(one.row[AT_US]))) and not records.restates:
-                    self._compare(records, first, one)  # a sync has found as many rows of this id as there are
+                    self._compare(records, first, one)  # a sync has found all rows of this id
                 else:
                     new.append(one)
         self._add(identity, sorted(new, key=lambda one: str(one.row[WIRE])), stored)
 
     def _compare(self, records: Records, old: Row, listed: Listed, *, id_: str | None = None) -> None:
-        """Note how a row differs from the held version of its record, and put it in its place where that is right.
+        """Record how a row differs from the stored version of its record, and replace that version if the rules allow
+        it.
 
-        `id_` is the row's id if its time is another one.
+        `id_` is the row's id if its time differs.
         """
         row, number = listed
         times = int(str(old[AT_US])), int(str(row[AT_US]))
@@ -279,7 +282,7 @@ class _Merger:
             self._replacing.append(_with_id(row, str(old[ID]) if id_ is None else id_))
 
     def finish(self, connection: Connection) -> Change:
-        """The change as a whole. Raises TimesNeededError."""
+        """Return the whole change. Raises TimesNeededError."""
         self._find_moved(connection)
         self.change.added += self._replacing
         return self.change
@@ -322,7 +325,8 @@ def _with_id(row: Row, id_: str) -> Row:
 
 
 def _known_at(connection: Connection, account: str, block: Block) -> _Known:
-    """A few statements, however many rows the block has. Most blocks are new, which the short ones tell."""
+    """Read what the ledger has at the times of a block, with a few statements for any number of rows. The short
+    statements show for most blocks that all rows are new."""
     first_us, last_us = block.at_us[0], block.at_us[-1]
     flows: dict[tuple[object, str], list[Row]] = defaultdict(list)
     if connection.exec_driver_sql(_ANY_FLOW, (account, first_us, last_us)).first() is not None:
@@ -340,7 +344,7 @@ def _known_at(connection: Connection, account: str, block: Block) -> _Known:
 
 
 def _proven(connection: Connection, account: str, times_us: tuple[int, int]) -> list[tuple[int, int]]:
-    """The ranges with a time from the first to the last that a sync has proven, oldest first."""
+    """Return the proven ranges with a time from the first to the last, oldest first."""
     first_us, last_us = times_us
     rows = connection.exec_driver_sql(_SELECT_PROVEN, (account, State.PROVEN.value, last_us, first_us))
     return [(row[0], row[1]) for row in rows]

@@ -1,4 +1,7 @@
-"""An import before it runs: files that were recognised and checked. The command line and the page share it."""
+"""An import before it runs: files that were recognised and checked.
+
+The command line and the page use the same functions.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,14 +30,14 @@ from liushui.provider import Codec, Provider
 from liushui.rules import Paging, Rules
 
 SAMPLES: Final = 8
-"""Flows of a file that a preview shows."""
+"""The number of flows that a preview shows."""
 
 
 class Prepared(NamedTuple):
-    """Files that can be imported into an account. Whatever is wrong with them as files was found before."""
+    """Files that can be imported into an account. The files themselves have no faults."""
 
     source: str
-    """The name of the format or of the provider, which the account has."""
+    """The name of the account's format or provider."""
     title: str
     rules: Rules[Paging]
     codec: Codec
@@ -42,14 +45,14 @@ class Prepared(NamedTuple):
     closings: Sequence[Closing] = ()
     """The closing balances that the files state."""
     provider: str = ""
-    """The provider whose API has the same flows as these statement files. Empty: no known one."""
+    """The provider whose API has the same flows as these statement files. Empty: none is known."""
 
 
 def prepare_statements(statements: Sequence[StatementFile], zone: str, formats: Mapping[str, FileFormat]) -> Prepared:
-    """Statement files for an account whose days are those of `zone`. All of them are read to the end.
+    """Prepare statement files for an account whose days are days in `zone`. All of them are read to the end.
 
-    Raises UnusableFile for a file that cannot be read or does not add up, and ConfigError where the files have several
-    formats: an account holds flows of one.
+    Raises UnusableFile for a file that cannot be read or does not add up, and ConfigError if the files have several
+    formats, because an account holds flows of one format.
     """
     format_ = common_format(statements)
     closings = check_statements(statements, zone, formats)
@@ -61,7 +64,7 @@ def prepare_statements(statements: Sequence[StatementFile], zone: str, formats: 
 
 
 def common_format(statements: Sequence[StatementFile]) -> FileFormat:
-    """The format that all of the files have. Raises ConfigError where they have several."""
+    """Return the format of all files. Raises ConfigError if they have several."""
     formats = {file.format.name: file for file in statements}
     if len(formats) > 1:
         listed = ", ".join(f"{file.content.name} is {name}" for name, file in formats.items())
@@ -70,7 +73,8 @@ def common_format(statements: Sequence[StatementFile]) -> FileFormat:
 
 
 def prepare_answers(paths: Sequence[Path], provider: Provider, others: Sequence[Provider]) -> Prepared:
-    """Files with saved answers and rows of a provider's API. Raises UnusableFile for a file of another one."""
+    """Prepare files with saved answers and rows of a provider's API. Raises UnusableFile for a file of another
+    provider."""
     for path in paths:
         check_file(path, provider, others)
 
@@ -81,7 +85,7 @@ def prepare_answers(paths: Sequence[Path], provider: Provider, others: Sequence[
 
 
 def find_provider(path: Path, providers: Mapping[str, Provider]) -> Provider | None:
-    """The one provider whose answers or rows a file has. None: no provider's, or those of several."""
+    """Return the one provider whose answers or rows a file has. None: it fits no provider, or several."""
     fitting = []
     for provider in providers.values():
         try:
@@ -95,9 +99,9 @@ def find_provider(path: Path, providers: Mapping[str, Provider]) -> Provider | N
 def run_import(
     ledger: Ledger, account: str, prepared: Prepared, advance: Advance, *, restate: bool
 ) -> tuple[Imported, list[str]]:
-    """Import prepared files into an existing account, and state their closing balances.
+    """Import prepared files into an existing account, and record their closing balances.
 
-    Returns what it did, and the reason for each closing balance that cannot be stated. See `import_documents`.
+    Returns the result, and the reason for each closing balance that cannot be recorded. See `import_documents`.
     """
     imported = import_documents(
         ledger, account, prepared.files(advance), prepared.codec, prepared.rules, restate=restate
@@ -106,22 +110,23 @@ def run_import(
 
 
 def accounts_of_provider(ledger: Ledger, provider: str) -> list[str]:
-    """The accounts that are collected from a provider's API: they may have the same money as its statement files."""
+    """Return the accounts that are collected from a provider's API: statement files of the provider may have the same
+    money."""
     with ledger.querying() as queries:
         return [known.account for known in find_accounts(queries) if provider and known.provider == provider]
 
 
 def zone_of_import(ledger: Ledger, account: str, wanted: str | None, default: str) -> str:
-    """The name of the zone of an import's days: the account's own; the wanted or the default one where it is new."""
+    """Return the zone of an import's days: the account's zone or, for a new account, the wanted or the default one."""
     with ledger.querying() as queries:
         known = {name.account: name.zone for name in find_accounts(queries)}
     return known.get(account) or wanted or default
 
 
 def rehearse_import(ledger: Ledger, account: str, prepared: Prepared, zone: str, *, restate: bool) -> Imported:
-    """What an import would do. It runs in a transaction that is rolled back.
+    """Return what an import would change. It runs in a transaction that is rolled back.
 
-    Raises AlreadyExists for an account that holds flows of something else.
+    Raises AlreadyExists if the account holds flows of another format or provider.
     """
     with ledger.rehearsing() as rehearsed:
         make_account(rehearsed, account, prepared.source, zone)
@@ -132,21 +137,21 @@ def rehearse_import(ledger: Ledger, account: str, prepared: Prepared, zone: str,
 
 
 class CurrencySum(NamedTuple):
-    """What the flows of one currency come to. `money_out` is below zero."""
+    """The sums of one currency. `money_out` is negative."""
 
     flows: int = 0
     money_in: Decimal = ZERO
     money_out: Decimal = ZERO
 
     def plus(self, amount: Decimal) -> "CurrencySum":
-        """With one more flow."""
+        """Return the sum with one more flow."""
         if amount < 0:
             return CurrencySum(self.flows + 1, self.money_in, EXACT.add(self.money_out, amount))
         return CurrencySum(self.flows + 1, EXACT.add(self.money_in, amount), self.money_out)
 
 
 class FilePreview(NamedTuple):
-    """What the files contain, independent of the ledger. `first` and `last` None: they have no flows."""
+    """What the files contain, independent of the ledger. `first` and `last` are None without flows."""
 
     first: datetime | None
     last: datetime | None
@@ -155,7 +160,7 @@ class FilePreview(NamedTuple):
 
 
 def preview(prepared: Prepared) -> FilePreview:
-    """Read prepared files once more, for their period, their sums and their first flows."""
+    """Read prepared files once more, to get their period, their sums and their first flows."""
     sums: dict[str, CurrencySum] = {}
     samples: list[Flow] = []
     first_us: int | None = None
@@ -179,7 +184,7 @@ def _chunks(prepared: Prepared) -> Iterator[Chunk]:
 
 
 def _amounts(codec: Codec, chunk: Chunk) -> Iterator[tuple[int, str, Decimal]]:
-    """The instant in microseconds, the currency and the amount of each row that can be read."""
+    """Yield the time in microseconds, the currency and the amount of each readable row."""
     for flow in _flows(codec, chunk.rows):
         yield to_us(flow.at), flow.currency, flow.amount
 
@@ -194,7 +199,7 @@ def _flows(codec: Codec, rows: Sequence[bytes]) -> Iterator[Flow]:
 
 @contextmanager
 def naming_files(names: Mapping[Path, str]) -> Iterator[None]:
-    """Have errors name files as the user does."""
+    """Let errors name files as the user does."""
     try:
         yield
     except UnusableFile as error:

@@ -1,4 +1,7 @@
-"""Reads the rows in saved files: answers of a provider, JSON arrays and JSON lines. Streamed, byte for byte."""
+"""Reads the rows in saved files: answers of a provider, JSON arrays and JSON lines.
+
+Files are streamed, and their bytes are not changed.
+"""
 
 import mmap
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,17 +17,17 @@ from liushui.ledger.flow_row import RowBatch, read_batch
 from liushui.provider import Codec
 
 CHUNK_ROWS: Final = 5_000
-"""Most rows of an answer that are decoded together."""
+"""The most rows of an answer that are decoded together."""
 
 Advance = Callable[[int], None]
-"""Called with the number of bytes that were read since the last call, as the file has them on disk."""
+"""Called with the number of bytes that were read since the last call, counted as in the file on disk."""
 
 
 class Chunk(NamedTuple):
-    """Some rows of a document, in their order. `batch` is the decoded rows if they could be decoded together.
+    """Some rows of a document, in order. `batch` is the decoded rows if they could be decoded together.
 
-    `first` is the number of the first one in its file, counted from 1. `of_lines` are the numbers of all rows, where
-    they do not follow one another.
+    `first` is the number of the first row in its file, counted from 1. `of_lines` are the numbers of all rows, if they
+    are not consecutive.
     """
 
     rows: Sequence[bytes]
@@ -39,16 +42,16 @@ class Chunk(NamedTuple):
 
 
 class Document(NamedTuple):
-    """One page of a provider, or one list of rows. Its chunks can be walked once, before the next document."""
+    """One page of a provider, or one list of rows. Its chunks can be read once, before the next document."""
 
     chunks: Iterable[Chunk]
 
 
 def documents(path: Path, codec: Codec, advance: Advance) -> Iterator[Document]:
-    """The documents of one file. A piece that is neither a row nor an answer comes as a row that no codec can read.
+    """Yield the documents of one file. A piece that is neither a row nor an answer becomes a row that no codec can
+    read.
 
-    Each answer of the provider is a document, and so is each array of rows. Other rows that follow one another are one
-    document together.
+    Each answer of the provider is a document, and so is each array of rows. Other consecutive rows are one document.
 
     Raises UnusableFile if the file cannot be opened, is not text, has a piece that is too long, or an error answer.
     """
@@ -62,9 +65,9 @@ def documents(path: Path, codec: Codec, advance: Advance) -> Iterator[Document]:
 
 @contextmanager
 def mapped_file(path: Path) -> Iterator[Mapped | None]:
-    """The bytes of a file, for a block in which errors of the file's content are named. None: it has none.
+    """Open the bytes of a file as a context that names the file in errors about its content. None: the file is empty.
 
-    Raises UnusableFile for a file that cannot be opened, or whose beginning is not text.
+    Raises UnusableFile for a file that cannot be opened, or does not begin with text.
     """
     with _naming(path):
         mapped = map_file(path)
@@ -74,7 +77,7 @@ def mapped_file(path: Path) -> Iterator[Mapped | None]:
 
 
 def splitter(data: mmap.mmap, codec: Codec) -> Splitter:
-    """A splitter for a file with rows and answers of a provider."""
+    """Return a splitter for a file with rows and answers of a provider."""
     return Splitter(data, codec, lambda piece: _is_answer(piece, codec))
 
 
@@ -92,16 +95,16 @@ def _naming(path: Path) -> Iterator[None]:
 
 
 def _named(path: Path, chunks: Iterable[Chunk]) -> Iterator[Chunk]:
-    """The chunks, which are read from the file as they are walked."""
+    """Yield the chunks of a document, which are read from the file on demand."""
     with _naming(path):
         yield from chunks
 
 
 def _chunks(data: mmap.mmap, codec: Codec, advance: Advance) -> Iterator[tuple[int, Chunk]]:
-    """The chunks of a file, each with the number of its document.
+    """Yield the chunks of a file, each with the number of its document.
 
     Rows are far more common than answers, and an answer never decodes as a row. So only pieces that could not be
-    decoded together are looked at one by one.
+    decoded together are examined one by one.
     """
     number, in_rows, first = 0, False, 1
     for pieces, batch, begins in splitter(data, codec).split():
@@ -135,7 +138,7 @@ def _chunks(data: mmap.mmap, codec: Codec, advance: Advance) -> Iterator[tuple[i
 
 
 def rows_of_answer(piece: bytes, codec: Codec) -> Sequence[bytes] | None:
-    """The rows of an answer of the provider. None: the piece is a row, or nothing that we know.
+    """Return the rows of a provider's answer. None: the piece is a row, or is not recognised.
 
     Raises ProviderError for an error answer.
     """

@@ -1,4 +1,4 @@
-"""Imports files into an account: each document is staged as a whole, then committed block by block."""
+"""Imports files into an account: each document is staged completely, then committed block by block."""
 
 import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,42 +30,42 @@ REJECTIONS_MAX: Final = 20
 DIFFERENCES_MAX: Final = 1_000
 
 GC_THRESHOLD: Final = 100_000
-"""New objects after which the garbage collector runs during an import."""
+"""The number of new objects after which the garbage collector runs during an import."""
 
 
 @dataclass
 class Imported:
-    """What an import did. Of its `rows`, some were added, some known, some differ and some were rejected."""
+    """The result of an import. Each of its `rows` was added, was known, differs or was rejected."""
 
     id: str = ""
-    """What `import list` and `import undo` call it."""
+    """The import's id in `import list` and `import undo`."""
     files: int = 0
     rows: int = 0
     added: int = 0
     differs: int = 0
-    """Rows whose record is known with other facts."""
+    """Rows whose record is in the ledger with other facts."""
     restated: int = 0
-    """Those of them that are the current version now."""
+    """Those of them that are now the current version."""
     withdrawn: int = 0
     """Flows that ended because an earlier import had counted too many copies of a row."""
     rejected: int = 0
     joined: int = 0
-    """Rows that are counted as two flows because one page ended and another one began with them."""
+    """Rows that are counted as two flows, because one page ended with the row and another one began with it."""
     quarantined: int = 0
-    """Rejected rows that were not in the quarantine before."""
+    """Rejected rows that are new in the quarantine."""
     resolved: int = 0
-    """Rows in the quarantine whose records are flows now."""
+    """Rows in the quarantine whose records have become flows."""
     differences: list[tuple[Path, Difference]] = field(default_factory=list)
-    """The first rows that differ, each with its file."""
+    """The first rows that differ, each with the name of its file."""
     reasons: list[str] = field(default_factory=list)
     """The field and the reason of the first rejections, for display."""
     rejections: list[tuple[int, Rejected]] = field(default_factory=list)
     """The first rejected rows, each with its number in its file."""
     discarded: set[str] = field(default_factory=set)
-    """Why bytes of rejected rows were discarded before. They are not in the quarantine, and `reasons` has no word of
-    them."""
+    """Why the bytes of rejected rows had been discarded. These rows are not in the quarantine, and `reasons` does not
+    quote them."""
     empty: list[Path] = field(default_factory=list)
-    """Files without a row."""
+    """Files without rows."""
 
     @property
     def known(self) -> int:
@@ -73,7 +73,7 @@ class Imported:
         return self.rows - self.rejected - self.added - self.differs
 
     def counts(self) -> ImportCounts:
-        """The counts that the ledger records."""
+        """The counts that the ledger stores."""
         return ImportCounts(self.rows, self.added, self.known, self.differs, self.rejected)
 
 
@@ -86,11 +86,11 @@ def import_files(
     *,
     restate: bool = False,
 ) -> Imported:
-    """Import files into an existing account. Files that were imported before change nothing.
+    """Import files into an existing account. Importing the same files again changes nothing.
 
-    `restate`: where a record is known with other facts, the file's version becomes the current one, also where a sync
-    has read the other. Each block of a document is one transaction, so an import that is killed may have added a part
-    of a document. When it is repeated it adds the rest. Raises ConfigError for a file that cannot be imported, and
+    `restate`: if a record is known with other facts, the file's version becomes the current one, even if a sync has
+    read the other version. Each block of a document is one transaction, so an import that is killed may have added a
+    part of a document. Repeating the import adds the rest. Raises ConfigError for a file that cannot be imported, and
     LedgerError.
     """
     files = [ImportFile(path, partial(documents, path, provider.codec, advance)) for path in paths]
@@ -98,7 +98,8 @@ def import_files(
 
 
 class ImportFile(NamedTuple):
-    """A file, and what reads its documents. `unit` names what the number of a row counts; empty: it is not told."""
+    """A file, and the function that reads its documents. `unit` says what the number of a row counts; empty: the number
+    is not shown."""
 
     path: Path
     documents: Callable[[], Iterable[Document]]
@@ -124,7 +125,7 @@ def import_documents(
             for file in files:
                 run.add_file(file)
         except LiushuiError as error:
-            record.finish(run.imported.counts(), type(error).__name__)  # its text may quote what is in a file
+            record.finish(run.imported.counts(), type(error).__name__)  # its text may quote content of a file
             raise
         record.finish(run.imported.counts())
         run.imported.resolved = resolve_corrected(ledger, account, rules)
@@ -137,10 +138,10 @@ _ANY_FLOW: Final = "SELECT 1 FROM flows WHERE account = ? LIMIT 1"
 
 @contextmanager
 def _fewer_collections() -> Iterator[None]:
-    """Have the garbage collector run less often.
+    """Let the garbage collector run less often.
 
-    By default it looks at all new tuples after each 700 of them, of which a row needs several, although none of them is
-    part of a cycle. That takes a seventh of an import's time.
+    By default the collector examines all new tuples after each 700 of them. A row needs several tuples, and none of
+    them is part of a cycle. That takes a seventh of an import's time.
     """
     thresholds = gc.get_threshold()
     gc.set_threshold(GC_THRESHOLD, *thresholds[1:])
@@ -151,7 +152,7 @@ def _fewer_collections() -> Iterator[None]:
 
 
 class _Import:
-    """One import: it stages one document after the other, and commits each block by block."""
+    """One import: it stages one document after another, and commits each block by block."""
 
     def __init__(self, ledger: Ledger, record: ImportRecord, codec: Codec, records: Records | None) -> None:
         self.imported = Imported(record.id)
@@ -198,7 +199,7 @@ class _Import:
             return change
 
         def keys() -> Iterable[FlowKey]:
-            # Where the ledger's version stays, the import did not have it.
+            # If the ledger's version stays, the import does not count as having this row.
             kept = {one.row for one in records.differences if not one.is_restated} if records is not None else set()
             for key, number in zip(zip(block.at_us, block.identity, strict=True), block.numbers, strict=True):
                 if number not in kept:

@@ -1,4 +1,5 @@
-"""Which rows of files are the same record, where the provider's records have ids, and how two versions of it differ."""
+"""Decides which rows of files are the same record, and how two versions of it differ. Used if the provider's records
+have ids."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,10 +19,10 @@ from liushui.ledger.flow_row import AT_US, COLUMNS, FACTS_END, ID, WIRE, Row, id
 from liushui.rules import Paging, RecordId, Rules, Uniqueness
 
 _NUMBER: Final = re.compile(r"-?[0-9]+\.[0-9]+|-?0", re.ASCII)
-"""A decimal number with digits after its point, or zero: 10 has no zeros that could be left out."""
+"""A decimal number with digits after its point, or zero. In 10 the zero is significant."""
 _DECIMALS: Final = frozenset(("amount", "balance_after", "price", "quantity", "fx_amount", "fx_rate"))
 _TIMES: Final = {"at_us": "at", "settled_at_us": "settled_at"}
-"""Columns of instants, and what users call them."""
+"""Columns of instants, and their names for users."""
 _COMPARED: Final = tuple(
     (index, name) for index, name in enumerate(COLUMNS[:FACTS_END]) if name not in WORDS and name != "detail"
 )
@@ -34,13 +35,13 @@ _fields = msgspec.json.Decoder(dict[str, object])
 
 
 Facts = tuple[object, ...]
-"""What two equal versions of a record have in common."""
+"""The values that are equal in two equal versions of a record."""
 Kind = tuple[object, ...]
-"""What tells records of one id apart."""
+"""The values that distinguish records with the same id."""
 
 
 class FieldDifference(NamedTuple):
-    """A field in which a file's version of a record differs from the ledger's. None: it has no value."""
+    """A field in which a file's version of a record differs from the ledger's. None: the field has no value."""
 
     field: str
     held: str | None
@@ -55,18 +56,18 @@ class Difference(NamedTuple):
     at_us: int
     fields: Sequence[FieldDifference]
     is_restated: bool
-    """Whether the file's version is the current one now."""
+    """Whether the file's version is now the current one."""
 
 
 class TimesNeededError(Exception):
-    """Raised in a transaction that needs to know at which other times records are held: see `Records.load`."""
+    """Raised in a transaction that needs the other times of records: see `Records.load`."""
 
 
 class Records:
-    """What an import knows about the records of an account, while it merges one document after the other."""
+    """The known records of an account, for an import that merges one document after another."""
 
     def __init__(self, record_id: RecordId, resolution: timedelta, *, restate: bool, is_new: bool) -> None:
-        """`restate`: whether each version in a file becomes the current one. `is_new`: the account has no flows."""
+        """`restate`: each version in a file becomes the current one. `is_new`: the account has no flows."""
         self._id = record_id
         self._restate = restate
         self._step_us = resolution // _microsecond
@@ -77,11 +78,11 @@ class Records:
         self._listed: TimeIndex | None = None
         self._keys: Callable[[], Iterable[Sequence[tuple[str, int]]]] = lambda: ()
         self.differences: list[Difference] = []
-        """Those of the last block that was merged."""
+        """The differences in the last merged block."""
 
     @classmethod
     def of(cls, rules: Rules[Paging], *, restate: bool, is_new: bool) -> "Records | None":
-        """The records of a provider. None: its rows have no ids."""
+        """Return the records of a provider. None: its rows have no ids."""
         record_id = rules.record_id
         return None if record_id is None else cls(record_id, rules.resolution, restate=restate, is_new=is_new)
 
@@ -92,20 +93,21 @@ class Records:
 
     @property
     def is_shared(self) -> bool:
-        """Whether rows that are equal in what identifies them may be several records."""
+        """Whether rows with equal identifying fields may be several records."""
         return self._id.uniqueness in (Uniqueness.SHARED, Uniqueness.STATEMENT)
 
     def has_id(self, row: Row) -> bool:
-        """Whether a row has an id of its record, or needs none because its statement has all rows like it."""
+        """Whether a row has its record's id, or needs none because its statement has all rows like it."""
         if self._id.uniqueness is Uniqueness.STATEMENT:
             return True
         ref = row[REF]
         return bool(ref) and ref != str(int(str(row[AT_US])) // self._step_us)
 
     def kinds_among(self, rows: Iterable[Row]) -> Callable[[Row], Kind]:
-        """What tells records of one id apart, among rows with it. Missing, null and empty are equal.
+        """Return the values that distinguish records with the same id, among rows with that id. Missing, null and empty
+        are equal.
 
-        A part that only some rows name tells nothing, as long as they name the same one.
+        A part of the account that only some rows name distinguishes nothing, as long as they name the same one.
         """
         parts = {part for row in rows if any(part := _values(self._parts, self._id.part_fields, row))}
 
@@ -116,7 +118,8 @@ class Records:
         return kind_of
 
     def facts_among(self, row: Row, held: Iterable[Row]) -> Facts:
-        """The facts of a row. A row that names no part of the account gets that of the held version it equals."""
+        """Return the facts of a row. If a row names no part of the account, it gets the part of the stored version that
+        it equals."""
         facts = facts_of(row)
         if not self._id.part_fields or any(_values(self._parts, self._id.part_fields, row)):
             return facts
@@ -127,9 +130,9 @@ class Records:
         return facts
 
     def replaces(self, old: Row, new: Row, *, is_proven: bool) -> bool:
-        """Whether a file's version takes the place of the held one. `is_proven`: a sync has read one of their times.
+        """Whether a file's version replaces the stored one. `is_proven`: a sync has read one of their times.
 
-        What a sync has read counts more than a file, because the time when the file was saved is not known.
+        A sync counts more than a file, because it is not known when the file was saved.
         """
         if self._restate:
             return True
@@ -139,32 +142,33 @@ class Records:
     # ------------------------------------------------------------ other times
 
     def begin_document(self, keys: Callable[[], Iterable[Sequence[tuple[str, int]]]]) -> None:
-        """Begin with another document. `keys` returns the identities and times of all its rows, in batches."""
+        """Begin another document. `keys` returns the identities and times of all its rows, in batches."""
         if self._listed is not None:
             self._listed.close()
         self._listed, self._keys = None, keys
 
     def end_document(self) -> None:
-        """From now on the ledger has rows of an earlier document."""
+        """Record that the ledger now has rows of an earlier document."""
         self._has_others = True
 
     def load(self, ledger: Ledger, account: str) -> None:
-        """Read the times of all identities of an account, once in an import: no index of the ledger has them."""
+        """Read the times of all identities of an account, once per import, because no index of the ledger has them."""
         with ledger.reading() as connection:
             self._held = TimeIndex(_keys_of(connection, account))
 
     def add(self, rows: Iterable[Row]) -> None:
-        """Take note of rows that were added to the ledger."""
+        """Record that rows were added to the ledger."""
         if self._held is not None:
             self._held.add((identity_of(str(row[ID])), int(str(row[AT_US]))) for row in rows)
 
     @property
     def may_have_moved(self) -> bool:
-        """Whether the ledger may have records of the document at other times."""
+        """Whether the ledger may have the document's records at other times."""
         return self._has_others and not self.is_shared
 
     def other_times(self, identities: Sequence[str]) -> dict[str, set[int]]:
-        """At which times the ledger has these identities where the document does not. Raises TimesNeededError."""
+        """Return the times at which the ledger has these identities and the document does not. Raises
+        TimesNeededError."""
         if self._held is None:
             raise TimesNeededError
         held = self._held.times_of(identities)
@@ -196,7 +200,7 @@ _SELECT_KEYS: Final = "SELECT at_us, id FROM flows WHERE account = ?"
 
 
 def _values(decoder: "msgspec.json.Decoder[msgspec.Struct]", fields: Sequence[str], row: Row) -> Kind:
-    """The values of some fields of a row. Missing, null and empty are equal."""
+    """Return the values of some fields of a row. Missing, null and empty are equal."""
     if not fields or row[WIRE] is None:
         return ()
     return tuple(value or None for value in astuple(decoder.decode(str(row[WIRE]))))
@@ -213,7 +217,8 @@ def _decoder(fields: Sequence[str]) -> "msgspec.json.Decoder[msgspec.Struct]":
 
 
 def differences(held: Row, row: Row) -> list[FieldDifference]:
-    """In which facts two versions of a record differ. Amounts are compared by value, and translated words never."""
+    """Return the facts in which two versions of a record differ. Amounts are compared by value; translated words are
+    not compared."""
     if facts_of(held) == facts_of(row):
         return [] if held[AT_US] == row[AT_US] else [_difference("at_us", held[AT_US], row[AT_US])]
     fields = [
@@ -230,7 +235,7 @@ def differences(held: Row, row: Row) -> list[FieldDifference]:
 
 
 def facts_of(row: Row) -> Facts:
-    """What two equal versions of a record have in common, apart from their time."""
+    """Return the values that are equal in two equal versions of a record, without their time."""
     facts = [_comparable(name, row[index]) for index, name in _COMPARED if index != AT_US]
     detail = _detail(row)
     return (*facts, *((name, _without_zeros(detail[name])) for name in sorted(detail)))
@@ -251,7 +256,7 @@ def _comparable(name: str, value: object) -> object:
 
 
 def _without_zeros(text: str | None) -> str | None:
-    """A number without the zeros at its end: 10.00 and 10 are equal, and programs that copy JSON drop zeros."""
+    """Return a number without trailing zeros: 10.00 and 10 are equal, and programs that copy JSON drop zeros."""
     if text is None or not _NUMBER.fullmatch(text):
         return text
     return text.rstrip("0").rstrip(".") if text.strip("-0.") else "0"

@@ -1,7 +1,7 @@
-"""Keeps one document's decoded rows in temporary files, and gives them back in order of time.
+"""Stores one document's decoded rows in temporary files, and returns them in order of time.
 
-A document is committed only after all of it was read: then its oldest and newest time are known, equal rows have met
-however far apart they stood, and a file that is refused halfway has changed nothing.
+A document is committed only after it was read completely. Then its oldest and newest time are known, all equal rows
+have been counted, and a file that is refused halfway has changed nothing.
 """
 
 import sqlite3
@@ -21,24 +21,25 @@ from liushui.ledger.flow_row import AT_US, COLUMNS, ID, Rejected, Row, RowBatch,
 from liushui.provider import BatchCodec, Codec, DecodedRow
 
 ONE_BY_ONE: Final = 40
-"""Rows that are decoded one by one where they cannot be decoded together. More of them are halved before."""
+"""The number of rows that are decoded one by one if they cannot be decoded together. More rows are first split in
+halves."""
 
 OVERLAP_MAX: Final = 3
-"""Most blocks whose times may overlap. A document in less order is sorted by SQLite, which takes little memory."""
+"""The most blocks whose times may overlap. If a document is less ordered, SQLite sorts it, with little memory."""
 
 _FIELDS: Final = (*COLUMNS[1:-1], "number")
-"""The columns of a block: all but the account and the batch, which are the same for each of its rows; and the number of
-the row in its file."""
+"""The columns of a block: all except the account and the batch, which are equal for all rows, and also the row's number
+in its file."""
 _AT_US, _ID = AT_US - 1, ID - 1
 _INSERT: Final = f"INSERT INTO rows VALUES ({', '.join('?' * len(_FIELDS))})"
 _EMPTY: Final = repeat(None)
 
 
 class Block:
-    """Decoded rows, oldest first, column by column. In place of its id each row has its identity.
+    """Decoded rows, oldest first, stored by column. The id column holds each row's identity.
 
-    Columns are those of schema.flows without `account` and `batch`, and the number of each row in its file. None stands
-    for a column without any value.
+    The columns are those of schema.flows without `account` and `batch`, plus the row's number in its file. A column is
+    None if it has no values.
     """
 
     def __init__(self, columns: Sequence[Sequence[Any] | None]) -> None:
@@ -46,12 +47,12 @@ class Block:
 
     @classmethod
     def of(cls, batch: RowBatch, numbers: Iterable[int] | None = None) -> "Block":
-        """The rows of a batch, and their numbers: 1, 2, … if none are given."""
+        """Return a block of the rows of a batch. `numbers` default to 1, 2, …."""
         return cls([*batch.columns, list(range(1, 1 + len(batch)) if numbers is None else numbers)])._sorted()
 
     @classmethod
     def of_decoded(cls, rows: Sequence[DecodedRow], numbers: Iterable[int] | None = None) -> "Block":
-        """A block of rows that were decoded one by one. Needs at least one row. `numbers` default to 1, 2, …."""
+        """Return a block of rows that were decoded one by one. Needs at least one row. `numbers` default to 1, 2, …."""
         return cls.of_values(
             [
                 (*to_row("", row.flow.identity, row, 0)[1:-1], number)
@@ -61,7 +62,7 @@ class Block:
 
     @classmethod
     def of_values(cls, rows: Sequence[Sequence[Any]]) -> "Block":
-        """Rows that have the block's columns. There is at least one."""
+        """Return a block of rows that have the block's columns. Needs at least one row."""
         columns = [None if column.count(None) == len(rows) else column for column in zip(*rows, strict=True)]
         return cls(columns)._sorted()
 
@@ -85,36 +86,36 @@ class Block:
 
     @property
     def filled(self) -> tuple[int, ...]:
-        """The indexes of the columns of schema.flows that have a value."""
+        """The indexes of the columns of schema.flows that have values."""
         fields = (index for index, column in enumerate(self._columns[:-1], 1) if column is not None)
         return (0, *fields, len(COLUMNS) - 1)
 
     def rows(self, account: str, batch: int) -> list[Row]:
-        """The rows of schema.flows."""
+        """Yield the rows for schema.flows."""
         columns = (_EMPTY if column is None else column for column in self._columns[:-1])
         return list(zip(repeat(account), *columns, repeat(batch), strict=False))
 
     def values(self) -> Iterator[Row]:
-        """The values of each row, in the order of the block's columns."""
+        """Yield the values of each row, in the order of the block's columns."""
         return zip(*(repeat(None, len(self)) if column is None else column for column in self._columns), strict=True)
 
     def encode(self) -> bytes:
-        """The block as bytes, for `decode`."""
+        """Return the block as bytes, for `decode`."""
         return msgspec.msgpack.encode(self._columns)
 
     @classmethod
     def decode(cls, encoded: bytes) -> "Block":
-        """The block that was encoded."""
+        """Return the block from its bytes."""
         return cls(_columns.decode(encoded))
 
     def split(self, at_us: int) -> tuple["Block", "Block"]:
-        """The rows before a time, and the others."""
+        """Split into the rows before a time and the others."""
         index = bisect_left(self.at_us, at_us)
         return self._part(slice(0, index)), self._part(slice(index, None))
 
     @classmethod
     def joined(cls, blocks: Sequence["Block"]) -> "Block":
-        """The rows of all blocks."""
+        """Join the rows of all blocks."""
         if len(blocks) == 1:
             return blocks[0]
         columns: list[Sequence[Any] | None] = []
@@ -140,7 +141,7 @@ _columns = msgspec.msgpack.Decoder(list[list[Any] | None])
 
 
 class _Spilled(NamedTuple):
-    """A block in the temporary file: its first and last time, and where it lies."""
+    """A block in the temporary file: its first and last time, and its position."""
 
     first_us: int
     last_us: int
@@ -159,10 +160,10 @@ class Staging:
         self._database.execute("PRAGMA journal_mode = OFF")
         self._database.execute(f"CREATE TABLE rows ({', '.join(_FIELDS)})")
         self._database.execute("CREATE TABLE rejected (row BLOB, field TEXT, reason TEXT, number INTEGER) STRICT")
-        self._database.execute("BEGIN")  # never committed: nothing here outlives the process
+        self._database.execute("BEGIN")  # never committed: nothing in this file is needed after the process ends
 
     def clear(self) -> None:
-        """Forget the rows of the document before."""
+        """Drop the rows of the previous document."""
         with naming_staging():
             self._spilled = []
             self._file.seek(0)
@@ -171,7 +172,7 @@ class Staging:
             self._database.execute("DELETE FROM rejected")
 
     def add(self, chunk: Chunk) -> None:
-        """Decode rows and keep them. Raises LedgerError if the temporary files cannot be written."""
+        """Decode rows and store them. Raises LedgerError if the temporary files cannot be written."""
         with naming_staging():
             if blocks := list(self._decoded(chunk)):
                 block = Block.joined(blocks)
@@ -180,7 +181,7 @@ class Staging:
                 self._file.write(encoded)
 
     def _decoded(self, chunk: Chunk) -> Iterator[Block]:
-        """The rows that can be decoded. The others are kept as rejected."""
+        """Return the rows that can be decoded. The others are stored as rejected."""
         rows, batch, numbers = chunk.rows, chunk.batch, chunk.numbers
         if batch is not None:
             yield Block.of(batch, numbers)
@@ -198,26 +199,26 @@ class Staging:
                 yield Block.of_decoded(received, _numbers(rows, numbers, [decoded.row for decoded in received]))
 
     def ends(self) -> tuple[int, int] | None:
-        """The times of the oldest and of the newest row. None: no row could be decoded."""
+        """The times of the oldest and the newest row. None: no row could be decoded."""
         if not self._spilled:
             return None
         return min(block.first_us for block in self._spilled), max(block.last_us for block in self._spilled)
 
     def blocks(self) -> Iterator[Block]:
-        """The rows in order of time, in blocks of a few thousand. Rows of one identity and time are never in two
-        blocks."""
+        """Yield the rows in order of time, in blocks of a few thousand. Rows with the same identity and time are always
+        in the same block."""
         with naming_staging():
             yield from self._merged() if self._is_nearly_ordered() else self._sorted()
 
     def keys(self) -> Iterator[list[tuple[str, int]]]:
-        """The identity and time of every row, a few thousand at a time."""
+        """Yield the identity and time of every row, a few thousand at a time."""
         with naming_staging():
             for spilled in self._spilled:
                 block = self._read(spilled)
                 yield list(zip(block.identity, block.at_us, strict=True))
 
     def _is_nearly_ordered(self) -> bool:
-        """Whether few blocks overlap in time, as those of a file that is sorted, in either direction, do."""
+        """Whether few blocks overlap in time, as in a file that is sorted in either direction."""
         last_us: list[int] = []
         for block in sorted(self._spilled):
             last_us = [*(last for last in last_us if last >= block.first_us), block.last_us]
@@ -226,7 +227,7 @@ class Staging:
         return True
 
     def _merged(self) -> Iterator[Block]:
-        """Read the blocks by their first time. Rows that are older than the first row of the next block are ready."""
+        """Read the blocks by their first time. Rows older than the first row of the next block are complete."""
         waiting: list[Block] = []
         for spilled in sorted(self._spilled):
             if waiting:
@@ -239,7 +240,7 @@ class Staging:
             yield Block.joined(waiting)
 
     def _sorted(self) -> Iterator[Block]:
-        """Have SQLite sort the rows, on disk."""
+        """Let SQLite sort the rows, on disk."""
         for spilled in self._spilled:
             self._database.executemany(_INSERT, self._read(spilled).values())
         rows: list[Row] = []
@@ -257,7 +258,8 @@ class Staging:
         return Block.decode(self._file.read(spilled.length))
 
     def rejected(self) -> Iterator[list[Rejected]]:
-        """The rows that could not be decoded, a few thousand at a time. Equal rows are never in two lists."""
+        """Yield the rows that could not be decoded, a few thousand at a time. Equal rows are always in the same
+        list."""
         with naming_staging():
             ordered = self._database.execute("SELECT row, field, reason FROM rejected ORDER BY row")
             rows: list[Rejected] = []
@@ -270,7 +272,7 @@ class Staging:
                 yield rows
 
     def first_rejected(self, most: int) -> list[tuple[int, Rejected]]:
-        """The first rows that could not be decoded, each with its number in its file."""
+        """Return the first rows that could not be decoded, each with its number in its file."""
         with naming_staging():
             query = "SELECT number, row, field, reason FROM rejected ORDER BY number LIMIT ?"
             rows = self._database.execute(query, (most,))
@@ -283,7 +285,7 @@ class Staging:
 
 
 def _numbers(rows: Sequence[bytes], numbers: Sequence[int], some: Sequence[bytes]) -> Iterator[int]:
-    """The number of each of some rows, which are in the order of `rows`."""
+    """Return the number of each row; the rows are in the order of `rows`."""
     numbered = zip(numbers, rows, strict=True)
     for wanted in some:
         yield next(number for number, row in numbered if row == wanted)

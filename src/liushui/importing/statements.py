@@ -1,4 +1,4 @@
-"""Reads statement files for an import: opens them, recognises their format, checks what they state about themselves."""
+"""Reads statement files for an import: opens them, recognises their format, and checks their totals and balances."""
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -34,7 +34,7 @@ Key = tuple[str, str]
 
 
 class StatementFile(NamedTuple):
-    """A file that the user named, or one that was packed in it, and its format."""
+    """A statement file, named by the user or inside an archive, and its format."""
 
     path: Path
     """The file that the user named."""
@@ -51,10 +51,10 @@ def open_statements(
     chosen: FileFormat | None,
     pass_over: Callable[[str], None],
 ) -> list[StatementFile]:
-    """The statement files in a file, with their formats: the chosen one, or what each is recognised as.
+    """Yield the statement files in a file, each with its format: the chosen one, or the recognised one.
 
-    They are unpacked into `folder`. Where no format is chosen, files of an archive that no format recognises are
-    skipped if there is a statement beside them, because they are often summaries. `pass_over` is called with the
+    They are unpacked into `folder`. If no format is chosen, files of an archive that no format recognises are skipped,
+    provided that the archive also has a statement: such files are often summaries. `pass_over` is called with the
     reason. Raises UnusableFile naming the file.
     """
     with naming(path, name):
@@ -77,10 +77,10 @@ def open_statements(
 
 
 def check_statements(files: Sequence[StatementFile], zone: str, formats: Mapping[str, FileFormat]) -> list[Closing]:
-    """Read files to the end before anything is written, so that no file is imported by half.
+    """Read files to the end before anything is written, so that no file is imported in part.
 
-    Returns the closing balances that they state, of statements with rows or with a period. Raises UnusableFile where a
-    file cannot be read, or where its rows do not add up to what it states.
+    Returns the closing balances of statements with rows or with a period. Raises UnusableFile if a file cannot be read,
+    or if its rows do not add up to the stated totals.
     """
     closings: list[Closing] = []
     for file in files:
@@ -95,7 +95,8 @@ def check_statements(files: Sequence[StatementFile], zone: str, formats: Mapping
 
 
 def _of_one_table(rows: Iterable[NumberedRow], formats: Mapping[str, FileFormat]) -> Iterator[NumberedRow]:
-    """The rows. Raises FileError where one that does not fit its table is the header of another format's."""
+    """Yield the rows of one table. Raises FileError if a row that does not fit the table is the header of another
+    format."""
     tables = [format_ for format_ in formats.values() if isinstance(format_, TableFormat)]
     for row in rows:
         if (cells := misfit_cells(row.row)) is not None:
@@ -109,7 +110,7 @@ def _of_one_table(rows: Iterable[NumberedRow], formats: Mapping[str, FileFormat]
 
 
 def import_file(file: StatementFile, zone: str, advance: Advance) -> ImportFile:
-    """A statement file, for an import."""
+    """Return a statement file as an ImportFile."""
     return ImportFile(file.path, partial(_documents, file, zone, advance), UNIT)
 
 
@@ -130,7 +131,7 @@ def _chunks(file: StatementFile, statement: Statement) -> Iterator[Chunk]:
 
 @contextmanager
 def naming(path: Path, name: str) -> Iterator[None]:
-    """Name the file in errors. `name` is what the user calls it, with the path in its archive."""
+    """Name the file in errors. `name` is the user's name for it, with the path in its archive."""
     try:
         yield
     except FileError as error:
@@ -144,10 +145,10 @@ def naming(path: Path, name: str) -> Iterator[None]:
 
 
 def check_claims(statement: Statement, format_: FileFormat, file: str = "") -> list[Closing]:
-    """Compare the rows of a statement with the totals and balances that it states. Raises FileError.
+    """Compare the rows of a statement with its stated totals and balances. Raises FileError.
 
-    If a row cannot be read, nothing can be compared, and the statement proves nothing. Returns the closing balances of
-    the subaccounts and currencies that have rows or a period. `file` is its name.
+    If a row cannot be read, nothing is compared and the statement proves nothing. Returns the closing balances of the
+    subaccounts and currencies that have rows or a period. `file` is its name.
     """
     sums: dict[Key, Decimal] = defaultdict(lambda: ZERO)
     sides: dict[tuple[Direction, str], list[Decimal]] = defaultdict(list)
@@ -174,8 +175,8 @@ def check_claims(statement: Statement, format_: FileFormat, file: str = "") -> l
 
 
 class RowBalances:
-    """The balances on the rows of a statement that has them instead of balances at its ends: whether each row leads to
-    the next one, from the oldest to the newest or the other way round."""
+    """Checks balances on the rows of a statement that states none at its ends: whether each row leads to the next one,
+    from oldest to newest or the other way round."""
 
     def __init__(self) -> None:
         self._first: Flow | None = None
@@ -183,7 +184,7 @@ class RowBalances:
         self._is_rising = self._is_falling = True
 
     def add(self, flow: Flow) -> None:
-        """The next row."""
+        """Add the next row."""
         before, self._last = self._last, flow
         if before is None:
             self._first = flow
@@ -195,7 +196,8 @@ class RowBalances:
             self._is_falling &= EXACT.add(flow.balance_after, before.amount) == before.balance_after
 
     def ends(self) -> tuple[StatedAmount, Decimal] | None:
-        """The closing balance, whose time is that of its row, and the opening one. None: there is no such order."""
+        """The closing balance, with the time of its row, and the opening balance. None: the rows fit in neither
+        direction."""
         first, last = self._first, self._last
         if first is None or last is None or not (self._is_rising or self._is_falling):
             return None
@@ -206,7 +208,8 @@ class RowBalances:
         return closing, EXACT.subtract(oldest.balance_after, oldest.amount)
 
     def closings(self, claims: Claims) -> list[StatedAmount]:
-        """The balance at the end of a period whose rows are all there by its control totals. Empty: it is not known."""
+        """Return the balance at the end of a period whose control totals show that all rows are there. Empty: not
+        known."""
         ends = self.ends()
         sides = {total.direction for total in claims.totals}
         has_totals = {Direction.IN, Direction.OUT} <= sides
@@ -216,15 +219,16 @@ class RowBalances:
 
 
 def _periods(claims: Claims, balances: RowBalances) -> dict[Key, Period]:
-    """What a statement proves: it states its period, and balances at both ends to which its rows have added up; or
-    control totals of all its rows, and balances on them."""
+    """Return the periods that a statement proves. It has to state its period, and either balances at both ends to which
+    its rows add up, or control totals of all rows and balances on the rows."""
     if claims.since is None or claims.until is None:
         return {}
     until, periods = _end_of(claims.until), {}
     openings = {(one.subaccount, one.currency): one for one in claims.opening}
     for closing in claims.closing:
         opening = openings.get((closing.subaccount, closing.currency))
-        # A closing balance is that of the end of its day: a period that ends before does not have all of the day.
+        # A closing balance is the balance at the end of its day, and a period that ends earlier does not contain the
+        # whole day.
         if opening is not None and closing.at <= until:
             since = max(opening.at, claims.since)
             if since < closing.at:
@@ -237,7 +241,7 @@ def _periods(claims: Claims, balances: RowBalances) -> dict[Key, Period]:
 
 
 def _end_of(until: datetime) -> datetime:
-    """The end of a period. Files name its last second: 23:59:59 is the end of the day."""
+    """Return the end of a period. Files state its last second: 23:59:59 means the end of the day."""
     return until + timedelta(seconds=1) if until.second == LAST_SECOND else until
 
 
@@ -274,7 +278,7 @@ def _compare(
 
 
 def differences(claims: Claims, sums: Mapping[Key, Decimal]) -> Iterator[str]:
-    """Where the opening balance and the rows do not give the closing balance, in words."""
+    """Say where the opening balance and the rows do not give the closing balance."""
     closing = {(balance.subaccount, balance.currency): balance.amount for balance in claims.closing}
     for opening in claims.opening:
         key = opening.subaccount, opening.currency
@@ -288,7 +292,7 @@ def differences(claims: Claims, sums: Mapping[Key, Decimal]) -> Iterator[str]:
 
 
 def sum_of(amounts: Sequence[Decimal]) -> Decimal:
-    """The exact sum."""
+    """Return the exact sum."""
     total = ZERO
     for amount in amounts:
         total = EXACT.add(total, amount)

@@ -1,1 +1,4 @@
-"""Reconciling money: which flows belong together, and whether the balances follow. Pure: no I/O, no clock."""
+"""Reconciliation: which flows belong together, and whether the balances follow from each other.
+
+Pure: no I/O, no clock.
+"""

@@ -1,6 +1,7 @@
-"""The order of rows by their stated balances: each row is an edge from the balance before it to the balance after it.
+"""Computes the order of rows from their stated balances. Each row is an edge from the balance before it to the balance
+after it.
 
-Rows of one instant come in no order of their own. A correct history is one Eulerian trail through all of its edges.
+Rows of one instant have no given order. A correct history is one Eulerian trail through all of its edges.
 """
 
 from collections import defaultdict
@@ -19,12 +20,13 @@ class Edge(NamedTuple):
 
 
 def edge_of(amount: Decimal, balance_after: Decimal) -> Edge:
-    """The edge of a row that states its balance."""
+    """Return the edge of a row that states its balance."""
     return Edge(EXACT.subtract(balance_after, amount), balance_after)
 
 
 def excess(edges: Sequence[Edge]) -> dict[Decimal, int]:
-    """By balance, how many more edges leave it than reach it. Balances with as many of both are left out."""
+    """Return, for each balance, the number of outgoing edges minus the number of incoming ones. Balances with a
+    difference of zero are left out."""
     counts: dict[Decimal, int] = defaultdict(int)
     for before, after in edges:
         counts[before] += 1
@@ -33,16 +35,17 @@ def excess(edges: Sequence[Edge]) -> dict[Decimal, int]:
 
 
 def free_start(edges: Sequence[Edge]) -> Decimal | None:
-    """The balance at which a trail through all edges has to begin. None: it may begin at several, or there is none."""
+    """Return the balance at which a trail through all edges has to begin. None: it may begin at several balances, or
+    there is no trail."""
     counts = excess(edges)
     starts = [balance for balance, count in counts.items() if count > 0]
     return starts[0] if len(starts) == 1 and counts[starts[0]] == 1 else None
 
 
 def find_trail(edges: Sequence[Edge], start: Decimal | None = None) -> list[int] | None:
-    """The indexes of the edges in the order of a trail through all of them. None: there is no such trail.
+    """Return the indexes of the edges in the order of a trail through all of them. None: no such trail exists.
 
-    Of several trails it is the one whose indexes are the smallest, compared one by one. `start` None: the trail begins
+    If several trails exist, it is the one with the lexicographically smallest indexes. `start` None: the trail begins
     where it has to; if it may begin anywhere, it begins with the first edge. Time and memory grow with the number of
     edges.
     """
@@ -54,7 +57,8 @@ def find_trail(edges: Sequence[Edge], start: Decimal | None = None) -> list[int]
     leaving: dict[Decimal, list[int]] = defaultdict(list)
     for index in range(len(edges) - 1, -1, -1):  # the smallest index is taken from the end of the list
         leaving[edges[index].before].append(index)
-    # Hierholzer's algorithm. A walk goes on until it is stuck; what it missed is inserted when it goes back.
+    # Hierholzer's algorithm. Walk until no edge is left at a balance; walking back, insert the detours that were
+    # missed.
     path: list[int] = []
     trail: list[int] = []
     balance = start
@@ -82,17 +86,17 @@ def find_trail(edges: Sequence[Edge], start: Decimal | None = None) -> list[int]
 
 
 def is_ambiguous(edges: Sequence[Edge], trail: Sequence[int]) -> bool:
-    """Whether another order of the edges is a trail from the same start too. `trail` is one that `find_trail` found.
+    """Whether another order of the edges is also a trail from the same start. `trail` is one that `find_trail` found.
 
-    A trail is closed to a circuit by one more edge. A circuit is the only one exactly where its simple cycles hang
-    together like a tree: each balance is on two of them at most, and no two share more than one balance.
+    One more edge closes the trail to a circuit. The circuit is unique exactly if its simple cycles form a tree: each
+    balance is on at most two of them, and no two share more than one balance.
     """
     if len(trail) < 2:
         return False
     visits: dict[Decimal, int] = defaultdict(int)
     for index in trail:
         visits[edges[index].before] += 1
-    # The edge that closes the circuit leaves the end. A trail that ends where it begins is closed by one, too.
+    # The closing edge leaves the end of the trail. It is added even if the trail ends where it begins.
     end = edges[trail[-1]].after
     visits[end] += 1
     if max(visits.values()) > 2:
@@ -102,7 +106,7 @@ def is_ambiguous(edges: Sequence[Edge], trail: Sequence[int]) -> bool:
 
 
 def _count_cycles(edges: Sequence[Edge], trail: Sequence[int]) -> int:
-    """The number of simple cycles that a closed trail is made of: cut one off wherever a balance comes again."""
+    """Return the number of simple cycles in a closed trail: whenever a balance comes again, a cycle is cut off."""
     walk: list[Decimal] = []
     position: dict[Decimal, int] = {}
     cycles = 0

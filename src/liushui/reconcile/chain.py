@@ -1,8 +1,8 @@
-"""The balance chain of one subaccount and currency: whether each stated balance follows from the one before.
+"""Checks the balance chain of one subaccount and currency: whether each stated balance follows from the one before.
 
-Rows come by time. Those of one instant are put in order by their balances. Where no order fits, rows within a window
-are tried together, for a provider may stamp rows in another order than it books them. What is left is a break: it lies
-between two rows, and its difference is known exactly.
+Rows are sorted by time. Rows of one instant are put in order by their balances. If no order fits, rows within a time
+window are tried together, because a provider may stamp rows in another order than it books them. If that fails too, the
+chain breaks between two rows, and the difference is known exactly.
 """
 
 from bisect import bisect_left, bisect_right
@@ -20,13 +20,13 @@ from liushui.reconcile.balance_order import Edge, edge_of, excess, find_trail, f
 from liushui.rules import BALANCE_RULES, BalanceRules
 
 LOOSE_MAX: Final = 10
-"""Rows without a balance whose sums are tried to fill a gap between rows with one."""
+"""The most rows without a balance whose sums are tried to fill a gap between rows with one."""
 BREAKS_WITH_WINDOW: Final = 100
-"""A chain with more breaks than this does not hold at all. From then on no window is tried, which takes long."""
+"""A chain with more breaks than this does not hold at all. After that no window is tried, because trying takes long."""
 STARTS_TRIED: Final = 8
-"""Balances at which a chain is tried to begin."""
+"""The number of balances that are tried as the beginning of a chain."""
 COPIES_TRIED: Final = 8
-"""Rows that are there several times and are tried without one of their copies."""
+"""The number of duplicate rows that are tried without one of their copies."""
 
 
 RowKey = tuple[int, str]
@@ -34,7 +34,7 @@ RowKey = tuple[int, str]
 
 
 class ChainRow(NamedTuple):
-    """A row of a chain. `at_us` in microseconds since the epoch."""
+    """A row of a chain. `at_us` is in microseconds since the epoch."""
 
     at_us: int
     id: str
@@ -48,8 +48,8 @@ class ChainRow(NamedTuple):
 
 
 class RowColumns(NamedTuple):
-    """Rows of a chain, by time and id, as a sequence for each field: to check them takes less time than to make a
-    ChainRow of each."""
+    """Rows of a chain, by time and id, as one sequence for each field. Checking columns is faster than making a
+    ChainRow of each row."""
 
     at_us: Sequence[int]
     ids: Sequence[str]
@@ -57,21 +57,21 @@ class RowColumns(NamedTuple):
     balances: Sequence[Decimal | None]
 
     def row(self, index: int) -> ChainRow:
-        """One of the rows."""
+        """Return one of the rows."""
         return ChainRow(self.at_us[index], self.ids[index], self.amounts[index], self.balances[index])
 
     def rows(self, begin: int, end: int) -> list[ChainRow]:
-        """The rows of these indexes."""
+        """Return the rows with these indexes."""
         return [self.row(index) for index in range(begin, end)]
 
     def end_of_instant(self, begin: int) -> int:
-        """The index after the last row of the instant that begins at an index."""
+        """Return the index after the last row of the instant that begins at an index."""
         return bisect_right(self.at_us, self.at_us[begin], begin) if begin < len(self.at_us) else begin
 
     def befores(self) -> Sequence[object]:
-        """The balance before each row; of a row that states none, something that equals no balance."""
+        """Return the balance before each row; for a row without a balance, a value that equals no balance."""
         subtract = EXACT.subtract
-        try:  # comparing amounts with None takes longer than this
+        try:  # because comparing amounts with None is slower
             return list(map(subtract, self.balances, self.amounts))  # type: ignore[arg-type] # an error where one is None
         except TypeError:
             return [
@@ -89,19 +89,20 @@ class BreakCause(StrEnum):
     MISSING = "missing"
     """An amount of the difference is missing between the two rows, or the amount of the second is off by it."""
     TWICE = "twice"
-    """A row is there once too often: without it the chain holds."""
+    """A row is there twice: without one copy, the chain holds."""
     WRONG_BALANCE = "wrong_balance"
-    """The balance that a row states is off by the difference. The amounts of it and its neighbours are right."""
+    """The balance that a row states is off by the difference. Its amount and the amounts of its neighbours are
+    right."""
     OUT_OF_PLACE = "out_of_place"
-    """A row does not belong where it is: without it the chain holds."""
+    """A row is in the wrong place: without it, the chain holds."""
     RESTATED = "restated"
-    """An earlier version of a row follows: the provider has restated it since. Only a ledger knows that."""
+    """An earlier version of a row fits: the provider has restated the row since."""
 
 
 class Break(NamedTuple):
-    """Where a chain breaks: after row `before`, whose balance is `expected`, comes row `after`, which states that the
-    balance before it was `stated`. `rows`: the rows that may be wrong, equal ones together. `before` None: the chain
-    begins there."""
+    """A break of a chain: row `after` follows row `before`. The balance should be `expected`, but `after` implies the
+    balance `stated`. `rows`: the rows that may be wrong; equal rows are grouped. `before` None: the break is at the
+    beginning of the chain."""
 
     before: RowKey | None
     after: RowKey
@@ -112,7 +113,7 @@ class Break(NamedTuple):
 
     @property
     def difference(self) -> Decimal:
-        """What is missing: the balance before the second row minus the balance after the first."""
+        """The missing amount: the balance before the second row minus the balance after the first."""
         return EXACT.subtract(self.stated, self.expected)
 
 
@@ -121,12 +122,12 @@ Instant = Sequence[ChainRow]
 
 
 WALKED_MAX: Final = 8
-"""Rows of an instant that are put in order by walking alone, which is quicker for a few."""
+"""Up to this number, rows of an instant are put in order by walking alone, which is faster for few rows."""
 
 
 def _walk(rows: Instant, balance: Decimal) -> list[ChainRow] | None:
-    """The walk from a balance that always takes the first row that follows, if it takes all. `find_trail` finds it too:
-    no trail has smaller indexes."""
+    """Walk from a balance, always taking the first row that follows; return the walk if it takes all rows. `find_trail`
+    returns the same trail, because no trail has smaller indexes."""
     if len(rows) > WALKED_MAX:
         return None
     left, walk = list(rows), []
@@ -145,7 +146,7 @@ def _walk(rows: Instant, balance: Decimal) -> list[ChainRow] | None:
 
 
 class ChainChecker:
-    """Checks a chain as its rows come. Memory is that of a window."""
+    """Checks a chain while its rows arrive. It keeps only the rows of a window in memory."""
 
     def __init__(
         self,
@@ -155,12 +156,12 @@ class ChainChecker:
         *,
         keep_order: bool = False,
     ) -> None:
-        """`balance` is what is known before the first row, and `last` the row that it was stated on.
+        """`balance` is the known balance before the first row, and `last` the row that stated it.
 
         `keep_order`: collect all rows in the order of the chain.
         """
         self.order: list[ChainRow] | None = [] if keep_order else None
-        """The rows so far, in the order of the chain. None: it is not kept."""
+        """The rows so far, in the order of the chain. None: the order is not kept."""
         self._rules = rules
         self._window_us = rules.window // timedelta(microseconds=1)
         self.balance = balance
@@ -168,18 +169,18 @@ class ChainChecker:
         self.opening = balance
         """The balance before the first row. None: not known yet."""
         self.last = last
-        """The row that was last in the chain."""
+        """The last row in the chain so far."""
         self.breaks: list[Break] = []
         self.reordered = 0
-        """Rows whose balances follow each other in another order than their times."""
+        """The number of rows whose order by balances differs from their order by time."""
         self.stated = 0
-        """Rows that state a balance."""
+        """The number of rows that state a balance."""
         self._unstated = ZERO
         """The sum of the rows before the first one that states a balance."""
         self._recent: deque[tuple[Instant, Decimal, ChainRow | None]] = deque()
         """Instants of the window that are in the chain, each with the balance and the row before it."""
         self._pending: list[Instant] = []
-        """Instants that do not follow, or not yet."""
+        """Instants that do not follow, or do not follow yet."""
 
     @property
     def is_pending(self) -> bool:
@@ -187,21 +188,21 @@ class ChainChecker:
         return bool(self._pending)
 
     def add(self, rows: Instant) -> None:
-        """Add all rows of the next instant, by id."""
+        """Add all rows of the next instant, sorted by id."""
         if not self._pending and self._follow(rows):
             return
         self._pending.append(rows)
         self._reconsider()
 
     def add_all(self, rows: Sequence[ChainRow]) -> None:
-        """Add all rows of any number of further instants, by time and id."""
+        """Add all rows of any number of further instants, sorted by time and id."""
         if rows:
             self.add_columns(RowColumns(*zip(*rows, strict=True)))
 
     def add_columns(self, columns: RowColumns) -> None:
-        """The same, of rows as columns."""
-        # Rows are compared all at once, because nearly all of them follow from the one before, and a loop over them
-        # takes several times as long.
+        """Do the same as `add_all` for rows in columns."""
+        # Rows are compared in bulk, because nearly all of them follow from the one before, and a loop takes several
+        # times as long.
         columns, befores, follows = _put_pairs_in_order(columns, self.balance)
         begin, end = 0, len(befores)
         while begin < end:
@@ -212,7 +213,7 @@ class ChainChecker:
             begin = after
 
     def finish(self) -> None:
-        """There are no further rows."""
+        """End the chain: no further rows follow."""
         while self._pending:
             self._settle()
 
@@ -221,9 +222,10 @@ class ChainChecker:
     def _follow_one_by_one(
         self, columns: RowColumns, befores: Sequence[object], follows: Sequence[bool], begin: int
     ) -> int:
-        """Add rows from an index on, as long as each follows from the one before. The index of the first other instant.
+        """Add rows from an index on, as long as each follows from the one before. Returns the index of the first other
+        instant.
 
-        This is what `add` does with them, in a fraction of the time.
+        It has the same effect as `add`, in a fraction of the time.
         """
         if begin == len(befores) or self.balance is None or self._pending or befores[begin] != self.balance:
             return begin
@@ -243,7 +245,7 @@ class ChainChecker:
         return end
 
     def _remember_all(self, columns: RowColumns, begin: int, end: int) -> None:
-        """Keep those of some rows that come next in the chain which later rows may be tried together with."""
+        """Keep those of the added rows that later rows may have to be tried with."""
         first = bisect_left(columns.at_us, columns.at_us[end - 1] - self._window_us, begin, end)
         if first > begin:
             self._recent.clear()
@@ -255,7 +257,7 @@ class ChainChecker:
             first = after
 
     def _follow(self, rows: Instant) -> bool:
-        """Whether an instant follows in the chain; if so, it is in it now."""
+        """Whether an instant follows in the chain; if so, it is added."""
         if len(rows) == 1:  # nearly every instant
             row = rows[0]
             if row.balance_after is None:
@@ -286,7 +288,7 @@ class ChainChecker:
                 return True
             start = self._free_start(rows)
             if start is None:
-                return False  # rows that come to nothing together: those that follow tell where they begin
+                return False  # rows with a sum of zero: the following rows show where they begin
             self._begin(start)
         self._advance([rows], trail, end)
         return True
@@ -296,7 +298,7 @@ class ChainChecker:
         self.opening = EXACT.subtract(start, self._unstated)
 
     def _advance_by(self, row: ChainRow) -> None:
-        """A row without a balance: its amount carries the balance on."""
+        """Add a row without a balance: its amount is added to the last balance."""
         if self.balance is None:
             self._unstated = EXACT.add(self._unstated, row.amount)
             if self.order is not None:
@@ -305,7 +307,7 @@ class ChainChecker:
             self._advance([[row]], [row], EXACT.add(self.balance, row.amount))
 
     def _advance(self, instants: Sequence[Instant], trail: Sequence[ChainRow], end: Decimal) -> None:
-        """Put instants at the end of the chain: `trail` are their rows in order."""
+        """Append instants to the chain: `trail` are their rows in order."""
         self._remember(instants[0] if len(instants) == 1 else [row for rows in instants for row in rows])
         self.stated += sum([row.balance_after is not None for row in trail])
         if self.order is not None:
@@ -313,7 +315,7 @@ class ChainChecker:
         self.balance, self.last = end, trail[-1]
 
     def _remember(self, rows: Instant) -> None:
-        """Keep rows that come next in the chain for as long as later ones may be tried together with them."""
+        """Keep rows that were added for as long as later rows may have to be tried with them."""
         if self.balance is None:
             return
         recent = self._recent
@@ -331,7 +333,8 @@ class ChainChecker:
     # ------------------------------------------------------------ order within an instant or a window
 
     def _order(self, rows: Sequence[ChainRow], start: Decimal | None) -> tuple[list[ChainRow], Decimal] | None:
-        """The rows in the order of a trail from `start` (None: where it has to begin), and the balance after them."""
+        """Return the rows in the order of a trail from `start` (None: where it has to begin), and the balance after
+        them."""
         stated = [row for row in rows if row.balance_after is not None]
         if len(stated) < len(rows):
             return self._order_mixed(rows, stated, start)
@@ -344,7 +347,7 @@ class ChainChecker:
     def _order_mixed(
         self, rows: Sequence[ChainRow], stated: Sequence[ChainRow], start: Decimal | None
     ) -> tuple[list[ChainRow], Decimal] | None:
-        """The same, of rows some of which state no balance: they fill the gaps, and the rest comes last."""
+        """Do the same for rows of which some state no balance: these fill the gaps, and the rest comes last."""
         loose = [row for row in rows if row.balance_after is None]
         if not stated:
             total = start or ZERO
@@ -371,7 +374,8 @@ class ChainChecker:
         return [*order, *loose], balance
 
     def _edges(self, rows: Sequence[ChainRow], start: Decimal | None) -> list[Edge]:
-        """The edges of rows that state balances. Balances within the tolerance of each other count as one."""
+        """Return the edges of rows that state balances. Balances that differ by at most the tolerance count as
+        equal."""
         edges = [edge_of(row.amount, row.balance_after or ZERO) for row in rows]
         tolerance = self._rules.tolerance
         if not tolerance:
@@ -383,7 +387,7 @@ class ChainChecker:
             is_same = last is not None and EXACT.subtract(balance, last) <= tolerance
             same[balance] = same[last] if is_same and last is not None else balance
             last = balance
-        if start is not None:  # the balance that is known names its group
+        if start is not None:  # the known balance names its group
             group = same[start]
             same = {balance: start if name == group else name for balance, name in same.items()}
         return [Edge(same[before], same[after]) for before, after in edges]
@@ -394,7 +398,7 @@ class ChainChecker:
     # ------------------------------------------------------------ what does not follow
 
     def _reconsider(self) -> None:
-        """Try the instants that wait together, or give up where they are more than a window."""
+        """Try the waiting instants together, or give up if they span more than a window."""
         rows = [row for instant in self._pending for row in instant]
         if self.balance is None and self._find_beginning(rows):
             return
@@ -430,7 +434,7 @@ class ChainChecker:
             self._take_pending(order)
 
     def _find_beginning(self, rows: Sequence[ChainRow]) -> bool:
-        """Whether it is no use to give up: the chain begins now, or its rows come to nothing so far, in some order."""
+        """Whether to wait on: the chain begins now, or its rows have a sum of zero so far, in some order."""
         if len(rows) > self._rules.window_rows:
             return False
         edges = self._edges([row for row in rows if row.balance_after is not None], None)
@@ -449,7 +453,7 @@ class ChainChecker:
         self._advance(instants, *order)
 
     def _settle(self) -> None:
-        """Decide where the instants that wait break the chain. Those after the first are tried again."""
+        """Decide where the waiting instants break the chain. Those after the first are tried again."""
         first, *rest = self._pending
         following = rest[0] if rest else ()
         if self.balance is None:
@@ -457,7 +461,7 @@ class ChainChecker:
         breaks, order, end = self._explain(first, following)
         within = [instant for instant in rest if instant[0].at_us - first[0].at_us <= self._window_us]
         if within and len(breaks) > 1 and len(self.breaks) < BREAKS_WITH_WINDOW:
-            # Perhaps fewer breaks explain all of the window than explain this instant alone.
+            # Fewer breaks may explain the whole window than this instant alone.
             every = [row for instant in [first, *within] for row in instant]
             if len(every) <= self._rules.window_rows:
                 after = rest[len(within)] if len(rest) > len(within) else ()
@@ -473,11 +477,11 @@ class ChainChecker:
             self.add(instant)
 
     def _best_start(self, rows: Instant, following: Instant) -> Decimal:
-        """The balance before the first instant of a chain that makes for the fewest breaks."""
+        """Return the balance before the first instant of a chain that causes the fewest breaks."""
         edges = self._edges([row for row in rows if row.balance_after is not None], None)
         following_starts = self._starts_of(following)
         starts = [balance for balance, count in excess(edges).items() if count > 0]
-        if not starts:  # rows that come to nothing together: they begin where they end, and the next rows begin
+        if not starts:  # rows with a sum of zero: they begin where they end, and the next rows begin there
             befores = dict.fromkeys(edge.before for edge in edges)
             starts = [balance for balance in befores if balance in (following_starts or ())] or list(befores)
         costs = {}
@@ -485,14 +489,15 @@ class ChainChecker:
             self.balance = start
             breaks, _, end = self._explain(rows, following)
             is_followed = following_starts is None or end in following_starts
-            # A row that is there twice explains itself. A missing amount could be any.
+            # A duplicate row explains itself, but a missing amount could be anything.
             missing = sum(one.cause is BreakCause.MISSING for one in breaks)
             costs[start] = len(breaks) + (not is_followed), missing
         self.balance = None
         return min(costs, key=lambda start: costs[start], default=edges[0].before)
 
     def _explain(self, rows: Sequence[ChainRow], following: Instant) -> tuple[list[Break], list[ChainRow], Decimal]:
-        """The breaks of rows that do not follow, the rows in an order with as few breaks as possible, and its end."""
+        """Return the breaks of rows that do not follow, the rows in an order with as few breaks as possible, and the
+        balance at its end."""
         balance = self.balance or ZERO
         stated = [row for row in rows if row.balance_after is not None]
         loose = [row for row in rows if row.balance_after is None]
@@ -532,7 +537,7 @@ class ChainChecker:
         return breaks, [*order, *loose], expected
 
     def _starts_of(self, rows: Instant) -> set[Decimal] | None:
-        """The balances at which the rows of the next instant may begin. None: not known."""
+        """Return the balances at which the rows of the next instant may begin. None: not known."""
         edges = self._edges([row for row in rows if row.balance_after is not None], None)
         if not edges:
             return None
@@ -543,9 +548,11 @@ class ChainChecker:
 def _put_pairs_in_order(
     columns: RowColumns, balance: Decimal | None
 ) -> tuple[RowColumns, Sequence[object], Sequence[bool]]:
-    """Rows with the pairs of one instant, such as a receipt and its fee, in the order in which they follow, if they do.
+    """Return rows with the pairs of one instant, such as a receipt and its fee, in the order in which they follow, if
+    they do.
 
-    Also the balance before each row, and whether each one follows from the one before it; the first from `balance`.
+    Also returns the balance before each row, and whether each row follows from the one before it (the first from
+    `balance`).
     """
     befores = list(columns.befores())
     at_us, balances = columns.at_us, columns.balances
@@ -580,9 +587,9 @@ def _put_pairs_in_order(
 
 
 def order_rows(rows: Sequence[ChainRow], rules: BalanceRules = BALANCE_RULES) -> list[ChainRow]:
-    """Rows of one chain, which come by time and id, in the order of their balances as far as these tell one.
+    """Return rows of one chain, sorted by time and id, in the order of their balances, as far as these determine it.
 
-    A row that is there once too often comes after the one that it equals.
+    A duplicate row comes after the row that it equals.
     """
     checker = ChainChecker(rules, keep_order=True)
     checker.add_all(rows)
@@ -600,7 +607,7 @@ def order_rows(rows: Sequence[ChainRow], rules: BalanceRules = BALANCE_RULES) ->
 
 
 def _subset(loose: Sequence[ChainRow], gap: Decimal) -> list[ChainRow] | None:
-    """The fewest rows without a balance that come to a gap. None: there are none."""
+    """Return the fewest rows without a balance whose sum fills a gap. None: no rows do."""
     if not gap:
         return []
     few = loose[:LOOSE_MAX]
@@ -615,7 +622,8 @@ def _subset(loose: Sequence[ChainRow], gap: Decimal) -> list[ChainRow] | None:
 
 
 def _surplus_copy(edges: Sequence[Edge], start: Decimal) -> tuple[int, list[int]] | None:
-    """An edge of several equal ones without which the others are a trail, and that trail. None: there is none."""
+    """Find one of several equal edges without which the others are a trail; return it and that trail. None: no such
+    edge."""
     counts = excess(edges)
     counts[start] = counts.get(start, 0) - 1
     tried = 0
@@ -635,7 +643,8 @@ def _surplus_copy(edges: Sequence[Edge], start: Decimal) -> tuple[int, list[int]
 
 
 def _pieces(edges: Sequence[Edge], start: Decimal, next_starts: set[Decimal] | None) -> list[list[int]]:
-    """The edges as few trails, in an order that begins at `start` and ends where the next rows begin, if it can."""
+    """Return the edges as few trails, if possible in an order that begins at `start` and ends where the next rows
+    begin."""
     counts = excess(edges)
     counts[start] = counts.get(start, 0) - 1
     following = next_starts or set()
@@ -645,7 +654,7 @@ def _pieces(edges: Sequence[Edge], start: Decimal, next_starts: set[Decimal] | N
     every = [
         [[part[index] for index in piece] for piece in pieces] for part, pieces in zip(parts, pieces_of, strict=True)
     ]
-    # The part that ends where the next rows begin comes last, unless it is the one at the start.
+    # The part that ends where the next rows begin comes last, unless it is the part at the start.
     tail = [pieces for pieces in every[1:] if edges[pieces[-1][-1]].after in following][-1:]
     others = [pieces for pieces in every if pieces not in tail]
     return [piece for pieces in [*others, *tail] for piece in pieces]
@@ -682,7 +691,7 @@ def _connected_parts(edges: Sequence[Edge]) -> list[list[int]]:
 def _pieces_of_part(
     edges: Sequence[Edge], start: Decimal, counts: Mapping[Decimal, int], following: Set[Decimal]
 ) -> list[list[int]]:
-    """Edges that hang together as few trails. The first begins at `start` where that is among their balances.
+    """Return connected edges as few trails. The first begins at `start` if that is among their balances.
 
     A gap between two trails is an edge like the others: with all gaps the edges are one trail.
     """
@@ -713,7 +722,8 @@ def _pieces_of_part(
 
 
 def explain(breaks: Sequence[Break]) -> list[Break]:
-    """The breaks with the simplest explanation of neighbours: two breaks around one row are often about that row."""
+    """Return the breaks, with one explanation for neighbouring breaks: two breaks around one row are often about that
+    row."""
     explained = list(breaks)
     for index in range(len(explained) - 1):
         one, other = explained[index], explained[index + 1]

@@ -1,7 +1,7 @@
-"""Links: which flows belong together, how that is known, and how sure it is. Pure.
+"""Links: which flows belong together, the evidence for it, and how certain it is. Pure.
 
 A link has a *dependent* flow and the flow that it depends on: the refund and its receipt, the fee and its trade, the
-outgoing and the incoming end of a transfer. It is listed at the time of its first flow, the dependent one.
+outgoing and the incoming end of a transfer. A link is listed at the time of its first flow, the dependent one.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ class LinkKind(StrEnum):
     TRANSFER = "transfer"
     """Between two own accounts, or two subaccounts."""
     PAYOUT = "payout"
-    """A transfer from a payment platform to another own account."""
+    """From a payment platform to another own account."""
     REFUND = "refund"
     FEE = "fee"
     TAX = "tax"
@@ -38,20 +38,20 @@ class LinkKind(StrEnum):
 
 
 OWN_TRANSFERS: Final = frozenset({LinkKind.TRANSFER, LinkKind.PAYOUT})
-"""The kinds whose money stays with its owner."""
+"""The kinds of links whose money stays with its owner."""
 
 
 class Basis(StrEnum):
-    """What a link stands on."""
+    """The evidence for a link."""
 
     REFERENCE = "reference"
-    """Both flows have the same reference in their texts."""
+    """The texts of both flows contain the same reference."""
     RECORD = "record"
     """Both rows have the same record number."""
     ORDER = "order"
     """Both rows have the same order number."""
     RATE = "rate"
-    """One flow states the other one's currency and amount."""
+    """One flow states the currency and amount of the other."""
     AMOUNT = "amount"
     """The same amount, at about the same time."""
     TIME = "time"
@@ -59,16 +59,16 @@ class Basis(StrEnum):
 
 
 class LinkState(StrEnum):
-    """How sure a link is."""
+    """How certain a link is."""
 
     CERTAIN = "certain"
-    """No other flow could take the place of either. Refunds that come to more than their receipt are candidates."""
+    """Neither flow has another possible partner. Refunds that add up to more than their receipt are candidates."""
     CANDIDATE = "candidate"
-    """Possible. Nothing is concluded from it until a person decides."""
+    """Possible. It has no effect until a person confirms it."""
     CONFIRMED = "confirmed"
     REJECTED = "rejected"
     OUTDATED = "outdated"
-    """A person confirmed it, and one of its flows has changed or was withdrawn since."""
+    """A person confirmed it, but one of its flows has since changed or was withdrawn."""
 
 
 HELD: Final = frozenset({LinkState.CERTAIN, LinkState.CONFIRMED})
@@ -76,7 +76,7 @@ HELD: Final = frozenset({LinkState.CERTAIN, LinkState.CONFIRMED})
 
 
 class LinkFlow(NamedTuple):
-    """What of a flow decides on its links. `amount` is signed. Unknown texts are empty."""
+    """The facts of a flow that determine its links. `amount` is signed. Unknown texts are empty."""
 
     account: str
     at_us: int
@@ -133,7 +133,7 @@ class FlowKey(NamedTuple):
 class Link(NamedTuple):
     """Flows that belong together, or may. `flows[0]` is the dependent one.
 
-    `suggested`: of several candidates, this one is in the best assignment of all of them.
+    `suggested`: this candidate is part of the best assignment of all candidates.
     """
 
     kind: LinkKind
@@ -144,12 +144,12 @@ class Link(NamedTuple):
 
     @property
     def id(self) -> str:
-        """The id: the second of its first flow in UTC, and a digest of its kind and flows."""
+        """The id: the second of the link's first flow in UTC, and a digest of its kind and flows."""
         return link_id(self.kind, [flow.key for flow in self.flows])
 
     @property
     def order(self) -> tuple[int, str, tuple[FlowKey, ...]]:
-        """Its place in every list: by time, then by kind and flows."""
+        """The sort key in every list: time, kind and flows."""
         return self.flows[0].at_us, self.kind, self.keys
 
     @property
@@ -163,10 +163,10 @@ SHARED: Final = frozenset({LinkKind.REFUND, LinkKind.FEE})
 
 
 class Decided(NamedTuple):
-    """Links that people decided, by their flows.
+    """The links that people decided, by their flows.
 
-    `taken`: the flows of confirmed links, which take part in no other link of that kind. Payouts count as transfers. Of
-    kinds in SHARED, only the dependent flow is taken.
+    `taken`: the flows of confirmed links, which cannot be in another link of the same kind. Payouts count as transfers.
+    For kinds in SHARED, only the dependent flow is taken.
     """
 
     rejected: frozenset[tuple[FlowKey, ...]] = frozenset()
@@ -178,7 +178,7 @@ NOTHING_DECIDED: Final = Decided()
 
 
 def taken_flows(kind: LinkKind, keys: Sequence[FlowKey]) -> frozenset[tuple[LinkKind, FlowKey]]:
-    """The flows that a confirmed link takes: see `Decided`."""
+    """Return the flows that a confirmed link takes: see `Decided`."""
     if kind is LinkKind.ORDER:
         return frozenset()
     kind_taken = LinkKind.TRANSFER if kind is LinkKind.PAYOUT else kind
@@ -186,19 +186,19 @@ def taken_flows(kind: LinkKind, keys: Sequence[FlowKey]) -> frozenset[tuple[Link
 
 
 def link_id(kind: LinkKind, keys: Sequence[FlowKey]) -> str:
-    """The id of the link of that kind between those flows."""
+    """Return the id of a link with this kind and these flows."""
     return timed_id(keys[0].at_us, [kind, *keys])
 
 
 def timed_id(at_us: int, content: object) -> str:
-    """An id that tells a second in UTC, so that what it names is found quickly, and a digest of some content."""
+    """Return an id with a second in UTC, so that the named thing is found quickly, and a digest of its content."""
     digest = sha256(msgspec.json.encode(content)).hexdigest()
     at = from_us(at_us).replace(tzinfo=None).isoformat(timespec="seconds")
     return f"{at.replace('-', '').replace(':', '')}-{digest[:ID_DIGITS]}"
 
 
 def seconds_of(id_: str) -> tuple[int, int] | None:
-    """The second [since, until) that an id of `timed_id` tells. None: it is no such id."""
+    """Return the second [since, until) in an id made by `timed_id`. None: the id has another form."""
     time, _, digest = id_.partition("-")
     if len(digest) != ID_DIGITS or not all(digit in "0123456789abcdef" for digit in digest):
         return None

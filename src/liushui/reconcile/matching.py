@@ -1,8 +1,8 @@
-"""Which pairs of two sets belong together: what is certain, and the best assignment of what is not. Pure.
+"""Matches two sets: finds the certain pairs, and the best assignment of the others. Pure.
 
-A tie joins a node on the left with a node on the right. Ties have tiers: tier 1 is the strongest evidence. A tie is
-certain if neither of its two nodes has another tie of the same or a stronger tier. Nodes that are certain take no part
-in weaker tiers. Everything else is ambiguous, and is never decided here.
+A tie joins a left node with a right node. Ties have tiers: tier 1 is the strongest evidence. A tie is certain if
+neither of its two nodes has another tie of the same or a stronger tier. Certain nodes take no part in weaker tiers.
+Everything else is ambiguous; this module never decides it.
 """
 
 from collections import Counter, defaultdict
@@ -12,11 +12,12 @@ from typing import Final, Generic, NamedTuple, TypeVar
 N = TypeVar("N", bound=Hashable)
 
 COMPONENT_MAX: Final = 40
-"""The most nodes of ambiguous ties for which an assignment is computed. Its time grows with the cube of this."""
+"""The most nodes of ambiguous ties for which an assignment is computed. The time grows with the cube of this number."""
 
 
 class Tie(NamedTuple, Generic[N]):
-    """A pair that may belong together. `cost`: how far apart the two are; of several ties the cheapest is the best."""
+    """A pair that may belong together. `cost`: how far apart the two nodes are; of several ties, the cheapest is the
+    best."""
 
     left: N
     right: N
@@ -25,17 +26,17 @@ class Tie(NamedTuple, Generic[N]):
 
 
 class Resolution(NamedTuple, Generic[N]):
-    """The ties that are certain, and those that are not, in the order in which they were given."""
+    """The certain ties and the ambiguous ones, in the order in which they were given."""
 
     certain: list[Tie[N]]
     ambiguous: list[Tie[N]]
 
 
 def resolve(ties: Sequence[Tie[N]], *, tiers: int, shared_right: bool = False) -> Resolution[N]:
-    """Which ties are certain. Ties of a tier above `tiers` never are.
+    """Return the certain and the ambiguous ties. Ties of a tier above `tiers` are never certain.
 
-    `shared_right`: a node on the right may belong to several on the left, as a receipt may have several refunds. Then
-    only the left node has to have no other tie.
+    `shared_right`: a right node may belong to several left nodes, as a receipt may have several refunds. Then a tie is
+    certain if its left node has no other tie.
     """
     certain: set[tuple[N, N]] = set()
     taken_left: set[N] = set()
@@ -56,7 +57,7 @@ def resolve(ties: Sequence[Tie[N]], *, tiers: int, shared_right: bool = False) -
 
 
 def components(ties: Iterable[Tie[N]]) -> list[list[Tie[N]]]:
-    """The connected components: one list of ties for each. The ties keep their order."""
+    """Return the connected components, each as a list of ties. The ties keep their order."""
     parent: dict[tuple[bool, N], tuple[bool, N]] = {}
 
     def root(node: tuple[bool, N]) -> tuple[bool, N]:
@@ -76,10 +77,11 @@ def components(ties: Iterable[Tie[N]]) -> list[list[Tie[N]]]:
 
 
 def best_assignment(ties: Sequence[Tie[N]]) -> set[tuple[N, N]]:
-    """The pairs of a one-to-one assignment: as many as possible, then the strongest, then the cheapest.
+    """Return the pairs of the best one-to-one assignment: as many pairs as possible, then the strongest, then the
+    cheapest.
 
-    Exact, by successive shortest augmenting paths. Of assignments that are equally good, the first one by the order of
-    the ties is taken. Time grows with the cube of the number of nodes: see COMPONENT_MAX.
+    Exact, by successive shortest augmenting paths. If several assignments are equally good, the order of the ties
+    decides. Time grows with the cube of the number of nodes: see COMPONENT_MAX.
     """
     most = sum(tie.cost for tie in ties) + 1  # one weaker tier outweighs all costs
     costs: dict[N, dict[N, int]] = defaultdict(dict)
@@ -98,12 +100,12 @@ def best_assignment(ties: Sequence[Tie[N]]) -> set[tuple[N, N]]:
 def _cheapest_path(
     costs: Mapping[N, Mapping[N, int]], partner: Mapping[N, N], matched: set[N]
 ) -> list[tuple[N, N]] | None:
-    """The pairs that an augmenting path adds, from its free left node on. None: there is no such path.
+    """Return the pairs that an augmenting path adds, starting at its free left node. None: no such path.
 
-    Bellman-Ford, because a pair that the path removes counts as negative.
+    Bellman-Ford, because a pair that the path removes has a negative cost.
     """
     distance: dict[N, int] = {left: 0 for left in costs if left not in matched}
-    came_from: dict[N, N] = {}  # the left node before each right node
+    came_from: dict[N, N] = {}  # the left node before each right node on the path
     reached: dict[N, int] = {}
     changed = list(distance)
     while changed:
@@ -136,7 +138,7 @@ def _cheapest_path(
 
 
 def suggestions(ties: Iterable[Tie[N]]) -> set[tuple[N, N]]:
-    """The best assignment of ambiguous ties. Components of more than COMPONENT_MAX nodes get none."""
+    """Return the best assignment of ambiguous ties. Components with more than COMPONENT_MAX nodes get none."""
     pairs: set[tuple[N, N]] = set()
     for component in components(ties):
         if len({tie.left for tie in component}) + len({tie.right for tie in component}) <= COMPONENT_MAX:

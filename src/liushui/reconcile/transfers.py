@@ -1,6 +1,6 @@
-"""Transfers between own accounts: which flow that left is which flow that arrived. Pure.
+"""Transfers between own accounts: pairs of an outgoing and an incoming flow. Pure.
 
-The two ends of a transfer have opposite signs, are in different wallets, and are at most a window apart. Evidence, the
+The two ends of a transfer have opposite signs, are in different wallets, and are at most a window apart. Evidence,
 strongest first:
 
 1. both texts have the same reference, and the amounts are equal;
@@ -9,8 +9,8 @@ strongest first:
 4. never enough by itself: a round sum, a currency that is only pegged to the other one, amounts that differ by a small
    charge, references that contradict each other.
 
-Round sums coincide: two people out of a hundred pay in 1,000.00 on the same day. So an equal round sum is shown as a
-candidate, and a person decides.
+Equal round sums are often a coincidence: two people out of a hundred pay 1,000.00 on the same day. So an equal round
+sum is shown as a candidate, and a person decides.
 """
 
 import re
@@ -32,32 +32,32 @@ KINDS: Final = frozenset({Kind.TRANSFER.value, Kind.DEPOSIT.value, Kind.WITHDRAW
 """The kinds of flows that can be one end of a transfer."""
 
 SAME_MONEY: Final[Mapping[str, str]] = {"CNH": "CNY"}
-"""Codes of one money: renminbi is moved between the mainland and offshore accounts at par."""
+"""Codes of the same money: renminbi moves between mainland and offshore accounts at par."""
 
 PEGGED: Final[Mapping[str, str]] = {"USDT": "USD", "USDC": "USD"}
-"""Currencies that are worth about as much as another one. Equal amounts of both may be one transfer."""
+"""Currencies with about the same value as another one."""
 
 SIGNIFICANT_DIGITS: Final = 4
-"""An amount with fewer digits, without zeros at its ends, is round."""
+"""An amount with fewer digits, not counting zeros at its ends, is round."""
 
 REFERENCE_DIGITS: Final = 8
-"""A word of a text with at least so many digits is a reference, unless it is a date."""
+"""A word of a text with at least this number of digits is a reference, unless it is a date."""
 
 CHARGE_ONE_IN: Final = 20
-"""With the same reference, at most one part in so many may be missing as a charge."""
+"""With the same reference, at most one part in this number may be missing as a charge."""
 
 CERTAIN_TIERS: Final = 3
 NO_TIER: Final = CERTAIN_TIERS + 1
-"""The tier of evidence that is never enough."""
+"""The tier of evidence that is never sufficient."""
 
 PARTNERS_MAX: Final = 20
-"""An end with more possible partners than this is not paired: nobody could look through them."""
+"""An end with more possible partners is not paired, because no person could review them."""
 
 _WORD: Final = re.compile(r"[0-9A-Za-z]+")
 
 
 class _End(NamedTuple):
-    """A flow that may be an end of a transfer, with what is compared."""
+    """A flow that may be an end of a transfer, with the values that are compared."""
 
     flow: LinkFlow
     money: str
@@ -67,7 +67,7 @@ class _End(NamedTuple):
 
 
 class _Pair(NamedTuple):
-    """Two ends that may be one transfer: indexes of ends, and the evidence."""
+    """Two ends that may be one transfer: the indexes of the ends, and the evidence."""
 
     tier: int
     basis: Basis
@@ -76,10 +76,10 @@ class _Pair(NamedTuple):
 def match_transfers(
     flows: Iterable[LinkFlow], rules: Callable[[str], LinkRules], decided: Decided = NOTHING_DECIDED
 ) -> list[Link]:
-    """The transfers among flows of any accounts and currencies, certain ones and candidates, by time.
+    """Return the transfers among flows of any accounts and currencies, certain ones and candidates, by time.
 
-    `rules` of an account. Links that people decided are not among them: a rejected one is none, and the flows of a
-    confirmed one take part in no other. The order of `flows` does not matter.
+    `rules` of an account. Links that people decided are left out: a rejected pair is never linked again, and the flows
+    of a confirmed link are in no other one. The order of `flows` does not matter.
     """
     ends = [
         _end(flow)
@@ -119,7 +119,7 @@ def _is_payout(left: LinkFlow, right: LinkFlow, rules: Callable[[str], LinkRules
 
 @lru_cache(4_096)
 def references_in(*texts: str) -> frozenset[str]:
-    """The references in texts: words with many digits that are no dates."""
+    """Return the references in texts: words with many digits that are not dates."""
     return frozenset(
         word
         for text in texts
@@ -136,7 +136,7 @@ def _is_date(word: str) -> bool:
 
 
 def is_round(amount: Decimal) -> bool:
-    """Whether an amount has so few significant digits that two unrelated flows may well have it."""
+    """Whether an amount has so few significant digits that two unrelated flows may share it."""
     digits = "".join(map(str, amount.as_tuple().digits)).strip("0")
     return len(digits) < SIGNIFICANT_DIGITS
 
@@ -147,7 +147,7 @@ def is_round(amount: Decimal) -> bool:
 def _pairs(
     ends: Sequence[_End], rules: Callable[[str], LinkRules], excluded: Collection[tuple[FlowKey, ...]]
 ) -> Iterator[tuple[tuple[int, int], _Pair]]:
-    """Every pair of ends that may be one transfer, with its strongest evidence."""
+    """Return every pair of ends that may be one transfer, with its strongest evidence."""
     windows = {account: _us(rules(account).transfer_window) for account in {end.flow.account for end in ends}}
     by_amount: dict[tuple[str, Decimal], _Group] = defaultdict(_Group)
     by_reference: dict[str, _Group] = defaultdict(_Group)
@@ -174,7 +174,7 @@ def _pairs(
 
 
 class _Group:
-    """Ends that have something in common, those that left and those that arrived, each by time."""
+    """Ends that share a value: outgoing and incoming ones, each by time."""
 
     __slots__ = ("arrived", "left")
 
@@ -192,10 +192,10 @@ class _Group:
 def _near_pairs(
     ends: Sequence[_End], groups: Iterable[_Group], windows: Mapping[str, int]
 ) -> Iterator[tuple[tuple[int, int], bool]]:
-    """The pairs of each group that are at most a window apart, and whether what they share is common.
+    """Return the pairs of each group that are at most a window apart, and whether the shared value is common.
 
-    Of two accounts the longer window counts. What an end shares with more than PARTNERS_MAX others is common for it and
-    for each of them, and its own pairs are left out.
+    If the accounts have different windows, the longer one counts. If an end shares a value with more than PARTNERS_MAX
+    others, the value is common for it and for each of them, and its own pairs are left out.
     """
     longest = max(windows.values(), default=0)
     for group in groups:
@@ -223,7 +223,7 @@ def _near_pairs(
 
 
 def _evidence(left: _End, right: _End, *, shares_reference: bool) -> _Pair | None:
-    """Why two ends may be one transfer. None: there is no reason."""
+    """Return why two ends may be one transfer. None: they may not."""
     if left.class_ == right.class_ and left.size == right.size:
         if shares_reference:
             return _Pair(1, Basis.REFERENCE)
@@ -246,7 +246,7 @@ def _states(one: LinkFlow, other: LinkFlow) -> bool:
 
 
 def _is_charge(left: Decimal, right: Decimal) -> bool:
-    """Whether what is missing of a transfer is small enough to be a charge."""
+    """Whether the missing part of a transfer is small enough to be a charge."""
     missing = EXACT.subtract(left, right)
     return missing > 0 and EXACT.multiply(missing, CHARGE_ONE_IN) <= left
 

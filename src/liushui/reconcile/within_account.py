@@ -1,7 +1,7 @@
 """Links within one account: refunds, fees, taxes, conversions, and the fills of an order. Pure.
 
-Numbers that rows share come first: the record number, then the order number. Where a provider's rows share none, time
-decides, in the windows of its `rules.py`.
+Numbers that rows share come first: the record number, then the order number. If a provider's rows share no numbers,
+time decides, within the windows of its `rules.py`.
 """
 
 from collections import defaultdict
@@ -17,7 +17,7 @@ from liushui.reconcile.matching import Tie, resolve, suggestions
 from liushui.rules import LinkRules
 
 RECORD_WINDOW: Final = timedelta(minutes=1)
-"""How far apart rows of one record may be. Record numbers may be used again later."""
+"""The largest distance in time between rows of one record. Providers may use record numbers again later."""
 
 CHARGES: Final = frozenset({Kind.FEE.value, Kind.LIQUIDATION.value})
 CHARGED: Final = frozenset({Kind.TRADE.value, Kind.RECEIPT.value, Kind.REALIZED_PNL.value})
@@ -29,7 +29,7 @@ _CERTAIN_TIERS: Final = 2
 
 
 class _Pair(NamedTuple):
-    """A dependent flow and the one that it may depend on, by their indexes."""
+    """A dependent flow and the flow that it may depend on, by index."""
 
     dependent: int
     principal: int
@@ -38,9 +38,9 @@ class _Pair(NamedTuple):
 
 
 def match_within(flows: Iterable[LinkFlow], rules: LinkRules, decided: Decided = NOTHING_DECIDED) -> list[Link]:
-    """The links among flows of one account, certain ones and candidates, by time.
+    """Return the links among flows of one account, certain ones and candidates, by time.
 
-    Links that people decided are not among them: see `Decided`.
+    Links that people decided are left out: see `Decided`.
     """
     ordered = sorted(flows, key=lambda flow: (flow.at_us, flow.id))
     matcher = _Matcher(ordered, decided)
@@ -75,9 +75,9 @@ class _Matcher:
         shared: bool = False,
         label: Callable[[LinkFlow], str] = lambda _: "",
     ) -> Iterator[Link]:
-        """The links of one kind. `shared`: several dependent flows may have one principal.
+        """Return the links of one kind. `shared`: several dependent flows may depend on one flow.
 
-        Dependent flows of different labels do not compete with each other.
+        Dependent flows with different labels do not compete.
         """
         bases: dict[tuple[int, int], Basis] = {}
         ties = []
@@ -99,7 +99,7 @@ class _Matcher:
                 yield Link(kind, linked, bases[dependent, principal], state, is_suggested)
 
     def orders(self) -> Iterator[Link]:
-        """The fills of each order that has several."""
+        """Return the links between the fills of each order with several fills."""
         for group in _groups(self._flows, lambda flow: flow.order_ref):
             fills = tuple(self._flows[index] for index in group if self._flows[index].kind == TRADE)
             link = Link(LinkKind.ORDER, fills, Basis.ORDER, LinkState.CERTAIN)
@@ -111,7 +111,7 @@ class _Matcher:
 
 
 def _groups(flows: Sequence[LinkFlow], number: Callable[[LinkFlow], str]) -> Iterator[list[int]]:
-    """Flows of one wallet and currency that share a number, by time. None of a flow without a number."""
+    """Group flows of one wallet and currency that share a number, by time. Flows without a number are in no group."""
     groups: dict[tuple[str, str, str], list[int]] = defaultdict(list)
     for index, flow in enumerate(flows):
         if text := number(flow):
@@ -120,7 +120,7 @@ def _groups(flows: Sequence[LinkFlow], number: Callable[[LinkFlow], str]) -> Ite
 
 
 def _refunds(flows: Sequence[LinkFlow]) -> Iterator[_Pair]:
-    """Refunds and the receipts of the same order that came before them."""
+    """Return refunds with the earlier receipts of the same order."""
     for group in _groups(flows, lambda flow: flow.order_ref):
         receipts = [index for index in group if flows[index].kind == Kind.RECEIPT]
         for refund in (index for index in group if flows[index].kind == REFUND):
@@ -130,9 +130,10 @@ def _refunds(flows: Sequence[LinkFlow]) -> Iterator[_Pair]:
 
 
 def _without_excess(links: Sequence[Link], flows: Sequence[LinkFlow], decided: Decided) -> Iterator[Link]:
-    """The links of refunds. Refunds that come to more than their receipt are candidates: one of them is not of it.
+    """Return the links of refunds. If refunds add up to more than their receipt, they are candidates, because one of
+    them belongs to another receipt.
 
-    Refunds that a person confirmed count too.
+    Confirmed refunds count too.
     """
     by_key = {flow.key: flow for flow in flows}
     left: dict[LinkFlow, Decimal] = {}
@@ -146,7 +147,7 @@ def _without_excess(links: Sequence[Link], flows: Sequence[LinkFlow], decided: D
 def _certain_or_confirmed(
     links: Sequence[Link], by_key: Mapping[FlowKey, LinkFlow], decided: Decided
 ) -> Iterator[tuple[LinkFlow, LinkFlow]]:
-    """The refunds that are of a receipt, and those receipts."""
+    """Return the confirmed refunds of each receipt."""
     for link in links:
         if link.state is LinkState.CERTAIN:
             yield link.flows[0], link.flows[1]
@@ -157,7 +158,7 @@ def _certain_or_confirmed(
 
 
 def _numbered_charges(flows: Sequence[LinkFlow]) -> Iterator[_Pair]:
-    """Fees and other charges, and what they were charged for, by record number and by order number."""
+    """Return fees and other charges with the flow that they were charged for, by record number and by order number."""
     for group in _groups(flows, lambda flow: flow.ref):
         for fee, charged in _charges(flows, group):
             near = abs(flows[charged].at_us - flows[fee].at_us) <= _RECORD_US
@@ -174,7 +175,7 @@ def _charges(flows: Sequence[LinkFlow], group: Sequence[int]) -> Iterator[tuple[
 
 
 def _within(flows: Sequence[LinkFlow], window: timedelta, principal: Kind, dependent: Kind) -> Iterator[_Pair]:
-    """Dependent flows that are booked at most a window after a flow of the same security, in the same wallet."""
+    """Return dependent flows that are booked at most a window after a flow of the same security in the same wallet."""
     window_us = window // timedelta(microseconds=1)
     recent: list[int] = []
     for index, flow in enumerate(flows):
@@ -183,7 +184,7 @@ def _within(flows: Sequence[LinkFlow], window: timedelta, principal: Kind, depen
             recent.append(index)
         elif flow.kind == dependent:
             recent = [known for known in recent if flows[known].at_us >= flow.at_us - window_us]
-            # The order of flows of one instant says nothing, so those that follow in the same instant count too.
+            # The order of flows within an instant means nothing, so later flows of the same instant count too.
             after = index + 1
             while after < len(flows) and flows[after].at_us == flow.at_us:
                 after += 1
@@ -192,13 +193,14 @@ def _within(flows: Sequence[LinkFlow], window: timedelta, principal: Kind, depen
 
 
 def _is_about(dependent: LinkFlow, principal: LinkFlow) -> bool:
-    """Whether a fee or tax may be of a trade or dividend. Some fees name no security."""
+    """Whether a fee or tax may belong to a trade or dividend. Some fees name no security."""
     same_wallet = (dependent.subaccount, dependent.currency) == (principal.subaccount, principal.currency)
     return same_wallet and dependent.symbol in ("", principal.symbol)
 
 
 def _conversions(flows: Sequence[LinkFlow]) -> Iterator[_Pair]:
-    """The legs of conversions: those that state each other's amounts, else those of one instant and one note."""
+    """Return the legs of conversions: legs that state each other's amounts, or else legs with the same instant and
+    note."""
     recent: list[int] = []
     for index, flow in enumerate(flows):
         if flow.kind != Kind.CONVERSION:
@@ -218,7 +220,7 @@ def _conversions(flows: Sequence[LinkFlow]) -> Iterator[_Pair]:
 
 
 def _state_each_other(one: LinkFlow, other: LinkFlow) -> bool:
-    """Whether the legs agree with what each states about the other."""
+    """Whether each leg agrees with what the other one states about it."""
     return all(
         leg.fx is None
         or (leg.fx.currency == counter.currency and leg.fx.amount.copy_abs() == counter.amount.copy_abs())

@@ -1,5 +1,4 @@
-"""Breaks of balance chains: where a stated balance does not follow from the one before, with the flows and an
-explanation."""
+"""Breaks of balance chains: where a stated balance does not follow from the one before."""
 
 from collections.abc import Sequence
 from decimal import Decimal

@@ -1,5 +1,6 @@
-"""Months that people closed, and the changes in them since then. Reads only: decisions are facts of the ledger, which
-only commits write.
+"""Months that people closed, and the changes in them since then.
+
+Reads only: decisions are facts of the ledger, which only commits write.
 
 The newest decision on a month counts: the month is closed, or was opened again. A flow that arrives, changes or is
 withdrawn in a closed month is never refused. It is listed as a change until the month is opened again.

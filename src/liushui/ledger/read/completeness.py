@@ -1,5 +1,6 @@
-"""Whether a range of an account is complete and, if not, why. Pure. The command line, the API, the page and the exports
-all use it.
+"""Whether a range of an account is complete and, if not, why. Pure.
+
+The command line, the API, the page and the exports all use it.
 
 A range is complete only if a sync has read all of it, no row of it was rejected, and no older flow can be missing. In
 doubt a range is not complete.

@@ -1,5 +1,7 @@
-"""The FlowReader of a ledger, from which the servers of provider APIs read. One SQL statement assembles a page inside
-the database."""
+"""The FlowReader of a ledger, from which the servers of provider APIs read.
+
+One SQL statement assembles a page inside the database.
+"""
 
 import threading
 from collections.abc import Callable, Sequence

@@ -1,5 +1,6 @@
-"""People's explanations of findings: who explained what, when and why. Reads only. Decisions are facts, and only
-commits write facts.
+"""People's explanations of findings: who explained what, when and why. Reads only.
+
+Decisions are facts, and only commits write facts.
 
 An explanation covers the finding as it was at that time. If the amount or the difference changes later, the explanation
 no longer counts.

@@ -1,5 +1,7 @@
-"""People's decisions about links: who decided what, when and why. Reads only. Decisions are facts, and only commits
-write facts."""
+"""People's decisions about links: who decided what, when and why. Reads only.
+
+Decisions are facts, and only commits write facts.
+"""
 
 from collections.abc import Collection
 from datetime import datetime

@@ -1,7 +1,8 @@
-"""Write batches: their facts, and the links of the account's chain. `commit` decides what a batch changes.
+"""Writes batches: their facts, and the links of the account's chain. `commit` decides what a batch contains.
 
-What several batches of a transaction add is written together at its end: a statement costs as much for one row as for
-fifty. What a batch ends is written at once, and so is everything that waits before a later batch looks at its range.
+The additions of several batches are written together at the end of the transaction, because a statement costs the same
+for one row and for fifty. Versions that a batch ends are written at once. All waiting rows are written before a later
+batch reads their range.
 """
 
 from collections import Counter
@@ -50,18 +51,18 @@ class BatchWriter:
         self.last_batch: tuple[int, str] | None = None
         """The number and link of the last batch that was added."""
         self._has_quarantined: bool | None = None
-        """None: to be looked up."""
+        """None: not looked up yet."""
 
-        # What waits to be written.
+        # Rows that wait to be written.
         self._flows: list[Row] = []
         self._filled: set[int] | None = set()
-        """The indexes of the columns that these flows fill. None: to be found out by looking at each row."""
+        """The indexes of the columns that these flows fill. None: found by looking at each row."""
         self._totals: Totals = {}
         self._findings: Counts = Counter()
         self._coverage: list[Row] = []
         self._batches: list[Row] = []
         self._waiting_until_us: int | None = None
-        """The end of the ranges that wait. Before a range that begins earlier is looked at, they are written."""
+        """The end of the waiting ranges. They are written before an earlier range is read."""
 
     @property
     def next_seq(self) -> int:
@@ -69,7 +70,8 @@ class BatchWriter:
         return self._head + 1
 
     def coverage(self, slice_: Slice) -> list[Range]:
-        """The coverage of the ranges that overlap a slice. Afterwards all its facts can be read from the tables."""
+        """Return the coverage of the ranges that overlap a slice. Afterwards all its facts can be read from the
+        tables."""
         since_us, until_us = to_us(slice_.since), to_us(slice_.until)
         if self._waiting_until_us is not None and since_us < self._waiting_until_us:
             self.flush()
@@ -87,8 +89,8 @@ class BatchWriter:
     ) -> Committed:
         """Add a batch that makes a change.
 
-        `checked` is the range that it proves or opens, and `known` the coverage that overlaps it until now. A batch
-        without a range says in `state` what it is for, and in `reason` why.
+        `checked` is the range that the batch proves or opens, and `known` the current coverage that overlaps it. A
+        batch without a range says in `state` what it is for, and in `reason` why it was made.
         """
         account, seq = self.account, self.next_seq
         if change.ended:
@@ -97,7 +99,7 @@ class BatchWriter:
             keys = [(account, old[AT_US], old[ID]) for old, _ in change.ended]
             self.connection.exec_driver_sql(_DELETE_FLOW, keys)
         if change.settled or change.quarantined:
-            self._has_quarantined = None  # to be looked up again, for the next batch
+            self._has_quarantined = None  # looked up again for the next batch
         end_versions(self.connection, account, change.settled, seq)
         insert_rows(self.connection, "quarantine", change.quarantined)
         insert_rows(self.connection, "page_edges", change.edges)
@@ -118,11 +120,11 @@ class BatchWriter:
             return self._seal(change, known, checked, (state, reason), facts)
 
     def insert_history(self, ended: Sequence[tuple[Row, str]], seq: int) -> None:
-        """Keep versions that end, each with how it ended."""
+        """Store the versions that end, each with the way in which it ended."""
         insert_rows(self.connection, "history", [(*old, seq, how) for old, how in ended])
 
     def flush(self) -> None:
-        """Write everything that waits."""
+        """Write all waiting rows."""
         if not self._batches:
             return
         filled = tuple(sorted(self._filled)) if self._filled else ()
@@ -136,9 +138,9 @@ class BatchWriter:
         self._coverage, self._batches, self._waiting_until_us = [], [], None
 
     def _derive(self, change: Change, pieces: Iterator[Sequence[Row]] | None) -> str:
-        """Have totals and findings wait, and flows too unless they are inserted in `pieces`. The facts' digest."""
+        """Queue totals and findings, and also flows unless they are inserted in `pieces`. Returns the facts' digest."""
         if change.added and pieces is None:
-            # A new list: the change keeps its own, and `+=` would add the next batch to it.
+            # A new list, because the change keeps its own, and `+=` would add the next batch to that one.
             self._flows = self._flows + change.added if self._flows else change.added
             if change.filled and self._filled is not None:
                 self._filled.update(change.filled)
@@ -155,7 +157,7 @@ class BatchWriter:
     def _seal(
         self, change: Change, known: list[Range], checked: Range | None, purpose: tuple[str, str], facts: str
     ) -> Committed:
-        """Link a batch to the chain, and have it wait with its coverage. `facts` is the digest of its facts.
+        """Link a batch to the chain, and queue it with its coverage. `facts` is the digest of its facts.
 
         `purpose` is the state and the reason of a batch without a range.
         """
@@ -186,22 +188,23 @@ class BatchWriter:
 
 @contextmanager
 def batch_writers(ledger: Ledger, *accounts: str) -> Iterator[list[BatchWriter]]:
-    """A transaction that adds batches to the chains of accounts: a writer for each, in their order.
+    """Open a transaction that adds batches to the chains of accounts: one writer for each account, in the same order.
 
-    If the connection is lost during the commit, the chain tells whether it happened: then the block ends well, or
-    ConnectionLost is raised. Raises AccountNotFound, and CommitOutcomeUnknown where the chain cannot be read.
+    If the connection is lost during the commit, the chain shows whether the commit happened: if so, the block ends
+    normally, else ConnectionLost is raised. Raises AccountNotFound, and CommitOutcomeUnknown if the chain cannot be
+    read.
     """
     writers: dict[str, BatchWriter] = {}
     try:
         with ledger.writing() as connection:
-            # Locked in one order, so that two transactions with the same accounts cannot each wait for the other.
+            # Accounts are locked in one order, so that two transactions cannot wait for each other.
             for account in sorted(set(accounts)):
                 writers[account] = BatchWriter(connection, ledger, lock_account(connection, account))
             yield [writers[account] for account in accounts]
             for writer in writers.values():
                 writer.flush()
     except CommitOutcomeUnknown as unknown:
-        # All batches were in one transaction: any one of them tells about all.
+        # All batches were in one transaction, so any one of them shows the outcome of all.
         written = next(((w.account, *w.last_batch) for w in writers.values() if w.last_batch is not None), None)
         try:
             is_committed = written is None or _is_committed(ledger, *written)
@@ -224,9 +227,10 @@ def _is_committed(ledger: Ledger, account: str, seq: int, expected_link: str) ->
 
 
 def lock_account(connection: Connection, name: str) -> LockedAccount:
-    """The account of that name, locked until the transaction ends: nobody else commits to it. Raises AccountNotFound.
+    """Return the account with this name, locked until the transaction ends, so that nobody else commits to it. Raises
+    AccountNotFound.
 
-    The lock is what keeps a chain linear: the head that is read here is still the head when the batch is written.
+    The lock keeps a chain linear: the head that is read here is still the head when the batch is written.
     """
     row = connection.exec_driver_sql(_SELECT_ACCOUNT.on(connection), (name,)).first()
     if row is None:
@@ -235,7 +239,7 @@ def lock_account(connection: Connection, name: str) -> LockedAccount:
 
 
 def _range_of(change: Change) -> tuple[int | None, int | None]:
-    """The range of the versions in a batch that proves none: by it the feed finds them."""
+    """Return the time range of the versions in a batch that proves no range. The feed finds them by it."""
     times = [int(str(row[AT_US])) for row in change.added] + [int(str(old[AT_US])) for old, _ in change.ended]
     return (min(times), max(times) + 1) if times else (None, None)
 

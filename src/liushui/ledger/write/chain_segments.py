@@ -1,4 +1,4 @@
-"""Store what was found of the balance chains, so that the next check reads only what has changed since."""
+"""Stores the results of checking balance chains, so that the next check reads only changed rows."""
 
 from sqlalchemy.engine import Connection
 
@@ -13,8 +13,8 @@ from liushui.rules import BalanceRules
 
 
 def store_chains(ledger: Ledger, account: str, rules: BalanceRules | None) -> None:
-    """Check the chains of an account where its flows have changed, and store the result. Reads first: other writers
-    wait only while the result is written. Raises AccountNotFound, LedgerError."""
+    """Check the chains of an account where its flows have changed, and store the result. It reads first, so other
+    writers wait only while the result is written. Raises AccountNotFound, LedgerError."""
     if rules is None or rules.advisory:
         return
     with ledger.reading() as connection:
@@ -25,13 +25,13 @@ def store_chains(ledger: Ledger, account: str, rules: BalanceRules | None) -> No
         return
     with ledger.writing() as connection:
         lock_account(connection, account)
-        # Another process may have stored a newer result meanwhile. Then this one is not needed.
+        # Another process may have stored a newer result meanwhile. Then this result is not needed.
         if _head(connection, account) == before:
             _store(connection, account, checked)
 
 
 def _head(connection: Connection, account: str) -> tuple[int, str | None] | None:
-    """The batch as of which a result is stored, and its basis. None: none is stored."""
+    """Return the batch and the basis of the stored result. None: no result is stored."""
     row = connection.exec_driver_sql(_SELECT_HEAD, (account,)).first()
     return None if row is None else (row[0], row[1])
 

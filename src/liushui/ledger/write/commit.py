@@ -1,4 +1,7 @@
-"""The only writer of facts. Each function is one transaction: flows, history, quarantine, coverage, totals, chain."""
+"""The only writer of facts.
+
+Each function is one transaction that writes flows, history, quarantine, coverage, totals and the chain.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -23,22 +26,22 @@ from liushui.ledger.write.quarantine import Interval, QuarantineChange, Span, se
 from liushui.provider import DecodedRow, Slice
 
 PlanChange = Callable[[Connection, int], Change]
-"""Called inside the transaction, with the number of the batch: returns what the batch changes."""
+"""Called inside the transaction with the number of the batch; returns the changes of the batch."""
 
 CheckChange = Callable[[Slice, Change, int], None]
-"""Called before the change of a slice is written, with the number of its rows. Raises where it must not be."""
+"""Called before the change of a slice is written, with the number of its rows. Raises if it must not be written."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 CLOCK_TOLERANCE: Final = timedelta(hours=1)
-"""By how much the clocks of two machines that share a ledger may differ."""
+"""The largest difference allowed between the clocks of two machines that share a ledger."""
 RETRIES: Final = 2
 """Further attempts after a lost connection. Each waits some seconds for a server that is down."""
 
 
 class SliceRead(NamedTuple):
-    """A slice that was read whole and proven. `read_at` is when reading it began."""
+    """A slice that was read completely and proven. `read_at` is the beginning of the read."""
 
     slice_: Slice
     read_at: datetime
@@ -47,7 +50,7 @@ class SliceRead(NamedTuple):
 
 
 def make_account(ledger: Ledger, name: str, provider: str, zone: str) -> None:
-    """Make an account of a provider. One that exists stays as it is. One transaction.
+    """Create an account of a provider. An existing account is not changed. One transaction.
 
     Raises AlreadyExists for an account of another provider.
     """
@@ -59,7 +62,7 @@ def make_account(ledger: Ledger, name: str, provider: str, zone: str) -> None:
 def insert_account(connection: Connection, name: str, provider: str, zone: str, now: datetime) -> None:
     """Begin an account's chain in the caller's transaction. Raises AlreadyExists as `make_account` does.
 
-    If an account of this name was removed, its chain goes on, so that no batch number of the name has two meanings.
+    If an account of this name was removed, its chain continues, so that each batch number of the name has one meaning.
     """
     created_at_us = to_us(now)
     before = connection.exec_driver_sql(_SELECT_TOMBSTONE, (name,)).first()
@@ -80,7 +83,8 @@ def insert_account(connection: Connection, name: str, provider: str, zone: str, 
 
 
 def _retried(commit: Callable[P, R]) -> Callable[P, R]:
-    """Retry a commit after ConnectionLost, for example while a server restarts. It means that nothing was committed."""
+    """Retry a commit after ConnectionLost, for example while a server restarts. ConnectionLost means that nothing was
+    committed."""
 
     @wraps(commit)
     def with_retries(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -104,12 +108,12 @@ def commit_slice(
     may_end: bool = True,
     check: CheckChange | None = None,
 ) -> Committed:
-    """Commit a slice that was read whole and proven: afterwards its flows are exactly `received`.
+    """Commit a slice that was read completely and proven. Afterwards its flows are exactly `received`.
 
-    `read_at` is when reading it began. Flows that are no longer there, and versions that changed, become history.
-    Raises StaleRead where a part of the slice was proven by a read that began later. Unless it `may_end` versions,
-    raises ConfirmationRequired where it would end versions of flows or withdraw rows from quarantine. Nothing is
-    written then, nor if `check` raises.
+    `read_at` is the beginning of the read. Flows that are gone, and old versions of changed flows, move to the history.
+    Raises StaleRead if a read that began later has already proven a part of the slice. Without `may_end`, raises
+    ConfirmationRequired if it would end versions of flows or withdraw rows from quarantine. If one of these or `check`
+    raises, nothing is written.
     """
     with batch_writers(ledger, account) as (writer,):
         return _write_slice(writer, SliceRead(slice_, read_at, received, rejected), may_end=may_end, check=check)
@@ -119,10 +123,10 @@ def commit_slice(
 def commit_slices(
     ledger: Ledger, account: str, slices: Sequence[SliceRead], check: CheckChange | None = None
 ) -> list[Committed | None]:
-    """Commit slices in one transaction, each as `commit_slice` commits one that may not end versions.
+    """Commit slices in one transaction, each like `commit_slice` without `may_end`.
 
-    None stands for a slice that a later read has proven already. The first slice that would end versions, and all after
-    it, are not committed: then the list is shorter than `slices`.
+    Returns None for a slice that a later read has already proven. The first slice that would end versions, and all
+    slices after it, are not committed; then the returned list is shorter than `slices`.
     """
     committed: list[Committed | None] = []
     with batch_writers(ledger, account) as (writer,):
@@ -137,11 +141,11 @@ def commit_slices(
 
 
 def _write_slice(writer: BatchWriter, read: SliceRead, *, may_end: bool, check: CheckChange | None = None) -> Committed:
-    """Raises before it writes anything, so that the caller may go on with the transaction."""
+    """It raises before it writes anything, so that the caller may continue the transaction."""
     slice_, read_at, received, rejected = read
     connection, account, read_at_us = writer.connection, writer.account, to_us(read_at)
     known = writer.coverage(slice_)
-    # A read that began after now is of a clock that was ahead, and proves nothing against this one.
+    # If a read began in the future, a clock was ahead, and the read proves nothing against this one.
     newest_us = to_us(max(read_at, writer.now()) + CLOCK_TOLERANCE)
     if any(part.state is State.PROVEN and read_at_us < part.checked_at_us <= newest_us for part in known):
         raise StaleRead(f"account {account}: this slice was read again by somebody else in the meantime")
@@ -161,7 +165,7 @@ def _write_slice(writer: BatchWriter, read: SliceRead, *, may_end: bool, check: 
 
 
 def _proven_beside(writer: BatchWriter, slice_: Slice, rejected: Sequence[Rejected]) -> Span:
-    """What is proven beside a slice, as far as rows without a readable time may lie there."""
+    """Return the proven ranges around a slice in which rows without a readable time may be."""
     margin = max((one.margin_us for one in rejected), default=0) * timedelta(microseconds=1)
     if not margin:
         return ()
@@ -172,15 +176,15 @@ def _proven_beside(writer: BatchWriter, slice_: Slice, rejected: Sequence[Reject
 def compare(
     connection: Connection, account: str, slice_: Slice, received: Sequence[DecodedRow] | RowBatch, *, batch: int = 0
 ) -> Change:
-    """What committing a slice would change. Reads only."""
+    """Return the change that a slice would make. Reads only."""
     existing = _flows_in(connection, account, slice_)
     change = Change()
     rows = flow_rows(account, received, batch)
     if isinstance(received, RowBatch):
         change.filled = received.filled
     if rows and rows[0][AT_US] > rows[-1][AT_US]:  # type: ignore[operator] # an integer column
-        rows.reverse()  # providers give the newest first, and sorting a list that is nearly in order takes no time
-    rows.sort()  # by key, which a row begins with; no two rows have the same
+        rows.reverse()  # providers return the newest first, and sorting a nearly sorted list is fast
+    rows.sort()  # sorted by key, the first columns of a row; no two rows have the same key
     change.differing_before = differing_copies(list(existing.values()))
     change.differing_after = differing_copies(rows)
     if not existing:
@@ -197,7 +201,7 @@ def compare(
             change.ended.append((old, RESTATED))
         change.added.append(row)
     if existing:
-        # A row whose time was restated has the same id at another time: one version replaces the other.
+        # A row whose time was restated has the same id at another time: the new version replaces the old one.
         by_id = {row[ID]: row for row in existing.values()}
         for row in new:
             old = by_id.pop(row[ID], None)
@@ -211,20 +215,20 @@ def compare(
 
 @_retried
 def commit_gap(ledger: Ledger, account: str, slice_: Slice, *, tried_at: datetime, reason: str) -> None:
-    """Record that a slice could not be proven, and why. What was proven in it before stays proven."""
+    """Record that a slice could not be proven, and why. Ranges that were proven before stay proven."""
     with batch_writers(ledger, account) as (writer,):
         known = writer.coverage(slice_)
         gap = Range(to_us(slice_.since), to_us(slice_.until), State.OPEN, reason, to_us(tried_at), writer.next_seq)
         before, after = ([part[:4] for part in merge_adjacent(ranges)] for ranges in (known, apply_change(known, gap)))
-        # A gap that is known already, for the same reason, needs no batch: a provider may be down for days.
+        # If the same gap is known for the same reason, no batch is needed: a provider may be down for days.
         if before != after:
             writer.write(Change(), known, gap)
 
 
 def commit_rows(ledger: Ledger, account: str, plan: PlanChange, import_id: str = "") -> Committed | None:
-    """Commit imported rows, which prove no range. None: nothing was new.
+    """Commit imported rows, which prove no range. Returns None if nothing was new.
 
-    Quarantine entries of the same bytes as an added row are resolved. `import_id` is the import's: see write.imports.
+    Quarantine entries with the same bytes as an added row are resolved. `import_id`: see write.imports.
     """
 
     def with_quarantine(connection: Connection, batch: int) -> Change:
@@ -236,7 +240,7 @@ def commit_rows(ledger: Ledger, account: str, plan: PlanChange, import_id: str =
 
 
 def commit_change(ledger: Ledger, account: str, state: str, plan: PlanChange, reason: str = "") -> Committed | None:
-    """Commit a change as a batch that proves no range. None: nothing changes, and no batch is written."""
+    """Commit a change as a batch that proves no range. Returns None, without a batch, if nothing changes."""
     (committed,) = commit_changes(ledger, {account: plan}, state, reason)
     return committed
 
@@ -244,7 +248,7 @@ def commit_change(ledger: Ledger, account: str, state: str, plan: PlanChange, re
 def commit_changes(
     ledger: Ledger, plans: Mapping[str, PlanChange], state: str, reason: str = ""
 ) -> list[Committed | None]:
-    """`commit_change` for several accounts, in one transaction."""
+    """Call `commit_change` for several accounts, in one transaction."""
     with batch_writers(ledger, *plans) as writers:
         return [_write_plan(writer, plan, state, reason) for writer, plan in zip(writers, plans.values(), strict=True)]
 
@@ -255,20 +259,22 @@ def _write_plan(writer: BatchWriter, plan: PlanChange, state: str, reason: str) 
 
 
 def write_change(writer: BatchWriter, change: Change, state: str, reason: str = "") -> Committed:
-    """Write a change, in no order yet, as a batch that proves no range."""
+    """Write an unsorted change as a batch that proves no range."""
     change.sort()
     change.find_differing(writer.connection, writer.account)
     return writer.write(change, [], None, state, reason)
 
 
 def _flows_in(connection: Connection, account: str, slice_: Slice) -> dict[tuple[object, object], Row]:
-    """The flows of a slice, by time and id: a row whose time was restated outside a slice may be there twice."""
+    """Return the flows of a slice, by time and id. A row may be there twice if its time was restated outside a
+    slice."""
     rows = connection.exec_driver_sql(_SELECT_SLICE, (account, to_us(slice_.since), to_us(slice_.until)))
     return {(row[AT_US], row[ID]): tuple(row) for row in rows}
 
 
 def flow_rows(account: str, received: Sequence[DecodedRow] | RowBatch, batch: int) -> list[Row]:
-    """Rows of schema.flows. Those of equal identity are numbered by their bytes, in whatever order they arrived."""
+    """Return rows of schema.flows. Rows of equal identity are numbered in the order of their bytes, independent of the
+    order in which they arrived."""
     if isinstance(received, RowBatch):
         return received.to_rows(account, batch)
     identities = [row.flow.identity for row in received]

@@ -1,12 +1,12 @@
-"""Erase the bytes of a rejected row that should never have come in, such as a secret that was imported by mistake.
+"""Erases the bytes of a rejected row that should never have been stored, such as a secret that was imported by mistake.
 
-What stays is the digest of the bytes, the reason, and when it was done. The batches that entered the bytes sealed them,
-so the batch that erases them seals new digests of what is left there. A batch that is not as it was sealed is refused:
-erasing would hide that.
+The digest of the bytes, the reason and the time stay. Batches sealed the bytes when they entered them, so the erasing
+batch seals new digests of what is left of these batches. If a batch is not as it was sealed, the command refuses to
+erase, because erasing would hide the damage.
 
-The row is still a row. If a read of the provider had it, then the provider has a flow that the ledger lacks: the entry
-stays open, without the bytes, and its range stays incomplete until a read of that range settles it. A row of an import
-is different. No read had it, so no range was called complete because of it, and the entry is closed.
+The row is still a row. If a read of the provider had it, the ledger lacks a flow. The entry then stays open, without
+the bytes, and its range stays incomplete until a read of that range settles it. A row of an import is different. No
+read had it, so it affects no complete range, and the entry is closed.
 """
 
 from collections.abc import Iterator
@@ -38,9 +38,10 @@ REASON_MAX: Final = 500
 
 
 class DiscardResult(NamedTuple):
-    """What became of the entries of some bytes. `copies` counts the versions that were erased; 0: they were before.
+    """What happened to the entries with certain bytes. `copies`: the number of erased versions; 0: they had been erased
+    before.
 
-    `open`: how many entries stay open, because a provider has the row.
+    `open`: the number of entries that stay open, because a provider has the row.
     """
 
     account: str
@@ -51,16 +52,16 @@ class DiscardResult(NamedTuple):
 
 
 def accounts_with_entry(ledger: Ledger, id_: str) -> list[str]:
-    """The accounts that have an entry of that id, by name."""
+    """Return the names of the accounts with an entry of this id, sorted."""
     with ledger.reading() as connection:
         return [str(row[0]) for row in connection.exec_driver_sql(_SELECT_ACCOUNTS, (id_,))]
 
 
 def discard(ledger: Ledger, account: str, id_: str, reason: str) -> DiscardResult:
-    """Erase the bytes of an entry, and of all entries of equal bytes in its account. One transaction.
+    """Erase the bytes of an entry, and of all entries with equal bytes in its account. One transaction.
 
-    Afterwards `Ledger.compact` overwrites what is left of them in free space. Raises ConfigError for an entry that does
-    not exist or became a flow, and LedgerError where a batch is damaged.
+    Afterwards `Ledger.compact` overwrites the remains in free space. Raises ConfigError if the entry does not exist or
+    became a flow, and LedgerError if a batch is damaged.
     """
     reason = reason.strip()
     if not reason or len(reason) > REASON_MAX or not reason.isprintable():
@@ -84,7 +85,7 @@ def discard(ledger: Ledger, account: str, id_: str, reason: str) -> DiscardResul
 
 
 class _Version(NamedTuple):
-    """A version of an entry, open or ended, and how many bytes it has."""
+    """A version of an entry, open or ended, and the number of its bytes."""
 
     id: str
     batch: int
@@ -98,7 +99,8 @@ def _load_versions(connection: Connection, account: str, digest: str) -> list[_V
 
 
 def _erase(writer: BatchWriter, digest: str, batches: list[int], text: str, reason: str) -> None:
-    """Erase the bytes of a digest, which these batches have entered. `text` replaces reasons, which may quote them."""
+    """Erase the bytes with a digest, which these batches have entered. `text` replaces reasons, because they may quote
+    the bytes."""
     connection, account, seq = writer.connection, writer.account, writer.next_seq
     for batch in batches:
         if _stored_digest(connection, account, batch) != _sealed_digest(connection, account, batch):
@@ -124,18 +126,18 @@ def _erase(writer: BatchWriter, digest: str, batches: list[int], text: str, reas
 
 
 def _sealed_digest(connection: Connection, account: str, batch: int) -> str:
-    """The digest that the facts of a batch must have."""
+    """Return the digest that the facts of a batch must have."""
     return str(connection.exec_driver_sql(_SELECT_SEALED, (account, batch, account, batch)).scalar())
 
 
 def _stored_digest(connection: Connection, account: str, batch: int) -> str:
-    """The digest of the facts of a batch, as they are in the tables now."""
+    """Return the digest of a batch's facts as they are in the tables now."""
     since_us, until_us, flows = connection.exec_driver_sql(_SELECT_RANGE, (account, batch)).one()
     of_flows: tuple[object, ...] = (account, batch, -(2**62), 2**62)
     if since_us is not None and flows:
         of_flows = (account, batch, since_us, until_us)
     elif not flows:
-        of_flows = (account, batch, 0, 0)  # it has none: there is nothing to look for
+        of_flows = (account, batch, 0, 0)  # the row has no id, so no record can be found
 
     def rows(statement: str, parameters: tuple[object, ...]) -> Iterator[Row]:
         found = connection.exec_driver_sql(statement, parameters, execution_options=STREAMED)

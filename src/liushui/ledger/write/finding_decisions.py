@@ -1,4 +1,4 @@
-"""People explain findings. An explanation is a fact: it is sealed in the chain, and withdrawn by another fact only."""
+"""People explain findings. An explanation is a fact: the chain seals it, and only another fact withdraws it."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -18,7 +18,7 @@ TEXT_MAX: Final = 1_000
 IDS_MAX: Final = 1_000
 """The most findings that one call decides about."""
 ATTEMPTS: Final = 3
-"""How often a decision begins again because somebody else has committed to an account meanwhile."""
+"""How often a decision is tried again because somebody else has committed to an account."""
 
 
 class _Outdated(Exception):
@@ -29,13 +29,13 @@ def explain_findings(model: ReadModel, ids: Sequence[str], *, by: str, reason: s
     """Explain findings, all of them in one transaction. Returns the decisions as they were recorded.
 
     Raises NotFound for an unknown id, AlreadyExists for a finding that is explained, ConfigError for one that is gone,
-    and InvalidField without a name or a reason. Nothing is changed then.
+    and InvalidField without a name or a reason. Then nothing is changed.
     """
     return _decide(model, ids, FindingAction.EXPLAINED, by, reason)
 
 
 def withdraw_explanations(model: ReadModel, ids: Sequence[str], *, by: str, reason: str) -> list[FindingDecision]:
-    """Withdraw the explanations of findings, all of them in one transaction: they are open again.
+    """Withdraw the explanations of findings, all of them in one transaction. The findings are open again.
 
     Raises NotFound for an unknown id, ConfigError for a finding that is not explained, and InvalidField.
     """
@@ -87,7 +87,7 @@ def _commit(model: ReadModel, ids: Sequence[str], action: FindingAction, by: str
 
 
 def _check(finding: Finding, action: FindingAction) -> None:
-    """Raises AlreadyExists or ConfigError where a finding cannot be decided like this."""
+    """Raise AlreadyExists or ConfigError if a finding cannot be decided in this way."""
     name, decision = finding.id, finding.decision
     if action is FindingAction.WITHDRAWN:
         if decision is None or decision.decision is FindingAction.WITHDRAWN:
@@ -99,7 +99,7 @@ def _check(finding: Finding, action: FindingAction) -> None:
 
 
 def describe_decision(decision: FindingDecision) -> str:
-    """A decision in a sentence without its full stop."""
+    """Return a decision as a sentence without its full stop."""
     what = {FindingAction.EXPLAINED: "was explained", FindingAction.WITHDRAWN: "is open again, as was decided"}
     at = to_iso(decision.decided_at)
     return f"{decision.finding} {what[decision.decision]} by {decision.decided_by} at {at} ({decision.reason})"

@@ -1,8 +1,8 @@
-"""Imports: which rows each one had, so that it can be listed and undone.
+"""Records the rows of each import, so that imports can be listed and undone.
 
-The batches of an import name its id as their reason, so the flows that it added are known. Rows that the ledger had
-already are not added again. That the import had them too is a sighting: if the import that added them is undone, they
-stay. No sighting is needed of what a sync has proven, because that stays anyway.
+The batches of an import have its id as their reason, which identifies the flows that it added. Rows that the ledger
+already had are not added again. Instead a sighting records that this import had them too. If the import that added them
+is undone, they stay. Flows that a sync has proven need no sighting, because they stay anyway.
 """
 
 from collections import Counter, defaultdict
@@ -28,7 +28,7 @@ from liushui.ledger.write.quarantine import open_with_digests, quarantine_rows, 
 ID_BYTES: Final = 4
 
 ANY_TIME_US: Final = -(2**62)
-"""The time of a sighting of a quarantine entry: a row that cannot be read has none."""
+"""The time of a sighting of a quarantine entry, because an unreadable row has no time."""
 
 FlowKey = tuple[int, str]
 """The time and the identity of a row."""
@@ -37,7 +37,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class ImportCounts(NamedTuple):
-    """The rows of an import. Each was added, known, known with other content (`differing`) or rejected."""
+    """The rows of an import. Each row was added, known, known with other content (`differing`) or rejected."""
 
     rows: int = 0
     added: int = 0
@@ -47,7 +47,7 @@ class ImportCounts(NamedTuple):
 
 
 class ImportRecord:
-    """Commits the rows of one import to an account, and records the import with the first of them."""
+    """Commits the rows of one import to an account, and stores the import together with the first of them."""
 
     def __init__(self, ledger: Ledger, account: str, files: Sequence[str]) -> None:
         self.id = token_hex(ID_BYTES)
@@ -57,11 +57,12 @@ class ImportRecord:
         self._batches: set[int] = set()
 
     def commit(self, plan: PlanChange, keys: Callable[[], Iterable[FlowKey]]) -> Committed | None:
-        """Commit rows as `commit_rows`. `keys` returns those of all rows, also of those that the ledger has already.
+        """Commit rows like `commit_rows`. `keys` returns the keys of all rows, including rows that the ledger already
+        has.
 
-        It is called after `plan`, and again where the commit is.
+        It is called after `plan`, and again at the commit.
 
-        Raises ConfigError where the import was undone in the meantime.
+        Raises ConfigError if the import was undone in the meantime.
         """
 
         def plan_and_record(connection: Connection, batch: int) -> Change:
@@ -86,7 +87,7 @@ class ImportRecord:
         return self._commit(plan)
 
     def finish(self, counts: ImportCounts, error: str = "") -> None:
-        """Record the result. An import that has committed nothing because of an error leaves no record."""
+        """Record the result. If an error ended an import before it committed anything, the import leaves no record."""
         values = {**counts._asdict(), "ended_at_us": to_us(self._ledger.clock()), "error": error}
         with self._ledger.writing() as connection:
             if not error:
@@ -117,7 +118,7 @@ class ImportRecord:
         }
 
     def _record_known(self, connection: Connection, keys: Counter[FlowKey], added: Iterable[Row]) -> None:
-        """Record sightings of flows that other imports have added: for equal rows, as many as this import has."""
+        """Record sightings of flows that other imports added; for equal rows, as many as this import has."""
         keys -= Counter((int(str(row[AT_US])), identity_of(str(row[ID]))) for row in added)
         if not keys:
             return
@@ -166,4 +167,4 @@ WHERE account = ? AND at_us = wanted AND NOT EXISTS (
 """
     )
 )
-"""Flows at given times, except those that a sync has read after they were there."""
+"""Flows at given times, except those that a sync has read later."""

@@ -1,4 +1,4 @@
-"""People confirm and reject links. A decision is a fact: it is sealed in the chain, and never changed or deleted."""
+"""People confirm and reject links. A decision is a fact: the chain seals it, and it is never changed or deleted."""
 
 from collections.abc import Collection, Mapping
 from typing import Final
@@ -22,7 +22,7 @@ TEXT_MAX: Final = 1_000
 
 
 def find_link(connection: Connection, rules: Mapping[str, Rules[Paging]], id_: str) -> Link:
-    """The link of that id. Raises NotFound, which says if one of its flows has changed or was withdrawn since."""
+    """Return the link with this id. Raises NotFound, which says so if one of its flows has changed or was withdrawn."""
     reader = LinkReader(connection, find_accounts(queries_of(connection)), rules)
     link = reader.find(id_)
     if link is None:
@@ -41,12 +41,12 @@ def decide_link(
     replace: bool = False,
     visible: Collection[str] | None = None,
 ) -> LinkDecision:
-    """Confirm or reject a link, in one transaction. Returns the decision as it was recorded.
+    """Confirm or reject a link, in one transaction. Returns the recorded decision.
 
-    `visible`: the accounts that the person may see, None: all. Messages name no other one, and none of its links.
+    `visible`: the accounts that the person may see, None: all. Messages name no other account and none of its links.
 
-    Raises NotFound for an unknown link, and for one whose flows were withdrawn; AlreadyExists for a link that was
-    decided before, unless `replace`, and for one of whose flows another link was confirmed; ConfigError.
+    Raises NotFound for an unknown link or withdrawn flows; AlreadyExists if the link was decided before (unless
+    `replace`), or if another link of one of its flows was confirmed; ConfigError.
     """
     if decision not in DECISIONS:
         raise InvalidField("decision", "confirmed or rejected", short_repr(decision))
@@ -59,7 +59,7 @@ def decide_link(
         link = find_link(connection, rules, id_)
 
     def plan(connection: Connection, batch: int) -> Change:
-        # Looked up again: its accounts are locked now, so no flow of it can change before the commit.
+        # Looked up again: its accounts are now locked, so its flows cannot change before the commit.
         current = find_link(connection, rules, id_)
         _check(connection, rules, current, decision, replace=replace, visible=visible)
         row = decision_row(current, decision, decided_by.strip(), reason.strip(), to_us(ledger.clock()), batch)
@@ -81,7 +81,7 @@ def _check(
     replace: bool,
     visible: Collection[str] | None,
 ) -> None:
-    """Raises AlreadyExists or ConfigError where a link cannot be decided like this."""
+    """Raises AlreadyExists or ConfigError if a link cannot be decided in this way."""
     before = decisions_on(connection, link.id)
     if before and not replace:
         raise AlreadyExists(f"link: {describe_decision(before[-1])}: replace that decision if it is wrong")
@@ -106,7 +106,7 @@ def _check(
 
 
 def describe_decision(decision: LinkDecision) -> str:
-    """A decision in a sentence without its full stop."""
+    """Return a decision as a sentence without its full stop."""
     reason = f" ({decision.reason})" if decision.reason else ""
     at = to_iso(decision.decided_at)
     return f"{decision.link} was {decision.decision.value} by {decision.decided_by} at {at}{reason}"

@@ -1,4 +1,4 @@
-"""Where the flows of an account came from: syncs, imports, programs. The undo of an import needs it. Reads only."""
+"""Where the flows of an account came from: syncs, imports, programs. Undoing an import needs it. Reads only."""
 
 from bisect import bisect_right
 from collections import defaultdict
@@ -15,7 +15,7 @@ from liushui.ledger.write.change import ADDED, REBUILT, REDERIVED, RETRIED
 from liushui.ledger.write.quarantine import UNDONE, resolved_entries, row_digest
 
 OTHER: Final = ""
-"""Stands for everything that brings flows and is not a recorded import."""
+"""Stands for every origin of flows other than a recorded import."""
 
 Key = tuple[int, str]
 """The time and the id of a flow."""
@@ -24,7 +24,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class BatchPurpose(NamedTuple):
-    """A batch that proves no range: what it is for, and the range [since, until) of its flows."""
+    """A batch that proves no range: its purpose, and the range [since, until) of its flows."""
 
     seq: int
     state: str
@@ -35,22 +35,22 @@ class BatchPurpose(NamedTuple):
 
     @property
     def range(self) -> tuple[int, int]:
-        """The times of its flows. All times, where an older program has not stored them."""
+        """The times of its flows. All times, if an older version did not store them."""
         if self.since_us is None or self.until_us is None:
             return -(2**62), 2**62
         return self.since_us, self.until_us
 
 
 class Origin(NamedTuple):
-    """What brought a flow: an import's id, OTHER, or None: an undo restored it, and only its sightings count. `batch`
-    is the one that did."""
+    """The origin of a flow: an import's id, OTHER, or None: an undo restored it, and only sightings of it count.
+    `batch` is the batch that added the flow."""
 
     import_id: str | None
     batch: int
 
 
 class Evidence:
-    """What is known of where flows came from, apart from one import."""
+    """The known origins of flows, apart from one import."""
 
     def __init__(self, connection: Connection, account: str) -> None:
         self._connection, self._account = connection, account
@@ -61,19 +61,19 @@ class Evidence:
         proven = connection.exec_driver_sql(_SELECT_PROVEN, (account, State.PROVEN.value))
         self._proven = [(int(row[0]), int(row[1]), int(row[2])) for row in proven]
         self.resolved = resolved_entries(connection, account)
-        """Quarantine entries that became flows, by the batch that did it."""
+        """Quarantine entries that became flows, by the batch that resolved them."""
 
     def is_live(self, import_id: str | None) -> bool:
-        """Whether something brings a flow: an import that is not undone, or anything else."""
+        """Whether a flow still has an origin: an import that is not undone, or anything else."""
         return import_id is not None and import_id not in self._undone
 
     def is_proven_since(self, at_us: int, batch: int) -> bool:
-        """Whether a sync has read that time after a batch: then it has read what is there, or withdrawn it."""
+        """Whether a sync has read that time after a batch. If so, the sync has read the flow or withdrawn it."""
         index = bisect_right(self._proven, at_us, key=lambda known: known[0])
         return index > 0 and at_us < self._proven[index - 1][1] and self._proven[index - 1][2] > batch
 
     def origin(self, row: Row) -> Origin:
-        """What brought a version of a flow, whatever has decoded it again since."""
+        """Return the origin of a flow's version, ignoring later rebuilds."""
         seq = int(str(row[BATCH]))
         while (batch := self.batches.get(seq)) is not None and batch.state == REBUILT:
             before = self._batch_before(row, batch)
@@ -89,9 +89,9 @@ class Evidence:
         return Origin(self.import_of(seq), seq)
 
     def _batch_before(self, row: Row, rebuild: BatchPurpose) -> int | None:
-        """The batch of the version that a rebuild replaced. None: it cannot be told."""
+        """Return the batch of the version that a rebuild replaced. None: not known."""
         at_us = key_of(row)[0]
-        for since_us, until_us in ((at_us, at_us + 1), rebuild.range):  # most often the time stays as it was
+        for since_us, until_us in ((at_us, at_us + 1), rebuild.range):  # most often the time has not changed
             parameters = (self._account, rebuild.seq, row[WIRE], REDERIVED, since_us, until_us)
             before = self._connection.exec_driver_sql(_SELECT_REDERIVED_BATCH, parameters).scalar()
             if before is not None:
@@ -99,17 +99,17 @@ class Evidence:
         return None
 
     def import_of(self, seq: int) -> str | None:
-        """The import that wrote a batch; OTHER where none did, None where an undo did."""
+        """Return the import that wrote a batch; OTHER if no import did, None if an undo did."""
         batch = self.batches.get(seq)
         if batch is None:
             return OTHER
         return None if batch.state == UNDONE else batch.reason if batch.state == ADDED else OTHER
 
     def is_sighted(self, origin: Origin, imports: Iterable[str]) -> bool:
-        """Whether one of the imports that had a flow of this key had this version of it.
+        """Whether one of the imports that had a flow with this key had this version of it.
 
-        An import that ended before the version was there had another one. Of a version that an undo has restored, the
-        undo itself says who had it.
+        An import that ended before the version existed had another version. If an undo has restored the version, the
+        undo itself recorded which imports have it.
         """
         if origin.import_id is None:
             return any(True for _ in imports)
@@ -119,7 +119,7 @@ class Evidence:
         return any(end is None or end >= begun_us for end in ends)
 
     def sightings(self, keys: Iterable[Key]) -> dict[Key, set[str]]:
-        """The imports, not undone, that had what others have added, by key."""
+        """Return the imports, without undone ones, that had flows added by others, by key."""
         times = sorted({at_us for at_us, _ in keys})
         found: dict[Key, set[str]] = defaultdict(set)
         parameters = _encode(times).decode(), self._account
@@ -132,7 +132,7 @@ class Evidence:
 
 
 def key_of(row: Row) -> Key:
-    """The key of a flow in its account."""
+    """Return the key of a flow in its account."""
     return int(str(row[AT_US])), str(row[ID])
 
 

@@ -1,8 +1,8 @@
-"""The quarantine: rows that could not be decoded, and what later reads of their range do to them.
+"""The quarantine: rows that could not be decoded, and how later reads of their range change them.
 
-The time of such a row is not known, only its span: the range in which it was read. Entries of equal bytes get ordinals,
-but they cannot be matched one by one with the copies that a read sees. What is exact is their number in each range
-that was read whole. Nothing is deleted: versions of an entry end, and say how.
+The time of such a row is not known, only its span: the range in which it was received. Entries with equal bytes get
+ordinals, but they cannot be matched one by one with the copies in a later read. Only their number in each completely
+read range is exact. Nothing is deleted: versions of an entry end, with the way in which they ended.
 """
 
 from collections import Counter, defaultdict
@@ -36,11 +36,11 @@ class Interval(NamedTuple):
 
 
 Span = tuple[Interval, ...]
-"""Intervals that do not touch, oldest first. None instead of a Span means any time: the row came with an import."""
+"""Intervals that do not touch, oldest first. None instead of a Span means any time: the row was imported."""
 
 
 def intersect(span: Span | None, cut: Interval) -> Span:
-    """The part of a span inside an interval."""
+    """Return the part of a span inside an interval."""
     if span is None:
         return (cut,)
     parts = (Interval(max(part.since_us, cut.since_us), min(part.until_us, cut.until_us)) for part in span)
@@ -48,7 +48,7 @@ def intersect(span: Span | None, cut: Interval) -> Span:
 
 
 def subtract(span: Span, cut: Interval) -> Span:
-    """The part of a span outside an interval."""
+    """Return the part of a span outside an interval."""
     parts = chain.from_iterable(
         (
             Interval(part.since_us, min(part.until_us, cut.since_us)),
@@ -60,7 +60,7 @@ def subtract(span: Span, cut: Interval) -> Span:
 
 
 def unite(*spans: Span) -> Span:
-    """The time that any of the spans covers."""
+    """Return the union of the spans."""
     united: list[Interval] = []
     for part in sorted(chain.from_iterable(spans)):
         if united and part.since_us <= united[-1].until_us:
@@ -71,7 +71,7 @@ def unite(*spans: Span) -> Span:
 
 
 def length_us(span: Span) -> int:
-    """The time that a span covers."""
+    """Return the length of a span, in microseconds."""
     return sum(part.until_us - part.since_us for part in span)
 
 
@@ -81,7 +81,7 @@ def may_contain(span: Span | None, at_us: int) -> bool:
 
 
 def to_columns(span: Span | None) -> tuple[int | None, int | None, str | None]:
-    """A span as schema.quarantine has it: its ends, and in JSON the holes between its intervals."""
+    """Return the columns of schema.quarantine for a span: its ends, and the holes between its intervals as JSON."""
     if span is None:
         return None, None, None
     holes = [(before.until_us, after.since_us) for before, after in pairwise(span)]
@@ -89,7 +89,7 @@ def to_columns(span: Span | None) -> tuple[int | None, int | None, str | None]:
 
 
 def from_columns(since_us: int | None, until_us: int | None, holes: str | None) -> Span | None:
-    """The span in columns of schema.quarantine."""
+    """Return the span in columns of schema.quarantine."""
     if since_us is None or until_us is None:
         return None
     edges = [since_us, *chain.from_iterable(_decode_holes(holes) if holes else ()), until_us]
@@ -99,27 +99,29 @@ def from_columns(since_us: int | None, until_us: int | None, holes: str | None) 
 # ---------------------------------------------------------------- entries
 
 UNDONE, DISCARDED = "undone", "discarded"
-"""The states of batches that undo an import, and that erase bytes. Versions of flows and entries end so as well."""
+"""The states of batches that undo an import, and that erase bytes. Versions of flows and entries can end in these ways
+too."""
 
 NARROWED, ERASED, READ, GONE = "narrowed", "erased", "read", "withdrawn"
-"""How a version of an entry ends. NARROWED: another version follows, with another span, nearly always a smaller one.
-ERASED: another version follows, without the bytes. READ: the row could be decoded, and is a flow. GONE: the whole span
-was read again, without the row."""
+"""The ways in which a version of an entry ends. NARROWED: another version follows, with another span, nearly always a
+smaller one. ERASED: another version follows, without the bytes. READ: the row could be decoded, and is a flow. GONE:
+the whole span was read again, and the row was not there."""
 CORRECTED: Final = "corrected"
-"""Begins how a version ends whose record came in as another row: the flow's time and id follow (`corrected_by`)."""
+"""Prefix of the ending of a version whose record was received as another row; the flow's time and id follow
+(`corrected_by`)."""
 CONTINUED: Final = (NARROWED, ERASED)
-"""How a version ends that another one of its entry follows. After each other ending the entry is resolved: READ, GONE,
-CORRECTED, UNDONE (the import that brought it was undone), DISCARDED (a user has erased its bytes, and nothing is
-missing without it)."""
+"""Endings after which another version of the entry follows. Every other ending resolves the entry: READ, GONE,
+CORRECTED, UNDONE (its import was undone), DISCARDED (a user has erased its bytes, and no flow is missing without
+it)."""
 
 
 def corrected_by(at_us: int, id_: str) -> str:
-    """How the last version of an entry ends whose record is that flow now."""
+    """Return the ending of an entry's last version if this flow is its record."""
     return f"{CORRECTED} {at_us} {id_}"
 
 
 def correcting_flow(ended_as: str) -> tuple[int, str] | None:
-    """The time and id of the flow that an entry's record became. None: it was resolved in another way."""
+    """Return the time and id of the flow that an entry's record became. None: it was resolved in another way."""
     how, _, flow = ended_as.partition(" ")
     if how != CORRECTED:
         return None
@@ -128,11 +130,11 @@ def correcting_flow(ended_as: str) -> tuple[int, str] | None:
 
 
 ROW: Final = "row"
-"""The field of an entry whose row has no part to blame."""
+"""The field of an entry if no single field is at fault."""
 
 
 class Entry(NamedTuple):
-    """An open entry. `batch` is the one that entered this version of it."""
+    """An open entry. `batch` is the batch that entered this version of it."""
 
     account: str
     id: str
@@ -144,7 +146,7 @@ class Entry(NamedTuple):
 
     @property
     def digest(self) -> str:
-        """The digest of its bytes, which all entries of equal bytes share."""
+        """The digest of its bytes, which is the same for all entries with equal bytes."""
         return identity_of(self.id)
 
     def to_row(self) -> Row:
@@ -155,17 +157,17 @@ class Entry(NamedTuple):
 
 
 Ending = tuple[str, int, str]
-"""A version of an entry that ends: its id, the batch that entered it, and how it ends."""
+"""The end of an entry's version: its id, the batch that entered it, and the way in which it ends."""
 
 
 @dataclass
 class QuarantineChange:
-    """What a commit does to the quarantine. Rows have the columns of schema.quarantine."""
+    """The changes of a commit to the quarantine. Rows have the columns of schema.quarantine."""
 
     entered: list[Row] = field(default_factory=list)
     ended: list[Ending] = field(default_factory=list)
     rows_beside: int = 0
-    """How many rows came with the slice, and lie beside it."""
+    """The number of rows that came with the slice and may lie outside of it."""
 
     def enter(self, entry: Entry) -> None:
         """Add a version."""
@@ -176,7 +178,7 @@ class QuarantineChange:
         self.ended.append((entry.id, entry.batch, how))
 
     def narrow(self, entry: Entry, span: Span, batch: int) -> None:
-        """Give an entry a smaller span. With an empty one it is gone."""
+        """Give an entry a smaller span. With an empty span the entry is gone."""
         if span == entry.span:
             return
         self.end(entry, NARROWED if span else GONE)
@@ -185,7 +187,7 @@ class QuarantineChange:
 
     @property
     def new_entries(self) -> int:
-        """How many entries are added, new versions of existing ones not counted."""
+        """The number of added entries, without new versions of existing ones."""
         return len(self.entered) - sum(how in CONTINUED for _, _, how in self.ended)
 
     @property
@@ -206,11 +208,13 @@ def settle_slice(
     batch: int,
     proven: Span = (),
 ) -> QuarantineChange:
-    """What a slice that was read whole does: afterwards the entries in it are exactly `rejected`. Reads only.
+    """Return the change that a completely read slice makes: afterwards the entries in it are exactly `rejected`. Reads
+    only.
 
-    Where several entries have the bytes of a row that was seen, those that fit best into the slice are matched first.
+    If several entries have the bytes of a received row, the entries that fit best into the slice are matched first.
 
-    A row with a margin may lie beside the slice, but not in what is `proven` there: it would have an entry.
+    A row with a margin may lie outside the slice, but not in a range that is `proven` there, because then it would have
+    an entry.
     """
     cut = Interval(to_us(slice_.since), to_us(slice_.until))
     rejected_by_digest = _rejected_by_digest(rejected)
@@ -219,7 +223,7 @@ def settle_slice(
         _entry(row) for row in connection.exec_driver_sql(_SELECT_IN_RANGE, (account, widest.until_us, widest.since_us))
     ]
     any_unplaced = connection.exec_driver_sql(_SELECT_ANY_UNPLACED, (account,)).first() is not None
-    # Digests of thousands of rows take time, and an account without entries needs none of them.
+    # Digests of thousands of rows take time, and are not needed if the account has no entries.
     readable = Counter(map(row_digest, wire_rows(received))) if known or any_unplaced else Counter[str]()
     if any_unplaced:
         same_bytes = open_with_digests(connection, account, {*rejected_by_digest, *readable})
@@ -231,31 +235,31 @@ def settle_slice(
     entries = _by_digest(known)
     for digest in sorted({*entries, *rejected_by_digest}):
         copies = rejected_by_digest.get(digest, [])
-        reach = _reach(cut, copies)  # equal bytes have one margin
+        reach = _reach(cut, copies)  # equal bytes have the same margin
         possible = unite((cut,), *(_without(part, proven) for part in subtract((reach,), cut)))
         near = [entry for entry in entries.get(digest, []) if digest in records or intersect(entry.span, reach)]
         for entry in sorted(near, key=lambda entry: _fit(entry, cut)):
-            if copies:  # it was seen, and still cannot be decoded: it is inside the slice, or beside it
+            if copies:  # it was received and still cannot be decoded: it is inside the slice, or next to it
                 span = _seen_again(entry.span, copies.pop(), cut, reach, possible)
                 change.narrow(entry, span, batch)
                 change.rows_beside += not intersect(span, cut)
-            elif readable[digest]:  # it was seen, and is a flow now
+            elif readable[digest]:  # it was received, and is a flow now
                 change.end(entry, READ)
                 readable[digest] -= 1
-            elif entry.span is not None:  # it was not seen: it is outside the slice
+            elif entry.span is not None:  # it was not received: it is outside the slice
                 change.narrow(entry, subtract(entry.span, cut), batch)
         enter_new(connection, account, digest, [(copy, possible) for copy in copies], batch, change)
     return change
 
 
 def _reach(cut: Interval, rejected: Iterable[Rejected]) -> Interval:
-    """Where rows that came with a slice may lie."""
+    """Return where rows that came with a slice may lie."""
     margin_us = max((one.margin_us for one in rejected), default=0)
     return Interval(cut.since_us - margin_us, cut.until_us + margin_us)
 
 
 def _without(part: Interval, span: Span) -> Span:
-    """An interval without what a span covers."""
+    """Return an interval without the part that a span covers."""
     rest: Span = (part,)
     for piece in span:
         rest = subtract(rest, piece)
@@ -263,7 +267,7 @@ def _without(part: Interval, span: Span) -> Span:
 
 
 def _seen_again(span: Span | None, row: Rejected, cut: Interval, reach: Interval, possible: Span) -> Span:
-    """Where a row may lie that has an entry with this span, and came with another slice too."""
+    """Return where a row may lie that has an entry with this span and came with another slice too."""
     if span is None:
         return possible
     both = intersect(span, reach)
@@ -272,17 +276,17 @@ def _seen_again(span: Span | None, row: Rejected, cut: Interval, reach: Interval
     inside = Interval(cut.since_us + row.margin_us, cut.until_us - row.margin_us)
     if inside.since_us < inside.until_us and intersect(span, inside):
         return both
-    # The slices only touch: it may be one row at their edges, or two equal ones, where rows have no ids. Or they do not
-    # touch, and the service gives a record without a time with any of them.
+    # If the slices only touch, it may be one row at their common edge, or two equal rows if rows have no ids. If they
+    # do not touch, the service returns a record without a time for any range.
     return unite(span, possible)
 
 
 def settle_undecodable(
     connection: Connection, account: str, undecodable: Iterable[tuple[Rejected, Span | None]], batch: int
 ) -> QuarantineChange:
-    """What flows do that a rebuild can no longer decode, each with the span it is in. Reads only.
+    """Return the change for flows that a rebuild can no longer decode, each with its span. Reads only.
 
-    An open entry of the same bytes without a span came with an import: it stands for the same row.
+    An open entry with the same bytes and no span was imported, and stands for the same row.
     """
     change = QuarantineChange()
     by_digest: dict[str, list[tuple[Rejected, Span | None]]] = defaultdict(list)
@@ -300,7 +304,8 @@ def settle_undecodable(
 
 
 def settle_imported(connection: Connection, account: str, added: Iterable[Row]) -> QuarantineChange:
-    """What flows that an import adds do: they end entries of the same bytes whose span has their time. Reads only."""
+    """Return the change that imported flows make: they end entries with the same bytes whose span contains their time.
+    Reads only."""
     change = QuarantineChange()
     if not has_open_entries(connection, account):
         return change
@@ -316,9 +321,9 @@ def settle_imported(connection: Connection, account: str, added: Iterable[Row]) 
 
 
 def quarantine_rows(connection: Connection, account: str, rejected: Iterable[Rejected], batch: int) -> list[Row]:
-    """Rows of schema.quarantine for what an import could not decode.
+    """Return rows of schema.quarantine for rows that an import could not decode.
 
-    Rows with an open entry already are left out, and so are rows whose bytes a user has discarded.
+    It leaves out rows that already have an open entry, and rows whose bytes a user has discarded.
     """
     change = QuarantineChange()
     by_digest = _rejected_by_digest(rejected)
@@ -339,24 +344,25 @@ def end_versions(connection: Connection, account: str, ended: Iterable[Ending], 
 
 
 def sealed_row(row: Row) -> Row:
-    """The part of a schema.quarantine row that the batch which entered it seals. Another batch seals how it ended."""
+    """Return the part of a schema.quarantine row that the batch which entered it seals. Another batch seals the way in
+    which it ended."""
     *about, holes, batch = row[: _BATCH + 1]
-    return (*about, batch) if holes is None else (*about, holes, batch)  # the column is newer than many chains
+    return (*about, batch) if holes is None else (*about, holes, batch)  # this column is newer than many chains
 
 
 def open_entries(connection: Connection, account: str) -> Iterator[Entry]:
-    """Every open entry of an account, by id, streamed."""
+    """Stream every open entry of an account, by id."""
     return map(_entry, connection.exec_driver_sql(_SELECT_OPEN, (account,), execution_options=STREAMED))
 
 
 def erased_reason(connection: Connection, account: str, digest: str) -> str | None:
-    """Why the bytes of a digest were erased, as their entries say it. None: they were not."""
+    """Return why the bytes with a digest were erased, from their entries. None: they were not erased."""
     reason = connection.exec_driver_sql(_SELECT_ERASED, (account, digest, f"{digest}\x7f")).scalar()
     return None if reason is None else str(reason)
 
 
 def erased_reasons(connection: Connection, account: str, rejected: Iterable[Rejected]) -> dict[str, str]:
-    """Why the bytes of some of these rows were erased, by their digest."""
+    """Return why the bytes of some of these rows were erased, by digest."""
     if connection.exec_driver_sql(_SELECT_ANY_ERASED, (account,)).first() is None:
         return {}
     reasons = {
@@ -366,7 +372,7 @@ def erased_reasons(connection: Connection, account: str, rejected: Iterable[Reje
 
 
 def resolved_entries(connection: Connection, account: str) -> dict[int, list[Entry]]:
-    """The entries that became flows, as they were before that, by the batch that did it."""
+    """Return the entries that became flows, in their last open version, by the batch that resolved them."""
     entries: dict[int, list[Entry]] = defaultdict(list)
     for row in connection.exec_driver_sql(_SELECT_READ, (account, READ)):
         entries[row[-1]].append(_entry(row[:-1]))
@@ -374,7 +380,7 @@ def resolved_entries(connection: Connection, account: str) -> dict[int, list[Ent
 
 
 def corrected_entries(connection: Connection, account: str) -> dict[tuple[int, str], list[Entry]]:
-    """The entries whose records became other rows, by the time and the id of the flow of each."""
+    """Return the entries whose records became other rows, by the time and the id of each flow."""
     entries: dict[tuple[int, str], list[Entry]] = defaultdict(list)
     for row in connection.exec_driver_sql(_SELECT_CORRECTED, (account, f"{CORRECTED} ", f"{CORRECTED}!")):
         flow = correcting_flow(str(row[-1]))
@@ -389,7 +395,7 @@ def has_open_entries(connection: Connection, account: str) -> bool:
 
 
 def row_digest(row: bytes) -> str:
-    """The digest of a row's bytes that the ids of entries begin with."""
+    """Return the digest of a row's bytes, with which the ids of its entries begin."""
     return blake2b(row, digest_size=16).hexdigest()
 
 
@@ -403,7 +409,7 @@ def enter_new(
 ) -> None:
     """Enter copies of one row, with their spans, under ids that no open entry has.
 
-    Bytes that a user has discarded do not come in again: the entry is then without them.
+    If a user has discarded the bytes, they are not stored again: the entry is then without them.
     """
     copies = list(copies)
     if not copies:
@@ -411,7 +417,7 @@ def enter_new(
     erased = erased_reason(connection, account, digest)
     if erased is not None:
         copies = [(Rejected(b"", ROW, erased), span) for _, span in copies]
-    # Ids of resolved entries may be used again: their versions have other batches in their keys.
+    # Ids of resolved entries may be used again, because the keys of their versions contain other batches.
     taken = {entry.id for entry in open_with_digests(connection, account, [digest])}
     ordinal = 0
     for rejected, span in copies:
@@ -422,7 +428,8 @@ def enter_new(
 
 
 def _fit(entry: Entry, cut: Interval) -> tuple[object, ...]:
-    """Sorts entries by how much of their span is outside an interval: those that can only be inside come first."""
+    """Sort key for entries: how much of their span is outside an interval. Entries that can only be inside come
+    first."""
     if entry.span is None:
         return True, 0, len(entry.id), entry.id
     return False, length_us(subtract(entry.span, cut)), len(entry.id), entry.id
@@ -443,7 +450,7 @@ def _by_digest(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
 
 
 def open_with_digests(connection: Connection, account: str, digests: Iterable[str]) -> list[Entry]:
-    """The open entries of rows with these digests, those with the lowest ordinals first."""
+    """Return the open entries of rows with these digests, sorted by ordinal."""
     parameters = _encode(sorted(digests)).decode(), account
     return [_entry(row) for row in connection.exec_driver_sql(_SELECT_DIGESTS.on(connection), parameters)]
 
@@ -473,7 +480,8 @@ SELECT {SEALED_COLUMNS}, ended_as FROM quarantine WHERE account = ? AND ended_as
 """
 _SELECT_ANY_OPEN: Final = f"SELECT 1 {_OPEN} LIMIT 1"
 _SELECT_ANY_UNPLACED: Final = f"SELECT 1 {_OPEN} AND until_us IS NULL LIMIT 1"
-# An id is its digest, or its digest, the copy mark and an ordinal: a range of the key, which a LIKE would not be.
+# An id is its digest, or its digest, the copy mark and an ordinal. A range condition on the key uses the index, a LIKE
+# would not.
 _SELECT_DIGESTS: Final = Statement(
     lambda sql: (
         f"""

@@ -1,7 +1,7 @@
-"""Own accounts: a program records their flows itself, each under a reference that it chose.
+"""Own accounts: a program records the flows itself, each under a reference that it chose.
 
-A reference names one flow of an account, whatever its time. Recording it again with the same content changes nothing.
-With other content it is a conflict, unless the program asks to restate it. One call is one transaction.
+A reference identifies one flow of an account, independent of its time. Recording it again with the same content changes
+nothing. With other content it is a conflict, unless the program asks to restate it. One call is one transaction.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -37,16 +37,17 @@ class NotOwnAccount(ConfigError):
 
 
 class Outcome(StrEnum):
-    """What recording a flow did."""
+    """The result of recording a flow."""
 
     ADDED = "added"
     KNOWN = "known"
-    """Nothing: it was recorded before, with the same content."""
+    """Nothing was done: it had been recorded with the same content."""
     RESTATED = "restated"
 
 
 class Difference(NamedTuple):
-    """A flow whose reference was recorded with other content. `position` counts the flows of the call from 0."""
+    """A flow whose reference was recorded before with other content. `position` is the index of the flow in the call,
+    from 0."""
 
     position: int
     reference: str
@@ -56,7 +57,7 @@ class Difference(NamedTuple):
 
 
 class Conflict(Exception):
-    """Flows of an account differ from those recorded under their references. Nothing was changed."""
+    """Flows differ from those recorded under the same references. Nothing was changed."""
 
     def __init__(self, differences: list[Difference]) -> None:
         super().__init__(f"{len(differences)} references have other content")
@@ -65,12 +66,12 @@ class Conflict(Exception):
 
 
 class KeyReused(Exception):
-    """The idempotency key was used for another request before. Nothing was changed."""
+    """The idempotency key was used before for another request. Nothing was changed."""
 
 
 @dataclass(frozen=True)
 class IdempotencyKey:
-    """Makes a call repeatable: who uses the key, and the digest of the whole request."""
+    """Makes a call repeatable: the owner of the key, and the digest of the whole request."""
 
     writer: str
     key: str
@@ -79,17 +80,17 @@ class IdempotencyKey:
 
 @dataclass
 class RecordResult:
-    """What recording did to each flow, in their order."""
+    """The outcome for each flow, in the order of the call."""
 
     outcomes: list[Outcome] = field(default_factory=list)
     repeated: bool = False
-    """Whether the same key was used before: these are the outcomes of that call, and this one did nothing."""
+    """Whether the same key was used before: then these are the outcomes of that call, and this call did nothing."""
 
 
 def make_own_account(ledger: Ledger, name: str, zone: str) -> None:
-    """Make an own account. One that exists, in the same zone, stays as it is. One transaction.
+    """Create an own account. An existing account with the same zone is not changed. One transaction.
 
-    Raises AlreadyExists where it exists with another provider or zone.
+    Raises AlreadyExists if it exists with another provider or zone.
     """
     load_zone(zone)
     query = sa.select(accounts.c.provider, accounts.c.zone).where(accounts.c.account == name)
@@ -105,7 +106,7 @@ def make_own_account(ledger: Ledger, name: str, zone: str) -> None:
 def record(
     ledger: Ledger, account: str, flows: Sequence[Flow], *, restate: bool = False, key: IdempotencyKey | None = None
 ) -> RecordResult:
-    """Record flows under their identities, all of them or none, in one transaction.
+    """Record flows under their identities, all or none of them, in one transaction.
 
     Raises Conflict, KeyReused, AccountNotFound, NotOwnAccount.
     """
@@ -115,10 +116,10 @@ def record(
 def record_all(
     ledger: Ledger, flows: Mapping[str, Sequence[Flow]], *, restate: bool = False, key: IdempotencyKey | None = None
 ) -> dict[str, RecordResult]:
-    """Record flows of several accounts, all of them or none, in one transaction. Raises as `record`.
+    """Record flows of several accounts, all or none of them, in one transaction. Raises as `record`.
 
-    On a ledger distributed by Citus, each account is a transaction of its own: there is no commit over two nodes. An
-    error of one account then leaves the accounts before it recorded.
+    On a ledger distributed by Citus, each account is its own transaction, because there is no commit over two nodes. If
+    one account fails, the accounts before it stay recorded.
     """
     results = {account: RecordResult() for account in flows}
 
@@ -145,7 +146,7 @@ def record_all(
 
 
 def _transactions(ledger: Ledger, names: list[str]) -> list[list[str]]:
-    """The accounts, grouped by transaction."""
+    """Return the accounts, grouped by transaction."""
     if len(names) > 1:
         with ledger.reading() as connection:
             if ledger.is_distributed(connection):
@@ -156,9 +157,10 @@ def _transactions(ledger: Ledger, names: list[str]) -> list[list[str]]:
 def find_differences(
     ledger: Ledger, account: str, flows: Sequence[Flow], *, key: IdempotencyKey | None = None
 ) -> list[Difference]:
-    """The flows that differ from those recorded under their references. Empty if a call with `key` was made before.
+    """Return the flows that differ from those recorded under the same references. Empty if a call with `key` was made
+    before.
 
-    Reads only. Raises what `record` raises, except Conflict.
+    Reads only. Raises the same errors as `record`, except Conflict.
     """
     with ledger.reading() as connection:
         _check_own(connection, account)
@@ -172,10 +174,11 @@ def find_differences(
 
 
 def request_digest(*parts: bytes) -> str:
-    """The digest of a request under an idempotency key."""
+    """Return the digest of a request under an idempotency key."""
     digest = sha256()
     for part in parts:
-        digest.update(len(part).to_bytes(8) + part)  # lengths, so that other parts never give the same bytes
+        # lengths are included, so that different parts never give the same bytes
+        digest.update(len(part).to_bytes(8) + part)
     return digest.hexdigest()
 
 
@@ -212,7 +215,7 @@ def _compare(
 
 
 def _row(account: str, flow: Flow, batch: int) -> Row:
-    """The columns of a flow that came without a row of a provider."""
+    """Return the columns of a flow that has no row of a provider."""
     row = to_row(account, flow.identity, DecodedRow(flow, b"", None), batch)
     return (*row[:WIRE], None, *row[WIRE + 1 : BATCH], batch)
 
@@ -226,7 +229,7 @@ def _difference(index: int, old: Row, new: Row) -> Difference:
 def _recorded_flows(connection: Connection, account: str, references: Iterable[str]) -> Iterator[Row]:
     remaining = iter(references)
     while chunk := list(islice(remaining, _REFERENCES_PER_SELECT)):
-        # The last chunk is padded with repetitions, so that one statement serves all.
+        # The last chunk is padded with repetitions, so that all chunks use the same statement.
         padded = [*chunk, *([chunk[-1]] * (_REFERENCES_PER_SELECT - len(chunk)))]
         for row in connection.exec_driver_sql(_SELECT_RECORDED, (account, *padded)):
             yield tuple(row)
@@ -246,7 +249,7 @@ _OUTCOME_OF_LETTER: Final = {"a": Outcome.ADDED, "k": Outcome.KNOWN, "r": Outcom
 
 
 def _previous_outcomes(connection: Connection, account: str, key: IdempotencyKey) -> list[Outcome] | None:
-    """The outcomes of an earlier call with the key. Raises KeyReused where that was another request."""
+    """Return the outcomes of an earlier call with the key. Raises KeyReused if that was another request."""
     r = recordings.c
     query = sa.select(r.digest, r.answer).where(r.account == account, r.writer == key.writer, r.key == key.key)
     previous = connection.execute(query).first()

@@ -1,8 +1,7 @@
-"""Remove an account: its data is erased, and its chain stays, without facts, so that it can still be verified.
+"""Removes an account: its data is erased, and its chain stays, without facts, so that it can still be verified.
 
-The last batch of the chain says that the account was removed. A later account of the name continues the chain: batch
-numbers and links of the name keep their meaning, so that caches, cursors, anchors and certificates never take one
-account for the other.
+The last batch of the chain records the removal. A later account with the same name continues the chain. Batch numbers
+and links of the name keep their meaning, so caches, cursors, anchors and certificates never confuse the two accounts.
 """
 
 from datetime import datetime
@@ -24,11 +23,11 @@ from liushui.ledger.write.change import Change
 from liushui.ledger.write.commit import write_change
 
 KEPT_TABLES: Final = (batches, certificates, tombstones)
-"""Tables whose rows of a removed account stay: its chain, and what was certified of it."""
+"""Tables whose rows of a removed account stay: its chain and its certificates."""
 
 
 class RemovedAccount(NamedTuple):
-    """What was erased, and the link that the account's chain ends with."""
+    """What was erased, and the last link of the account's chain."""
 
     account: str
     flows: int
@@ -39,10 +38,10 @@ class RemovedAccount(NamedTuple):
 
 
 def remove_account(ledger: Ledger, account: str) -> RemovedAccount:
-    """Erase an account's flows and their history, its source and credentials, and everything else of it.
+    """Erase an account: its flows and their history, its source and credentials, and all its other data.
 
-    Keys and tokens lose the account; those that had no other are revoked. One transaction. Raises AccountNotFound, and
-    LedgerError while a sync of the account runs.
+    Keys and tokens lose the account; keys and tokens without another account are revoked. One transaction. Raises
+    AccountNotFound, and LedgerError if a sync of the account is running.
     """
     with batch_writers(ledger, account) as (writer,):
         connection, now = writer.connection, ledger.clock()

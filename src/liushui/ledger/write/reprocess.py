@@ -1,7 +1,7 @@
-"""Decode rows again with a newer codec: the rows of flows (rebuild), and quarantined rows (retry).
+"""Decodes rows again with a newer codec: the rows of flows (rebuild), and quarantined rows (retry).
 
-A rebuild is a transaction for each chunk of flows: killed anywhere, what was rebuilt stays rebuilt, and the next one
-continues. Coverage and the received rows stay as they are. Flows without a received row are left alone.
+A rebuild uses a transaction for each chunk of flows. If it is killed, finished chunks stay, and the next rebuild
+continues. Coverage and the received rows are not changed. Flows without a received row are skipped.
 """
 
 from collections import Counter, defaultdict
@@ -45,17 +45,18 @@ CHUNK: Final = 5_000
 EXAMPLES_MAX: Final = 10
 
 IDENTITY: Final = "identity"
-"""Stands for the id among the fields that change."""
+"""Stands for the id in the list of changed fields."""
 
 Advance = Callable[[int], None]
-"""Told how many more flows were looked at."""
+"""Called with the number of further flows that were processed."""
 
 
 # ---------------------------------------------------------------- rebuild
 
 
 class Rederived(NamedTuple):
-    """A flow that the codec decodes differently now, or not at all (`rejected`). `fields` are the ones that differ."""
+    """A flow that the codec now decodes differently, or not at all (`rejected`). `fields` are the fields that
+    differ."""
 
     old: Row
     new: DecodedRow | None
@@ -64,7 +65,7 @@ class Rederived(NamedTuple):
 
 
 class FieldChange(NamedTuple):
-    """One field of a flow before and after. For a row that cannot be decoded any more, `new` is the reason."""
+    """One field of a flow before and after. If the row can no longer be decoded, `new` is the reason."""
 
     account: str
     at_us: int
@@ -76,13 +77,13 @@ class FieldChange(NamedTuple):
 
 @dataclass
 class RebuildReport:
-    """What a rebuild of an account would change, or has changed."""
+    """The changes that a rebuild of an account would make, or has made."""
 
     account: str
     flows: int = 0
-    """Flows that were looked at."""
+    """The number of flows that were processed."""
     changed: int = 0
-    """Flows that are decoded differently, or not at all any more."""
+    """The number of flows that are now decoded differently, or not at all."""
     unreadable: int = 0
     identities: int = 0
     fields: Counter[str] = field(default_factory=Counter)
@@ -100,7 +101,7 @@ class RebuildReport:
 
 
 def preview_rebuild(ledger: Ledger, account: str, codec: Codec, advance: Advance) -> RebuildReport:
-    """What a rebuild would change. Reads only, one state of the ledger, streamed."""
+    """Return what a rebuild would change. Reads only; streams from one state of the ledger."""
     report = RebuildReport(account)
     after = _BEFORE_ALL
     with ledger.reading() as connection:
@@ -114,9 +115,9 @@ def preview_rebuild(ledger: Ledger, account: str, codec: Codec, advance: Advance
 
 
 def rebuild(ledger: Ledger, account: str, codec: Codec, advance: Advance) -> RebuildReport:
-    """Decode the row of every flow again, and commit what differs, chunk by chunk. Returns what was changed.
+    """Decode the row of every flow again, and commit what differs, chunk by chunk. Returns the changes.
 
-    A chunk in which nothing differs takes no write lock.
+    A chunk without differences takes no write lock.
     """
     report = RebuildReport(account)
     after = _BEFORE_ALL
@@ -139,10 +140,11 @@ _NO_LIMIT: Final = 2**63 - 1
 
 
 def _commit_range(ledger: Ledger, account: str, codec: Codec, ends: tuple[_Key, _Key], report: RebuildReport) -> None:
-    """Commit what differs in the flows after one key up to another."""
+    """Commit the differences in the flows after one key, up to and including another."""
 
     def plan(connection: Connection, batch: int) -> Change:
-        # Read again, under the account's lock: another commit may have changed these flows since they were compared.
+        # Read again under the account's lock, because another commit may have changed these flows after they were
+        # compared.
         after, until = ends
         rederived = list(_rederive(codec, _chunk(connection, account, after, limit=_NO_LIMIT, until=until)))
         for flow in rederived:
@@ -158,7 +160,7 @@ def _commit_range(ledger: Ledger, account: str, codec: Codec, ends: tuple[_Key, 
 
 
 def _rederive(codec: Codec, rows: list[Row]) -> Iterator[Rederived]:
-    """The flows that the codec decodes differently."""
+    """Yield the flows that the codec decodes differently."""
     for old in rows:
         received, rejected = read_rows(codec, [str(old[WIRE]).encode()])
         if rejected:
@@ -192,14 +194,14 @@ def _field_changes(rederived: Rederived) -> Iterator[FieldChange]:
 def _chunk(
     connection: Connection, account: str, after: _Key, *, limit: int = CHUNK, until: _Key | None = None
 ) -> list[Row]:
-    """The flows with a received row after one key up to another."""
+    """Yield the flows with a received row after one key, up to and including another."""
     last = until or (2**63 - 1, "\U0010ffff")
     parameters = (account, after[0], *after, last[0], *last, limit)
     return [tuple(row) for row in connection.exec_driver_sql(_SELECT_CHUNK, parameters)]
 
 
 def _slice_of(connection: Connection, account: str, row: Row) -> Span | None:
-    """The slice in which a flow was read: its row is there, whatever its time. None: it came with an import."""
+    """Return the slice in which a flow was read: its row is in it, independent of its time. None: it was imported."""
     parameters = (account, row[AT_US], row[AT_US], State.PROVEN.value)
     ends = connection.exec_driver_sql(_SELECT_SLICE, parameters).first()
     return None if ends is None else (Interval(*ends),)
@@ -209,7 +211,8 @@ def _key(row: Row) -> _Key:
     return int(str(row[AT_US])), str(row[ID])
 
 
-# The conditions on at_us alone say nothing new. They let SQLite seek in the primary key: it does not for row values.
+# The conditions on at_us alone are redundant, but they let SQLite seek in the primary key, which it does not do for row
+# values.
 _SELECT_CHUNK: Final = f"""
 SELECT {", ".join(COLUMNS)} FROM flows
 WHERE account = ? AND at_us >= ? AND (at_us, id) > (?, ?) AND at_us <= ? AND (at_us, id) <= (?, ?) AND wire IS NOT NULL
@@ -226,22 +229,22 @@ ORDER BY since_us DESC LIMIT 1
 
 @dataclass
 class RetryReport:
-    """What became of an account's open quarantine entries."""
+    """What happened to an account's open quarantine entries."""
 
     account: str
     tried: int = 0
     corrected: int = 0
-    """Entries whose records came in as other rows."""
+    """Entries whose records were received as other rows."""
     read: int = 0
     unreadable: int = 0
     outside: int = 0
-    """Entries that can be decoded now, but with a time outside their span."""
+    """Entries that can now be decoded, but with a time outside their span."""
 
 
 def retry(ledger: Ledger, account: str, codec: Codec) -> RetryReport:
-    """Decode every open quarantine entry again. Those that can be decoded become flows, and are resolved.
+    """Decode every open quarantine entry again. Those that can be decoded become flows and are resolved.
 
-    A row with a time outside its span stays in the quarantine: a slice that contains it would be refused as well.
+    A row with a time outside its span stays in the quarantine, because a slice with it would be refused as well.
     """
     report = RetryReport(account)
 
@@ -278,24 +281,24 @@ def _decode(codec: Codec, entry: Entry, report: RetryReport) -> DecodedRow | Non
 
 
 class Replacement(NamedTuple):
-    """A flow and what it becomes. `old` is None for a new flow, `new` for one that goes away."""
+    """A flow and its replacement. `old` is None for a new flow; `new` is None for a flow that is removed."""
 
     old: Row | None
     new: DecodedRow | None
 
 
 class _Copy(NamedTuple):
-    """One of the rows of an identity and instant afterwards, and the version that it replaces."""
+    """One of the rows with an identity and instant after the change, and the version that it replaces."""
 
     old: Row | None
     row: Row
 
 
 def replace_flows(connection: Connection, account: str, replacements: Iterable[Replacement], batch: int) -> Change:
-    """The change that replaces flows. Reads only.
+    """Return the change that replaces flows. Reads only.
 
-    Copies, which are rows of one identity and instant, are numbered in the order of their bytes, as in `flow_rows`. So
-    where one comes or goes, others may get another number.
+    Copies (rows with the same identity and instant) are numbered in the order of their bytes, as in `flow_rows`. So if
+    a copy is added or removed, others may get another number.
     """
     change = Change()
     in_place: dict[_Key, Row] = {}
@@ -305,7 +308,7 @@ def replace_flows(connection: Connection, account: str, replacements: Iterable[R
     for old, new in replacements:
         if old is not None:
             olds[_key(old)] = old
-        # Same identity and instant: it keeps its id, unless other rows come or go there.
+        # If the identity and instant are unchanged, the flow keeps its id, unless other copies are added or removed.
         if old is not None and new is not None and _group(old) == _group_of(new):
             in_place[_key(old)] = to_row(account, str(old[ID]), new, batch)
             continue
@@ -315,7 +318,7 @@ def replace_flows(connection: Connection, account: str, replacements: Iterable[R
             row = to_row(account, new.flow.identity, new, batch)
             copies[_group_of(new)].append(_Copy(old, row))
     change.ended += [(old, REDERIVED) for old in leaving.values()]
-    # Where rows come or go, all copies that stay there have to be numbered again.
+    # If copies are added or removed, all remaining copies have to be numbered again.
     groups = {_group(old) for old in leaving.values()} | copies.keys()
     for row in rows_at(connection, account, {at_us for at_us, _ in groups}):
         if _group(row) in groups and _key(row) not in leaving:
@@ -330,7 +333,7 @@ def replace_flows(connection: Connection, account: str, replacements: Iterable[R
 
 def _number(identity: str, copies: list[_Copy], batch: int, change: Change) -> None:
     for ordinal, (old, row) in enumerate(sorted(copies, key=_order)):
-        # The row with its number, as a version of this batch. A copy whose number and facts stay is not touched.
+        # The row with its number, as a version of this batch. A copy with the same number and facts is not changed.
         final = (*row[:ID], flow_id(identity, ordinal), *row[ID + 1 : BATCH], batch)
         if old is not None and old[:BATCH] == final[:BATCH]:
             continue
@@ -340,7 +343,7 @@ def _number(identity: str, copies: list[_Copy], batch: int, change: Change) -> N
 
 
 def _order(copy: _Copy) -> tuple[str, bool, int, str]:
-    """Order rows by bytes. Equal rows that exist already keep their order, and new ones follow."""
+    """Order rows by bytes. Equal stored rows keep their order, and new ones follow."""
     id_ = "" if copy.old is None else str(copy.old[ID])
     return str(copy.row[WIRE] or ""), copy.old is None, len(id_), id_
 

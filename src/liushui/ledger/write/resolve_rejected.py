@@ -1,13 +1,13 @@
-"""Resolve rejected rows of imports whose record has come in after all: by a sync, or by a corrected file.
+"""Resolves rejected rows of imports whose record was received later, by a sync or in a corrected file.
 
-A row that cannot be read often still says which record it is. It is resolved by a flow
+An unreadable row often still identifies its record. A flow resolves it
 
-- with the same id of the provider, where such an id belongs to one record; or
-- at the same time and equal in every field but the one that could not be read, where a sync has read that time whole
-  since: the record is then among the flows there.
+- if it has the same id of the provider, and such an id belongs to one record; or
+- if it has the same time and is equal in every field except the unreadable one, and a sync has since read that time
+  completely, so that the record is among the flows there.
 
-In doubt it stays open. The bytes and the flow that resolved them stay in the ledger. A row that a sync has read is left
-to the syncs: as long as the provider lists it, its range is not complete.
+In doubt the entry stays open. The bytes and the flow that resolved them stay in the ledger. Rows that a sync has read
+are left to the syncs: as long as the provider lists such a row, its range is not complete.
 """
 
 import re
@@ -36,14 +36,14 @@ from liushui.ledger.write.quarantine import (
 from liushui.rules import Paging, RecordId, Rules, Uniqueness
 
 CHUNK: Final = 5_000
-"""Entries that are looked for together."""
+"""The number of entries that are searched together."""
 
 Fields = Mapping[str, object]
-"""The fields of a row, as JSON has them."""
+"""The fields of a row, as in its JSON."""
 
 _encode = msgspec.json.Encoder().encode
 _decode: Final = JSONDecoder(parse_float=str).decode
-"""More tolerant than what rows are read with: it also takes NaN and half of a pair of surrogates."""
+"""More tolerant than the codec: it also accepts NaN and half of a surrogate pair."""
 
 
 class _Flow(NamedTuple):
@@ -55,7 +55,7 @@ class _Flow(NamedTuple):
 
 
 class _Sought(NamedTuple):
-    """An entry, and what its row says of its record. None: it does not say it."""
+    """An entry, and what its row says about its record. None: the row does not say it."""
 
     entry: Entry
     fields: Fields
@@ -64,9 +64,9 @@ class _Sought(NamedTuple):
 
 
 def resolve_corrected(ledger: Ledger, account: str, rules: Rules[Paging]) -> int:
-    """Resolve the rejected rows of an account's imports whose records are flows by now. Returns how many.
+    """Resolve the rejected rows of an account's imports whose records are now flows. Returns their number.
 
-    One transaction, and a batch of the chain where there are any.
+    One transaction, with one batch if any row is resolved.
     """
     with ledger.reading() as connection:
         if not has_open_entries(connection, account):
@@ -100,7 +100,7 @@ def _corrected(connection: Connection, account: str, rules: Rules[Paging]) -> It
 
 
 class _Finder:
-    """Finds the flows that entries of one account have become."""
+    """Finds the flows that one account's entries have become."""
 
     def __init__(self, connection: Connection, account: str, rules: Rules[Paging]) -> None:
         self._connection, self._account = connection, account
@@ -109,14 +109,14 @@ class _Finder:
         self._step_us = rules.resolution // timedelta(microseconds=1)
 
     def sought(self, entry: Entry) -> _Sought | None:
-        """What can be looked for of an entry. None: nothing, or a sync has read it."""
+        """Return what to search for an entry. None: nothing, or a sync has read it."""
         if entry.span is not None:
             return None
         fields = _fields_of(entry.wire, self._names)
         text = _text(fields.get(self._time_field)) if self._time_field else ""
         at_us = int(text) * self._step_us if re.fullmatch(r"[0-9]{1,18}", text) else None
         if at_us is not None and at_us > AFTER_ALL_US:
-            at_us = None  # no flow is there, and no engine has such a number
+            at_us = None  # no flow can be there, and no engine has such a number
         record = None if self._record_id is None else _text(fields.get(self._record_id.fields[0]))
         if not record or record in ("0", text):
             record = None
@@ -124,12 +124,12 @@ class _Finder:
 
     @property
     def _names(self) -> list[str]:
-        """The fields that tell a record, which are looked for in rows that are no JSON too."""
+        """The fields that identify a record; they are also searched in rows that are not JSON."""
         record_id = self._record_id
         return [*filter(None, (self._time_field,)), *((*record_id.fields, *record_id.kind_fields) if record_id else ())]
 
     def find(self, sought: Iterable[_Sought]) -> Iterator[tuple[Entry, _Flow]]:
-        """The entries that have become flows, each with its flow."""
+        """Yield the entries that have become flows, each with its flow."""
         sought = list(sought)
         at_times = self._flows_at({one.at_us for one in sought if one.at_us is not None})
         missing = []
@@ -143,7 +143,7 @@ class _Finder:
             else:
                 missing.append(one)
         if self._record_id is None or self._record_id.uniqueness is not Uniqueness.RECORD:
-            return  # a row of this id at another time may be another record
+            return  # a row with this id at another time may be another record
         by_record = self._flows_of({one.record for one in missing if one.record is not None})
         for one in missing:
             flow = next((flow for flow in by_record.get(one.record or "", []) if self._is_record(one, flow)), None)
@@ -159,7 +159,7 @@ class _Finder:
         return all(_text(sought.fields.get(name)) == _text(flow.fields.get(name)) for name in names)
 
     def _is_place(self, sought: _Sought, flow: _Flow) -> bool:
-        """Whether both rows differ only in the rejected field, and a sync has read everything at that time since."""
+        """Whether both rows differ only in the rejected field, and a sync has since read that time completely."""
         blamed = re.split(r"[.\[]", sought.entry.field)[0]
         if blamed not in sought.fields or blamed not in flow.fields or sought.fields.keys() != flow.fields.keys():
             return False
@@ -175,7 +175,7 @@ class _Finder:
         return flows
 
     def _flows_of(self, records: set[str]) -> dict[str, list[_Flow]]:
-        """By the record's id. No index has it, so that all flows of the account are walked."""
+        """Find flows by the record's id. No index has it, so all flows of the account are read."""
         flows: dict[str, list[_Flow]] = defaultdict(list)
         for flow, ref in self._select(_SELECT_OF_RECORDS, sorted(records)):
             flows[ref].append(flow)
@@ -190,14 +190,15 @@ class _Finder:
 
 
 def _identifying(record_id: RecordId | None) -> RecordId | None:
-    """Where a record's id tells a record. None: there is none, or several records have one."""
+    """Return the fields that identify a record. None: it has none, or several records share an id."""
     if record_id is None or not record_id.fields or record_id.uniqueness is Uniqueness.SHARED:
         return None
     return record_id
 
 
 def _fields_of(wire: bytes, names: Iterable[str]) -> Fields:
-    """The fields of a row. Of one that is no JSON, those of these names that it has once, as text or whole number."""
+    """Return the fields of a row. If the row is not JSON, only the fields with these names that it contains once, as
+    text or whole number."""
     text = wire.decode(errors="surrogateescape")
     try:
         row = _decode(text)
@@ -212,7 +213,7 @@ def _fields_of(wire: bytes, names: Iterable[str]) -> Fields:
 
 
 def _text(value: object) -> str:
-    """A text or whole number as text. Missing, null and everything else are empty."""
+    """Return a text or whole number as text. Everything else is empty, also missing and null."""
     return value if isinstance(value, str) else str(value) if type(value) is int else ""
 
 

@@ -1,6 +1,6 @@
-"""Balances that people state: what an account held at a moment, as a bank statement or a screen says.
+"""Balances that people state: what an account held at a moment, according to a bank statement or a screen.
 
-They are facts of the ledger. Each is a batch of its account's chain. A wrong one is withdrawn with a reason, by another
+They are facts of the ledger. Each is a batch of its account's chain. A wrong one is withdrawn with a reason by another
 batch; nothing is deleted.
 """
 
@@ -27,15 +27,15 @@ from liushui.money import to_plain_string
 from liushui.rules import Paging, Rules
 
 NOTE_MAX: Final = 2_000
-"""Characters of a note, or of the reason of a withdrawal."""
+"""The most characters of a note, or of the reason of a withdrawal."""
 _CURRENCY: Final = re.compile(r"[A-Za-z0-9._-]{1,20}")
 
 
 class Statement(NamedTuple):
-    """What a person or a file states: the balance of an account's currency before the flows of a moment. A day means
+    """A balance that a person or a file states: of an account and currency, before the flows of a moment. A day means
     its beginning in the account's zone.
 
-    `since` and `opening` belong to the closing balance of a file that has all flows of [since, at): the beginning of
+    `since` and `opening` are set for the closing balance of a file that has all flows of [since, at): the beginning of
     this period, and the balance there.
     """
 
@@ -50,7 +50,7 @@ class Statement(NamedTuple):
 
 
 class StateResult(NamedTuple):
-    """The id of a stated balance. `is_new` False: the same balance had been stated before, and nothing was written."""
+    """The id of a stated balance. `is_new` False: the same balance had been stated, and nothing was written."""
 
     id: str
     is_new: bool
@@ -60,7 +60,7 @@ def state_balance(ledger: Ledger, statement: Statement, rules: Rules[Paging] | N
     """Record a stated balance in one transaction. `rules` are those of the account's provider, None if it has none.
 
     Raises AccountNotFound; ConfigError for a currency, a subaccount or a time that the account cannot have;
-    AlreadyExists where another balance is stated for the same moment.
+    AlreadyExists if another balance is stated for the same moment.
     """
     with ledger.reading() as connection:
         (account,) = find_accounts(queries_of(connection), (statement.account,))
@@ -124,16 +124,16 @@ def _no_such_balance(id_: str) -> NotFound:
 
 
 def _period_of(statement: Statement) -> tuple[int | None, str | None]:
-    """The columns since_us and opening."""
+    """Return the columns since_us and opening."""
     if statement.since is None or statement.opening is None:
         return None, None
     return to_us(statement.since), to_plain_string(statement.opening)
 
 
 def _stated_at(connection: Connection, statement: Statement, at_us: int) -> tuple[int, str] | None:
-    """The batch and the amount of the balance that is stated for a moment already. None: it is to be stated.
+    """Return the batch and the amount of the balance that is already stated for a moment. None: it has to be written.
 
-    The same balance is stated again if only the new one has a period.
+    The same balance is written again only if the new one has a period and the old one has none.
     """
     s = stated_balances.c
     rows = connection.execute(
@@ -157,7 +157,8 @@ def _stated_at(connection: Connection, statement: Statement, at_us: int) -> tupl
 def _checked(
     connection: Connection, statement: Statement, at_us: int, rules: Rules[Paging] | None, now: datetime
 ) -> Statement:
-    """The statement with its currency as the account writes it. Raises ConfigError for what the account cannot have."""
+    """Return the statement with the account's spelling of its currency. Raises ConfigError for values that the account
+    cannot have."""
     name = statement.account
     t = day_totals.c
     held = connection.execute(sa.select(t.subaccount, t.currency).distinct().where(t.account == name)).all()
@@ -180,7 +181,7 @@ def _checked(
         raise ConfigError(f"subaccount: account {name} has flows of {expected}, got {short_repr(statement.subaccount)}")
     _check_text("note", statement.note)
     if statement.amount.is_zero():
-        statement = statement._replace(amount=statement.amount.copy_abs())  # no balance is below zero by nothing
+        statement = statement._replace(amount=statement.amount.copy_abs())  # no negative zero
     if at_us < 0:
         raise ConfigError(f"at: expected a time since 1970, got {bound_text(statement.at)}")
     if at_us > to_us(now):
@@ -192,7 +193,7 @@ def _checked(
 
 
 def _past_currencies(connection: Connection, account: str) -> set[str]:
-    """The currencies of flows that an account no longer has, and of balances that are stated of it."""
+    """Return the currencies of past flows of an account, and of its stated balances."""
     h, s = history.c, stated_balances.c
     past = sa.select(h.currency).where(h.account == account).distinct()
     stated = sa.select(s.currency).where(s.account == account, s.ended_batch.is_(None)).distinct()

@@ -1,8 +1,9 @@
-"""Undo an import: the flows that nothing else brought are withdrawn, and what it replaced comes back.
+"""Undoes an import: flows without another origin are withdrawn, and the versions that the import replaced are restored.
 
-A flow stays if a sync has read it since, if another import that is not undone had it too, or if it came in another way.
-In doubt it stays. An import whose changes a later one rests on is undone after that one. The batches of the undo name
-the import as their reason. Undoing is one transaction, and its memory does not grow with the import.
+A flow stays if a sync has read it since, if another import that is not undone had it too, or if it has any other
+origin. In doubt it stays. If a later import depends on changes of this one, the later one has to be undone first. The
+batches of the undo have the import's id as their reason. An undo is one transaction, and its memory does not grow with
+the import.
 """
 
 from collections import Counter, defaultdict
@@ -43,11 +44,11 @@ from liushui.ledger.write.quarantine import (
 )
 
 CHUNK: Final = 5_000
-"""Flows that one batch of an undo withdraws at most."""
+"""The most flows that one batch of an undo withdraws."""
 
 
 class ImportNotFound(NotFound):
-    """The ledger has no import of that id."""
+    """The ledger has no import with this id."""
 
     def __init__(self, id_: str) -> None:
         super().__init__(f"import: there is none with the id {short_repr(id_)} (`liushui import list` shows them)")
@@ -61,7 +62,7 @@ class AlreadyUndone(ConfigError):
 
 
 class LaterImports(ConfigError):
-    """Later imports rest on what this one changed. They have to be undone before it."""
+    """Later imports depend on changes of this one. They have to be undone before it."""
 
     def __init__(self, id_: str, later: Sequence[str]) -> None:
         commands = ", ".join(f"`liushui import undo {one}`" for one in later)
@@ -73,7 +74,7 @@ class LaterImports(ConfigError):
 
 @dataclass
 class UndoResult:
-    """What undoing an import did. `batches`: how many it wrote."""
+    """The result of undoing an import. `batches`: the number of batches that it wrote."""
 
     account: str
     id: str
@@ -83,12 +84,12 @@ class UndoResult:
     restored: int = 0
     """Earlier versions that are current again."""
     rejected: int = 0
-    """Rejected rows of the import that are withdrawn."""
+    """Rejected rows of the import that were withdrawn."""
     batches: int = 0
 
 
 def account_of_import(connection: Connection, id_: str) -> str:
-    """The account that an import belongs to. Raises ImportNotFound."""
+    """Return the account of an import. Raises ImportNotFound."""
     account = connection.scalar(sa.select(imports.c.account).where(imports.c.id == id_))
     if account is None:
         raise ImportNotFound(id_)
@@ -96,7 +97,7 @@ def account_of_import(connection: Connection, id_: str) -> str:
 
 
 def undo_import(ledger: Ledger, id_: str) -> UndoResult:
-    """Undo an import. Raises ImportNotFound, AlreadyUndone and LaterImports; nothing is written then."""
+    """Undo an import. Raises ImportNotFound, AlreadyUndone and LaterImports; then nothing is written."""
     with ledger.reading() as connection:
         account = account_of_import(connection, id_)
     with batch_writers(ledger, account) as (writer,):
@@ -116,7 +117,7 @@ def _mark_undone(connection: Connection, account: str, id_: str, now_us: int) ->
 
 
 class _Candidate(NamedTuple):
-    """A flow that goes unless something else brings it. `keys`: its own, and those that it had before a rebuild."""
+    """A flow that is withdrawn unless it has another origin. `keys`: its key, and its keys before rebuilds."""
 
     row: Row
     keys: tuple[Key, ...]
@@ -139,14 +140,14 @@ class _Undo:
         self._edges = self._load_edges()
         self._edge_identities = {str(edge[0]) for edge in self._edges}
         self._shared_identities: set[str] = set()
-        """Of the identities of edges, those that another import has as well."""
+        """The identities of page edges that another import has as well."""
         self._read = [entry for seq in sorted(self._seqs) for entry in self._evidence.resolved.get(seq, ())]
-        """Quarantine entries that became flows by this import."""
+        """Quarantine entries that became flows through this import."""
         self._withdrawn_digests: Counter[str] = Counter()
         self._corrected = corrected_entries(self._connection, self._account)
-        """Quarantine entries whose records came in as other rows, by the flow that resolved each."""
+        """Quarantine entries whose records were received as other rows, by the flow that resolved each."""
         self._withdrawn: set[Key] = set()
-        """Of those flows the ones that go."""
+        """Those of these flows that are withdrawn."""
         self._result = UndoResult(self._account, id_)
 
     def run(self) -> UndoResult:
@@ -171,10 +172,10 @@ class _Undo:
     # ------------------------------------------------------------ order
 
     def _resting_on_this(self) -> list[str]:
-        """The later imports that met rows as this one had left them, the newest first.
+        """Return the later imports that depend on rows as this import left them, the newest first.
 
-        Where this import replaced a version, a later one has only said that it has the same: nothing would tell which
-        version to bring back. And a copy that a later one counted rests on the rows before it.
+        If this import replaced a version, a later one has only recorded that it has the same version. So nothing would
+        show which version to restore. And a copy that a later import counted depends on the rows before it.
         """
         later = [str(row[0]) for row in self._connection.exec_driver_sql(_SELECT_LATER, (self._account, self._id))]
         resting: set[str] = set()
@@ -194,7 +195,7 @@ class _Undo:
         return [import_id for import_id in later if import_id in resting]
 
     def _is_edge_copy(self, row: Row) -> bool:
-        """Whether a row was counted again because it stood at the edges of two pages."""
+        """Whether a row was counted again because it was at the edges of two pages."""
         return COPY_MARK in str(row[ID]) and identity_of(str(row[ID])) in self._edge_identities
 
     def _is_own(self, row: Row) -> bool:
@@ -205,7 +206,7 @@ class _Undo:
         return self._connection.exec_driver_sql(f"{_SELECT_ENDED} LIMIT 1", parameters).first() is not None
 
     def _has_of_identity(self, copy: Row) -> bool:
-        """Whether this import brought a row of the same time and identity."""
+        """Whether this import added a row with the same time and identity."""
         rows = self._connection.exec_driver_sql(_SELECT_AT, (self._account, copy[AT_US]))
         identity = identity_of(str(copy[ID]))
         return any(identity_of(str(row[ID])) == identity and self._is_own(row) for row in map(tuple, rows))
@@ -213,7 +214,7 @@ class _Undo:
     # ------------------------------------------------------------ flows
 
     def _candidates(self) -> Iterator[list[_Candidate]]:
-        """The flows that the import added or had, a few thousand at a time."""
+        """Yield the flows that the import added or had, a few thousand at a time."""
         for batch in self._batches:
             for rows in self._pages(_SELECT_OF_BATCH, (batch.seq, *batch.range)):
                 yield [_Candidate(row, (key_of(row),)) for row in rows]
@@ -224,7 +225,7 @@ class _Undo:
             yield [_Candidate(row, (key_of(row),)) for row in rows if row[BATCH] not in self._seqs]
 
     def _pages(self, statement: str, parameters: tuple[object, ...]) -> Iterator[list[Row]]:
-        """The rows of a statement that continues after a key. Rows may be withdrawn between two pages."""
+        """Yield the rows of a statement that continues after a key. Rows may be withdrawn between two pages."""
         after: Key = (-(2**63), "")
         while rows := [
             tuple(row)
@@ -236,7 +237,8 @@ class _Undo:
             after = key_of(rows[-1])
 
     def _rederived(self) -> Iterator[tuple[BatchPurpose, dict[str, list[Key]]]]:
-        """Later batches that decoded rows of the import again, and the keys that these had before, by their bytes."""
+        """Return later batches that decoded rows of the import again, and the earlier keys of these rows, by their
+        bytes."""
         of_import: dict[int, set[str]] = {}
         for seq, batch in sorted(self._evidence.batches.items()):
             wires: dict[str, list[Key]] = defaultdict(list)
@@ -254,7 +256,7 @@ class _Undo:
                 yield batch, wires
 
     def _withdraw(self, candidates: Sequence[_Candidate]) -> None:
-        """End the versions that nothing else brings."""
+        """End the versions that have no other origin."""
         sightings = self._evidence.sightings(key for candidate in candidates for key in candidate.keys)
         for row, keys in candidates:
             key = key_of(row)
@@ -280,13 +282,13 @@ class _Undo:
                 self._write()
 
     def _restore(self, batch: BatchPurpose) -> None:
-        """Make versions current again that a batch of the import had ended."""
+        """Restore versions that a batch of the import had ended."""
         parameters = (self._account, batch.seq, RESTATED, RECOUNTED, *batch.range)
         ended = [(tuple(row[:-1]), str(row[-1])) for row in self._connection.exec_driver_sql(_SELECT_ENDED, parameters)]
         if not ended:
             return
         if self._change.ended:
-            self._write()  # so that the tables tell which flows are there now
+            self._write()  # so that the tables show the current flows
         withdrawn = (self._account, self._first_seq, UNDONE, *batch.range)
         replaced = {identity_of(row[0]) for row in self._connection.exec_driver_sql(_SELECT_IDS_UNDONE, withdrawn)}
         for version, how in ended:
@@ -306,7 +308,7 @@ class _Undo:
             self._result.restored += 1
 
     def _live_version(self, row: Row | None) -> Row | None:
-        """A version, or the one before it, and so on: the newest that something brings. None: nothing does."""
+        """Return the newest version, from this one backwards, that has an origin. None: no version has one."""
         while row is not None:
             key = key_of(row)
             origin = self._evidence.origin(row)
@@ -325,7 +327,7 @@ class _Undo:
         return [tuple(row) for row in edges if row[-1] in self._seqs]
 
     def _settle_quarantine(self) -> None:
-        """End the entries that only this import has, and open again those that its flows had resolved."""
+        """End the entries that only this import has, and reopen those that its flows had resolved."""
         change, evidence = QuarantineChange(), self._evidence
         entries = [entry for entry in open_entries(self._connection, self._account) if entry.span is None]
         sightings = evidence.sightings([(ANY_TIME_US, "")]) if entries else {}
@@ -344,21 +346,22 @@ class _Undo:
         self._change.add_quarantine(change)
 
     def _reopen(self, entry: Entry, change: QuarantineChange) -> None:
-        """Open an entry again whose flow goes. Discarded bytes stay discarded."""
+        """Reopen an entry whose flow is withdrawn. Discarded bytes stay discarded."""
         copy = Rejected(entry.wire, entry.field, entry.reason)
         seq = self._writer.next_seq
         enter_new(self._connection, self._account, entry.digest, [(copy, entry.span)], seq, change)
 
 
 def _take(rows: Iterable[Row], wires: dict[str, list[Key]]) -> Iterator[_Candidate]:
-    """The rows that have these bytes: of equal ones as many as there are keys."""
+    """Take the rows with these bytes: of equal rows, as many as there are keys."""
     for row in rows:
         if keys := wires.get(str(row[WIRE])):
             yield _Candidate(row, (key_of(row), keys.pop()))
 
 
 _NAMES: Final = ", ".join(COLUMNS)
-# Conditions on at_us alone say nothing new. They let SQLite seek in the primary key: it does not for row values.
+# The conditions on at_us alone are redundant, but they let SQLite seek in the primary key, which it does not do for row
+# values.
 _SELECT_OF_BATCH: Final = f"""
 SELECT {_NAMES} FROM flows
 WHERE account = ? AND batch = ? AND at_us >= ? AND at_us < ? AND at_us >= ? AND (at_us, id) > (?, ?)

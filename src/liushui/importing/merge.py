@@ -1,5 +1,6 @@
-"""Computes how a block of a document changes a ledger. Only new rows are added, even if documents are imported
-repeatedly and in any order.
+"""Computes how a block of a document changes a ledger: only new rows are added.
+
+The result is the same in whatever order, and however often, documents are imported.
 
 The number of equal flows is derived from the pages that a user saved. A page contains all rows of a time between its
 oldest and its newest time, so their number is exact. At its oldest or newest time, a page may have been cut between

@@ -1,4 +1,4 @@
-"""Conditions on flows, as data, so that a database, a list in memory and a simulated world answer them alike."""
+"""Conditions on flows, as data, so that a database, a list in memory and a simulated world evaluate them alike."""
 
 from typing import Final, NamedTuple
 
@@ -11,8 +11,8 @@ SIDE: Final = "side"
 """A Term's field that stands for `flow.side_of`, as text."""
 
 RECORD_ID: Final = "record_id"
-"""A Term's field that stands for the provider's own id of a record, where a codec uses it as the flow's identity: the
-`ref` of a flow whose `identity` it is. Ledgers have an index of these."""
+"""A Term's field for the provider's own id of a record, if a codec uses it as the flow's identity: the `ref` of a flow
+that equals its `identity`. Ledgers have an index of these."""
 
 Value = str | int | None
 
@@ -20,8 +20,8 @@ Value = str | int | None
 class Term(NamedTuple):
     """A test of one field: its value is one of `values`. The value None matches a field that is not set.
 
-    `field` is a text field of Flow, SIDE, RECORD_ID, or DETAIL_PREFIX with a key of Flow.detail. With `ending` a text
-    matches that ends with one of the values. `negated` turns the result round.
+    `field` is a text field of Flow, SIDE, RECORD_ID, or DETAIL_PREFIX with a key of Flow.detail. With `ending`, a text
+    matches if it ends with one of the values. `negated` inverts the result.
     """
 
     field: str
@@ -40,7 +40,7 @@ EVERYTHING: Final[Where] = ()
 
 
 def one_of(field: str, *values: Value) -> AnyOf:
-    """The clause that a field has one of these values."""
+    """Return the clause that a field has one of these values."""
     return ((Term(field, values),),)
 
 

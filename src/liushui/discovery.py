@@ -9,11 +9,11 @@ from liushui.errors import ConfigError
 
 
 def load_exports(package: str, path: Iterable[str], attribute: str, noun: str) -> dict[str, Any]:
-    """What each module directly in a package exports as `attribute`, by its name, in alphabetical order; and what the
-    modules export that installed packages name under an entry point group of the package's name.
+    """Return what each module directly in a package exports as `attribute`, by name in alphabetical order. The modules
+    of installed packages under the entry point group of that name are included.
 
-    A folder whose name begins with "_" is shared by several others and exports nothing. `noun` says in an error what
-    it is. Raises ConfigError if two packages export the same name.
+    A folder whose name begins with "_" is shared by several others and exports nothing. `noun` is the word for the
+    exports in errors. Raises ConfigError if two packages export the same name.
     """
     from importlib.metadata import entry_points  # imported here: rules can be loaded without its 10 ms
 

@@ -12,11 +12,12 @@ SIZE_MAX: Final = 64 * 1024
 
 
 def read_secret(name: str) -> str | None:
-    """The secret in the variable `name`, or in the file that the variable `name`_FILE names. None: neither is set.
+    """Return the secret in the variable `name`, or in the file that the variable `name`_FILE names. None: neither is
+    set.
 
-    Files are for systemd's LoadCredential=, and for the secrets of Docker and Kubernetes: a variable is inherited by
-    every child process. Line ends at the end of the file do not count. The file is read at each call. Raises
-    ConfigError if both variables are set, and for a file that cannot be read, has no text or is too large.
+    Files serve systemd's LoadCredential=, and the secrets of Docker and Kubernetes: every child process inherits
+    variables. Line ends at the end of the file do not count. The file is read at each call. Raises ConfigError if both
+    variables are set, and for a file that cannot be read, has no text or is too large.
     """
     value, file = os.environ.get(name), os.environ.get(name + FILE_SUFFIX)
     if not file:

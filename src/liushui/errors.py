@@ -1,7 +1,7 @@
 """The errors that liushui raises, as one tree.
 
-Code decides what to do by an error's class, never by its text. The text is one line for a person: which field, what was
-expected, what came, and where it helps, what to do next.
+Code decides what to do by an error's class, never by its text. The text is one line for a person: the field, what was
+expected, what came and, if it helps, what to do next.
 """
 
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ class NotReconciled(ConfigError):
 
 
 class NotFound(ConfigError):
-    """What the user named does not exist, or the user may not see it: the error does not tell which."""
+    """What the user named does not exist, or the user may not see it; the error does not say which."""
 
 
 class AccountNotFound(NotFound):
@@ -134,11 +134,11 @@ class Unanswered(Unavailable):
 
 
 class Unfinished(Unavailable):
-    """An answer had begun, and did not end within the time that a call may take."""
+    """An answer began, but did not end within the time of a call."""
 
 
 class Untrustworthy(ProviderError):
-    """The service does what none should, such as a body without an end. Call it no more in this sync."""
+    """The service misbehaves, for example with an endless body. Make no further calls in this sync."""
 
 
 class ClockRefused(AuthError):
@@ -154,7 +154,7 @@ class LedgerError(LiushuiError):
 
 
 class LedgerBusy(LedgerError):
-    """Another process held the ledger's write lock for longer than we wait."""
+    """Another process held the ledger's write lock for too long."""
 
 
 class ConnectionLost(LedgerBusy):
@@ -174,7 +174,7 @@ class ConfirmationRequired(LedgerError):
 
 
 class CertificateError(LiushuiError):
-    """A certificate, or a proof of one of its rows, is not what its signer signed, or cannot be checked here."""
+    """A certificate, or a proof of one of its rows, does not match what was signed, or cannot be checked here."""
 
 
 class SyncError(LiushuiError):
@@ -182,6 +182,7 @@ class SyncError(LiushuiError):
 
 
 def short_repr(value: object) -> str:
-    """`repr(value)`, cut to 80 characters: how error texts quote what came, so that its type is visible."""
+    """Return `repr(value)`, cut to 80 characters. Error texts quote values in this form, so that the type is
+    visible."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

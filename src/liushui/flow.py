@@ -93,7 +93,7 @@ class Flow(NamedTuple):
     note: str | None = None
     fx: Fx | None = None
     detail: Mapping[str, object] | None = None
-    """What only one provider has: JSON values without floats, under keys that begin with the provider's name."""
+    """Data that only one provider has: JSON values without floats, under keys that begin with the provider's name."""
 
 
 def side_of(flow: Flow) -> Direction:

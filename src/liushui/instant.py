@@ -38,7 +38,7 @@ def to_us(at: datetime) -> int:
 
 
 def from_us(at_us: int) -> datetime:
-    """The instant at so many microseconds since the Unix epoch."""
+    """Return the instant this number of microseconds after the Unix epoch."""
     return EPOCH + timedelta(microseconds=at_us)
 
 
@@ -84,7 +84,8 @@ def parse_instant(name: str, text: str, zone: ZoneInfo | None = None) -> datetim
 
 
 def parse_day(text: str) -> date | None:
-    """The day of an ISO date such as `2024-01-31`; None for any other text, other spellings of ISO 8601 included."""
+    """Return the day of an ISO date such as `2024-01-31`; None for any other text, including other spellings of ISO
+    8601."""
     try:
         day = date.fromisoformat(text)
     except ValueError:
@@ -93,7 +94,8 @@ def parse_day(text: str) -> date | None:
 
 
 def add_days(day: date, days: int) -> date:
-    """The day so many days later, or earlier where `days` is negative; the calendar's last or first day beyond it."""
+    """Return the day this number of days later, or earlier if `days` is negative; limited to the calendar's first and
+    last day."""
     try:
         return day + timedelta(days=days)
     except OverflowError:
@@ -101,7 +103,7 @@ def add_days(day: date, days: int) -> date:
 
 
 def to_local(at: datetime, zone: ZoneInfo) -> datetime:
-    """The instant in a zone's local time; in UTC where the local time would lie outside the calendar."""
+    """Return the instant in a zone's local time; in UTC if the local time would be outside the calendar."""
     try:
         return at.astimezone(zone)
     except OverflowError:
@@ -116,8 +118,8 @@ def load_zone(name: str) -> ZoneInfo:
         raise ConfigError(f"zone: expected an IANA time zone such as Asia/Hong_Kong, got {short_repr(name)}") from error
 
 
-# Local midnights of the calendar's first and last days may lie outside of what a datetime can hold. Instants before
-# _FIRST_US count as the first day, and instants from _LAST_US on as the last.
+# Local midnights of the calendar's first and last days may be outside the range of datetime. Instants before _FIRST_US
+# count as the first day, and instants from _LAST_US on as the last.
 _FIRST_US = (datetime(1, 1, 3, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
 _LAST_US = (datetime(9999, 12, 29, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
 
@@ -125,7 +127,7 @@ _LAST_US = (datetime(9999, 12, 29, tzinfo=UTC) - EPOCH) // timedelta(microsecond
 class BusinessDays:
     """Converts between instants, in microseconds since the Unix epoch, and local dates of one time zone.
 
-    It remembers the last day, so it is fast for instants that come in order.
+    It caches the last day, so it is fast for sorted instants.
     """
 
     def __init__(self, zone: ZoneInfo) -> None:
@@ -149,7 +151,7 @@ class BusinessDays:
     def span_of(self, at_us: int) -> tuple[str, int, int]:
         """The local date of an instant, and the instants at which that day begins and ends.
 
-        For the first and the last day of the calendar both instants are 0.
+        For the calendar's first and last day both instants are 0.
         """
         day = self.day_of(at_us)
         return (day, self._begin_us, self._end_us) if self._begin_us <= at_us < self._end_us else (day, 0, 0)
@@ -170,7 +172,7 @@ class BusinessDays:
         """Split a range into whole days and the partial days at its ends.
 
         Returns the dates of the range's two ends, the instant at which the first of them ends, and the instant at which
-        the last of them begins. Every day strictly between these dates is in the range as a whole.
+        the last of them begins. Every day strictly between these dates is completely in the range.
         """
         first, last = self.day_of(since_us), self.day_of(until_us)
         begin_us = _FIRST_US if since_us < _FIRST_US else self.begin_us(date.fromisoformat(first) + timedelta(days=1))

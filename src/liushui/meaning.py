@@ -1,6 +1,6 @@
-"""What flows mean for their owner: income and expense, money from and to outside, or money that only changed its form.
+"""The meaning of flows for their owner: income and expense, money from and to outside, or a change of form only.
 
-One table for all providers: each provider's mapping gives a flow its kind, and the kind has a meaning. Pure.
+One table for all providers: a provider's mapping gives each flow its kind, and each kind has a meaning. Pure.
 """
 
 from collections.abc import Mapping
@@ -11,18 +11,18 @@ from liushui.flow import Kind
 
 
 class Section(StrEnum):
-    """Where a meaning stands in a statement of income and expense."""
+    """The section of a meaning in a statement of income and expense."""
 
     INCOME = "income"
-    """What the owner earned or paid."""
+    """Money that the owner earned or spent."""
     OUTSIDE = "outside"
     """Money that the owner brought in from outside of the ledger, or took out of it."""
     APART = "apart"
-    """Money that changed its form or its place, and is neither earned nor paid."""
+    """Money that changed its form or place; it was neither earned nor spent."""
 
 
 class Meaning(StrEnum):
-    """What came in or went out, in the order in which it is shown."""
+    """The meanings of flows, in the order of display."""
 
     SALES = "sales"
     REFUNDS = "refunds"
@@ -38,7 +38,7 @@ class Meaning(StrEnum):
     TRADES = "trades"
     CONVERSIONS = "conversions"
     OWN_TRANSFERS = "own_transfers"
-    """Transfers between accounts of one question. No kind has this meaning: links tell which flows they are."""
+    """Transfers between accounts of one query. No kind has this meaning: links determine these flows."""
 
 
 SECTIONS: Final[Mapping[Meaning, Section]] = {
@@ -66,9 +66,10 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
     Kind.TRADE: Meaning.TRADES,
     Kind.CONVERSION: Meaning.CONVERSIONS,
 }
-"""The meaning of each kind. Deposits, withdrawals and transfers are from or to outside, unless they are own ones."""
+"""The meaning of each kind. Deposits, withdrawals and transfers come from or go to outside, unless they are own
+transfers."""
 
 
 def meaning_of(kind: str) -> Meaning:
-    """The meaning of a kind. One that no table knows, perhaps of an outside provider, is other."""
+    """The meaning of a kind. An unknown kind, for example of an outside provider, means `other`."""
     return MEANINGS.get(kind, Meaning.OTHER)

@@ -22,7 +22,8 @@ DIGITS_MAX = 100
 """Longest amount, in characters. Real amounts have under 40; the bound keeps hostile input from using up memory."""
 
 EXACT = Context(
-    prec=2 * DIGITS_MAX + 20,  # room for the sum of very many amounts, the largest beside the smallest
+    # precise enough for the sum of very many amounts, with the largest and the smallest together
+    prec=2 * DIGITS_MAX + 20,
     Emax=10_000,
     Emin=-10_000,
     traps=[Clamped, DivisionByZero, Inexact, InvalidOperation, Overflow, Rounded],
@@ -54,7 +55,7 @@ def parse_decimal(field: str, text: object) -> Decimal:
 
 
 def are_decimals(texts: Sequence[str]) -> bool:
-    """Whether `parse_decimal` accepts every text. Needs at least one. Much faster than to parse each of them."""
+    """Whether `parse_decimal` accepts every text. Needs at least one. Much faster than parsing each of them."""
     lines = "\n".join(texts)
     return (
         max(map(len, texts)) <= DIGITS_MAX

@@ -1,6 +1,6 @@
 """Values as text: in JSON and CSV, and on a terminal.
 
-Providers' text is data. It is made harmless where a terminal or a spreadsheet would act on it; JSON keeps it as it is.
+Providers' text is data. It is escaped where a terminal or a spreadsheet would act on it; JSON has it unchanged.
 """
 
 import re
@@ -19,7 +19,7 @@ _CONTROL: Final = re.compile(
     "\u2028\u2029]"  # separators of lines and paragraphs
 )
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""What begins a formula in Excel, LibreOffice or WPS. The wide forms do in Japanese and Chinese versions."""
+"""What begins a formula in Excel, LibreOffice or WPS. Japanese and Chinese versions accept the full-width forms."""
 
 
 def export_value(value: object) -> object:
@@ -30,7 +30,8 @@ def export_value(value: object) -> object:
 
 
 def csv_cell(value: object) -> str | int:
-    """The value for CSV: none as an empty cell, a list or mapping as JSON, text without the power of a formula."""
+    """Return the value for CSV: None as an empty cell, a list or mapping as JSON, text so that it cannot be a
+    formula."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -56,7 +57,7 @@ def terminal_json(text: str) -> str:
 
 
 def spreadsheet_text(text: str) -> str:
-    """The text with an apostrophe before it where a spreadsheet would read a formula.
+    """Return the text, with an apostrophe in front if a spreadsheet would read it as a formula.
 
     Source: OWASP, "CSV Injection". Only for text from outside: an amount of -1.00 has to stay a number.
     """

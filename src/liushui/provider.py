@@ -75,7 +75,7 @@ class Page(NamedTuple):
 class PageRequest(NamedTuple):
     """What to fetch with one call.
 
-    `page_token` is the `next_token` of the page before. `params` are further request parameters, in the wire's own
+    `page_token` is the `next_token` of the previous page. `params` are further request parameters, in the wire's own
     names, which override the slice's. `newest` asks a RangeOnly provider for the newest rows instead of the oldest.
     """
 
@@ -93,8 +93,8 @@ UNSERVABLE: Final = b""
 class DecodedRow(NamedTuple):
     """A row that was read: its flow, its bytes as received, and the bytes to serve instead.
 
-    `served` is None where the row can be served as received. It is set where the provider's own clients would reject
-    the row, and UNSERVABLE where they would misread it in any form: then the codec refuses to write its flow.
+    `served` is None where the row can be served as received. It is set if the provider's own clients would reject the
+    row. It is UNSERVABLE if they would misread the row in any form; then the codec refuses to write its flow.
     """
 
     flow: Flow
@@ -150,7 +150,7 @@ class Codec(Protocol):
     def write(self, flow: Flow, language: str | None = None) -> bytes:
         """Write a flow as the provider would. `language` selects the wording of a label that the flow does not have.
 
-        Raises NotRepresentable, naming the field, for a flow that this wire format cannot state correctly.
+        Raises NotRepresentable, with the field, if this wire format cannot state the flow correctly.
         """
         ...
 
@@ -162,7 +162,7 @@ class BatchCodec(Protocol):
     def read_many(self, rows: Sequence[bytes]) -> FlowColumns | None:
         """What `read` returns for each row. There is at least one row.
 
-        None if a row is invalid, cannot be served as received, or is of a rare kind: read the rows one by one.
+        None: a row is invalid, cannot be served as received, or has a rare kind. Read the rows one by one.
         """
         ...
 
@@ -216,7 +216,7 @@ class ClockedClient(Protocol):
 
     @property
     def clock_offset(self) -> timedelta | None:
-        """What to add to this machine's time to get the provider's. None: no answer has told its time yet."""
+        """This machine's time plus this offset is the provider's time. None: no answer has stated its time yet."""
         ...
 
 
@@ -252,7 +252,7 @@ class Dialect(Protocol):
 
     @property
     def key_name(self) -> Callable[[Mapping[str, str]], str]:
-        """The public name of a key, from its credentials. It must not reveal a secret."""
+        """The public name of a key, from its credentials. It must not contain a secret."""
         ...
 
     @property
@@ -292,7 +292,8 @@ class RateLimiter(Protocol):
         ...
 
     def session_start(self, name: str, life: timedelta) -> datetime:
-        """The start of the current session of that name. A session older than `life` is replaced by a new one."""
+        """Return the start of the current session with this name. A session older than `life` is replaced by a new
+        one."""
         ...
 
 
@@ -316,8 +317,8 @@ class FlowQuery(NamedTuple):
     """Whether the rows of the page are sorted oldest first."""
     where: Where = EVERYTHING
     visible: Where = EVERYTHING
-    """Applied after the page was cut: rows that do not meet it are left out, so a page may be short or even empty
-    although others follow."""
+    """Applied after the page was cut: other rows are left out, so a page may be short or empty although others
+    follow."""
     language: str | None = None
 
 
@@ -333,18 +334,18 @@ class FlowPage(NamedTuple):
 
 
 class FlowReader(Protocol):
-    """What a provider's server reads flows from: a ledger, or a simulated world."""
+    """The source of flows for a provider's server: a ledger, or a simulated world."""
 
     def now(self) -> datetime:
         """The current time, for checking requests."""
         ...
 
     def find_key(self, dialect: str, public: str) -> Key | None:
-        """The key with that public name. None if there is none, or if it was revoked."""
+        """Return the key with this public name. None: no such key, or it was revoked."""
         ...
 
     def admit(self, key: Key, rate: Rate, what: str = "") -> RateCheck:
-        """Count one call against a rate of the key. `what` names the rate where a key has several."""
+        """Count one call against a rate of the key. `what` names the rate if a key has several."""
         ...
 
     def session_start(self, key: Key, life: timedelta) -> datetime:
@@ -365,10 +366,11 @@ class FlowReader(Protocol):
         ...
 
     def is_complete(self, accounts: Sequence[str], since: datetime, until: datetime) -> bool:
-        """Whether no flow in [since, until) is known to be missing: for APIs whose answers claim to be whole.
+        """Whether no flow in [since, until) is known to be missing. For APIs whose answers state that they are
+        complete.
 
-        False where a sync has yet to read a part of the range. What was before an account's first sync, or of an
-        account that is not synced, is as complete as it will be.
+        False if a sync has yet to read a part of the range. Ranges before an account's first sync, and accounts without
+        syncs, count as complete, because nothing more will come.
         """
         ...
 
@@ -390,8 +392,8 @@ class Server(Protocol):
         ...
 
     def estimate_rows(self, request: Request) -> int:
-        """Roughly how many rows the answer may have. Large answers are made in a thread, so that small ones do not
-        wait for them."""
+        """Roughly how many rows the answer may have. Large answers are made in a thread, so that small ones need not
+        wait."""
         ...
 
     def answer(self, request: Request, reader: FlowReader) -> Response:
@@ -419,10 +421,11 @@ class PagedServer(Protocol):
 
 @runtime_checkable
 class DocumentServer(Protocol):
-    """Optional part of a Server that sends whole documents, of which it states a digest."""
+    """Optional part of a Server that sends whole documents and states their digests."""
 
     def with_documents(self, change: Callable[[bytes], bytes]) -> Server:
-        """The same server with changed documents. It states the digests of these. The simulator changes some."""
+        """The same server with changed documents. It states the digests of the changed documents. The simulator changes
+        some."""
         ...
 
 
@@ -448,7 +451,7 @@ class Role(StrEnum):
 
 
 DetailSimulator = Callable[[Flow, Callable[[int], int]], Flow]
-"""Adds to a simulated flow what only this provider has. The callable returns a random integer below its argument."""
+"""Adds provider-specific data to a simulated flow. The callable returns a random integer below its argument."""
 
 
 @dataclass(frozen=True)
@@ -462,16 +465,16 @@ class Provider:
     server: Server
     credentials: Sequence[CredentialField]
     base_url: str
-    """Base URL of the real service. Empty where its documents name none, so that the user has to."""
+    """Base URL of the real service. Empty if its documents name none, so the user has to."""
     connect: "Connect"
     new_credentials: Callable[[Callable[[int], bytes]], dict[str, str]]
     """Makes credentials in this provider's format from a source of random bytes, such as secrets.token_bytes.
 
-    Names that are not in `credentials` are for our server alone, such as the private key that signs its answers. Pairs
-    of keys are of the system's random numbers.
+    Names that are not in `credentials` are only for our server, such as the private key that signs its answers. Key
+    pairs use the system's random numbers.
     """
     key_name: Callable[[Mapping[str, str]], str]
-    """The public name of a key, from its credentials. It must not reveal a secret."""
+    """The public name of a key, from its credentials. It must not contain a secret."""
     snippet: str
     """Python code that calls our server, with {base_url}, {socket_url} and the credential fields as placeholders."""
     auth: str
@@ -482,17 +485,17 @@ class Provider:
     outage_responses: Sequence[Response] = ()
     """Answers with which the provider reports that it is broken or under maintenance. The simulator uses them."""
     simulate_detail: DetailSimulator | None = None
-    """None: simulated flows have nothing that is specific to this provider."""
+    """None: simulated flows have no provider-specific data."""
     is_main: bool = False
-    """Whether a simulated person's main account of this role is here, which is named without the provider: `shop-1`."""
+    """Whether a simulated person's main account of this role is at this provider. Its name has no provider in it:
+    `shop-1`."""
     restrictions: Sequence[Restriction] = ()
     socket: Socket | None = None
     subaccounts: Sequence[str] = ()
-    """The subaccounts of a simulated account, where they have fixed names here; "" is the account itself. Empty: they
-    have the names that the role gives them."""
+    """The subaccounts of a simulated account, if their names are fixed; "" is the account itself. Empty: the role
+    determines the names."""
     simulated_credentials: Callable[[Callable[[int], bytes]], dict[str, str]] | None = None
-    """Makes the credentials of a simulated account: they follow from the random bytes, and cost little. None:
-    `new_credentials` does both."""
+    """Makes the credentials of a simulated account cheaply from the random bytes. None: use `new_credentials`."""
 
     def simulate_credentials(self, random_bytes: Callable[[int], bytes]) -> dict[str, str]:
         """The credentials of a simulated account. They protect nothing."""
@@ -503,13 +506,13 @@ class IssuedCredentials(NamedTuple):
     """The two sides of the credentials of a key that we issue."""
 
     given: dict[str, str]
-    """What the client gets, once."""
+    """What the client receives, once."""
     kept: dict[str, str]
-    """What our server keeps, encrypted."""
+    """What our server stores, encrypted."""
 
 
 def issue(dialect: Dialect, credentials: Mapping[str, str]) -> IssuedCredentials:
-    """Split new credentials into those that the client gets and those that the server keeps. Both get shared secrets.
+    """Split new credentials into those for the client and those for the server. Both get shared secrets.
 
     Only the client gets its private key. Only the server gets values that are not credential fields, such as the
     private key that signs its answers.
@@ -527,5 +530,5 @@ class Connect(Protocol):
     """Opens a client for one account."""
 
     def __call__(self, *, base_url: str, credentials: Mapping[str, str], rate: Rate | None, timeout_s: float) -> Client:
-        """`rate` None: do not wait between calls, for a server of one's own. Raises ConfigError for unusable input."""
+        """`rate` None: do not wait between calls, for a local server. Raises ConfigError for unusable input."""
         ...

@@ -1,5 +1,7 @@
-"""Decides which rows of files are the same record, and how two versions of it differ. Used if the provider's records
-have ids."""
+"""Decides which rows of files are the same record, and how two versions of it differ.
+
+Used if the provider's records have ids.
+"""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -1,5 +1,6 @@
-"""Computes the order of rows from their stated balances. Each row is an edge from the balance before it to the balance
-after it.
+"""Computes the order of rows from their stated balances.
+
+Each row is an edge from the balance before it to the balance after it.
 
 Rows of one instant have no given order. A correct history is one Eulerian trail through all of its edges.
 """

@@ -1,5 +1,5 @@
-"""Use cases with more than one step. The command line, the API and the page call the same ones.
+"""Use cases with more than one step. The command line, the API and the page call the same functions.
 
-Each checks what it is given, writes in one transaction, and raises errors that every face can show: InvalidField names
-the field, NotFound, AlreadyExists and PermissionDenied say what is in the way.
+Each one checks its input, writes in one transaction, and raises errors that every face can show: InvalidField with the
+field, NotFound, AlreadyExists and PermissionDenied.
 """

@@ -1,4 +1,4 @@
-"""Principals and what they may do, the keys and tokens that they create, and who can log in to the page."""
+"""Principals and their rights, the keys and tokens that they create, and who can log in to the page."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,12 +17,12 @@ from liushui.ledger.engine import Ledger, account_names
 from liushui.provider import NO_VALUES, Dialect
 
 USER_PREFIX: Final = "user "
-"""What the name of a user's principal begins with."""
+"""Prefix of the name of a user's principal."""
 
 
 @dataclass(frozen=True)
 class Principal:
-    """Who makes a request, and what they may do. `accounts` None: all accounts, also those that are added later."""
+    """Who makes a request, and with which rights. `accounts` None: all accounts, including future ones."""
 
     name: str
     """Unique, so that principals do not share idempotency keys."""
@@ -30,17 +30,18 @@ class Principal:
     scopes: frozenset[Scope]
     calls_per_minute: int = CALLS_PER_MINUTE
     token: str | None = None
-    """The id of the token that the request brings, or that its session began with. None: the owner."""
+    """The id of the token of the request, or of the token with which its session began. None: the owner."""
     expires_at: datetime | None = None
     """When that token expires."""
     touches_token: bool = False
-    """Whether the stored time of the token's last use is out of date."""
+    """Whether the stored time of the token's last use has to be updated."""
     role: Role | None = None
     """A user's role. None: the owner, or a token."""
 
     @property
     def is_owner(self) -> bool:
-        """Whether the principal may administer users and read the audit log. No token may: users outlive tokens."""
+        """Whether the principal may administer users and read the audit log. No token may, because users outlive
+        tokens."""
         return self.token is None or self.role is Role.OWNER
 
     def sees(self, account: str) -> bool:
@@ -50,12 +51,12 @@ class Principal:
     def sees_all(self, accounts: frozenset[str] | None) -> bool:
         """Whether the principal may see all of these accounts; None stands for every account.
 
-        Where all accounts of a key were removed, none is left to see: only principals with all accounts see such a key.
+        If all accounts of a key were removed, only principals with all accounts see the key.
         """
         return self.accounts is None or (accounts is not None and bool(accounts) and accounts <= self.accounts)
 
     def check_accounts(self, ledger: Ledger, names: Collection[str]) -> None:
-        """Raises NotFound for an account that does not exist, and in the same words for one that is not visible."""
+        """Raise NotFound for an account that does not exist, and with the same message for one that is not visible."""
         with ledger.reading() as connection:
             existing = account_names(connection)
         for name in names:
@@ -64,17 +65,17 @@ class Principal:
 
 
 def owner(name: str) -> Principal:
-    """A principal who may do everything: the user of the command line, or of the page after login."""
+    """Return a principal with all rights: the user of the command line, or the owner after login."""
     return Principal(name, None, frozenset(Scope))
 
 
 def bearer(name: str, token: Token) -> Principal:
-    """A principal who may do what a token allows."""
+    """Return a principal with the rights of a token."""
     return Principal(name, token.accounts, token.scopes, token.calls_per_minute, token.id, token.expires_at)
 
 
 def user_principal(user: User, token: Token) -> Principal:
-    """A principal who may do what a user may. `token`: the token that holds the user's accounts and scopes."""
+    """Return a principal with the rights of a user. `token`: the token with the user's accounts and scopes."""
     return replace(bearer(f"{USER_PREFIX}{user.name}", token), role=user.role)
 
 
@@ -82,7 +83,7 @@ def user_principal(user: User, token: Token) -> Principal:
 
 
 def visible_keys(ledger: Ledger, principal: Principal) -> list[KeyInfo]:
-    """The keys for accounts that the principal may see, revoked ones too, newest last."""
+    """Return the keys for accounts that the principal may see, including revoked ones, newest last."""
     return [key for key in keys.list_keys(ledger) if principal.sees_all(frozenset(key.accounts))]
 
 
@@ -98,10 +99,11 @@ def create_key(
 ) -> dict[str, str]:
     """Create a key that reads accounts through a dialect's API. Returns its credentials, which are not shown again.
 
-    It may do no more than the principal, and ends with the principal's token: by default when that expires.
+    Its rights are limited to the principal's, and it ends with the principal's token. By default it expires together
+    with the token.
 
-    Raises PermissionDenied if it could do more, NotFound for an account, and InvalidField for an expiry in the past and
-    a restriction that the dialect does not know.
+    Raises PermissionDenied if its rights would exceed the principal's, NotFound for an account, and InvalidField for an
+    expiry in the past or a restriction that the dialect does not have.
     """
     if Scope.READ not in principal.scopes:
         raise PermissionDenied("a key reads accounts; its creator, a token, may not read")
@@ -126,7 +128,7 @@ def create_key(
 
 
 def revoke_key(ledger: Ledger, principal: Principal, public: str) -> None:
-    """Revoke a key. Raises NotFound if the principal sees no valid key of that name."""
+    """Revoke a key. Raises NotFound if the principal sees no valid key with this name."""
     if not any(key.public == public for key in visible_keys(ledger, principal)):
         raise NotFound(f"key: there is no valid one named {short_repr(public)}")
     keys.revoke_key(ledger, public)
@@ -136,7 +138,7 @@ def revoke_key(ledger: Ledger, principal: Principal, public: str) -> None:
 
 
 def visible_tokens(ledger: Ledger, principal: Principal) -> list[Token]:
-    """The tokens that may do no more than the principal, revoked ones too, newest last."""
+    """Return the tokens whose rights do not exceed the principal's, including revoked ones, newest last."""
     return [
         token
         for token in tokens.list_tokens(ledger)
@@ -156,9 +158,11 @@ def create_token(
 ) -> NewToken:
     """Create a token for these accounts, or for all (None).
 
-    It may do no more than the principal, and ends with the principal's token: by default when that expires.
+    Its rights are limited to the principal's, and it ends with the principal's token. By default it expires together
+    with the token.
 
-    Raises PermissionDenied if it could do more, NotFound for an account, ConfigError for other invalid values.
+    Raises PermissionDenied if its rights would exceed the principal's, NotFound for an account, ConfigError for other
+    invalid values.
     """
     for field, is_allowed, allowed in (
         ("scopes", set(scopes) <= principal.scopes, sorted(principal.scopes)),
@@ -180,7 +184,8 @@ def create_token(
 
 
 class ExceedsPrincipal(PermissionDenied):
-    """A key or token would be able to do more than the principal who creates it. `allowed`: what the principal has."""
+    """The rights of a key or token would exceed those of the principal who creates it. `allowed`: the principal's
+    rights."""
 
     def __init__(self, field: str, allowed: Sequence[str]) -> None:
         super().__init__(f"{field}: it may do no more than the token that creates it, which has: {', '.join(allowed)}")
@@ -189,14 +194,15 @@ class ExceedsPrincipal(PermissionDenied):
 
 
 def revoke_token(ledger: Ledger, principal: Principal, token_id: str) -> Revoked:
-    """Revoke a token and what it created. Raises NotFound if the principal sees no valid token of that id."""
+    """Revoke a token and everything that it created. Raises NotFound if the principal sees no valid token with this
+    id."""
     if not any(token.id == token_id for token in visible_tokens(ledger, principal)):
         raise NotFound(f"token: there is no valid one with the id {short_repr(token_id)}")
     return tokens.revoke_token(ledger, token_id)
 
 
 def _expiry(ledger: Ledger, principal: Principal, expires_at: datetime | None) -> datetime | None:
-    """When what a principal creates expires: at the time asked for, and not after the principal's own token."""
+    """Return the expiry of what a principal creates: the requested time, but not after the principal's own token."""
     if expires_at is not None and expires_at <= ledger.clock():
         raise InvalidField("expires_at", "an instant in the future", short_repr(expires_at.isoformat()))
     if principal.expires_at is None:
@@ -217,7 +223,7 @@ LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def host_of(url: str) -> str:
-    """The host in a URL; empty where there is none."""
+    """Return the host of a URL; empty if it has none."""
     try:
         return urlsplit(url).hostname or ""
     except ValueError:
@@ -225,13 +231,14 @@ def host_of(url: str) -> str:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a URL can be reached from this machine only."""
+    """Whether a URL is reachable only from this machine."""
     host = host_of(url)
     return host in LOOPBACK or host.startswith("127.")
 
 
 def login_link(page_url: str, code: str | None, next_page: str | None = None) -> str:
-    """The address of the login; with a code it logs one browser in, once. `next_page`: the path that follows."""
+    """Return the address of the login. With a code it logs one browser in, once. `next_page`: the path to open
+    afterwards."""
     query = urlencode(
         {name: text for name, text in (("code", code), ("next", next_page)) if text is not None}, safe="/"
     )
@@ -239,23 +246,23 @@ def login_link(page_url: str, code: str | None, next_page: str | None = None) ->
 
 
 def opens_page(token: Token) -> bool:
-    """Whether a token logs in to the page, which shows and changes everything."""
+    """Whether a token can log in to the page, which shows and changes everything."""
     return token.accounts is None and {Scope.READ, Scope.MANAGE} <= token.scopes
 
 
 def set_initial_password(ledger: Ledger, password: str | None) -> None:
-    """Set the page's password where it has none. Raises ConfigError where the password is too short or too long.
+    """Set the page's password if it has none. Raises ConfigError if the password is too short or too long.
 
-    A password that somebody has set since stays: what is in the environment of a service is the one to begin with.
+    An existing password is not replaced: the environment of a service only contains the first one.
     """
     if password is not None and not has_password(ledger):
         set_password(ledger, password)
 
 
 def check_exposure(ledger: Ledger, page_url: str) -> None:
-    """Check that a page that other machines can reach has a user, a password, or a token that logs in.
+    """Check that a page that other machines can reach has a user, a password, or a token that can log in.
 
-    Raises ConfigError. On loopback the link that is printed at start is enough.
+    Raises ConfigError. On loopback, the link that is printed at start is sufficient.
     """
     if is_loopback(page_url) or has_password(ledger) or has_users(ledger):
         return

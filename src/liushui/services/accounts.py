@@ -15,7 +15,7 @@ from liushui.services.access import is_valid
 
 
 class AccountInfo(NamedTuple):
-    """An account, or one that was removed. `keys` and `tokens` count the valid ones that read it."""
+    """An account, or a removed one. `keys` and `tokens` are the numbers of valid ones that read it."""
 
     account: str
     provider: str
@@ -35,7 +35,7 @@ def has_accounts(ledger: Ledger) -> bool:
 
 
 def list_accounts(ledger: Ledger, *, removed: bool = False) -> list[AccountInfo]:
-    """The accounts by name. `removed`: also those that were removed and whose name is not used again."""
+    """Return the accounts by name. `removed`: include removed accounts whose name is not used again."""
     now = ledger.clock()
     keys = [key for key in list_keys(ledger) if is_valid(key, now)]
     tokens = [token for token in list_tokens(ledger) if is_valid(token, now)]

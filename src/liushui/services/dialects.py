@@ -1,7 +1,8 @@
-"""The APIs that keys are for: those of the providers, and those that are served only.
+"""The APIs that keys are for: the providers' APIs, and APIs that liushui only serves.
 
-A served API has no accounts to collect from. SimpleFIN is one: https://www.simplefin.org/protocol.html. A person gives
-a program a setup token, which the program exchanges once for the credentials that it goes on to use.
+An API that is only served has no accounts from which liushui collects. SimpleFIN is one:
+https://www.simplefin.org/protocol.html. A person gives a program a setup token. The program exchanges it once for the
+credentials that it uses from then on.
 """
 
 import hmac
@@ -25,26 +26,26 @@ _CLAIM_TOKEN, _CLAIM_DIGEST, _USERNAME, _PASSWORD = "claim_token", "claim_digest
 
 @dataclass(frozen=True)
 class ServedDialect:
-    """An API that is only served. Its keys are given out with the address of the server in them."""
+    """An API that is only served. Its keys are given out together with the address of the server."""
 
     name: str
     title: str
     new_credentials: Callable[[Callable[[int], bytes]], dict[str, str]]
     key_name: Callable[[Mapping[str, str]], str]
     give_out: Callable[[Mapping[str, str], str], dict[str, str]]
-    """What the person who creates a key gets, from its credentials and the address of the server."""
+    """Returns what the creator of a key receives, from the key's credentials and the address of the server."""
     snippet: str
-    """What a program does with it, with what is given out as placeholders."""
+    """Example of how a program uses the key, with placeholders for the values given out."""
     restrictions: Sequence[Restriction] = ()
 
 
 def with_served(providers: Mapping[str, Provider]) -> dict[str, Dialect]:
-    """The APIs that a key can be for where these providers are installed, by name."""
+    """Return the APIs that keys can be for if these providers are installed, by name."""
     return {**providers, **SERVED}
 
 
 def get_dialect(name: str) -> Dialect:
-    """The API of that name. Raises ConfigError listing the names that exist."""
+    """Return the API with this name. Raises ConfigError listing the names that exist."""
     dialects = with_served(load_providers())
     if name not in dialects:
         raise ConfigError(f"provider: expected {', '.join(dialects)}, got {short_repr(name)}")
@@ -52,7 +53,7 @@ def get_dialect(name: str) -> Dialect:
 
 
 def give_out(dialect: Dialect, credentials: Mapping[str, str], url: str) -> dict[str, str]:
-    """What the person who creates a key gets. `url`: the server's address, as the programs reach it."""
+    """Return what the creator of a key receives. `url`: the address at which programs reach the server."""
     return dialect.give_out(credentials, url) if isinstance(dialect, ServedDialect) else dict(credentials)
 
 
@@ -60,7 +61,7 @@ def give_out(dialect: Dialect, credentials: Mapping[str, str], url: str) -> dict
 
 
 def _new_credentials(random_bytes: Callable[[int], bytes]) -> dict[str, str]:
-    """The credentials of a key that no program has claimed yet: the token in its claim URL."""
+    """Return the credentials of a new key that no program has claimed: the token in its claim URL."""
     return {_CLAIM_TOKEN: f"{random_bytes(NAME_BYTES).hex()}{random_bytes(SECRET_BYTES).hex()}"}
 
 
@@ -69,7 +70,7 @@ def _key_name(credentials: Mapping[str, str]) -> str:
 
 
 def name_in(claim_token: str) -> str:
-    """The public name of the key that a claim token is of."""
+    """Return the public name of the key to which a claim token belongs."""
     return claim_token[: 2 * NAME_BYTES]
 
 
@@ -94,26 +95,26 @@ SERVED: Final[Mapping[str, ServedDialect]] = {SIMPLEFIN.name: SIMPLEFIN}
 
 
 def root_url(url: str) -> str:
-    """The root URL of the SimpleFIN server on a server of ours."""
+    """Return the root URL of the SimpleFIN server at one of our servers."""
     return f"{url}{MOUNT}{SIMPLEFIN.name}"
 
 
 def is_claim_token(credentials: Mapping[str, str], claim_token: str) -> bool:
-    """Whether a token is that of a key, claimed or not."""
+    """Whether a token belongs to a key, claimed or not."""
     digest = credentials.get(_CLAIM_DIGEST) or _digest(credentials[_CLAIM_TOKEN])
     return hmac.compare_digest(digest, _digest(claim_token))
 
 
 def is_password(credentials: Mapping[str, str], password: str) -> bool:
-    """Whether a password is that of a key. An unclaimed key has none."""
+    """Whether a password belongs to a key. An unclaimed key has none."""
     known = credentials.get(_PASSWORD, "")
     return bool(known) and hmac.compare_digest(known.encode(), password.encode())
 
 
 def claim(ledger: Ledger, claim_token: str, url: str) -> str | None:
-    """Exchange a claim token for the access URL of its key. None: it was exchanged before, or is of no valid key.
+    """Exchange a claim token for the access URL of its key. None: it was exchanged before, or belongs to no valid key.
 
-    It succeeds once, whichever process is asked.
+    It succeeds only once, even with several processes.
     """
     name, password = name_in(claim_token), token_hex(SECRET_BYTES)
 

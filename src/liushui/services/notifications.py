@@ -1,4 +1,4 @@
-"""Rules for notifications of one principal: what page and API let a reader see, add and remove."""
+"""Notification rules of one principal: what the page and the API let a reader see, add and remove."""
 
 from liushui.errors import AccountNotFound, NotFound, PermissionDenied, short_repr
 from liushui.ledger.access.tokens import Scope
@@ -9,12 +9,12 @@ from liushui.services.access import ExceedsPrincipal, Principal
 
 
 def visible_rules(ledger: Ledger, principal: Principal) -> list[Rule]:
-    """The rules about accounts that the principal may see, by name."""
+    """Return the rules about accounts that the principal may see, by name."""
     return [rule for rule in notifications.list_rules(ledger) if principal.sees_all(rule.accounts)]
 
 
 def find_rule(ledger: Ledger, principal: Principal, name: str) -> Rule:
-    """A rule that the principal may see. Raises NotFound."""
+    """Return a rule that the principal may see. Raises NotFound."""
     for rule in visible_rules(ledger, principal):
         if rule.name == name:
             return rule
@@ -22,9 +22,8 @@ def find_rule(ledger: Ledger, principal: Principal, name: str) -> Rule:
 
 
 def add_rule(ledger: Ledger, principal: Principal, rule: Rule) -> None:
-    """Store a rule that reports only what the principal may read, and ends with the principal's token. Raises
-    PermissionDenied if it could report more, AccountNotFound, AlreadyExists and ConfigError.
-    """
+    """Store a rule that reports only what the principal may read, and that ends with the principal's token. Raises
+    PermissionDenied if it would report more, AccountNotFound, AlreadyExists and ConfigError."""
     if Scope.READ not in principal.scopes:
         raise PermissionDenied("a rule tells about accounts; its creator, a token, may not read")
     if rule.accounts is None and principal.accounts is not None:
@@ -38,5 +37,6 @@ def add_rule(ledger: Ledger, principal: Principal, rule: Rule) -> None:
 
 
 def remove_rule(ledger: Ledger, principal: Principal, name: str) -> int:
-    """Delete a rule that the principal may see, and its messages. Returns how many were not sent. Raises NotFound."""
+    """Delete a rule that the principal may see, and its messages. Returns the number of unsent messages. Raises
+    NotFound."""
     return notifications.remove_rule(ledger, find_rule(ledger, principal, name).name)

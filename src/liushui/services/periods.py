@@ -1,7 +1,9 @@
-"""Closing months: what passes or is explained is certified and closed, in one transaction, and can be opened again.
+"""Closing months: lines that pass or are explained are certified and closed in one transaction.
 
-The close is a fact of each account's chain. It names the certificate, which is stored in the same transaction, so that
-there is none without the other.
+A month can be reopened.
+
+A close is a fact of each account's chain. It names the certificate, which is stored in the same transaction, so that
+one never exists without the other.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,27 +41,28 @@ from liushui.money import to_plain_string
 from liushui.provider import Provider
 
 TEXT_MAX: Final = 1_000
-"""Characters of a name, a reason or an explanation."""
+"""The most characters of a name, a reason or an explanation."""
 ATTEMPTS: Final = 3
-"""How often a close begins again because somebody else has committed to an account meanwhile."""
+"""How often a close is tried again because somebody else has committed to an account."""
 
 NO_LINE: Final[Key] = ("", "")
-"""The key that stands for an account's month without lines."""
+"""The key for an account's month without lines."""
 
 
 class Explanations(NamedTuple):
-    """Why lines that do not pass are accepted, by the id of the line: see `line_id`. `by`: who explains them."""
+    """Explanations of lines that do not pass, by line id: see `line_id`. `by`: the person who explains them."""
 
     by: str
     texts: Mapping[str, str]
 
 
 class _Outdated(Exception):
-    """Somebody else has committed to an account since it was looked at."""
+    """Somebody else has committed to an account since it was read."""
 
 
 def line_id(account: str, key: Key) -> str:
-    """What names a line in explanations: `shop:CNY`, `shop:futures:USD`; `shop` for an account without lines."""
+    """Return the name of a line in explanations: `shop:CNY`, `shop:futures:USD`; `shop` for an account without
+    lines."""
     if key == NO_LINE:
         return account
     subaccount, currency = key
@@ -76,13 +79,13 @@ def close_month(
     sign_with: str | None = None,
     skip_closed: bool = False,
 ) -> list[PeriodDecision]:
-    """Close a month of those accounts, of all where none is named, in one transaction.
+    """Close a month of these accounts (of all if no name is given), in one transaction.
 
-    `skip_closed`: leave out accounts that have closed it already. Each account gets a certificate of the month, signed
-    with the key of that name; None: the newest. Nothing is changed where anything is raised: AccountNotFound; NotFound
-    and ConfigError for the key; InvalidField for what is no month, one that is not over, and explanations that are
-    empty or of no line; AlreadyExists for a closed month; NotReconciled, which names each line that fails or could not
-    be checked without an explanation.
+    `skip_closed`: skip accounts that have closed the month already. Each account gets a certificate of the month,
+    signed with the key of this name; None: the newest key. Nothing is changed if an error is raised: AccountNotFound;
+    NotFound or ConfigError for the key; InvalidField for an invalid month, a month that is not over, or explanations
+    that are empty or fit no line; AlreadyExists for a closed month; NotReconciled, with each line that fails or could
+    not be checked and has no explanation.
     """
     read_month(period)
     _check_text("by", explained.by, is_required=True)
@@ -98,10 +101,10 @@ def close_month(
 
 
 def reopen_month(ledger: Ledger, period: str, names: Sequence[str], *, by: str, reason: str) -> list[PeriodDecision]:
-    """Open a closed month again, in one transaction; where no account is named, of all that have closed it.
+    """Open a closed month again, in one transaction. Without names, for all accounts that have closed it.
 
-    Raises AccountNotFound; InvalidField for what is no month, and without a name or a reason; NotFound where the month
-    is not closed.
+    Raises AccountNotFound; InvalidField for an invalid month, or without a name or a reason; NotFound if the month is
+    not closed.
     """
     read_month(period)
     _check_text("by", by, is_required=True)
@@ -116,7 +119,7 @@ def reopen_month(ledger: Ledger, period: str, names: Sequence[str], *, by: str, 
 
     def plan_of(account: str) -> PlanChange:
         def plan(connection: Connection, batch: int) -> Change:
-            # Looked up again: the account is locked now.
+            # Looked up again, because the account is locked now.
             current = closed_months(list_decisions(queries_of(connection), (account,)))
             if (account, period) not in current:
                 raise NotFound(f"period: {period} is not closed in {account}")
@@ -133,7 +136,7 @@ def reopen_month(ledger: Ledger, period: str, names: Sequence[str], *, by: str, 
 
 
 def describe_decision(decision: PeriodDecision) -> str:
-    """A decision in a sentence without its full stop."""
+    """Return a decision as a sentence without its full stop."""
     state = "closed" if decision.state is PeriodState.CLOSED else "opened again"
     reason = f" ({decision.reason})" if decision.reason else ""
     at = to_iso(decision.decided_at)
@@ -171,7 +174,7 @@ def _close(
 
 
 class _Plans:
-    """What is committed to each account."""
+    """What is to be committed to each account."""
 
     def __init__(
         self,
@@ -187,7 +190,7 @@ class _Plans:
         self.decided: dict[str, PeriodDecision] = {}
 
     def of(self, account: str) -> PlanChange:
-        """The plan for one account: its certificate and the decision."""
+        """Return the plan for one account: its certificate and the decision."""
 
         def plan(connection: Connection, batch: int) -> Change:
             if batch != self._heads[account] + 1:
@@ -215,7 +218,7 @@ class _Plans:
 def _proofs(
     reading: Reading, period: str, decisions: Sequence[PeriodDecision], *, skip_closed: bool
 ) -> list[AccountMonth]:
-    """The proofs of the accounts whose month is to be closed. Raises InvalidField, AlreadyExists."""
+    """Return the proofs of the accounts whose month is to be closed. Raises InvalidField, AlreadyExists."""
     closed = closed_months(decisions)
     chosen = [name for name in reading.accounts if not skip_closed or (name, period) not in closed]
     for name in chosen:
@@ -231,7 +234,7 @@ def _proofs(
 def _accepted(
     period: str, proofs: Sequence[AccountMonth], explained: Explanations, decisions: Sequence[PeriodDecision]
 ) -> dict[str, tuple[ClosedLine, ...]]:
-    """The lines as they are closed, by account. Raises NotReconciled, InvalidField."""
+    """Return the lines as they are closed, by account. Raises NotReconciled, InvalidField."""
     left = dict(explained.texts)
     refused: list[tuple[str, str]] = []
     accepted: dict[str, tuple[ClosedLine, ...]] = {}
@@ -262,7 +265,7 @@ def _accepted(
 
 
 def _lines_of(proof: AccountMonth) -> Iterator[tuple[Key, CheckStatus, str, ProofLine | None]]:
-    """The key, verdict and reason of each line; of an account without lines, those of its month."""
+    """Yield the key, verdict and reason of each line; for an account without lines, those of its month."""
     if not proof.lines:
         yield NO_LINE, proof.status, proof.reason, None
     for line in proof.lines:
@@ -281,7 +284,7 @@ def _closed_line(key: Key, status: CheckStatus, reason: str, line: ProofLine | N
 
 
 def _carried(proof: AccountMonth, line: ProofLine | None, decisions: Sequence[PeriodDecision]) -> str:
-    """The explanation of a difference that an earlier closed month has explained. Empty: it has not."""
+    """Return the explanation of a difference from an earlier closed month. Empty: it has none."""
     if line is None or line.cause is not LineCause.CARRIED or line.difference.closing is None:
         return ""
     closed = closed_months([one for one in decisions if one.account == proof.account and one.period < proof.month.name])
@@ -291,7 +294,7 @@ def _carried(proof: AccountMonth, line: ProofLine | None, decisions: Sequence[Pe
                 continue
             text = known.explanation
             if Decimal(known.difference) != line.difference.closing or not text:
-                return ""  # it has not been the same since: this is another difference
+                return ""  # the difference has changed since then: it is another one
             return text if text.startswith("as explained for ") else f"as explained for {earlier.period}: {text}"
     return ""
 

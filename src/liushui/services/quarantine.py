@@ -1,4 +1,4 @@
-"""Rejected rows: which account has one, and erasing one that should never have come in."""
+"""Rejected rows: finds the account of one, and erases one that should never have been stored."""
 
 from typing import NamedTuple
 
@@ -9,14 +9,15 @@ from liushui.ledger.write.discard import DiscardResult, accounts_with_entry, dis
 
 
 class Discarded(NamedTuple):
-    """What was erased, and where something of it may still be; empty where it is nowhere in the ledger."""
+    """What was erased, and where parts of it may still exist; empty if they are nowhere in the ledger."""
 
     result: DiscardResult
     remains: str
 
 
 def account_of_row(ledger: Ledger, id_: str) -> str:
-    """The account that has a rejected row of that id. Raises ConfigError where none has, or more than one."""
+    """Return the account with a rejected row of this id. Raises ConfigError if no account or several accounts have
+    one."""
     accounts = accounts_with_entry(ledger, id_)
     if not accounts:
         raise ConfigError(f"id: no rejected row has the id {short_repr(id_)} (`liushui quarantine list --all`)")
@@ -26,10 +27,10 @@ def account_of_row(ledger: Ledger, id_: str) -> str:
 
 
 def discard_row(ledger: Ledger, id_: str, reason: str, account: str | None = None) -> Discarded:
-    """Erase the bytes of a rejected row, and overwrite what is left of them in free space.
+    """Erase the bytes of a rejected row, and overwrite their remains in free space.
 
-    If the row was discarded before, only the free space is overwritten again. Raises ConfigError if no account or more
-    than one has the row, and whatever `discard` raises.
+    If the row was discarded before, only the free space is overwritten again. Raises ConfigError if no account or
+    several accounts have the row, and the errors of `discard`.
     """
     result = discard(ledger, account or account_of_row(ledger, id_), id_, reason)
     try:

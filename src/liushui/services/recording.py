@@ -1,4 +1,4 @@
-"""Flows that a program records in accounts of your own: all of them or none, or each on its own."""
+"""Flows that a program records in own accounts: all or none of them, or each independently."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ class Entry(NamedTuple):
 
 
 class RecordedEntries(NamedTuple):
-    """What became of each entry, in order. `again`: it was done before, with the same idempotency key."""
+    """The outcome for each entry, in order. `again`: it had been recorded with the same idempotency key."""
 
     outcomes: Sequence[Outcome]
     again: bool
@@ -37,10 +37,10 @@ class DuplicateReference(ConfigError):
 
 
 def create_account(ledger: Ledger, principal: Principal, name: str, zone: str) -> None:
-    """Create an account to record flows in. One that exists, in the same time zone, stays as it is.
+    """Create an account in which flows can be recorded. An existing account with the same time zone is not changed.
 
-    Raises PermissionDenied if the principal would not see it, InvalidField for a time zone that does not exist, and
-    AlreadyExists for an account of another time zone, or of a provider.
+    Raises PermissionDenied if the principal would not see it, InvalidField for an unknown time zone, and AlreadyExists
+    for an account with another time zone or of a provider.
     """
     if not principal.sees(name):
         raise PermissionDenied("this needs a token for all accounts, or for one of that name")
@@ -59,10 +59,10 @@ def record_all(
     restate: bool = False,
     key: IdempotencyKey | None = None,
 ) -> RecordedEntries:
-    """Record entries of any accounts, all of them or none, in one transaction.
+    """Record entries of any accounts, all or none of them, in one transaction.
 
-    On a ledger that is spread over nodes there is one transaction for each account; everything is checked before the
-    first. Raises NotFound, NotOwnAccount, DuplicateReference, Conflict (with the positions of the entries), KeyReused.
+    On a ledger that is distributed over nodes, each account is one transaction; everything is checked before the first
+    one. Raises NotFound, NotOwnAccount, DuplicateReference, Conflict (with the positions of the entries), KeyReused.
     """
     by_account = _grouped(entries)
     for account, indexes in sorted(by_account.items()):
@@ -71,7 +71,7 @@ def record_all(
         _check_references(entries, indexes)
     flows = {account: [entries[index].flow for index in indexes] for account, indexes in sorted(by_account.items())}
     if len(flows) > 1 and not restate:
-        # Without this the caller would learn of the conflicts of the first account only.
+        # Without this check, the caller would learn only of the first account's conflicts.
         differences = [
             _with_position(difference, by_account[account])
             for account, some in flows.items()
@@ -96,9 +96,10 @@ def record_all(
 def record_each(
     ledger: Ledger, principal: Principal, entries: Sequence[Entry], *, restate: bool = False
 ) -> list[Outcome | Difference | ConfigError]:
-    """Record entries independently. Returns what became of each, in order. A failed one does not stop the others.
+    """Record entries independently. Returns the outcome for each, in order. A failed one does not stop the others.
 
-    A Difference names what contradicts the ledger; NotFound and NotOwnAccount are returned, not raised.
+    Returns a Difference for an entry that contradicts the ledger; NotFound and NotOwnAccount are returned too, not
+    raised.
     """
     results: dict[int, Outcome | Difference | ConfigError] = {}
     for account, indexes in sorted(_grouped(entries).items()):
@@ -113,7 +114,7 @@ def record_each(
 def _record_batch(
     ledger: Ledger, account: str, flows: Mapping[int, Flow], *, restate: bool
 ) -> dict[int, Outcome | Difference | ConfigError]:
-    """Record flows whose references differ, in one transaction; those that contradict the ledger are left out."""
+    """Record flows with different references in one transaction, leaving out those that contradict the ledger."""
     results: dict[int, Outcome | Difference | ConfigError] = {}
     left = dict(flows)
     while left:
@@ -132,7 +133,7 @@ def _record_batch(
 
 
 def _grouped(entries: Sequence[Entry]) -> dict[str, list[int]]:
-    """The indexes of the entries of each account."""
+    """Return the indexes of each account's entries."""
     by_account: dict[str, list[int]] = defaultdict(list)
     for index, entry in enumerate(entries):
         by_account[entry.account].append(index)
@@ -149,12 +150,12 @@ def _check_references(entries: Sequence[Entry], indexes: Sequence[int]) -> None:
 
 
 def _with_position(difference: Difference, indexes: Sequence[int]) -> Difference:
-    """The difference with its position among all entries, not among those of its account."""
+    """Return the difference with its position among all entries instead of its account's entries."""
     return difference._replace(position=indexes[difference.position])
 
 
 def _batches(entries: Sequence[Entry], indexes: Sequence[int]) -> list[list[int]]:
-    """The entries in as few batches as possible, none with a reference twice, each in order."""
+    """Split the entries into as few batches as possible. No batch has a reference twice, and each keeps the order."""
     batches: list[dict[str, int]] = [{}]
     for index in indexes:
         reference = entries[index].flow.identity

@@ -17,11 +17,11 @@ from liushui.sync.same_account import WrongAccount, known_rows, prove_account
 from liushui.wire.transport import parse_base_url
 
 CONNECT_TIMEOUT_S = 20
-"""How long a provider may take to answer when a source is tested."""
+"""The seconds in which a provider has to answer when a source is tested."""
 
 
 def get_source(ledger: Ledger, name: str) -> Source:
-    """The source of that name. Raises NotFound."""
+    """Return the source with this name. Raises NotFound."""
     for source in list_sources(ledger):
         if source.account == name:
             return source
@@ -29,16 +29,16 @@ def get_source(ledger: Ledger, name: str) -> Source:
 
 
 def public_credentials(source: Source) -> dict[str, str]:
-    """The credentials of a source that are not secret, such as an account number, by field."""
+    """Return the credentials of a source that are not secret, such as an account number, by field."""
     fields = sorted(field.name for field in get_provider(source.provider).credentials if not field.secret)
     return {name: source.credentials[name] for name in fields}
 
 
 def check_source(source: Source, provider: Provider | None = None) -> None:
-    """Check a source without calling its provider: the installed one of that name, or the one that is given.
+    """Check a source without calling its provider (the given one, or the installed one of that name).
 
-    Raises ConfigError for a name, a time zone, an address or credentials that cannot be used. For example, some
-    providers' keys may only be sent over TLS, and some characters are not allowed in a header.
+    Raises ConfigError for an unusable name, time zone, address or credentials. For example, some providers' keys may
+    only be sent over TLS, and some characters are not allowed in a header.
     """
     check_source_name(source.account)
     load_zone(source.zone)
@@ -56,11 +56,11 @@ def probe_source(ledger: Ledger, source: Source, *, timeout_s: float = CONNECT_T
 
 
 def add_source(ledger: Ledger, source: Source, *, sync_requested_by: str | None = None) -> None:
-    """Add a source, its account if there is none yet, and a request for the first sync if `sync_requested_by` is given.
+    """Add a source, its account if it does not exist, and, with `sync_requested_by`, a request for the first sync.
 
-    Where the ledger has rows of the account, the credentials must read them: if the provider cannot be asked now, the
-    first sync asks. One transaction. Raises ConfigError as `check_source` does, WrongAccount for credentials of another
-    account, and AlreadyExists where the name is taken.
+    If the ledger has rows of the account, the credentials must be able to read them. If the provider cannot be asked
+    now, the first sync checks it. One transaction. Raises ConfigError as `check_source` does, WrongAccount for
+    credentials of another account, and AlreadyExists if the name is taken.
     """
     check_source(source)
     is_unproven = not _is_proven(ledger, source, get_provider(source.provider))
@@ -89,11 +89,11 @@ def replace_credentials(
     sync_requested_by: str | None = None,
     provider: Provider | None = None,
 ) -> None:
-    """Give a source new credentials, and request a sync with them where somebody is named.
+    """Give a source new credentials and, with `sync_requested_by`, request a sync with them.
 
-    A sync that runs ends with the old ones. The new ones must read the account's known rows, as in `add_source`, and a
-    wait that the provider asked the old ones for is over. `provider`: None for the installed one. One transaction.
-    Raises NotFound, WrongAccount, and ConfigError for credentials that cannot be used.
+    A running sync finishes with the old credentials. As in `add_source`, the new ones must be able to read the
+    account's known rows. A wait that the provider asked for with the old credentials ends. `provider`: None for the
+    installed one. One transaction. Raises NotFound, WrongAccount, and ConfigError for unusable credentials.
     """
     source = get_source(ledger, name)._replace(credentials=dict(credentials))
     provider = provider or get_provider(source.provider)
@@ -109,7 +109,8 @@ def replace_credentials(
 
 
 def _is_proven(ledger: Ledger, source: Source, provider: Provider) -> bool:
-    """Whether credentials read rows that the ledger has, or it has none. False: the provider could not be asked.
+    """Whether the credentials read rows that the ledger has; also true if it has none. False: the provider could not be
+    asked.
 
     Raises WrongAccount.
     """
@@ -133,6 +134,6 @@ def _is_proven(ledger: Ledger, source: Source, provider: Provider) -> bool:
         asyncio.run(prove())
     except WrongAccount:
         raise
-    except LiushuiError:  # a sync will say what is wrong
+    except LiushuiError:  # a sync will report the fault
         return False
     return True

@@ -9,7 +9,7 @@ One sync of one account goes through these modules, in this order:
 4. `committer` proves that the rows are of that slice, reads it again before it ends versions of known flows, and
    commits it in one transaction. What cannot be proven becomes an open gap, with the reason.
 
-`pipeline` runs these steps, and reads the next slices while those before are committed. `runner` syncs many accounts
-side by side, `scheduler` syncs each of them when something of it is due. What happens is told as `events`, which
-`telemetry` turns into log lines, metrics and the progress that the ledger keeps. `options` has what a user may choose.
+`pipeline` runs these steps, and reads the next slices while earlier ones are committed. `runner` syncs many accounts at
+the same time, and `scheduler` syncs each account when it is due. A sync reports what happens as `events`, which
+`sync_observers` turns into log lines, metrics and the progress in the ledger. `options` has the settings for users.
 """

@@ -1,4 +1,4 @@
-"""The rate-limited caller: makes a source's calls within its credential's rate, and repeats some that failed."""
+"""The rate-limited caller: makes a source's calls within its credential's rate, and repeats calls that failed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -28,26 +28,25 @@ from liushui.sync.options import SyncContext
 
 RETRY_WAIT_MAX: Final = timedelta(seconds=30)
 PERMIT_TRIES_MAX: Final = 1_000_000
-"""How often a call asks whether it may begin: hours of asking, so only limits that are broken give up."""
+"""How often a call asks whether it may begin. This takes hours, so only broken limits exceed it."""
 CLOCK_TOLERANCE: Final = timedelta(seconds=5)
-"""Clocks that differ by less are taken for equal: answers tell their time to the second, and are some time on their
-way."""
+"""Smaller differences between clocks are ignored: answers state their time in seconds, and take some time to arrive."""
 CORRECTIONS_MAX: Final = 2
-"""How often a sync may find that the provider's clock is not what it took it for."""
+"""How often a sync may correct its assumption about the provider's clock."""
 CONNECT_ATTEMPTS: Final = 3
-"""How often the first connection of a sync is tried: without a network it should say so soon."""
+"""How often the first connection of a sync is tried. It is low, so that a missing network is reported soon."""
 WRONG_PAGE_ATTEMPTS: Final = 2
-"""How often a page is requested before the service is known to give another one: a cache may do that once."""
+"""How often a page is requested before the service is considered to return wrong pages: a cache may do that once."""
 UNFINISHED_ATTEMPTS: Final = 2
-"""How often a call is made whose answer does not end: each attempt takes as long as a call may."""
+"""How often a call is made whose answer does not end: each attempt takes the full time of a call."""
 
 
 SILENT_PAGES: Final = 2
-"""Pages in a row without an answer after which a service that has answered before is taken for silent."""
+"""The number of consecutive pages without an answer after which a service counts as silent."""
 
 
 class Deferred(SyncError):
-    """The provider wants no calls until an instant that is too far away to wait for."""
+    """The provider asked for no calls until an instant that is too far away to wait for."""
 
     def __init__(self, reason: str, until: datetime) -> None:
         super().__init__(f"{reason}: put off until {to_iso(until)}")
@@ -55,35 +54,37 @@ class Deferred(SyncError):
 
 
 class ClockCorrected(LiushuiError):
-    """An answer has told that the provider's clock is not what the sync took it for. Plan again, by its time."""
+    """An answer showed that the provider's clock differs from the sync's assumption. Plan again with its time."""
 
 
 class RateLimitedCaller:
-    """A source's client. It makes one call at a time, within the rate of the source's credential."""
+    """A client that paces its source's calls. It makes one call at a time, within the rate of the source's
+    credential."""
 
     def __init__(self, context: SyncContext, source: Source, *, keep_lease: Callable[[], Awaitable[None]]) -> None:
         self._options, self._environment, self._notify = context.options, context.environment, context.notify
         self._limits, self._clock = context.limits, context.ledger.clock
         provider = context.environment.provider(source.provider)
         self._client = client = context.environment.connect(provider, source, context.options)
-        # Asked once: to compare an object with a protocol takes longer than to find out whether a call may begin.
+        # Evaluated once, because an isinstance check of a protocol takes longer than checking whether a call may begin.
         self._session_client = client if isinstance(client, SessionClient) else None
         self._clocked_client = client if isinstance(client, ClockedClient) else None
         self._account, self._rate, self._is_paced = source.account, provider.rules.rate, source.paced
         self._key = credential_key(provider, source.base_url, source.credentials)
         self._keep_lease = keep_lease
-        """Called before each call and after each wait, because another worker may take the account of a silent one."""
+        """Called before each call and after each wait, because another worker may take the account from a silent
+        one."""
         self._lock = asyncio.Lock()
         self._retries_left = context.options.retries_max
         self._skew_max = provider.rules.clock_skew_max
         self._corrections, self._was_answered = 0, False
         self._unanswered = 0
-        """Pages in a row that were given up without any answer."""
+        """Consecutive pages that were given up without any answer."""
         self.clock_offset = timedelta(0)
-        """What to add to the ledger's time to get the provider's."""
+        """The provider's time minus the ledger's time."""
 
     def now(self) -> datetime:
-        """The provider's time; ours until an answer has told that it differs."""
+        """Return the provider's time; ours until an answer has shown a difference."""
         return self._clock() + self.clock_offset
 
     def begin_slice(self) -> None:
@@ -91,18 +92,19 @@ class RateLimitedCaller:
         self._retries_left = self._options.retries_max
 
     async def fetch_page(self, request: PageRequest) -> Page:
-        """Get one page, as Client.fetch_page. Raises Deferred, ClockCorrected, or what the last attempt raised."""
+        """Fetch one page, as Client.fetch_page does. Raises Deferred, ClockCorrected, or the error of the last
+        attempt."""
         attempt = 1
         while True:
             try:
                 page = await self._call(request)
             except AuthError as error:
-                self.check_clock()  # a time that is off makes a signature invalid
+                self.check_clock()  # a wrong time makes a signature invalid
                 if isinstance(error, ClockRefused) or (self._skew_max and abs(self.clock_offset) > self._skew_max):
                     raise ClockRefused(f"{error}. {self._clock_text()}") from error
                 raise
             except (RateLimited, Unavailable, WireError) as error:
-                # An answer that cannot be read may have been cut off on its way, so it is asked for again too.
+                # An unreadable answer may have been cut off in transit, so it is requested again too.
                 wait = self._wait_after(error, attempt)
                 if attempt >= self._attempts_after(error) or self._retries_left == 0:
                     self._unanswered += isinstance(error, Unanswered)
@@ -118,7 +120,7 @@ class RateLimitedCaller:
 
     @property
     def is_silent(self) -> bool:
-        """Whether the service does not answer any more. One page may take it too long, and others not."""
+        """Whether the service no longer answers. A single page may be too slow for it while others are not."""
         return self._unanswered >= (SILENT_PAGES if self._was_answered else 1)
 
     def _attempts_after(self, error: LiushuiError) -> int:
@@ -133,12 +135,12 @@ class RateLimitedCaller:
         return self._options.attempts
 
     def check_clock(self) -> None:
-        """Raise ClockCorrected if the provider's clock differs from the one that the sync has assumed."""
+        """Raise ClockCorrected if the provider's clock differs from the one that the sync assumes."""
         measured = self._clocked_client.clock_offset if self._clocked_client is not None else None
         offset = measured if measured and abs(measured) > CLOCK_TOLERANCE else timedelta(0)
         if measured is None or abs(offset - self.clock_offset) <= CLOCK_TOLERANCE:
             return
-        # Of several clocks the one that is behind counts: no range is proven later than any of them.
+        # If several clocks are possible, use the slowest one, so that no range is proven beyond any of them.
         self.clock_offset = offset if self._corrections == 0 else min(offset, self.clock_offset)
         if self._corrections < CORRECTIONS_MAX:
             self._corrections += 1
@@ -166,7 +168,7 @@ class RateLimitedCaller:
 
     @asynccontextmanager
     async def _permitted(self) -> AsyncIterator[None]:
-        """Make one call in the block, which is entered when it may begin. Raises Unavailable if it takes too long."""
+        """Context for one call, which begins when the call may be made. Raises Unavailable if it takes too long."""
         permit = await self._permit()
         call_max = self._options.call_max
         try:
@@ -179,7 +181,7 @@ class RateLimitedCaller:
                 self._limits.end(self._key, permit)
 
     async def _permit(self) -> Permit | None:
-        """Return when a call may begin. None: it is not counted."""
+        """Return when a call may begin. None: the call is not counted."""
         for _ in range(PERMIT_TRIES_MAX):
             await self._keep_lease()
             if self._is_paced:
@@ -200,18 +202,18 @@ class RateLimitedCaller:
     # ---------------------------------------------------------------- after a call that failed
 
     def _wait_after(self, error: LiushuiError, attempt: int) -> timedelta:
-        """How long to wait before a call is repeated, beside the time for which its credential is blocked now.
+        """Return how long to wait before a call is repeated, in addition to the current block of its credential.
 
-        Raises Deferred where the provider asks for a wait that is too long, or asks for one after the last attempt.
+        Raises Deferred if the provider asks for a wait that is too long, or asks for one after the last attempt.
         """
         if isinstance(error, RateLimited) or (isinstance(error, Unavailable) and error.retry_after_s):
             self._block(error, attempt)
             return timedelta(0)
-        # Workers that failed together would else come back together.
+        # Otherwise workers that failed together would retry together.
         return self._environment.jittered(Backoff(self._options.wait, RETRY_WAIT_MAX).wait(attempt))
 
     def _block(self, error: RateLimited | Unavailable, attempt: int) -> None:
-        """Hold back everybody who uses the credential, for as long as the provider asks."""
+        """Block all users of the credential for as long as the provider asks."""
         if error.retry_after_s is not None:
             wait = timedelta(seconds=error.retry_after_s)
         else:
@@ -235,7 +237,7 @@ class RateLimitedCaller:
 
 
 def clock_text(offset: timedelta) -> str:
-    """How far this machine's clock is off, where `offset` leads from its time to the provider's."""
+    """Say how far this machine's clock is off; `offset` is the provider's time minus the machine's."""
     seconds = round(abs(offset).total_seconds())
     days, hours, minutes = seconds // 86_400, seconds // 3600 % 24, seconds // 60 % 60
     parts = [(days, "d"), (hours, "h"), (minutes, "min"), (seconds % 60, "s")]

@@ -1,4 +1,4 @@
-"""The committer: proves that rows belong to their slice; commits the slice, or records why it was not proven."""
+"""The committer: checks that rows belong to their slice, and commits the slice or records why it was not proven."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -21,18 +21,18 @@ from liushui.sync.plan import RETENTION_MARGIN
 from liushui.sync.undecoded_rows import have_ids, row_times
 
 REREADS_MAX: Final = 3
-"""How often a slice is read again because others prove parts of it meanwhile."""
+"""How often a slice is read again because other workers prove parts of it at the same time."""
 
 UNPROVEN: Final = (ProviderError, WireError, SyncError)
-"""The errors that leave a slice an open gap. Others end the sync."""
+"""Errors after which a slice stays an open gap. Other errors end the sync."""
 
 Outcome = Committed | ProviderError | WireError | SyncError | None
-"""What became of a slice: it is committed; it is not proven, for this reason; None: others have proven all of it from
-later reads."""
+"""The outcome for a slice: committed, or not proven with a reason. None: other workers have proven all of it from later
+reads."""
 
 
 class FetchedSlice(NamedTuple):
-    """A slice, all its rows as they came, and when its reading began."""
+    """A slice, all its rows as received, and when reading it began."""
 
     slice: Slice
     read_at: datetime
@@ -51,16 +51,16 @@ class Committer:
         now: Callable[[], datetime],
         check: CheckChange,
     ) -> None:
-        """`now`: the provider's time. `check`: raises for a slice that lacks too many known rows."""
+        """`now`: the provider's time. `check`: raises if a slice lacks too many known rows."""
         self._check = check
         self._ledger, self._write_lock, self._now = context.ledger, context.write_lock, now
         self._account, self._provider, self._fetch = account, provider, fetch
 
     async def commit(self, fetched: Sequence[FetchedSlice]) -> AsyncIterator[tuple[FetchedSlice, Outcome]]:
-        """Commit slices, and yield what became of each.
+        """Commit slices, and yield the outcome for each.
 
-        They share a transaction, up to one that would end versions of flows: that one is read again before, and
-        committed by itself. Raises what the ledger raises; slices that were not yielded before are not committed then.
+        They share a transaction, except a slice that would end versions of flows: that one is read again first, and
+        committed alone. Raises the ledger's errors; then slices that were not yielded are not committed.
         """
         decoded: list[tuple[FetchedSlice, SliceRead]] = []
         for slice_, read in zip(fetched, await asyncio.to_thread(self._decode_all, fetched), strict=True):
@@ -78,7 +78,7 @@ class Committer:
                 yield slice_, await self._commit_endings(read, slice_.rows) or await self.reread_overtaken(slice_)
 
     async def commit_alone(self, fetched: FetchedSlice) -> Outcome:
-        """Commit a slice in a transaction of its own. None: others have proven a part of it from a later read."""
+        """Commit a slice in its own transaction. None: other workers have proven a part of it from a later read."""
         read = await asyncio.to_thread(self._decode, fetched)
         if isinstance(read, SyncError):
             return read
@@ -96,7 +96,7 @@ class Committer:
         return [self._decode(slice_) for slice_ in fetched]
 
     def _decode(self, fetched: FetchedSlice) -> SliceRead | SyncError:
-        """Decode the rows of a slice. Returns the error where they prove nothing."""
+        """Decode the rows of a slice. Returns an error if the rows prove nothing."""
         slice_, read_at, rows = fetched
         try:
             batch = read_batch(self._provider.codec, rows)
@@ -106,8 +106,8 @@ class Committer:
                 decoded, rejected = self.decode_each(rows)
                 check_inside(slice_, decoded)
                 read = SliceRead(slice_, read_at, decoded, rejected)
-            # Between the read and now the provider may have forgotten the beginning of the slice. Its rows would be
-            # taken for withdrawn, and a range of which a part was lacking for proven.
+            # Since the read, the provider may have deleted the beginning of the slice. Then missing rows would look
+            # withdrawn, and an incomplete range would look proven.
             self.check_retained(slice_, "the provider does not keep its beginning any more")
         except SyncError as error:
             return error
@@ -119,13 +119,13 @@ class Committer:
         return received, with_margins(rejected, self._provider.rules)
 
     def check_retained(self, slice_: Slice, reason: str, margin: timedelta = timedelta(0)) -> None:
-        """Raise SyncError where a slice begins before what the provider will still keep after `margin`."""
+        """Raise SyncError if a slice begins before what the provider will still keep after `margin`."""
         kept_from, _ = self._provider.rules.readable(self._now() + margin)
         if slice_.since < kept_from:
             raise SyncError(reason)
 
     async def confirm(self, slice_: Slice, rows: list[bytes]) -> None:
-        """Read a slice again, as often as the provider's rules want. Raises SyncError where a read differs."""
+        """Read a slice again, as often as the provider's rules require. Raises SyncError if a read differs."""
         reason = "known rows went, where the provider is about to forget rows"
         self.check_retained(slice_, reason, RETENTION_MARGIN)
         expected = sorted(rows)
@@ -135,9 +135,10 @@ class Committer:
                 raise SyncError("known rows changed or went, and a second read differed")
 
     async def reread_overtaken(self, fetched: FetchedSlice) -> Outcome:
-        """Read a slice again of which others have proven a part from a later read, unless they have proven all of it.
+        """Read a slice again if other workers have proven a part of it from a later read, unless they have proven all
+        of it.
 
-        Their rows may be newer, so what was fetched before must not replace them.
+        Their rows may be newer, so the rows fetched before must not replace them.
         """
         slice_, read_at, _ = fetched
         try:
@@ -154,7 +155,7 @@ class Committer:
         return SyncError(f"other syncs proved parts of it, each of the {REREADS_MAX + 1} times that it was read")
 
     def _is_proven_since(self, slice_: Slice, at: datetime) -> bool:
-        """Whether all of a slice was proven by reads that began after an instant."""
+        """Whether reads that began after an instant have proven all of a slice."""
         later = [
             known
             for known in ranges_of(self._ledger, self._account)
@@ -163,7 +164,7 @@ class Committer:
         return not uncovered(later, (to_us(slice_.since), to_us(slice_.until)))
 
     async def _fetch_again(self, slice_: Slice, reason: str) -> list[bytes]:
-        """Fetch a slice again. Raises SyncError with that reason where it does not fit one page any more."""
+        """Fetch a slice again. Raises SyncError with that reason if it no longer fits one page."""
         try:
             return await self._fetch(slice_)
         except SliceTooLarge as error:
@@ -172,7 +173,7 @@ class Committer:
     # ---------------------------------------------------------------- transactions
 
     async def _commit_additions(self, read: list[SliceRead]) -> list[Committed | None]:
-        """Commit slices, up to the first that would end versions of flows."""
+        """Commit slices, up to the first one that would end versions of flows."""
         async with self._write_lock:
             return await asyncio.to_thread(commit_slices, self._ledger, self._account, read, self._check)
 
@@ -199,7 +200,7 @@ class Committer:
 
 
 def with_margins(rejected: list[Rejected], rules: Rules[Paging]) -> list[Rejected]:
-    """Rejected rows, with how far beside their slice those without a readable time may lie."""
+    """Return rejected rows. Each has the margin by which a row without a readable time may lie outside its slice."""
     if rules.time_field is None or not rejected:
         return rejected
     rows = [one.row for one in rejected]
@@ -211,7 +212,7 @@ def with_margins(rejected: list[Rejected], rules: Rules[Paging]) -> list[Rejecte
 
 
 def check_inside(slice_: Slice, decoded: Sequence[DecodedRow]) -> None:
-    """Raise SyncError where a row is of another time: the answer was to another question."""
+    """Raise SyncError if a row has a time outside the slice: it is the answer to another request."""
     for row in decoded:
         if not slice_.since <= row.flow.at < slice_.until:
             raise SyncError(f"a row of {to_iso(row.flow.at)} came where {slice_text(slice_)} was asked for")

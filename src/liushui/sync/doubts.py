@@ -1,7 +1,7 @@
-"""Doubts: a read that would withdraw a large part of the known rows is not believed before another run agrees.
+"""Doubts: if a read would withdraw a large part of the known rows, it is believed only when another run agrees.
 
-A service in trouble may answer with empty lists. Rows that it does not give are withdrawn only if reads of two runs,
-some hours apart, lack them. Until then they stay, and their range is due in every sync.
+A service in trouble may answer with empty lists. Missing rows are withdrawn only if reads of two runs, some hours
+apart, lack them. Until then they stay, and their range is due in every sync.
 """
 
 from collections import Counter
@@ -17,7 +17,7 @@ from liushui.provider import Slice
 from liushui.rules import WithdrawalBound
 
 REMEMBERED: Final = timedelta(days=30)
-"""How long a range is read again of which many rows were withdrawn."""
+"""For this time, ranges are read again from which many rows were withdrawn."""
 
 
 class WithdrawalDoubted(SyncError):
@@ -25,25 +25,25 @@ class WithdrawalDoubted(SyncError):
 
 
 class WithdrawalCheck:
-    """Decides for the slices of one sync, in their order, whether the rows that they lack may be withdrawn."""
+    """Decides for the slices of one sync, in order, whether their missing rows may be withdrawn."""
 
     def __init__(self, bound: WithdrawalBound, doubts: tuple[Doubt, ...], now: datetime) -> None:
         self._bound, self._now = bound, now
         self.doubts = [doubt for doubt in doubts if from_us(doubt.first_read_us) > now - REMEMBERED]
         self._counts: dict[Slice, tuple[int, int]] = {}
         self._known = self._lost = 0
-        """Rows that were known of the slices of this sync, and how many of them it has lacked."""
+        """The number of known rows in this sync's slices, and the number that were missing."""
         self._withdrawn: list[Doubt] = []
-        """What was withdrawn in this sync before the first doubt: the same outage may have hidden it."""
+        """Rows that this sync withdrew before the first doubt: the same outage may have hidden them."""
 
     def due(self) -> list[Slice]:
         """The ranges to read again."""
         return [Slice(from_us(doubt.since_us), from_us(doubt.until_us)) for doubt in self.doubts]
 
     def check(self, slice_: Slice, change: Change, received: int) -> None:
-        """Raise WithdrawalDoubted where the rows that a change withdraws may still be there.
+        """Raise WithdrawalDoubted if the rows that a change withdraws may still exist at the provider.
 
-        Called before the change is written. `received`: how many rows the slice had.
+        Called before the change is written. `received`: the number of rows in the slice.
         """
         since_us, until_us = to_us(slice_.since), to_us(slice_.until)
         missing = _missing(change)
@@ -70,11 +70,11 @@ class WithdrawalCheck:
             self._trim(since_us, until_us)
 
     def is_large(self, lost: int, known: int) -> bool:
-        """Whether so many lost rows are too many of the known ones to be believed at once."""
+        """Whether the missing rows are too large a part of the known ones to be believed at once."""
         return lost > self._bound.rows and lost * 100 > self._bound.percent * known
 
     def _agrees(self, missing: frozenset[bytes], earlier: list[Doubt]) -> bool:
-        """Whether reads that began long enough before lacked the same rows."""
+        """Whether reads that began long enough ago lacked the same rows."""
         latest_us = to_us(self._now - self._bound.agree_after)
         seen = [doubt.missing for doubt in earlier if doubt.first_read_us <= latest_us]
         return missing <= frozenset[bytes]().union(*seen)
@@ -82,7 +82,7 @@ class WithdrawalCheck:
     def _add(self, doubt: Doubt, earlier: list[Doubt]) -> None:
         self.doubts += self._withdrawn
         self._withdrawn = []
-        # A doubt of the same rows keeps the time of its first read, so that one day it can be believed.
+        # A doubt about the same rows keeps the time of its first read, so that it can be believed later.
         if not doubt.missing <= frozenset[bytes]().union(*(known.missing for known in earlier)):
             self._trim(doubt.since_us, doubt.until_us)
             self.doubts.append(doubt)
@@ -102,9 +102,9 @@ class WithdrawalCheck:
 
 
 def _missing(change: Change) -> frozenset[bytes]:
-    """The known rows that a change withdraws without another one at the same instant, which would restate them."""
+    """Return the known rows that a change withdraws and does not restate by another row at the same instant."""
     if all(ending != WITHDRAWN for _, ending in change.ended):
-        return frozenset()  # nearly always, and counting the rows of a first sync takes long
+        return frozenset()  # nearly always so, and counting the rows of a first sync takes long
     new = Counter(row[AT_US] for row in change.added) - Counter(
         row[AT_US] for row, ending in change.ended if ending == RESTATED
     )

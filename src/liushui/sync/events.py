@@ -16,19 +16,19 @@ class SyncStatus(StrEnum):
 
     DONE = "done"
     INCOMPLETE = "incomplete"
-    """Some slices failed, and are open gaps now."""
+    """Some slices failed and are now open gaps."""
     WAITING = "waiting"
-    """The provider asked for a longer wait than a sync makes. The rest is due after it."""
+    """The provider asked for a longer wait than a sync makes. The rest is due afterwards."""
     BUSY = "busy"
     """Another process is syncing the account."""
     CREDENTIALS = "credentials"
-    """The provider refused the credentials: new ones are needed."""
+    """The provider refused the credentials; the source needs new ones."""
     FAILED = "failed"
 
 
 @dataclass
 class SyncResult:
-    """What a sync of one source did."""
+    """The result of syncing one source."""
 
     account: str
     slices: int = 0
@@ -40,16 +40,17 @@ class SyncResult:
     gaps: list[str] = field(default_factory=list)
     """The slices that failed, each with its reason."""
     error: str = ""
-    """Why it ended early. Empty where it did not, or where that is no fault."""
+    """Why the sync ended early. Empty if it did not, or if the reason is not an error."""
     note: str = ""
-    """What a person should know beside the status, such as who else is syncing the account."""
+    """A further remark for people, such as who else is syncing the account."""
     status: SyncStatus = SyncStatus.DONE
     not_before: datetime | None = None
-    """The earliest time at which another sync can do more than this one. None: any time."""
+    """The earliest time at which another sync can achieve more than this one. None: any time."""
     proven_until: datetime | None = None
-    """The end of what is proven without a gap since the source's beginning. None: nothing is."""
+    """The end of the complete range from the source's beginning. None: nothing is proven."""
     retention_left: timedelta | None = None
-    """How long until the provider forgets something that is not proven. None: it never does, or all is proven."""
+    """The time until the provider deletes rows of an unproven range. None: it never deletes rows, or everything is
+    proven."""
 
 
 class SyncStarted(NamedTuple):
@@ -60,7 +61,7 @@ class SyncStarted(NamedTuple):
 
 
 class SyncAdvanced(NamedTuple):
-    """A slice of length `span` has been read, or has failed. `rows`: rows of the whole sync so far."""
+    """A slice of length `span` has been read or has failed. `rows`: the rows of the whole sync so far."""
 
     account: str
     span: timedelta
@@ -70,7 +71,7 @@ class SyncAdvanced(NamedTuple):
 
 
 class SliceCommitted(NamedTuple):
-    """A slice is in the ledger. `took`: since its reading began."""
+    """A slice is in the ledger. `took`: the time since its reading began."""
 
     account: str
     slice: Slice
@@ -80,7 +81,7 @@ class SliceCommitted(NamedTuple):
 
 
 class SliceFailed(NamedTuple):
-    """A slice is an open gap. `took`: since its reading began."""
+    """A slice is an open gap. `took`: the time since its reading began."""
 
     account: str
     slice: Slice
@@ -89,7 +90,7 @@ class SliceFailed(NamedTuple):
 
 
 class CallRetried(NamedTuple):
-    """A call failed, and will be made again after `wait` at the earliest."""
+    """A call failed, and is repeated after `wait` at the earliest."""
 
     account: str
     slice: Slice
@@ -99,7 +100,7 @@ class CallRetried(NamedTuple):
 
 
 class CallDelayed(NamedTuple):
-    """A call is held back: for the "rate", because the provider "blocked" calls, or before a "retry"."""
+    """A call is delayed: by the "rate", because the provider "blocked" calls, or before a "retry"."""
 
     account: str
     wait: timedelta
@@ -114,7 +115,7 @@ class SyncEnded(NamedTuple):
 
 
 class NextSyncDue(NamedTuple):
-    """The scheduler syncs a source again at that time."""
+    """The scheduler will sync a source again at that time."""
 
     account: str
     at: datetime
@@ -129,7 +130,7 @@ def ignore_events(_event: Event) -> None:
 
 
 def notify_all(observers: Sequence[Observer]) -> Observer:
-    """Make one observer of several."""
+    """Combine several observers into one."""
 
     def notify(event: Event) -> None:
         for observer in observers:
@@ -139,5 +140,5 @@ def notify_all(observers: Sequence[Observer]) -> Observer:
 
 
 def slice_text(slice_: Slice) -> str:
-    """A slice, for people."""
+    """Return a slice as text for people."""
     return f"{to_iso(slice_.since)} to {to_iso(slice_.until)}"

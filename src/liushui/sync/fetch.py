@@ -1,16 +1,16 @@
-"""The fetcher: reads one slice whole, and proves from the provider's way of paging that no row is missing.
+"""The fetcher: reads one slice completely, and proves from the provider's way of paging that no row is missing.
 
-One answer shows one state of the provider, so a slice that fits one page cannot have shifted while it was read. A
-larger slice is split until it fits. One that is as short as the provider's clock allows cannot be split. Then
+One answer shows one state of the provider, so a slice that fits one page cannot shift while it is read. A larger slice
+is split until it fits. The shortest slice that the provider's clock allows cannot be split. In that case:
 
-- page numbers and cursors: whole reads are repeated until two in a row agree (PagedFetcher);
-- ranges only: the slice is read in parts, by the filters that the provider's rules name (RangeFetcher).
+- with page numbers and cursors, complete reads are repeated until two consecutive ones agree (PagedFetcher);
+- with ranges only, the slice is read in parts, by the filters in the provider's rules (RangeFetcher).
 
-Where a provider gives documents of whole days, a slice is a day or a part of one, and its rows are all those of the
-day's documents that lie in it (DocumentFetcher). A document proves itself, by its digest and its control totals.
+If a provider returns documents of whole days, a slice is a day or a part of one, and its rows are the rows of the day's
+documents within the slice (DocumentFetcher). A document is proven by its digest and its control totals.
 
-Nothing is taken from the documents alone. A service may give fewer rows than were asked for, leave out an end of a
-range, ignore a parameter, or count wrongly. Each of these is found by a further request, or by a look into the rows.
+The provider's documentation alone is never trusted. A service may return fewer rows than requested, leave out an end of
+a range, ignore a parameter, or count wrongly. A further request, or a look at the rows, detects each of these.
 """
 
 from collections import Counter
@@ -36,28 +36,29 @@ from liushui.sync.undecoded_rows import (
 )
 
 READS_MAX: Final = 5
-"""Whole reads of a slice of many pages before it is given up."""
+"""The most complete reads of a slice with several pages."""
 PAGES_MAX: Final = 10_000
-"""Pages of one read of a slice. Those of some real accounts were empty a few hundred times in a row."""
+"""The most pages of one read of a slice. Some real accounts had a few hundred empty pages in a row."""
 EQUAL_PAGES_MAX: Final = 3
-"""Equal pages in a row that show that a cursor leads nowhere."""
+"""The number of equal consecutive pages that shows that a cursor makes no progress."""
 CUTS_MIN: Final = 2
-"""Pages that end after the same number of rows, though there are more, that show a limit of the service."""
+"""The number of pages cut at the same number of rows that shows a limit of the service."""
 COMPARISONS_MAX: Final = 3
-"""How often answers to two questions about the same rows may differ, because rows came between them."""
+"""How often answers to two requests for the same rows may differ because rows arrived in between."""
 WHOLE_PAGES_MIN: Final = 2
-"""So many of the longest pages have to lack nothing, where an empty page follows each of them."""
+"""The number of longest pages that have to be complete, if an empty page follows each of them."""
 EMPTY_PAGES_MAX: Final = 2
-"""After so many empty pages in a row, check that the cursor ends. Providers that hide rows send a few empty pages."""
+"""After this number of consecutive empty pages, check that the cursor ends. Providers that hide rows return a few empty
+pages."""
 TIMELESS_MARGIN: Final = 2
-"""One step more is asked for at each end of a slice, and a service may answer one more than it was asked."""
+"""The request covers one more step at each end of a slice, and a service may return another one."""
 SAME_PAGE: Final = "the service gives the same page whatever page is asked for"
 FAR_PAGE: Final = "1000000"
-"""The number of a page that no account has: a service that gives rows there ignores the number."""
+"""A page number that no account reaches: a service that returns rows there ignores the number."""
 
 
 class SliceTooLarge(Exception):
-    """A slice does not fit one page, and can be split. `rows`: the page."""
+    """A slice does not fit one page, and can be split. `rows`: the rows of the page."""
 
     def __init__(self, rows_in_page: int, rows: Sequence[bytes] = ()) -> None:
         super().__init__(f"more than the {rows_in_page} rows of one page")
@@ -66,38 +67,38 @@ class SliceTooLarge(Exception):
 
 
 class EndlessPages(SyncError):
-    """The provider's pages lead nowhere: no slice of the source can be read."""
+    """The provider's pages never end: no slice of the source can be read."""
 
 
 @dataclass
 class SourceTraits:
-    """What one sync has seen of how its source's service answers."""
+    """What one sync has observed about its source's service."""
 
     rows_max: int = 0
-    """The most rows that one page had."""
+    """The largest number of rows in one page."""
     cap: int | None = None
-    """The rows of a page after which there were more, though more had been asked for. None: no such page was seen."""
+    """The number of rows at which pages were cut although more had been requested. None: no such page was seen."""
     cuts: int = 0
-    """How many pages were cut there. A single one may have had hidden rows, or have been cut on its way."""
+    """How many pages were cut there. A single one may have had hidden rows, or was cut in transit."""
     covered: set[tuple[str, ...]] = field(default_factory=set)
-    """The values of separate parts whose rows are in the answer to the question without a filter too."""
+    """The values of separate parts whose rows are also in the answer without a filter."""
     ignored: set[str] = field(default_factory=set)
-    """Request parameters that change nothing."""
+    """Request parameters that the service ignores."""
     repeated_rows: int = 0
-    """How many rows listed a record again that the same answer had before."""
+    """The number of rows that repeated a record of the same answer."""
     whole_pages: int = 0
-    """How many of the longest pages were proven to lack nothing."""
+    """The number of longest pages that were proven to be complete."""
     cuts_silently: bool = False
-    """Whether a page lacked rows of its range, and nothing said so."""
+    """Whether a page lacked rows of its range without saying so."""
     window: timedelta = timedelta.max
-    """The longest range that the service is known to answer whole. Longer ones are proven by shorter ones in any case,
-    and what lacks rows there may be the range, and not the page."""
+    """The longest range that the service is known to answer completely. Longer ranges are proven by shorter ones in any
+    case. If rows are missing there, the range may be cut and not the page."""
 
     def may_lack_rows(self, rows: int) -> bool:
-        """Whether a page with so many rows may have been cut, though nothing says so.
+        """Whether a page with this number of rows may have been cut silently.
 
-        A service may cut pages at a number of rows, which is at least that of the longest page. But it may also cut
-        them by their bytes, or as its load allows. So after a page that was cut, every page may have been.
+        A service may cut pages at a number of rows that is at least the longest page. But it may also cut them by bytes
+        or by its load. So after one cut page, every page may be cut.
         """
         return rows > 0 and (rows >= self.rows_max or self.cuts_silently)
 
@@ -109,14 +110,14 @@ class SourceTraits:
             self.cap, self.cuts = None, 0
 
     def note_cut(self, rows: int, size: int) -> None:
-        """Learn that there were more rows than the page had, where `size` were asked for."""
+        """Learn that more rows exist than the page had, although `size` were requested."""
         if 0 < rows < size and rows >= self.rows_max:
             self.cuts = self.cuts + 1 if self.cap == rows else 1
             self.cap = rows
         self.note_page(rows)
 
     def page_max(self, size: int) -> int:
-        """The most rows that a page can be expected to have, where `size` are asked for."""
+        """Return the largest number of rows to expect in a page if `size` are requested."""
         return min(size, self.cap) if self.cap is not None and self.cuts >= CUTS_MIN else size
 
 
@@ -130,15 +131,15 @@ async def fetch_slice(
     traits: SourceTraits | None = None,
     earliest: datetime = MIN_INSTANT,
 ) -> list[bytes]:
-    """Return every row of a slice. `size` is the number of rows to ask for a page.
+    """Return every row of a slice. `size` is the number of rows to request for a page.
 
-    One step of the provider's clock more is asked for at each end, but nothing before `earliest`: services differ in
-    whether the ends of a range belong to it.
+    The request covers one more step of the provider's clock at each end, but nothing before `earliest`, because
+    services differ in whether the ends belong to a range.
 
-    A row without a readable time is returned too. It may lie up to TIMELESS_MARGIN steps beside the slice.
+    Rows without a readable time are returned too; they may lie up to TIMELESS_MARGIN steps outside the slice.
 
-    Raises SliceTooLarge where the slice `can_split` and does not fit one page; SyncError where it cannot be proven
-    whole; and what the client raises.
+    Raises SliceTooLarge if the slice `can_split` and does not fit one page; SyncError if it cannot be proven complete;
+    and the client's errors.
     """
     traits = SourceTraits() if traits is None else traits
     asked = widened(slice_, rules, earliest)
@@ -149,8 +150,8 @@ async def fetch_slice(
     except SliceTooLarge as error:
         if can_split:
             raise
-        # The rows beside the step may have made it too large. But a service that leaves out an end of a range gives
-        # none of the step alone.
+        # The neighbouring steps may have made the answer too large. But a service that leaves out an end of a range
+        # returns nothing for a single step.
         rows = await _read(client, slice_, rules, size, traits, can_split=False)
         beside = without_proven_ends(asked, slice_, error.rows, rules)
         if not rows and beside != slice_:
@@ -171,7 +172,7 @@ async def _read(
 
 
 def widened(slice_: Slice, rules: Rules[Paging], earliest: datetime) -> Slice:
-    """Widen a slice by one step at each end, if rows have a time field and a request may be that long.
+    """Widen a slice by one step at each end, if rows have a time field and a request may have that length.
 
     The result begins no earlier than `earliest` and the floor of the rules.
     """
@@ -187,9 +188,10 @@ def widened(slice_: Slice, rules: Rules[Paging], earliest: datetime) -> Slice:
 
 
 def without_proven_ends(asked: Slice, slice_: Slice, rows: Sequence[bytes], rules: Rules[Paging]) -> Slice:
-    """A slice of one step with the steps beside it that `asked` has, except for an end at which a row came.
+    """Return a slice of one step with the neighbouring steps in `asked`, but without an end at which a row was
+    received.
 
-    Such a row shows that the service does not leave out that end of a range.
+    Such a row shows that the service includes that end of a range.
     """
     steps = set(row_times(rows, rules))
     return Slice(
@@ -202,7 +204,7 @@ def without_proven_ends(asked: Slice, slice_: Slice, rows: Sequence[bytes], rule
 
 
 class Question(NamedTuple):
-    """What is asked of a client: the rows of a range."""
+    """A request to a client: the rows of a range."""
 
     client: Client
     slice_: Slice
@@ -219,10 +221,10 @@ class Question(NamedTuple):
         params: Mapping[str, str] = NO_VALUES,
         newest: bool = False,
     ) -> Page:
-        """One page.
+        """Fetch one page.
 
-        Raises SyncError where it has more rows than any page may have, or rows that were not asked for, and
-        EndlessPages where it is another page than the one that was asked for, again and again.
+        Raises SyncError if it has more rows than a page may have, or rows that were not requested, and EndlessPages if
+        the service repeatedly returns another page than requested.
         """
         asked = slice_ or self.slice_
         request = PageRequest(asked, size or self.size, page_token=page_token, params=params, newest=newest)
@@ -230,7 +232,7 @@ class Question(NamedTuple):
             page = await self.client.fetch_page(request)
         except WrongPage as error:
             raise EndlessPages(f"{SAME_PAGE}: {error}") from error
-        # A provider may ignore the number of rows that was requested, but not the largest one that it may give.
+        # A provider may ignore the requested number of rows, but not its own maximum.
         if len(page.rows) > self.size:
             raise SyncError(f"a page has {len(page.rows)} rows where {self.size} were asked for")
         check_times(page.rows, asked, self.rules)
@@ -239,27 +241,29 @@ class Question(NamedTuple):
         return page
 
     def records(self, rows: Sequence[bytes]) -> list[bytes]:
-        """The rows of one answer, each record once. Check ends, totals and page lengths before, on all rows."""
+        """Return the rows of one answer, each record once. Check ends, totals and page lengths before, with all
+        rows."""
         once = each_record_once(rows, self.rules)
         self.traits.repeated_rows += len(rows) - len(once)
         return once
 
     @property
     def is_short(self) -> bool:
-        """Whether the range is one that the service is known to answer whole."""
+        """Whether the service is known to answer a range of this length completely."""
         return self.slice_.until - self.slice_.since <= self.traits.window
 
     async def prove_end(self, rows: Sequence[bytes], params: Mapping[str, str] = NO_VALUES) -> None:
-        """Prove that a page has all rows of the range, by the parts of the range at and beside its last rows.
+        """Prove that a page has all rows of the range, by requesting the parts of the range at its last rows and beyond
+        them.
 
-        A service may hold fewer rows than it was asked for. Raises SliceTooLarge where a part has further rows.
+        A service may return fewer rows than requested. Raises SliceTooLarge if a part has further rows.
         """
         times = [at for at in row_times(rows, self.rules) if at is not None]
         if not times:
             return
         oldest, newest = instant_of(min(times), self.rules), instant_of(max(times), self.rules)
-        # Rows of the first and the last step may be lacking too, so these steps are asked for again. Where all rows are
-        # of one step, that would give the same page.
+        # Rows of the first and the last step may be missing too, so these steps are requested again. If all rows are in
+        # one step, that would return the same page.
         shared = self.rules.resolution if oldest < newest else timedelta(0)
         after = Slice(newest + self.rules.resolution - shared, self.slice_.until)
         before = Slice(self.slice_.since, oldest + shared)
@@ -275,11 +279,11 @@ class Question(NamedTuple):
 
 
 def check_times(rows: Sequence[bytes], asked: Slice, rules: Rules[Paging]) -> None:
-    """Raise SyncError where a row is of another time than was asked for."""
+    """Raise SyncError if a row has a time that was not requested."""
     if rules.time_field is None or not rows:
         return
     first, end = step_of(asked.since, rules), step_of(asked.until, rules)
-    # One step more may come at each end: services differ in whether the ends of a range belong to it.
+    # One more step may be returned at each end, because services differ in whether the ends belong to a range.
     if are_within(row_times(rows, rules), first - 1, end + 1):
         return
     strays = [at for at in row_times(rows, rules) if at is not None and not first - 1 <= at <= end]
@@ -292,15 +296,15 @@ def check_times(rows: Sequence[bytes], asked: Slice, rules: Rules[Paging]) -> No
 
 
 def check_values(rows: Sequence[bytes], rules: Rules[Paging], parameter: str, value: str) -> None:
-    """Raise IgnoredParameter where a row has another value than was asked for."""
-    others = set(field_values(rows, rules.filter(parameter).field)) - {None}  # a row without one cannot be read
+    """Raise IgnoredParameter if a row has a value that was not requested."""
+    others = set(field_values(rows, rules.filter(parameter).field)) - {None}  # a row without a value cannot be read
     strays = sorted(map(str, others - {value, int(value) if value.isdecimal() else value}))
     if strays:
         raise IgnoredParameter(parameter, value, strays[0], rows)
 
 
 class IgnoredParameter(SyncError):
-    """Rows do not have the value that a parameter asked for."""
+    """Rows do not have the value that a parameter requested."""
 
     def __init__(self, parameter: str, value: str, other: str, rows: Sequence[bytes]) -> None:
         super().__init__(f"the service ignores {parameter}: a row of {other} came where {value} was asked for")
@@ -317,7 +321,7 @@ class WholeRead(NamedTuple):
     rows: list[bytes]
     longest_page: int
     matches_total: bool
-    """False where the provider counted more rows than it gave."""
+    """False if the provider counted more rows than it returned."""
 
 
 class PagedFetcher:
@@ -336,18 +340,18 @@ class PagedFetcher:
         return await self._read_until_two_agree()
 
     async def _read_single_page(self, *, can_split: bool) -> tuple[Page, bool]:
-        """Return the first page that has rows, and whether it has all of the slice."""
+        """Return the first page with rows, and whether it is the whole slice."""
         page = first = await self.page(self._size)
         walk = PageWalk()
         for _ in range(PAGES_MAX):
             walk.add(page)
             if walk.empty_pages == EMPTY_PAGES_MAX and page.next_token is not None:
                 await self._check_cursor_ends()
-            # The total may lag behind the rows, so a full page is never known to be the only one.
+            # The total may lag behind the rows, so a full page never proves that it is the only one.
             if can_split and len(first.rows) == self._size and (page.next_token is not None or page.total is not None):
                 self._traits.note_page(len(first.rows))
                 return first, False
-            # Only a missing token tells the end. A short page does not: servers may give fewer rows than requested.
+            # Only a missing token marks the end. A short page does not: servers may give fewer rows than requested.
             if page.next_token is None or self._is_all(first):
                 break
             page = await self.page(self._size, page_token=page.next_token)
@@ -371,9 +375,9 @@ class PagedFetcher:
         return first, True
 
     async def is_whole_step(self, rows: Sequence[bytes]) -> bool:
-        """Whether a page whose rows are all of a single step of the clock has all rows of that step.
+        """Whether a page with rows of a single step of the clock has all rows of that step.
 
-        No shorter range can show what it lacks, but pages of another length can.
+        No shorter range can show missing rows, but pages of another length can.
         """
         if len(rows) == 1 or not are_of_one_step(rows, self._question.rules):
             return True
@@ -381,26 +385,28 @@ class PagedFetcher:
         return Counter(again.rows) == Counter(self._question.records(rows))
 
     def must_prove_end(self, rows: int) -> bool:
-        """Whether to prove a page by the parts of the range beside its rows, though no other page follows."""
+        """Whether to prove a page by requesting the parts of the range beyond its rows, although no other page
+        follows."""
         if isinstance(self.paging, Cursor) or self._traits.cuts_silently:
             return True
-        # The empty page after it, or a flag, says so too. A limit is found where the longest pages are tested.
+        # An empty page after it, or a flag, also marks the end. A limit is found where the longest pages are tested.
         return self._question.is_short and (rows > self._traits.rows_max or self._traits.whole_pages < WHOLE_PAGES_MIN)
 
     def _is_all(self, page: Page) -> bool:
-        """Whether a page is known to be the only one: the provider counts its rows, and larger pages were given."""
+        """Whether a page is known to be the only one: the provider's total says so, and larger pages have been
+        returned."""
         return page.total == len(page.rows) and not self._traits.may_lack_rows(len(page.rows))
 
     def _rows_of_a_page(self, page: Page) -> int:
-        """How many rows a page can be expected to hold, after one that did not hold all of the slice."""
+        """Return the expected number of rows in a page, after a page that did not hold the whole slice."""
         rows = max(1, len(page.rows))
         if isinstance(self.paging, Cursor):
-            # The provider's limit counts rows that it then hides, so this page says nothing about the next one.
+            # The provider's limit includes rows that it then hides, so this page does not predict the next one.
             return self._traits.page_max(self._size)
         return max(rows, self._traits.rows_max)
 
     async def _check_progress(self, walk: "PageWalk", page: Page) -> None:
-        """Raise EndlessPages where the page after another is that page again, and stays it."""
+        """Raise EndlessPages if the next page repeats the page before, several times."""
         token = page.next_token
         if isinstance(self.paging, PageNumber):
             if walk.is_repeated(page) and await self._has_far_page():
@@ -412,7 +418,7 @@ class PagedFetcher:
             token = page.next_token
 
     async def _check_cursor_ends(self) -> None:
-        """Raise EndlessPages where a cursor leads on and on, even within a single step."""
+        """Raise EndlessPages if a cursor never ends, even within a single step."""
         since, until = self._question.slice_
         resolution = self._question.rules.resolution
         middle = since + (until - since) // resolution // 2 * resolution
@@ -426,24 +432,24 @@ class PagedFetcher:
         raise EndlessPages("the service names ever new cursors, for empty pages")
 
     async def _has_far_page(self) -> bool:
-        """Whether there are rows on a page that cannot be there."""
+        """Whether a page number far beyond the end returns rows."""
         try:
             return bool((await self.page(self._size, page_token=FAR_PAGE)).rows)
-        except (Refused, WireError):  # it looks at the number
+        except (Refused, WireError):  # the service respects the number
             return False
 
     async def _read_until_two_agree(self) -> list[bytes]:
         before: WholeRead | None = None
         agreements, size_min = 0, self._question.rules.size_min
         for number in range(READS_MAX):
-            # A provider may give a page again in place of the next one. Two reads by pages of one length would then
-            # lack the same rows, and agree. Pages of another length end at other rows.
+            # A provider may return a page again instead of the next one. Two reads with pages of one length would then
+            # lack the same rows and agree. Pages of another length end at other rows.
             requested = self._size
             if before is not None and number % 2:
                 requested = max(size_min, before.longest_page - 1)
             read = await self._read_whole(requested)
             agreements = agreements + 1 if reads_agree(before, read) else 0
-            # Pages of the least length cannot have another one, so one more read has to agree.
+            # Pages of the smallest length cannot be varied, so one more read has to agree.
             if agreements >= (2 if read.longest_page <= size_min and read.longest_page < len(read.rows) else 1):
                 return read.rows
             before = read
@@ -475,7 +481,7 @@ class PagedFetcher:
 
 
 class PageWalk:
-    """The pages that were read one after the other. Raises EndlessPages where cursors lead nowhere."""
+    """The consecutive pages of one read. Raises EndlessPages if cursors make no progress."""
 
     def __init__(self) -> None:
         self._tokens: set[str] = set()
@@ -487,7 +493,7 @@ class PageWalk:
     def add(self, page: Page) -> None:
         """Add the next page."""
         self._repeats = self._repeats + 1 if self.is_repeated(page) else 0
-        # Equal pages in a row are possible where all their rows are equal.
+        # Equal consecutive pages are possible if all their rows are equal.
         if self._repeats >= EQUAL_PAGES_MAX - 1 and len(set(page.rows)) > 1:
             raise EndlessPages(f"the same page came {EQUAL_PAGES_MAX} times in a row")
         self._last = page.rows
@@ -503,12 +509,13 @@ class PageWalk:
 
 
 def reads_agree(before: WholeRead | None, read: WholeRead) -> bool:
-    """Whether two whole reads in a row found the same rows, no fewer than the provider counted."""
+    """Whether two consecutive complete reads found the same rows, and no fewer than the provider counted."""
     return read.matches_total and before is not None and before.matches_total and before.rows == read.rows
 
 
 def total_matches(rows: int, totals: set[int | None]) -> bool:
-    """Whether no page stated a larger total. Smaller ones say nothing: services leave it out, or count one page."""
+    """Whether no page stated a larger total. Smaller totals mean nothing: services leave the total out, or count one
+    page."""
     return all(total is None or total <= rows for total in totals)
 
 
@@ -516,7 +523,7 @@ def total_matches(rows: int, totals: set[int | None]) -> bool:
 
 
 class RangeFetcher:
-    """Reads a slice of a provider that has no second page. Each part of the slice must fit one page."""
+    """Reads a slice of a provider without further pages. Each part of the slice must fit one page."""
 
     def __init__(self, question: Question, paging: RangeOnly) -> None:
         self._question, self._paging = question, paging
@@ -536,7 +543,7 @@ class RangeFetcher:
         raise SyncError(f"the answers with and without {names} differed, {COMPARISONS_MAX} times")
 
     async def read_parts(self, *, can_split: bool) -> list[bytes] | None:
-        """Return the rows of all parts, those of unlisted values included. None: two answers differed."""
+        """Return the rows of all parts, including rows with unlisted values. None: two answers differed."""
         whole = await self._question.page()
         if self.is_full(whole):
             self._traits.note_page(len(whole.rows))
@@ -554,7 +561,7 @@ class RangeFetcher:
             except IgnoredParameter as error:
                 if Counter(error.rows) != Counter(whole.rows):
                     raise
-                # It got the same answer as the question without it, which has all rows.
+                # The answer was the same as without the parameter, and so has all rows.
                 self._traits.ignored.add(error.parameter)
                 return list(whole.rows)
             own, named = self._rows_of(whole.rows, part), self._rows_of(answer, part)
@@ -562,13 +569,13 @@ class RangeFetcher:
                 return None
             if own:
                 self._traits.covered.add(key)
-            # Without such rows, the question without a value may have been one for another value. Rows that do not
-            # state a value are in both answers.
+            # Without such rows, the service may have assumed a value for the missing parameter. Rows that state no
+            # value are in both answers.
             rows += (Counter(answer) - Counter(whole.rows)).elements()
         return rows
 
     async def _read_parts_of_full(self, whole: Page) -> list[bytes]:
-        """Return the rows of one instant that do not fit one answer, by the parts."""
+        """Return the rows of one instant that do not fit one answer, part by part."""
         rows: list[bytes] = []
         for part in self.separate_parts():
             rows += await self.read_part(part, can_split=False)
@@ -580,7 +587,7 @@ class RangeFetcher:
         return rows
 
     def separate_parts(self) -> Iterator[dict[str, str]]:
-        """The combinations of filters to ask for one by one, beside the question without them."""
+        """The combinations of filters that are requested separately, in addition to the request without them."""
         if self._traits.ignored & set(self._paging.partition_by):
             return
         values = [self._rules.filter(name).values or () for name in self._paging.partition_by]
@@ -603,8 +610,8 @@ class RangeFetcher:
         self._traits.note_page(len(page.rows))
 
     async def _prove_instant(self, page: Page, part: Mapping[str, str]) -> None:
-        """Prove that a page has all rows of a single instant: no shorter range can show what it lacks, but the rows
-        from the other end can. Raises SyncError where they are others, and SliceTooLarge where it can be split."""
+        """Prove that a page has all rows of a single instant. No shorter range can show missing rows, but a page from
+        the other end can. Raises SyncError if that page differs, and SliceTooLarge if the slice can be split."""
         is_step = self._question.slice_.until - self._question.slice_.since <= self._rules.resolution
         if not page.rows or not (is_step or (len(page.rows) > 1 and are_of_one_step(page.rows, self._rules))):
             return
@@ -618,7 +625,7 @@ class RangeFetcher:
             )
 
     def _rows_of(self, rows: Sequence[bytes], part: Mapping[str, str]) -> list[bytes]:
-        """The rows that have the values of a part."""
+        """Return the rows that have the values of a part."""
         matching = list(rows)
         for name, value in part.items():
             values = field_values(matching, self._rules.filter(name).field)
@@ -626,9 +633,10 @@ class RangeFetcher:
         return matching
 
     async def _read_by_filters(self, part: dict[str, str], full: Page, filters: Sequence[str]) -> list[bytes]:
-        """Return the rows of a part whose page is full, by each value of the first filter; of full pages by the others.
+        """Return the rows of a part with a full page: by each value of the first filter, and for full pages by the
+        other filters.
 
-        Raises SyncError where no filter is left, or where a row may have a value that is neither documented nor seen.
+        Raises SyncError if no filter is left, or if a row may have a value that is neither documented nor known.
         """
         if not filters:
             raise SyncError(
@@ -655,11 +663,11 @@ class RangeFetcher:
         return rows
 
     def is_full(self, page: Page) -> bool:
-        """Whether a page has as many rows as any can have: then it may lack some."""
+        """Whether a page has the maximum number of rows, so that rows may be missing."""
         return len(page.rows) >= self._traits.page_max(self._size)
 
     def pages_meet(self, rows: list[bytes]) -> bool:
-        """Whether the oldest and the newest page of an instant overlap or touch, so that all its rows were seen."""
+        """Whether the oldest and the newest page of an instant overlap or touch, so that all of its rows were read."""
         return len(rows) < 2 * self._traits.page_max(self._size)
 
 
@@ -667,7 +675,7 @@ class RangeFetcher:
 
 
 class DocumentFetcher:
-    """Reads a slice of a provider that gives one document for each day and part: every page of every document."""
+    """Reads a slice of a provider that returns one document for each day and part: every page of every document."""
 
     def __init__(self, question: Question) -> None:
         self._question = question
@@ -677,7 +685,7 @@ class DocumentFetcher:
         tokens: set[str] = set()
         token: str | None = None
         for _ in range(PAGES_MAX):
-            # A client gives the documents in pages of the size that is asked for. They come from one answer each.
+            # A client returns documents in pages of the requested size. All pages come from one answer.
             page = await self._question.page(page_token=token)
             rows += page.rows
             token = page.next_token
@@ -690,5 +698,5 @@ class DocumentFetcher:
 
 
 def holds_page(rows: list[bytes], page: Page) -> bool:
-    """Whether the rows contain each row of a page, at least as many times as the page."""
+    """Whether the rows contain each row of a page at least as often as the page does."""
     return Counter(page.rows) <= Counter(rows)

@@ -1,7 +1,6 @@
-"""Metrics of a ledger for Prometheus: what is complete, what needs attention, and how old the newest backup is.
+"""Metrics of a ledger for Prometheus: completeness, alarms, and the age of the newest backup.
 
-They are read from the ledger whenever they are collected, so that they are right before any sync has run, and the same
-in every process.
+They are read from the ledger at each request, so they are right before any sync has run, and equal in every process.
 """
 
 from collections import Counter
@@ -23,7 +22,7 @@ from liushui.ledger.read.status import AccountStatus, status_of
 from liushui.sync.plan import Plan
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4"
-"""The media type of what `ledger_metrics` returns, in UTF-8."""
+"""The media type of the text of `ledger_metrics`."""
 
 GAUGES: Final = {
     "flows": "Flows in the ledger.",
@@ -51,20 +50,20 @@ BACKUP_GAUGES: Final = {
 
 
 class LedgerCollector(Collector):
-    """Collects the metrics of some accounts; of all accounts and of the backups, where `names` is None.
+    """Collects the metrics of some accounts; of all accounts and of the backups if `names` is None.
 
-    A ledger that cannot be read gives only `liushui_ledger_readable 0`.
+    If a ledger cannot be read, the only metric is `liushui_ledger_readable 0`.
     """
 
     def __init__(self, model: ReadModel, names: Sequence[str] | None = None) -> None:
         self._model, self._names = model, names
 
     def describe(self) -> list[Metric]:
-        """None: else the registry would collect everything to learn the names."""
+        """Return nothing: otherwise the registry would collect everything to learn the names."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Every metric, as of now."""
+        """Return every metric with its current value."""
         readable = GaugeMetricFamily("liushui_ledger_readable", "1 if the ledger could be read.")
         try:
             metrics = self._of_accounts()
@@ -97,7 +96,8 @@ class LedgerCollector(Collector):
         return [*gauges.values(), attention]
 
     def _left_s(self, account: Account, now: datetime) -> int | None:
-        """Seconds until the provider forgets something that is not proven. None: it never does, or all is proven."""
+        """Return the seconds until the provider deletes rows of an unproven range. None: it never does, or everything
+        is proven."""
         snapshot, rules = account.snapshot, self._model.rules.get(account.snapshot.provider)
         if rules is None or snapshot.since is None:
             return None
@@ -133,7 +133,7 @@ class LedgerCollector(Collector):
 def _values(
     status: AccountStatus, account: Account, retention_left_s: int | None, now: datetime
 ) -> Iterator[tuple[str, int]]:
-    """The values of an account's gauges, without those of its last sync."""
+    """Return the values of an account's gauges, without those of its last sync."""
     yield from (
         ("flows", status.flows),
         ("complete", status.verdict.is_complete),
@@ -152,7 +152,7 @@ def _values(
 
 
 def ledger_metrics(model: ReadModel, names: Sequence[str] | None = None) -> bytes:
-    """The metrics as Prometheus reads them: of some accounts; of the whole ledger, where `names` is None."""
+    """Return the metrics in the format of Prometheus: of some accounts, or of the whole ledger if `names` is None."""
     registry = CollectorRegistry()
     registry.register(LedgerCollector(model, names))
     return generate_latest(registry)

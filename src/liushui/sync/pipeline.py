@@ -1,4 +1,4 @@
-"""The sync of one account: takes one slice after the other from the plan, and commits those before meanwhile."""
+"""The sync of one account: reads slices of the plan one after another, and commits earlier ones at the same time."""
 
 import asyncio
 from collections import Counter
@@ -55,17 +55,18 @@ from liushui.sync.undecoded_rows import row_times, step_of
 from liushui.sync.window import WINDOW_MIN, Window, Witness, unproven_parts
 
 FAILURES_MAX: Final = 3
-"""Slices in a row that may fail before the sync gives up."""
+"""The number of consecutive slices that may fail before the sync gives up."""
 ENDING: Final = (AuthError, Deferred, EndlessPages, Untrustworthy, Unreachable, Unfinished)
-"""The errors after which no other slice can be read either."""
+"""Errors after which no other slice can be read either."""
 OBSERVATIONS: Final = frozenset(("page_cap", "whole_range_s", "range_limit_s", REPEATED_ROWS))
-"""The names of what a sync has seen of the service, and deletes where it is not true any more."""
+"""The names of the observations about the service that a sync stores, and deletes when they no longer hold."""
 LEARNED_DAYS: Final = 28
-"""The slicer learns from so many days before and after the first day that is due, where the ledger has rows of them."""
+"""The slicer learns from this number of days before and after the first due day, if the ledger has rows of them."""
 LEASE_TIME: Final = timedelta(minutes=5)
-"""How long an account is left to a silent worker of another machine, beside the time of one call."""
+"""How long an account stays reserved for a silent worker of another machine, in addition to the time of one call."""
 ROWS_AHEAD: Final = 5_000
-"""Rows that may wait to be committed before reading stops: the memory of a sync must not grow with the account."""
+"""The number of rows that may wait for their commit before reading stops, so that memory does not grow with the
+account."""
 
 
 class AccountBusy(SyncError):
@@ -79,7 +80,7 @@ class AccountBusy(SyncError):
 
 
 class AccountLease:
-    """The right to sync an account, which one worker has at a time."""
+    """The exclusive right of one worker to sync an account."""
 
     def __init__(self, context: SyncContext, account: str) -> None:
         self._ledger, self._write_lock, self._account = context.ledger, context.write_lock, account
@@ -94,7 +95,7 @@ class AccountLease:
         return self._until is not None or not self._is_needed
 
     async def keep(self) -> None:
-        """Take the lease, or renew it once half of its time is over. Raises AccountBusy where another worker has it."""
+        """Take the lease, or renew it after half of its time. Raises AccountBusy if another worker has it."""
         if not self._is_needed or (self._until is not None and self._ledger.clock() < self._until - self._time // 2):
             return
         async with self._write_lock:
@@ -105,13 +106,13 @@ class AccountLease:
         self._until = lease.until
 
     def release(self) -> None:
-        """Give the lease back. Where the ledger cannot be written it expires by itself."""
+        """Give the lease back. If the ledger cannot be written, it expires by itself."""
         with suppress(LiushuiError):
             release_lease(self._ledger, self._account, self._holder)
 
 
 class AccountSync:
-    """One sync of one source. Raises ConfigError where its provider is not installed."""
+    """One sync of one source. Raises ConfigError if its provider is not installed."""
 
     def __init__(self, context: SyncContext, source: Source) -> None:
         self._context, self._source = context, source
@@ -122,9 +123,9 @@ class AccountSync:
         self._traits = SourceTraits()
         self._window = Window(self._rules)
         self._observed: dict[str, str] = {}
-        """What earlier syncs saw of the service, by name."""
+        """What earlier syncs observed about the service, by name."""
         self._held: list[FetchedSlice] = []
-        """Slices that are longer than the ranges that the service is known to answer whole."""
+        """Slices that are longer than the ranges that the service is known to answer completely."""
         self._slicer = Slicer.for_rules(self._rules, self._size)
         self._committer = Committer(context, source.account, provider, self._fetch, self._now, self._check_withdrawals)
         self._lease = AccountLease(context, source.account)
@@ -134,13 +135,13 @@ class AccountSync:
         self._wait_reason = ""
         self._withdrawals: WithdrawalCheck | None = None
         self._queue: list[FetchedSlice] = []
-        """Slices that wait to be committed, oldest first."""
+        """Slices that wait for their commit, oldest first."""
         self._queue_taken = asyncio.Event()
         """Set when the commit task has taken the queue, or has ended."""
         self._commit_task: asyncio.Task[None] | None = None
 
     async def run(self) -> SyncResult:
-        """Read and commit all that is due. Never raises for what the provider or another worker does."""
+        """Read and commit everything that is due. Never raises because of the provider or another worker."""
         started_at = self._ledger.clock()
         result = self._result
         try:
@@ -162,13 +163,13 @@ class AccountSync:
         if self._traits.repeated_rows:
             repeated = f"Answers listed a record twice {self._traits.repeated_rows} times: each counts once"
             result.note = f"{result.note}. {repeated}" if result.note else repeated
-        with suppress(LiushuiError):  # the sync is done, whether or not its coverage can be read now
+        with suppress(LiushuiError):  # the sync is done, even if its coverage cannot be read now
             await asyncio.to_thread(self._measure_coverage)
         self._notify(events.SyncEnded(self._source.account, result))
         return result
 
     def _load_state(self) -> None:
-        """Load what earlier syncs have left. Raises Deferred where the provider still wants no calls."""
+        """Load the state that earlier syncs have stored. Raises Deferred if the provider still asks for no calls."""
         self._state = load_state(self._ledger, self._source.account, self._ledger.clock())
         if self._state.wait is not None:
             raise Deferred(self._state.wait.reason, self._state.wait.until)
@@ -178,11 +179,11 @@ class AccountSync:
             self._withdrawals.check(slice_, change, received)
 
     def _now(self) -> datetime:
-        """The provider's time, as well as it is known."""
+        """The provider's time, as far as it is known."""
         return self._ledger.clock() if self._caller is None else self._caller.now()
 
     async def _prove_account(self, caller: RateLimitedCaller) -> None:
-        """Raise WrongAccount where the credentials read another account than the one in the ledger."""
+        """Raise WrongAccount if the credentials read another account than the ledger's."""
         name = self._source.account
         known = await asyncio.to_thread(known_rows, self._ledger, name, self._provider, self._now())
         if known:
@@ -193,7 +194,7 @@ class AccountSync:
         await asyncio.to_thread(record_unproven, self._ledger, name, is_unproven=False)
 
     async def _sync_due(self) -> None:
-        """Sync what is due by the provider's clock, of which the first answer tells the time."""
+        """Sync what is due by the provider's clock, which the first answer shows."""
         while True:
             doubts = self._state.doubts if self._withdrawals is None else tuple(self._withdrawals.doubts)
             self._withdrawals = WithdrawalCheck(self._rules.withdrawals, doubts, self._now())
@@ -213,7 +214,7 @@ class AccountSync:
         return Plan(self._rules, ranges, since=since or self._source.since, until=until, now=now)
 
     def _learn_from_ledger(self, ranges: list[Slice]) -> None:
-        """Let the slicer learn from the days around the first one that is due."""
+        """Let the slicer learn from the days around the first due day."""
         if not ranges:
             return
         begin = ranges[0].since.date().toordinal()
@@ -243,9 +244,9 @@ class AccountSync:
         await self._wait_for_commits()
 
     async def _sync_slice(self, slice_: Slice) -> tuple[Slice, bool]:
-        """Read a slice, or as much of its beginning as one page holds, and queue it to be committed.
+        """Read a slice, or its beginning as far as one page holds it, and queue it for its commit.
 
-        Returns the slice that was read, and whether it was: if not, it is an open gap now.
+        Returns the slice that was read, and whether it was proven; if not, it is now an open gap.
         """
         if self._caller is not None:
             self._caller.begin_slice()
@@ -285,7 +286,8 @@ class AccountSync:
     # ---------------------------------------------------------------- long ranges
 
     async def _hold(self, fetched: FetchedSlice) -> None:
-        """Queue a slice to be committed, unless it is longer than the ranges that the service is known to answer."""
+        """Queue a slice for its commit. If it is longer than the ranges that the service is known to answer, hold it
+        instead."""
         length = self._window.length
         if not self._window.covers(fetched.slice) or length < LENGTH_MAX:
             self._window.learn(fetched.slice, fetched.rows)
@@ -299,7 +301,7 @@ class AccountSync:
                     self._held.append(waiting)
 
     async def prove_held(self) -> list[Slice]:
-        """Prove the slices that are held, by rows that are known and by shorter ranges. Returns those to read again."""
+        """Prove the held slices by known rows and by shorter ranges. Returns the slices to read again."""
         held, self._held = self._held, []
         unread: list[Slice] = []
         if held:
@@ -310,7 +312,7 @@ class AccountSync:
             except SliceTooLarge:
                 is_whole = False
                 # A part has more rows than its answer, or a total says so, perhaps wrongly. Slices as short as the
-                # window need no such proof, so the same slice is never read for it again and again.
+                # window need no such proof, so the same slice is never read again and again for it.
                 self._slicer.length_max = self._window.length
             except UNPROVEN as error:
                 await self._fail(fetched.slice, fetched.read_at, error)
@@ -322,13 +324,13 @@ class AccountSync:
         return unread
 
     async def _is_whole(self, fetched: FetchedSlice) -> bool:
-        """Whether shorter ranges have no rows that the slice lacks."""
+        """Whether shorter ranges have no further rows of the slice."""
         for part in unproven_parts(fetched.slice, fetched.rows, self._window):
             rows = await self._fetch(part)
             self._window.learn(part, rows)
             lacking = Counter(rows) - Counter(fetched.rows)
             if lacking:
-                # One answer may have been wrong by chance. The second one tells.
+                # One answer may have been wrong by chance, so a second one decides.
                 if lacking - Counter(await self._fetch(fetched.slice)):
                     self._window.is_cut = True
                     self._slicer.length_max = self._window.length
@@ -336,7 +338,7 @@ class AccountSync:
         return True
 
     async def _prove_window(self, length: timedelta) -> None:
-        """Look for the oldest row at the beginning of a range of this length, and at the end of one."""
+        """Search the oldest row at the beginning of a range of this length, and at the end of one."""
         witness, step = self._window.oldest, self._rules.resolution
         if witness is None:
             return
@@ -347,16 +349,16 @@ class AccountSync:
         until, rows = self._window.rows_to(witness.at + length)
         page = -(-rows // self._traits.page_max(self._size))
         if not isinstance(self._rules.paging, PageNumber):
-            until = min(until, witness.at + length)  # the row is on the first page, however many there are
+            until = min(until, witness.at + length)  # the row is on the first page, even if there are many rows
         if await self._finds(witness, Slice(max(witness.at - step, earliest), until), page):
             self._window.backward = max(self._window.backward, until - witness.at)
 
     async def _finds(self, witness: Witness, range_: Slice, last_page: int = 1) -> bool:
-        """Whether a row is on the first or the last page of a range, or another one of its instant: there may be more
-        of them than a page has."""
+        """Whether the first or the last page of a range has this row, or another row of its instant, which may have
+        more rows than a page."""
         pages: list[str | None] = [None]
         if isinstance(self._rules.paging, PageNumber) and last_page > 1:
-            # Providers of numbered pages give the newest rows first.
+            # Providers with numbered pages return the newest rows first.
             pages = [str(last_page), None]
         for token in pages:
             try:
@@ -372,7 +374,7 @@ class AccountSync:
     # ---------------------------------------------------------------- committing
 
     async def _enqueue(self, fetched: FetchedSlice) -> None:
-        """Queue a slice to be committed, when there is room for it. Raises what went wrong with those before it."""
+        """Queue a slice for its commit when there is room. Raises the errors of earlier commits."""
         while self._is_committing() and sum(len(waiting.rows) for waiting in self._queue) >= ROWS_AHEAD:
             self._queue_taken.clear()
             await self._queue_taken.wait()
@@ -386,16 +388,16 @@ class AccountSync:
         return self._commit_task is not None and not self._commit_task.done()
 
     async def _wait_for_commits(self) -> None:
-        """Wait until all that was queued is committed. Raises what went wrong there."""
+        """Wait until all queued slices are committed. Raises the errors of the commits."""
         if self._commit_task is not None:
             task, self._commit_task = self._commit_task, None
             await task
 
     async def _commit_queue(self) -> None:
-        """Commit what is queued, until nothing is."""
+        """Commit queued slices until the queue is empty."""
         try:
             while self._queue:
-                # All that waited shares a transaction, because each transaction has to reach the disk.
+                # All waiting slices share a transaction, because each transaction has to reach the disk.
                 taken, self._queue = self._queue, []
                 self._queue_taken.set()
                 async for fetched, outcome in self._committer.commit(taken):
@@ -421,15 +423,15 @@ class AccountSync:
         self._notify(events.SliceCommitted(self._source.account, slice_, len(rows), outcome, took))
 
     async def _fail(self, slice_: Slice, tried_at: datetime, error: LiushuiError) -> None:
-        """Leave a slice as an open gap. Raises the error where no other slice can be read either."""
-        if not isinstance(error, AccountBusy):  # then the account is another worker's to write
+        """Record a slice as an open gap. Raises the error if no other slice can be read either."""
+        if not isinstance(error, AccountBusy):  # then another worker writes to the account
             await self.record_gap(slice_, tried_at, error)
         is_silent = isinstance(error, Unanswered) and self._caller is not None and self._caller.is_silent
         if is_silent or isinstance(error, (*ENDING, AccountBusy)):
             raise error
 
     async def record_gap(self, slice_: Slice, tried_at: datetime, error: LiushuiError) -> None:
-        """Record that a slice failed, in the ledger and in the result."""
+        """Record a failed slice in the ledger and in the result."""
         self._result.gaps.append(f"{slice_text(slice_)}: {error}")
         await self._committer.record_gap(slice_, tried_at, str(error))
         took = self._now() - tried_at
@@ -460,7 +462,7 @@ class AccountSync:
                 result.status, result.error = SyncStatus.FAILED, str(error)
 
     async def _close(self, started_at: datetime) -> None:
-        """Finish the commits that were begun, whatever ended the sync, and give back what it held."""
+        """Finish the commits that have begun, whatever ended the sync, and release its resources."""
         if self._commit_task is not None:
             with suppress(LiushuiError):
                 await asyncio.shield(self._commit_task)
@@ -482,7 +484,7 @@ class AccountSync:
             gaps=len(result.gaps),
             error=result.error or "; ".join(result.gaps[:1]),
         )
-        with suppress(LiushuiError):  # the result says already what ended the sync
+        with suppress(LiushuiError):  # the result already says what ended the sync
             record_run(self._ledger, run)
             self._record_state()
             self._store_observations()
@@ -492,7 +494,7 @@ class AccountSync:
         self._lease.release()
 
     def _record_state(self) -> None:
-        """Store what the next syncs should know, and people see: a wait, the clock's offset, doubted reads."""
+        """Store what the next syncs need and people see: a wait, the clock's offset, doubted reads."""
         account, now, before = self._source.account, self._ledger.clock(), self._state
         result = self._result
         if result.status is SyncStatus.WAITING and result.not_before is not None:
@@ -507,15 +509,15 @@ class AccountSync:
             replace_doubts(self._ledger, account, before.doubts, self._withdrawals.doubts, now)
 
     def _load_observations(self) -> None:
-        """Start from what earlier syncs saw of the service, as far as that is not to be tested again."""
+        """Load what earlier syncs observed about the service, except what is due to be tested again."""
         now = self._ledger.clock()
         for observation in list_observations(self._ledger, self._source.account):
             if observation.name not in OBSERVATIONS:
                 continue
-            # One of a clock that was ahead is tested again too.
+            # An observation with a clock that was ahead is tested again too.
             is_believed = now - self._rules.observations_kept < observation.observed_at <= now
             if not is_believed or observation.name == REPEATED_ROWS:
-                # Stored again with its new time where this sync sees it, and else deleted.
+                # Stored again with a new time if this sync observes it too, and otherwise deleted.
                 self._observed[observation.name] = ""
                 continue
             self._observed[observation.name] = observation.value
@@ -530,7 +532,7 @@ class AccountSync:
                     self._slicer.length_max = timedelta(seconds=int(observation.value))
 
     def _observations(self) -> dict[str, str]:
-        """What this sync knows of the service, by name."""
+        """The current observations about the service, by name."""
         observed: dict[str, str] = {}
         if self._traits.page_max(self._size) < self._size:
             observed["page_cap"] = str(self._traits.cap)
@@ -545,7 +547,7 @@ class AccountSync:
         return observed
 
     def _store_observations(self) -> None:
-        """Keep what this sync saw of the service, where it is new."""
+        """Store new observations about the service."""
         observed, account, now = self._observations(), self._source.account, self._ledger.clock()
         changed = {name: value for name, value in observed.items() if self._observed.get(name) != value}
         if changed:
@@ -557,7 +559,7 @@ class AccountSync:
             forget_observations(self._ledger, account, *gone)
 
     def _measure_coverage(self) -> None:
-        """Add to the result how far the account is proven now."""
+        """Add to the result how far the account is proven."""
         plan = self._plan(self._now())
         last_us = max((known.until_us for known in plan.proven), default=None)
         self._result.proven_until = plan.first_unproven() or (None if last_us is None else from_us(last_us))

@@ -1,4 +1,7 @@
-"""The plan: which ranges of an account are due, and when its next sync is. Pure: rules, coverage and the clock."""
+"""The plan: which ranges of an account are due, and when its next sync is.
+
+Pure: it uses only rules, coverage and the clock.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,18 +18,18 @@ from liushui.rules import DayDocument, Paging, RefreshPolicy, Rules, day_after, 
 from liushui.sync.events import SyncStatus
 
 RETENTION_MARGIN: Final = timedelta(days=1)
-"""A row that goes this shortly before the provider forgets it may be forgotten already: clocks and zones differ."""
+"""Rows this close to the provider's retention limit may be deleted already, because clocks and zones differ."""
 REFRESH_SLACK: Final = 24
-"""A range may be refreshed when this part of its interval is still left. The ranges that one sync proved, one after the
-other, are then due together in the next sync."""
+"""A range may be refreshed when this part of its interval is still left. So the ranges that one sync proved one after
+another are due together in the next sync."""
 INTERVAL_S: Final = 300
-"""Seconds between two syncs of a source whose rows come at any time."""
+"""Seconds between two syncs of a source whose rows can come at any time."""
 FAILURE_BACKOFF: Final = Backoff(timedelta(minutes=1), timedelta(hours=1))
-"""How long after a failed sync the next one begins."""
+"""The wait after failed syncs, by their number."""
 CREDENTIALS_PAUSE: Final = timedelta(hours=6)
-"""How long a source whose credentials were refused is left alone, unless they are changed."""
+"""How long a source with refused credentials is left alone, unless they are changed."""
 URGENT_PART: Final = 4
-"""A sync that failed is repeated after this part of the time until the provider forgets something, at the latest."""
+"""A failed sync is repeated at the latest after this part of the time until the provider deletes something."""
 
 Span = tuple[int, int]
 """[since, until), in microseconds since the epoch."""
@@ -34,19 +37,19 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True)
 class Plan:
-    """What is due of one account now."""
+    """The ranges of one account that are due now."""
 
     rules: Rules[Paging]
     coverage: Sequence[Range]
     since: datetime
-    """Where the account begins, or the sync of it that was asked for."""
+    """The beginning of the account, or of the requested sync."""
     now: datetime
     until: datetime | None = None
     doubted: Sequence[Slice] = ()
-    """Ranges to read again, because a read of them was not believed."""
+    """Ranges to read again, because a read of them was doubted."""
 
     def due_ranges(self, *, everything: bool = False) -> list[Slice]:
-        """The ranges to read, oldest first, or all that can be proven where `everything` is to be read again."""
+        """The ranges to read, oldest first; with `everything`, all ranges that can be proven."""
         if self.provable is None:
             return []
         ranges = [self.provable]
@@ -60,14 +63,14 @@ class Plan:
             if isinstance(self.rules.paging, DayDocument):
                 spans = [self._whole_days(span) for span in spans]
             ranges = _joined(spans)
-        # The day that the provider is about to forget is read by itself. Where rows have gone from it, nobody knows
-        # whether they were withdrawn or forgotten, so it is not proven; later days in one slice with it would not be
-        # proven either.
+        # The day that the provider is about to delete is read by itself. If rows of it are missing, they may be
+        # withdrawn or deleted, so the day is not proven. Later days in the same slice would not be proven either.
         kept_tomorrow, _ = self.rules.readable(self.now + RETENTION_MARGIN)
         return _split_at(ranges, _ceiling(kept_tomorrow, self.rules.resolution))
 
     def _whole_days(self, span: Span) -> Span:
-        """The local days that a span has a part of, as far as they are provable: a document is read as a whole."""
+        """Return the local days that overlap a span, as far as they are provable, because documents are read as a
+        whole."""
         if self.provable is None:
             return span
         since, last = day_begin(from_us(span[0]), self.rules.zone), from_us(span[1] - 1)
@@ -76,21 +79,22 @@ class Plan:
 
     @cached_property
     def provable(self) -> Slice | None:
-        """All that a read of now can prove. None: nothing."""
+        """The range that a read can prove now. None: nothing."""
         return provable_range(self.rules, since=self.since, until=self.until, now=self.now)
 
     @cached_property
     def proven(self) -> list[Range]:
-        """The ranges of the coverage that are proven. One that was read after now is of a clock that was ahead."""
+        """Return the proven ranges of the coverage. A read later than now used a clock that was ahead, and is
+        ignored."""
         newest_us = to_us(self.now + CLOCK_TOLERANCE)
         return [known for known in self.coverage if known.state is State.PROVEN and known.checked_at_us <= newest_us]
 
     def newest_part(self) -> list[Span]:
-        """The range that every sync reads again, for rows that were published late or have changed."""
+        """The range that every sync reads again, for rows that were published late or changed."""
         return [] if self.provable is None else [_last(self.provable, self.rules.lookback)]
 
     def stale_parts(self) -> list[Span]:
-        """The older ranges whose proof has reached the age at which the rules want them refreshed."""
+        """Return the older ranges whose proof is due for a refresh by the rules."""
         stale: list[Span] = []
         for policy in self.rules.refresh:
             stale_us = to_us(self.now - policy.every + policy.every // REFRESH_SLACK)
@@ -98,17 +102,18 @@ class Plan:
         return stale
 
     def first_unproven(self) -> datetime | None:
-        """The oldest instant that could be proven now and is not. None: there is none."""
+        """The oldest instant that could be proven now and is not. None: no such instant."""
         gaps = self.provable and uncovered(self.proven, _span(self.provable))
         return from_us(gaps[0][0]) if gaps else None
 
     def retention_left(self) -> timedelta | None:
-        """How long until the provider forgets something that is not proven. None: it never does, or all is proven."""
+        """The time until the provider deletes rows of an unproven range. None: it never does, or everything is
+        proven."""
         retention, unproven = self.rules.retention, self.first_unproven()
         return None if retention is None or unproven is None else unproven - retention.kept_from(self.now)
 
     def next_refresh_at(self) -> datetime | None:
-        """When the first of what is proven will be old enough to be refreshed. None: never."""
+        """When the first proven range is due for a refresh. None: never."""
         times = [
             from_us(checked_us) + policy.every
             for policy in self.rules.refresh
@@ -117,7 +122,7 @@ class Plan:
         return min(times, default=None)
 
     def _proofs_within(self, policy: RefreshPolicy) -> Iterator[tuple[Span, int]]:
-        """The proven ranges that are young enough for a policy, each with the time of its last proof."""
+        """Return the proven ranges that are young enough for a policy, each with the time of its last proof."""
         if self.provable is None:
             return
         since_us, until_us = _last(self.provable, policy.age)
@@ -128,7 +133,7 @@ class Plan:
 
 
 class LastSync(NamedTuple):
-    """How the last sync of a source ended. `failures`: how many in a row have failed, this one included."""
+    """The outcome of a source's last sync. `failures`: the number of consecutive failures, including this one."""
 
     ended_at: datetime
     status: SyncStatus
@@ -143,7 +148,7 @@ def next_sync_at(
     every: timedelta,
     jittered: Callable[[timedelta], timedelta] = lambda duration: duration,
 ) -> datetime:
-    """When a source is to be synced next. `every`: how often, where its rows come at any time."""
+    """Return when a source has to be synced next. `every`: the interval, if its rows can come at any time."""
     if last is None:
         return plan.now
     if last.status is SyncStatus.CREDENTIALS:
@@ -159,7 +164,7 @@ def next_sync_at(
     soonest = last.ended_at + min(every, FAILURE_BACKOFF.first)
     published_at = plan.rules.next_publication(plan.now)
     if published_at is not None:
-        # Refreshes wait for the next publication too: it is daily, and nothing changes before it.
+        # Refreshes wait for the next publication too: it is daily, and nothing changes before.
         return max(soonest, published_at if plan.first_unproven() is None else plan.now)
     refresh_at = plan.next_refresh_at()
     regular = last.ended_at + every
@@ -169,9 +174,10 @@ def next_sync_at(
 def provable_range(
     rules: Rules[Paging], *, since: datetime, until: datetime | None = None, now: datetime
 ) -> Slice | None:
-    """All of [since, until) that a read of now can prove, in whole steps of the provider's clock. None: nothing.
+    """Return the part of [since, until) that a read can prove now, in whole steps of the provider's clock. None: no
+    part.
 
-    It leaves out what the provider does not keep any more, has not published yet, or may still have on its way.
+    It leaves out rows that the provider no longer has, has not published yet, or may still be delivering.
     """
     begin, end = rules.provable(now)
     since = max(since, _ceiling(begin, rules.resolution))
@@ -184,7 +190,7 @@ def _span(slice_: Slice) -> Span:
 
 
 def _last(slice_: Slice, length: timedelta) -> Span:
-    """The end of a slice, of at least this length, from the beginning of a day."""
+    """Return the end of a slice of at least this length that begins with a day."""
     begin = slice_.until - min(length, slice_.until - MIN_INSTANT)
     day = datetime.combine(begin.date(), time.min, tzinfo=UTC)
     return to_us(max(slice_.since, day)), to_us(slice_.until)
@@ -201,7 +207,7 @@ def _ceiling(at: datetime, step: timedelta) -> datetime:
 
 
 def _joined(spans: list[Span]) -> list[Slice]:
-    """The ranges that some of the spans cover, oldest first, each as long as can be."""
+    """Merge spans into as few ranges as possible, oldest first."""
     joined: list[Span] = []
     for since_us, until_us in sorted(spans):
         if joined and joined[-1][1] >= since_us:
@@ -212,7 +218,7 @@ def _joined(spans: list[Span]) -> list[Slice]:
 
 
 def _split_at(ranges: list[Slice], at: datetime) -> list[Slice]:
-    """The ranges, with the one that the instant lies in as two."""
+    """Split the range that contains the instant in two."""
     parts: list[Slice] = []
     for range_ in ranges:
         if range_.since < at < range_.until:

@@ -1,4 +1,4 @@
-"""The runner: syncs many sources side by side. A source that fails says so in its result and stops no other."""
+"""The runner: syncs many sources at the same time. If one fails, its result says so and the others continue."""
 
 import asyncio
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from liushui.sync.plan import Plan
 
 
 class SyncRunner:
-    """Syncs sources, `sources_at_once` of them at a time. Close it at the end."""
+    """Syncs sources, up to `sources_at_once` at a time. Close it at the end."""
 
     def __init__(
         self, ledger: Ledger, options: Options, environment: Environment, notify: Observer = ignore_events
@@ -31,14 +31,14 @@ class SyncRunner:
         self._running = asyncio.Semaphore(options.sources_at_once)
 
     async def sync(self, source: Source, *, everything: bool = False) -> SyncResult:
-        """Sync a source, or read `everything` of it again. Raises no LiushuiError: the result says what went wrong."""
+        """Sync a source, or read `everything` of it again. Raises no LiushuiError: the result contains the error."""
         context = self._context
         if everything:
             context = replace(context, options=replace(context.options, everything=True))
         async with self._running:
             try:
                 account_sync = AccountSync(context, source)
-            except ConfigError as error:  # a provider that is not installed any more
+            except ConfigError as error:  # a provider that is no longer installed
                 failed = SyncResult(source.account, status=SyncStatus.FAILED, error=str(error))
                 context.notify(SyncEnded(source.account, failed))
                 return failed
@@ -59,7 +59,7 @@ async def sync_sources(
     notify: Observer = ignore_events,
     environment: Environment | None = None,
 ) -> list[SyncResult]:
-    """Sync sources side by side, the most urgent ones first. Returns the results in the order of the sources."""
+    """Sync sources, the most urgent ones first. Returns the results in the order of the sources."""
     environment = environment or Environment()
     with closing(SyncRunner(ledger, options, environment, notify)) as runner:
         tasks = {
@@ -75,9 +75,9 @@ async def sync_sources(
 
 
 def urgency(ledger: Ledger, source: Source, environment: Environment) -> timedelta:
-    """How long until a source's provider forgets something that is not proven; the longest time where it never does."""
+    """Return the time until a source's provider deletes something unproven; the longest time if it never does."""
     left = None
-    with suppress(LiushuiError):  # its sync will say what is wrong
+    with suppress(LiushuiError):  # its sync will report the fault
         rules = environment.provider(source.provider).rules
         if rules.retention is not None:
             ranges = ranges_of(ledger, source.account)

@@ -12,18 +12,18 @@ from liushui.provider import Client, PageRequest, Provider, Slice
 from liushui.sync.fetch import PAGES_MAX
 
 ROWS: Final = 50
-"""Known rows that are looked for: the newest ones."""
+"""The number of known rows, the newest ones, that are searched."""
 
 RowKey = tuple[int, str, str]
-"""The time, the identity and the amount of a row: other accounts may have rows of the same id."""
+"""The time, identity and amount of a row, because other accounts may have rows with the same id."""
 
 
 class WrongAccount(ConfigError):
-    """The credentials read another account than the one that the ledger has under this name."""
+    """The credentials read another account than the one in the ledger under this name."""
 
 
 def known_rows(ledger: Ledger, account: str, provider: Provider, now: datetime) -> set[RowKey]:
-    """The newest rows of an account that its provider should still have. Empty: nothing of it is known."""
+    """Return the newest rows of an account that its provider should still have. Empty: the ledger has none."""
     begin, end = provider.rules.readable(now)
     with ledger.reading() as connection:
         rows = connection.exec_driver_sql(
@@ -42,7 +42,7 @@ def known_rows(ledger: Ledger, account: str, provider: Provider, now: datetime) 
 async def prove_account(client: Client, provider: Provider, name: str, known: set[RowKey]) -> None:
     """Read the range of the known rows with a client, and check that at least half of the rows are known ones.
 
-    Raises WrongAccount if fewer are known, SyncError if no row comes, and whatever the client raises.
+    Raises WrongAccount if fewer are known, SyncError if no row is received, and the client's errors.
     """
     rules = provider.rules
     range_ = Slice(from_us(min(known)[0]), from_us(max(known)[0]) + rules.resolution)

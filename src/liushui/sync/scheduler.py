@@ -1,4 +1,4 @@
-"""The scheduler: syncs each source when something of it is due, or when somebody asks for it, until it is stopped."""
+"""The scheduler: syncs each source when it is due or a sync is requested, until it is stopped."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -19,11 +19,11 @@ from liushui.sync.plan import FAILURE_BACKOFF, LastSync, Plan, next_sync_at
 from liushui.sync.runner import SyncRunner, urgency
 
 RELOAD_INTERVAL: Final = timedelta(seconds=30)
-"""How often the sources are read again, for new ones, removed ones, and new credentials."""
+"""How often the sources are read again, to find new ones, removed ones and new credentials."""
 REQUEST_INTERVAL: Final = timedelta(seconds=1)
-"""How often requests are read, where they are served."""
+"""How often requests are read, if they are served."""
 BUSY_PAUSE: Final = timedelta(seconds=5)
-"""When a request is taken again whose account another process was syncing."""
+"""When a request is tried again whose account another process was syncing."""
 
 
 @dataclass
@@ -34,15 +34,15 @@ class _Schedule:
     due_at: datetime
     last: LastSync | None = None
     request: SyncRequest | None = None
-    """The request that the next sync serves, where somebody asked for one."""
+    """The request that the next sync serves, if there is one."""
     requests_from: datetime | None = None
     """The earliest time to take the next request. None: any."""
 
 
 class Scheduler:
-    """Syncs the sources of a ledger when something of them is due, and reports each result to `on_result`.
+    """Syncs the sources of a ledger when they are due, and reports each result to `on_result`.
 
-    With `requests` it also serves requests for a sync; without `scheduled` it serves nothing else. A paused source is
+    With `requests` it also serves requests for a sync; without `scheduled` it serves only requests. A paused source is
     synced only for a request.
     """
 
@@ -65,16 +65,16 @@ class Scheduler:
         self._schedules: dict[str, _Schedule] = {}
         self._running: dict[str, asyncio.Task[SyncResult]] = {}
         self._served: list[tuple[SyncRequest, SyncResult]] = []
-        """Requests whose sync has ended, and whose end is not in the ledger yet."""
+        """Requests whose sync has ended, but whose end is not yet recorded in the ledger."""
         self._holder = new_holder()
         self._reloaded_at: datetime | None = None
 
     async def run(self) -> None:
-        """Go on until this task is cancelled. Commits that have begun are finished then, and leases given back."""
+        """Run until this task is cancelled. Then commits that have begun are finished, and leases are released."""
         with closing(SyncRunner(self._ledger, self._options, self._environment, self._notify)) as runner:
             try:
                 while True:
-                    # While another process keeps the ledger from being read, the schedules are those of before.
+                    # While another process blocks reading the ledger, the old schedules are used.
                     with suppress(LedgerError):
                         await asyncio.to_thread(self._read_ledger)
                     self._start_due(runner)
@@ -89,7 +89,7 @@ class Scheduler:
     # ---------------------------------------------------------------- what is due
 
     def _read_ledger(self) -> None:
-        """Read requests, and the sources where it is time to or a request names a new one."""
+        """Read requests, and also the sources if it is time or a request names a new one."""
         now = self._ledger.clock()
         requests = requests_to_take(self._ledger) if self._requests else []
         is_time = self._reloaded_at is None or not self._reloaded_at <= now < self._reloaded_at + RELOAD_INTERVAL
@@ -106,7 +106,7 @@ class Scheduler:
                 schedule.request, schedule.due_at = request, now
 
     def _reload_sources(self, now: datetime) -> None:
-        """Read the sources. A new one is due at once, and so is one whose refused credentials were changed."""
+        """Read the sources. A new source is due at once, and so is one whose refused credentials were changed."""
         sources = {
             source.account: source
             for source in list_sources(self._ledger)
@@ -142,7 +142,7 @@ class Scheduler:
             self._running[schedule.source.account] = asyncio.create_task(sync)
 
     async def _wait(self) -> None:
-        """Return when a sync has ended, when the next one is due, or when it is time to read the ledger again."""
+        """Return when a sync has ended, the next one is due, or the ledger has to be read again."""
         now = self._ledger.clock()
         interval = REQUEST_INTERVAL if self._requests else RELOAD_INTERVAL
         wake_at = min([now + interval, *(schedule.due_at for schedule in self._waiting())])
@@ -171,7 +171,7 @@ class Scheduler:
                 schedule.request = None
                 await asyncio.to_thread(self._plan_next, schedule, result)
                 self._notify(NextSyncDue(account, schedule.due_at))
-        # While another process keeps the ledger from being written, the ends of requests wait.
+        # While another process blocks writing the ledger, the ends of requests wait.
         with suppress(LedgerError):
             await asyncio.to_thread(self._end_requests)
 
@@ -183,7 +183,7 @@ class Scheduler:
         elif result.status in (SyncStatus.FAILED, SyncStatus.INCOMPLETE):
             failures += 1
         schedule.last = LastSync(now, result.status, failures, result.not_before)
-        schedule.due_at = now + FAILURE_BACKOFF.first  # where the plan cannot be made
+        schedule.due_at = now + FAILURE_BACKOFF.first  # if the plan cannot be made
         with suppress(LiushuiError):
             plan = Plan(
                 self._environment.provider(schedule.source.provider).rules,
@@ -197,7 +197,7 @@ class Scheduler:
     # ---------------------------------------------------------------- requests
 
     def _end_requests(self) -> None:
-        """Record how the syncs ended that were asked for. Those of busy accounts are still asked for."""
+        """Record the outcome of the requested syncs. Requests for busy accounts stay open."""
         while self._served:
             request, result = self._served[0]
             if result.status is SyncStatus.BUSY:
@@ -213,6 +213,6 @@ class Scheduler:
             self._end_requests()
         for schedule in self._schedules.values():
             if schedule.request is not None:
-                # A request that cannot be given back is taken by the next process that finds this one gone.
+                # If a request cannot be given back, the next process that notices the end of this one takes it.
                 with suppress(LiushuiError):
                     return_request(self._ledger, schedule.request, self._holder)

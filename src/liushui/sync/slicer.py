@@ -1,10 +1,10 @@
-"""The slicer: splits a due range into slices of about one page, by the rows that each hour of the week has had. Pure.
+"""The slicer: splits a due range into slices of about one page, by the number of rows in each hour of the week. Pure.
 
-Money keeps office hours: a broker's rows come while its markets trade, a shop's in the afternoon. By one density for
-all hours, slices would be too large each morning, which costs a call for nothing, and nearly empty each night.
+Money keeps office hours: a broker's rows come while its markets trade, a shop's in the afternoon. With one density for
+all hours, slices would be too large each morning, which costs an extra call, and nearly empty each night.
 
-Many rows at one instant are no density: a part of an hour says little about the rest of it. So no hour is believed to
-have so many rows that the slice after one that was less than half full would be shorter than twice that one.
+Many rows at one instant are not a density: part of an hour does not predict the rest. So the estimate of an hour is
+limited: if a slice was less than half full, the next one is at least twice as long.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,19 +20,20 @@ from liushui.rules import DayDocument, Paging, Rules, day_after
 DAY: Final = timedelta(days=1)
 LENGTH_MAX: Final = 400 * DAY
 GROWTH_MAX: Final = 8
-"""How much longer than the slice before it a slice may be, and by how much one slice may change an hour's rows."""
+"""How much longer than the slice before a slice may be, and by how much one slice may change the estimate of an
+hour."""
 FILL: Final = 0.7
-"""How full a page a slice should make: one that fits one page cannot shift while it is read, so it is under 1."""
+"""The intended fill of a page. It is below 1, because a slice that fits one page cannot shift while it is read."""
 ROWS_GROWTH: Final = 2
-"""How many times as many rows a slice may have as the one before it, after a page that did not hold its slice."""
+"""By how much the number of rows may grow from one slice to the next, after a page that did not hold its slice."""
 NEWS_WEIGHT: Final = 0.3
-"""The weight of the newest slice in the rows of an hour."""
+"""The weight of the newest slice in the estimate of an hour."""
 
 _HOUR: Final = timedelta(hours=1)
 _WEEK: Final = 7 * DAY
 _HOURS_PER_WEEK: Final = 7 * 24
 _EPOCH_HOUR: Final = 3 * 24
-"""The hour of the week in which the epoch began: it was a Thursday."""
+"""The hour of the week of the Unix epoch, which was a Thursday."""
 
 
 @dataclass
@@ -41,19 +42,19 @@ class Slicer:
 
     rules: Rules[Paging]
     rows_wanted: int
-    """Rows that a slice should have."""
+    """The number of rows that a slice should have."""
     length_max: timedelta = LENGTH_MAX
-    """The longest range that the service answers whole."""
+    """The longest range that the service answers completely."""
     _longest: timedelta = DAY
-    """How long the next slice may be, however few rows are expected."""
+    """The longest next slice, even if few rows are expected."""
     _rows_elsewhere: float | None = None
-    """Rows of an hour of which nothing is known. None: nothing was read yet."""
+    """The estimated rows of an hour without data. None: nothing was read yet."""
     _rows_by_hour: dict[int, float] = field(default_factory=dict)
-    """Rows of the hours of the week, counted from Monday's first in UTC."""
+    """Estimated rows of each hour of the week, starting with Monday's first hour in UTC."""
 
     @classmethod
     def for_rules(cls, rules: Rules[Paging], size: int) -> "Slicer":
-        """A slicer that knows nothing of the account yet. `size`: the number of rows that a page may hold."""
+        """Return a slicer without knowledge of the account. `size`: the most rows of a page."""
         return cls(rules, max(1, int(size * FILL)))
 
     def next_slice(self, due_range: Slice) -> Slice:
@@ -63,12 +64,12 @@ class Slicer:
             return Slice(since, min(due_range.until, day_after(since, self.rules.zone)))
         until = min(due_range.until, since + min(self._longest, max(self.length_max, self.rules.resolution)))
         if self.rules.slice_max is not None:
-            # A request asks for a step more at each end.
+            # A request covers one more step at each end.
             edges = 2 * self.rules.resolution if self.rules.time_field else timedelta(0)
             until = min(until, since + self.rules.slice_max - edges)
         until = self._full_at(Slice(since, until))
         if until < due_range.until and until - since > 2 * DAY:
-            # Slices of whole days give log lines and gaps that people can read.
+            # Slices of whole days make log lines and gaps easier to read.
             until = datetime.combine(until.date(), time.min, tzinfo=UTC)
         return Slice(since, until)
 
@@ -95,9 +96,9 @@ class Slicer:
     def grow(self, rows_in_page_max: int) -> None:
         """Aim for more rows in the next slice, because the last one fitted a page.
 
-        `rows_in_page_max`: how many rows a page may hold.
+        `rows_in_page_max`: the most rows of a page.
 
-        A page that held few rows says little about the next one: providers hide rows, and lift their limits.
+        A page with few rows does not predict the next one: providers hide rows and raise their limits.
         """
         self.rows_wanted = min(self.rows_wanted * ROWS_GROWTH, max(1, int(rows_in_page_max * FILL)))
 
@@ -107,22 +108,23 @@ class Slicer:
         return Slice(slice_.since, self._on_a_step(slice_.since, (slice_.until - slice_.since) / 2))
 
     def can_split(self, slice_: Slice) -> bool:
-        """Whether a slice is longer than the finest step of the provider's clock. A document of a day has no parts."""
+        """Whether a slice is longer than the finest step of the provider's clock. A document of a day cannot be
+        split."""
         if isinstance(self.rules.paging, DayDocument):
             return False
         return slice_.until - slice_.since > self.rules.resolution
 
     def slices_left(self, ranges: Iterable[Slice]) -> int:
-        """About how many slices the ranges will take."""
+        """Estimate the number of slices in the ranges."""
         hours = LENGTH_MAX / _HOUR
         if self._rows_elsewhere:
             hours = min(hours, self.rows_wanted / self._rows_elsewhere)
         return sum(max(1, round((range_.until - range_.since) / _HOUR / hours)) for range_ in ranges)
 
     def _full_at(self, longest: Slice) -> datetime:
-        """When the rows wanted will have come since the beginning of the slice; its end where they will not."""
+        """Return when the wanted rows are expected since the beginning of the slice; its end if they are not."""
         wanted: float = self.rows_wanted
-        # Whole weeks are counted first: a slice may be a year long, and has 8,760 hours then.
+        # Whole weeks are counted first: a slice may be a year long, which has 8,760 hours.
         weeks = (longest.until - longest.since) // _WEEK
         rows_per_week = self._rows_per_week() if weeks else 0
         weeks = weeks if weeks * rows_per_week <= wanted else int(wanted / rows_per_week)
@@ -149,13 +151,13 @@ class Slicer:
         return self._rows_by_hour.get(hour, self._rows_elsewhere or 0)
 
     def _on_a_step(self, since: datetime, length: timedelta) -> datetime:
-        """The end of this length, on a step of the provider's clock, and at least one step away."""
+        """Return the end after this length, rounded to a step of the provider's clock, and at least one step away."""
         step = self.rules.resolution
         return since + max(step, length // step * step)
 
 
 def _hours_of(slice_: Slice) -> Iterator[tuple[int, timedelta]]:
-    """The hours of the week that a slice has a part of, oldest first, and the length of each part."""
+    """Yield the hours of the week that overlap a slice, oldest first, with the length of each overlap."""
     at = slice_.since
     hour = (at - EPOCH) // _HOUR
     end = EPOCH + (hour + 1) * _HOUR

@@ -1,4 +1,4 @@
-"""Observers of a sync: they turn its events into log lines, metrics, and the progress that the ledger keeps."""
+"""Observers of a sync: they turn its events into log lines, metrics, and the progress in the ledger."""
 
 import threading
 from collections.abc import MutableMapping
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from liushui.sync.ledger_metrics import LedgerCollector
 
 WAIT_MIN: Final = timedelta(seconds=1)
-"""Shorter waits are the normal pace of a sync, and not reported."""
+"""Shorter waits are the normal pace of a sync and are not reported."""
 METRICS_HOST: Final = "127.0.0.1"
-"""Metrics have the names of accounts, so only this machine may read them."""
+"""Metrics contain names of accounts, so only this machine may read them."""
 WRITE_INTERVAL_S: Final = 0.5
-"""How often progress is written, while something happens."""
+"""How often progress is written while something happens, in seconds."""
 ALIVE_INTERVAL: Final = timedelta(seconds=15)
-"""How often progress is written while nothing happens, for a silent sync is taken for one that was killed."""
+"""How often progress is written while nothing happens, because a silent sync counts as killed."""
 
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _SECOND: Final = timedelta(seconds=1)
@@ -100,10 +100,10 @@ def _times(slice_: Slice) -> dict[str, str]:
 
 
 class Metrics:
-    """Counts events, in a Prometheus registry of its own.
+    """Counts events in its own Prometheus registry.
 
-    `ledger`: collects the metrics of the ledger too, the age of the proof and the retention among them. Without it,
-    these two are those of the last sync.
+    `ledger`: also collect the metrics of the ledger, among them the age of the proof and the remaining retention.
+    Without it, these two come from the last sync.
     """
 
     def __init__(self, clock: Clock, ledger: "LedgerCollector | None" = None) -> None:
@@ -129,7 +129,7 @@ class Metrics:
     def serve(self, port: int) -> int:
         """Serve the metrics to this machine, from a thread that ends with the process.
 
-        Returns the port; 0 takes a free one. Raises ConfigError where the port is taken.
+        Returns the port; 0 takes a free one. Raises ConfigError if the port is taken.
         """
         from prometheus_client import start_http_server
 
@@ -167,7 +167,7 @@ class Metrics:
                 pass
 
     def _set_age(self, age: "Gauge", account: str, proven_until: datetime) -> None:
-        # A function, because the age grows between two syncs: it is computed whenever the metrics are read.
+        # A function, because the age grows between two syncs and is computed at each request.
         age.labels(account).set_function(lambda: (self._clock() - proven_until).total_seconds())
 
     def _counter(self, name: str, help_: str, *labels: str) -> "Counter":
@@ -185,9 +185,10 @@ class Metrics:
 
 
 class ProgressWriter:
-    """Writes how far syncs are to the ledger, for every process to show. Use it as a context: its end writes the rest.
+    """Writes the progress of syncs to the ledger, so that every process can show it. Use it as a context: its end
+    writes the rest.
 
-    It writes from a thread of its own, so that no sync waits for it.
+    It writes in its own thread, so that no sync waits for it.
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -217,7 +218,7 @@ class ProgressWriter:
                 self._unwritten.add(event.account)
 
     def _after(self, before: Progress | None, event: Event, now: datetime) -> Progress | None:
-        """The progress after an event. None: the event changes nothing."""
+        """Return the progress after an event. None: the event changes nothing."""
         started = Progress(event.account, self._holder, now, now, None, RUNNING)
         before = before or started
         match event:
@@ -257,7 +258,8 @@ class ProgressWriter:
             self._write()
 
     def _write(self) -> None:
-        """Write what has changed, and what is running without a change. What cannot be written now is written next."""
+        """Write the changed progress, and the syncs that are running without a change. What cannot be written now is
+        written the next time."""
         now = self._ledger.clock()
         with self._lock:
             for account, progress in self._progress.items():

@@ -1,4 +1,4 @@
-"""Reads times, and the values of fields that requests filter by, from rows that are not decoded yet. Pure."""
+"""Reads times, and the values of filter fields, from rows that are not decoded yet. Pure."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -20,27 +20,27 @@ _LOCAL_TIME_LENGTH: Final = len("2026-11-01 09:15:02")
 _NO_ID: Final = frozenset[Value]((None, "", 0, "0"))
 
 _latest_times: Final[dict[str, tuple[list[bytes], list[int | None]]]] = {}
-"""The rows whose times were read last, and their times, by the name of the field. One answer is looked into up to five
-times before the next one comes."""
+"""The rows whose times were read last, and the times, by field name. One answer is examined up to five times before the
+next one comes."""
 
 
 def field_values(rows: Sequence[bytes], field: str) -> list[Value]:
-    """The value of one field in each row. None where the row has none that is text or a whole number."""
+    """Return the value of one field of each row. None if a row has no value that is text or a whole number."""
     decode_many, decode_one = _decoders(field)
     try:
         return decode_many(b"[" + b",".join(rows) + b"]")
-    except DECODE_ERRORS:  # one of them is no such object: the others still count
+    except DECODE_ERRORS:  # one row is not such an object; the others still count
         return [_value_of(decode_one, row) for row in rows]
 
 
 def row_times(rows: Sequence[bytes], rules: Rules[Paging]) -> Sequence[int | None]:
-    """The time of each row, in whole steps of the provider's clock. None where a row has no readable one."""
+    """Return the time of each row, in whole steps of the provider's clock. None if a row has no readable time."""
     field = rules.time_field
     if field is None:
         return [None] * len(rows)
     known = list(rows)
     before, times = _latest_times.get(field, ([], []))
-    if known != before:  # the same objects are compared by their identity, which takes a hundredth of decoding them
+    if known != before:  # the same objects are compared by identity, which takes a hundredth of the time of decoding
         values = field_values(known, field)
         times = _whole_numbers(values) if rules.time_zone is None else _local_times(values, rules)
         _latest_times[field] = known, times
@@ -54,17 +54,18 @@ def are_within(times: Sequence[int | None], first: int, end: int) -> bool:
 
 
 def step_of(at: datetime, rules: Rules[Paging]) -> int:
-    """The first step of the provider's clock that begins at an instant or after it."""
+    """Return the first step of the provider's clock that begins at an instant or later."""
     return -((EPOCH - at) // rules.resolution)
 
 
 def are_of_one_step(rows: Sequence[bytes], rules: Rules[Paging]) -> bool:
-    """Whether all rows whose times can be read are of one step of the provider's clock."""
+    """Whether all rows with a readable time are in one step of the provider's clock."""
     return len(set(row_times(rows, rules)) - {None}) == 1
 
 
 def rows_inside(rows: Sequence[bytes], slice_: Slice, rules: Rules[Paging]) -> list[bytes]:
-    """The rows of a slice. One without a readable time counts as inside: the codec will say what is wrong with it."""
+    """Return the rows inside a slice. A row without a readable time counts as inside; the codec will report its
+    fault."""
     if rules.time_field is None:
         return list(rows)
     first, end = step_of(slice_.since, rules), step_of(slice_.until, rules)
@@ -75,7 +76,7 @@ def rows_inside(rows: Sequence[bytes], slice_: Slice, rules: Rules[Paging]) -> l
 
 
 def each_record_once(rows: Sequence[bytes], rules: Rules[Paging]) -> list[bytes]:
-    """The rows of one answer, without rows that have an id and the same bytes as an earlier row."""
+    """Return the rows of one answer, without rows that repeat the id and bytes of an earlier row."""
     if rules.id_field is None or len(set(rows)) == len(rows):
         return list(rows)
     named = have_ids(rows, rules)
@@ -96,19 +97,19 @@ def have_ids(rows: Sequence[bytes], rules: Rules[Paging]) -> list[bool]:
 
 
 def instant_of(step: int, rules: Rules[Paging]) -> datetime:
-    """The instant at which a step begins."""
+    """Return the instant at which a step begins."""
     return EPOCH + step * rules.resolution
 
 
 def _whole_numbers(values: list[Value]) -> list[int | None]:
-    """The values as whole numbers. None for one that is none."""
-    with suppress(TypeError, ValueError):  # nearly always all of them are
+    """Return the values as whole numbers. None for any other value."""
+    with suppress(TypeError, ValueError):  # nearly always all of them are whole numbers
         return list(map(int, values))  # type: ignore[arg-type] # None raises TypeError
     return [_whole(value) for value in values]
 
 
 def _local_times(values: list[Value], rules: Rules[Paging]) -> list[int | None]:
-    """Local times such as `2026-11-01 09:15:02` as whole steps. None for one that is none."""
+    """Convert local times such as `2026-11-01 09:15:02` to whole steps. None for any other text."""
     zone = ZoneInfo(rules.time_zone or "UTC")
     return [_local_time(value, zone, rules) for value in values]
 

@@ -1,8 +1,8 @@
-"""The window of a source: how long a range its service was seen to answer whole. Pure.
+"""The window of a source: the length of range that its service was seen to answer completely. Pure.
 
-Some services silently answer only a part of a long range, such as its newest week. An answer shows that its range was
-not cut between its own rows: a row that is far from the end of a range shows that the service goes back so far from an
-end, and a row that is far from the beginning, that it goes on so far from a beginning.
+Some services silently answer only part of a long range, such as its newest week. An answer shows that its range was not
+cut between its own rows. If a row is far from the end of a range, the service goes back that far; if a row is far from
+the beginning, the service goes forward that far.
 """
 
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from liushui.rules import Paging, Rules
 from liushui.sync.undecoded_rows import instant_of, row_times
 
 WINDOW_MIN: Final = timedelta(days=1)
-"""The range that any service is believed to answer whole."""
+"""The length of range that any service is assumed to answer completely."""
 EMPTY_WINDOW: Final = timedelta(days=7)
-"""The range that a service is believed to answer whole where an account has no rows that could show a longer one."""
+"""The length of range that a service is assumed to answer completely if an account has no rows that could show more."""
 
 
 class Witness(NamedTuple):
-    """A row that is known, and when it happened."""
+    """A known row and its time."""
 
     row: bytes
     at: datetime
@@ -29,13 +29,13 @@ class Witness(NamedTuple):
 
 @dataclass
 class Window:
-    """What one sync has seen of the ranges that its source's service answers whole."""
+    """What one sync has observed about the ranges that its source's service answers completely."""
 
     rules: Rules[Paging]
     backward: timedelta = WINDOW_MIN
     """How far back from its end a range was answered."""
     forward: timedelta = WINDOW_MIN
-    """How far on from its beginning a range was answered."""
+    """How far forward from its beginning a range was answered."""
     is_cut: bool = False
     """Whether a longer range was seen to lack rows."""
     oldest: Witness | None = None
@@ -45,11 +45,11 @@ class Window:
 
     @property
     def length(self) -> timedelta:
-        """The longest range that is known to be answered whole."""
+        """The length of the longest range that is known to be answered completely."""
         return min(self.backward, self.forward)
 
     def covers(self, slice_: Slice) -> bool:
-        """Whether an answer about a slice is known not to be cut."""
+        """Whether the answer for a slice is known not to be cut."""
         return self.rules.time_field is None or slice_.until - slice_.since <= self.length
 
     def learn(self, slice_: Slice, rows: Sequence[bytes]) -> None:
@@ -72,14 +72,15 @@ class Window:
     def rows_to(self, end: datetime) -> tuple[datetime, int]:
         """Find the first slice that ends at `end` or later, or else the last slice.
 
-        Returns where it ends, and the number of rows from the oldest row to there.
+        Returns its end, and the number of rows from the oldest row to that end.
         """
         later = [known for known in self._rows_until if known[0] >= end]
         return later[0] if later else self._rows_until[-1]
 
 
 def unproven_parts(slice_: Slice, rows: Sequence[bytes], window: Window) -> list[Slice]:
-    """The parts of a slice that its answer may lack, each as short as the window: those beside its rows."""
+    """Return the parts of a slice that its answer may lack, each at most as long as the window: the parts beyond its
+    rows."""
     times = [at for at in row_times(rows, window.rules) if at is not None]
     longest = EMPTY_WINDOW if window.oldest is None else window.length
     if not times:
@@ -91,7 +92,7 @@ def unproven_parts(slice_: Slice, rows: Sequence[bytes], window: Window) -> list
 
 
 def _pieces(slice_: Slice, longest: timedelta) -> list[Slice]:
-    """A range in pieces, the newest one first: a service that cuts ranges keeps the newest rows most often."""
+    """Split a range into pieces, the newest first, because services that cut ranges mostly keep the newest rows."""
     pieces, until = [], slice_.until
     while until > slice_.since:
         since = max(slice_.since, until - longest)

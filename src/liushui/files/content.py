@@ -5,9 +5,9 @@ import re
 import zipfile
 import zlib
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, getincrementaldecoder, register_error
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, NamedTuple
@@ -187,7 +187,7 @@ def _extract(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, targ
         is_sealed = member.compress_type == _AES or member.flag_bits & _STRONG_ENCRYPTION
         kind = "encryption" if is_sealed else "compression"
         raise FileError(f"the zip archive has a kind of {kind} that Python cannot read: unpack it first") from error
-    except RuntimeError as error:  # zipfile has no class of its own for it
+    except RuntimeError as error:  # neither library has a class of its own for it
         raise PasswordNeeded(is_wrong=True) from error
     except (zipfile.BadZipFile, zlib.error) as error:
         # One password in 256 passes zipfile's first check; then the bytes are nonsense.
@@ -197,13 +197,17 @@ def _extract(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, targ
 
 
 def _extract_aes(path: Path, member: zipfile.ZipInfo, target: Path, password: str) -> None:
-    # Imported lazily: the cryptography takes a while to load, and few archives need it.
-    from liushui.files.aes_zip import WrongPassword, read_parts
+    """As `_extract`, for a file that zipfile cannot decrypt."""
+    from pyzipper import AESZipFile, BadZipFile  # imported lazily: its cryptography takes a while to load
 
     try:
-        _write(read_parts(path, member, password.encode()), target)
-    except WrongPassword as error:
-        raise PasswordNeeded(is_wrong=True) from error
+        with AESZipFile(path) as archive:
+            # Two files of an archive may have the same name.
+            same = next(info for info in archive.infolist() if info.header_offset == member.header_offset)
+            with archive.open(same, pwd=password.encode()) as packed:
+                _copy(packed, target)
+    except BadZipFile as error:
+        raise zipfile.BadZipFile(str(error)) from error
 
 
 def _is_wanted(member: zipfile.ZipInfo) -> bool:
@@ -226,14 +230,10 @@ def _new_path(folder: Path) -> Path:
 
 
 def _copy(packed: IO[bytes] | gzip.GzipFile, target: Path) -> None:
-    _write(iter(partial(packed.read, _COPIED), b""), target)
-
-
-def _write(parts: Iterable[bytes], target: Path) -> None:
-    """Write a file. Raises FileError where it gets too large."""
+    """Write what a packed file contains. Raises FileError where it gets too large."""
     size = 0
     with target.open("wb") as out:
-        for part in parts:
+        while part := packed.read(_COPIED):
             size += len(part)
             if size > SIZE_MAX:
                 raise FileError(f"expected at most {SIZE_MAX // 1024**3} GiB of unpacked data")

@@ -16,6 +16,7 @@ from liushui.ledger.engine import Ledger
 from liushui.provider import Slice
 from liushui.testing.clock import NOON, MovableClock
 from tests.api.callers import open_api
+from tests.cli.commands import result
 from tests.ledger.ledgers import commit_read, make_row, new_ledger
 from tests.web.visitor import Visitor, visiting
 
@@ -184,3 +185,9 @@ def test_tokens_of_tokens_end_with_the_first(ledger: Ledger) -> None:
         assert api.stranger(other.text).ask("DELETE", f"/tokens/{first}").status_code == 204
         assert api.stranger(text).ask("GET", "/accounts").status_code == 401
         assert api.stranger(other.text).ask("GET", "/accounts").status_code == 200
+
+
+def test_the_owner_may_allow_more_calls_than_a_token_has_by_default(ledger: Ledger) -> None:
+    words = ("token", "create", "--scope", "read", "--all-accounts", "--rate", "900000")
+    assert result(ledger.path, *words)["token"]
+    assert [token.calls_per_minute for token in list_tokens(ledger)] == [900_000]

@@ -8,8 +8,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -198,9 +200,39 @@ def test_calls_that_do_not_count_any_more_are_deleted(path: Path, opened: Open) 
         limits.admit("key", THREE)
         clock.move(timedelta(seconds=1))
     with sqlite3.connect(path) as reading:
-        (held,) = reading.execute("SELECT count(*) FROM calls").fetchone()
+        (held,) = reading.execute("SELECT count(*) FROM received").fetchone()
     reading.close()
-    assert held <= THREE.calls
+    assert 0 < held <= THREE.calls
+
+
+def test_a_call_takes_no_longer_after_many_others(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All callers of all processes wait for each other's calls to be counted."""
+    steps = [0]
+
+    class Connection(sqlite3.Connection):
+        def execute(self, *statement: Any) -> sqlite3.Cursor:  # noqa: ANN401 - as sqlite3 has it
+            self.set_progress_handler(count_step, 10)
+            return super().execute(*statement)
+
+    def count_step() -> int:
+        steps[0] += 1
+        return 0
+
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Connection))
+    limits, rate = opened(MovableClock()), Rate(calls=1_000_000, per=timedelta(minutes=1))
+
+    def steps_of(calls: int) -> int:
+        steps[0] = 0
+        for _ in range(calls):
+            limits.admit("key", rate)
+        return steps[0]
+
+    limits.admit("key", rate)
+    first = steps_of(20)
+    assert first > 0
+    steps_of(2_000)
+    assert steps_of(20) <= first * 2
+    assert limits.admit("key", rate) == RateCheck(admitted=True, used=2_042)
 
 
 def test_a_closed_file_is_opened_again(path: Path) -> None:

@@ -9,6 +9,8 @@ from http import HTTPStatus
 import pytest
 
 from liushui.server.admission import (
+    REFUSAL_DELAY,
+    REFUSAL_DELAY_MAX,
     Admission,
     ClassLimits,
     RequestClass,
@@ -128,6 +130,26 @@ def test_a_refusal_says_when_to_try_again(request_class: RequestClass, status: H
     assert answer.status == status
     assert dict(answer.headers)["retry-after"] == "1"
     assert "ann" not in answer.body.decode()
+
+
+def test_a_caller_gets_refusals_the_later_the_more_it_has_asked_for() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        admission, delays_s = Admission(LIMITS), {ANN: [0.0], BEN: [0.0]}
+
+        async def ask(ticket: Ticket) -> None:
+            begun_s = loop.time()
+            assert (await admission.refuse(HTTPStatus.TOO_MANY_REQUESTS, ticket)).status == 429
+            delays_s[ticket].append(loop.time() - begun_s)
+
+        await asyncio.gather(*(ask(ANN) for _ in range(1_000)), ask(BEN))
+        assert max(delays_s[ANN]) >= REFUSAL_DELAY_MAX.total_seconds()
+        assert delays_s[BEN][1] < max(delays_s[ANN]), "the refusals of others do not count"
+        begun_s = loop.time()
+        await ask(ANN)
+        assert loop.time() - begun_s >= REFUSAL_DELAY.total_seconds()
+
+    asyncio.run(main())
 
 
 def test_work_ends_when_the_client_has_gone() -> None:

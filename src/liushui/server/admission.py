@@ -59,7 +59,7 @@ LIMITS: Final[Mapping[RequestClass, ClassLimits]] = {
     RequestClass.LOGIN: ClassLimits(threads=1, caller_threads=1, requests=256, caller_requests=64),
     RequestClass.OIDC: ClassLimits(threads=1, caller_threads=1, requests=64, caller_requests=16),
     RequestClass.PAGE: ClassLimits(threads=2, caller_threads=2, requests=128, caller_requests=32),
-    RequestClass.API: ClassLimits(threads=3, caller_threads=2, requests=128, caller_requests=32),
+    RequestClass.API: ClassLimits(threads=3, caller_threads=1, requests=128, caller_requests=32),
     RequestClass.EVENTS: ClassLimits(threads=1, caller_threads=1, requests=256, caller_requests=64),
     RequestClass.PROVIDER: ClassLimits(threads=1, caller_threads=1, requests=128, caller_requests=32),
 }
@@ -67,7 +67,10 @@ LIMITS: Final[Mapping[RequestClass, ClassLimits]] = {
 RETRY_S: Final = 1
 """When a client that was refused should try again."""
 REFUSAL_DELAY: Final = timedelta(milliseconds=250)
-"""How long a refusal is held back. Otherwise clients that ask again at once would fill the event loop with refusals."""
+"""How long a refusal is held back at least. Clients that ask again at once would fill the event loop with refusals."""
+REFUSAL_SPACING: Final = timedelta(milliseconds=5)
+"""How long a refusal is held back for each other one of the caller: so a caller gets at most 200 of them a second."""
+REFUSAL_DELAY_MAX: Final = timedelta(seconds=2)
 
 
 class Ticket(NamedTuple):
@@ -109,6 +112,8 @@ class Admission:
         self._limits = limits
         self._classes: Counter[RequestClass] = Counter()
         self._callers: Counter[Ticket] = Counter()
+        self._refusals: Counter[Ticket] = Counter()
+        """Refusals that are held back."""
 
     def refusal(self, ticket: Ticket) -> HTTPStatus | None:
         """The status of a refusal: 429 if the caller has too many requests, 503 if the class has. None: not refused."""
@@ -134,6 +139,22 @@ class Admission:
             if not self._callers[ticket]:
                 del self._callers[ticket]
 
+    async def refuse(self, status: HTTPStatus, ticket: Ticket) -> Response:
+        """The answer to a request that is refused, after a moment that grows with the caller's other refusals."""
+        self._refusals[ticket] += 1
+        delay = min(max(REFUSAL_DELAY, REFUSAL_SPACING * self._refusals[ticket]), REFUSAL_DELAY_MAX)
+        try:
+            await asyncio.sleep(delay.total_seconds())
+        finally:
+            self._refusals[ticket] -= 1
+            if not self._refusals[ticket]:
+                del self._refusals[ticket]
+        return refused(status, ticket)
+
+
+SWITCH_INTERVAL_S: Final = 0.0005
+"""How long a thread runs Python code while another one waits to: a tenth of Python's default, because the event loop
+waits that long each time it has something to do while a thread works."""
 
 _TICKET: ContextVar[Ticket | None] = ContextVar("ticket", default=None)
 """The ticket of the request that a task works for."""
@@ -170,12 +191,6 @@ _FOR_PEOPLE: Final = (
     "同時進行的請求過多，請數秒後重試。\n"
 )
 """In every language: a refusal is made without looking for the reader's."""
-
-
-async def refuse(status: HTTPStatus, ticket: Ticket) -> Response:
-    """The answer to a request that is refused, after a moment."""
-    await asyncio.sleep(REFUSAL_DELAY.total_seconds())
-    return refused(status, ticket)
 
 
 def refused(status: HTTPStatus, ticket: Ticket) -> Response:

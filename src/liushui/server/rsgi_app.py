@@ -8,6 +8,7 @@ import asyncio
 import logging
 import random
 import re
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -20,11 +21,11 @@ from liushui import __version__
 from liushui.http import Request, Response
 from liushui.provider import MOUNT, FlowReader, Provider
 from liushui.server.admission import (
+    SWITCH_INTERVAL_S,
     Admission,
     RequestExecutor,
     Ticket,
     provider_ticket,
-    refuse,
     site_ticket,
     while_connected,
 )
@@ -343,6 +344,7 @@ class App:
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Granian calls this before the first request."""
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
         loop.set_default_executor(self._executor)
 
     async def __rsgi__(self, scope: Scope, protocol: Http | Websocket) -> None:
@@ -386,7 +388,7 @@ class App:
     async def _answer_large(self, answer: Callable[[], Response], http: Http, ticket: Ticket) -> Response | None:
         """An answer that is made in a thread. None: the client has disconnected."""
         if (refusal := self._admission.refusal(ticket)) is not None:
-            return await refuse(refusal, ticket)
+            return await self._admission.refuse(refusal, ticket)
         with self._admission.admitted(ticket):
             work = asyncio.get_running_loop().run_in_executor(self._executor, copy_context().run, answer)
             return await while_connected(work, http.client_disconnect())
@@ -395,7 +397,7 @@ class App:
         client = self._public.client(scope.client, scope.headers)
         ticket = site_ticket(unquote(path), scope.headers, client)
         if (refusal := self._admission.refusal(ticket)) is not None:
-            response = await refuse(refusal, ticket)
+            response = await self._admission.refuse(refusal, ticket)
             http.response_bytes(response.status, response.headers, response.body)
             return
         with self._admission.admitted(ticket):

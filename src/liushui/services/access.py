@@ -167,7 +167,11 @@ def create_token(
     for field, is_allowed, allowed in (
         ("scopes", set(scopes) <= principal.scopes, sorted(principal.scopes)),
         ("accounts", accounts is not None or principal.accounts is None, sorted(principal.accounts or ())),
-        ("calls_per_minute", calls_per_minute <= principal.calls_per_minute, [str(principal.calls_per_minute)]),
+        (
+            "calls_per_minute",
+            principal.is_owner or calls_per_minute <= principal.calls_per_minute,
+            [str(principal.calls_per_minute)],
+        ),
     ):
         if not is_allowed:
             raise ExceedsPrincipal(field, allowed)

@@ -151,7 +151,7 @@ def write_and_print(
     from liushui.ledger.write.commit import make_account
 
     settings, dry_run = request.settings, request.dry_run
-    with _rehearsed(settings) if dry_run else nullcontext(settings.open_ledger(create=True)) as ledger:
+    with _rehearsed(settings, request.account) if dry_run else nullcontext(settings.open_ledger(create=True)) as ledger:
         make_account(ledger, request.account, provider, zone)
         imported = run(ledger)
         for warning in () if dry_run else try_record_heads(ledger):
@@ -168,7 +168,7 @@ def _format_names() -> str:
 
 
 @contextmanager
-def _rehearsed(settings: Settings) -> Iterator["Ledger"]:
+def _rehearsed(settings: Settings, account: str) -> Iterator["Ledger"]:
     """The ledger, or an empty one where there is none, with whatever is written to it undone at the end."""
     from liushui.errors import LedgerNotFound
     from liushui.ledger.engine import open_ledger
@@ -183,7 +183,7 @@ def _rehearsed(settings: Settings) -> Iterator["Ledger"]:
             finally:
                 ledger.close()
     else:
-        with ledger.rehearsing() as rehearsed:
+        with ledger.rehearsing(account) as rehearsed:
             yield rehearsed
 
 

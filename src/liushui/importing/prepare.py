@@ -124,11 +124,11 @@ def zone_of_import(ledger: Ledger, account: str, wanted: str | None, default: st
 
 
 def rehearse_import(ledger: Ledger, account: str, prepared: Prepared, zone: str, *, restate: bool) -> Imported:
-    """Return what an import would change. It runs in a transaction that is rolled back.
+    """Return what an import would change. It runs in a transaction that is rolled back; other processes go on writing.
 
     Raises AlreadyExists if the account holds flows of another format or provider.
     """
-    with ledger.rehearsing() as rehearsed:
+    with ledger.rehearsing(account) as rehearsed:
         make_account(rehearsed, account, prepared.source, zone)
         return run_import(rehearsed, account, prepared, lambda _bytes: None, restate=restate)[0]
 

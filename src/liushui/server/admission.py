@@ -152,7 +152,7 @@ class Admission:
         return refused(status, ticket)
 
 
-SWITCH_INTERVAL_S: Final = 0.0005
+SWITCH_INTERVAL: Final = timedelta(microseconds=500)
 """How long a thread runs Python code while another one waits to: a tenth of Python's default, because the event loop
 waits that long each time it has something to do while a thread works."""
 

@@ -21,7 +21,7 @@ from liushui import __version__
 from liushui.http import Request, Response
 from liushui.provider import MOUNT, FlowReader, Provider
 from liushui.server.admission import (
-    SWITCH_INTERVAL_S,
+    SWITCH_INTERVAL,
     Admission,
     RequestExecutor,
     Ticket,
@@ -344,7 +344,7 @@ class App:
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Granian calls this before the first request."""
-        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        sys.setswitchinterval(SWITCH_INTERVAL.total_seconds())
         loop.set_default_executor(self._executor)
 
     async def __rsgi__(self, scope: Scope, protocol: Http | Websocket) -> None:

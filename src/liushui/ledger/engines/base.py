@@ -155,10 +155,11 @@ class Ledger(ABC):
                 self._commit(transaction)
 
     @contextmanager
-    def rehearsing(self) -> Iterator[Self]:
+    def rehearsing(self, account: str) -> Iterator[Self]:  # noqa: ARG002 - SQLite copies the account's rows
         """The same ledger, in one transaction that is rolled back: what is written to it can be read until the end.
 
-        It holds the locks of a write transaction until then. Not for two threads at once.
+        Only `account`, which need not exist, may be read and written. Other processes go on writing; on a server those
+        that write to that account wait. Not for two threads at once.
         """
         from sqlalchemy.exc import DBAPIError
 
@@ -167,12 +168,16 @@ class Ledger(ABC):
             transaction = connection.begin()
             try:
                 self._on_begin(connection)
-                rehearsed = copy(self)
-                rehearsed._rehearsal = connection
-                yield rehearsed
+                yield self._on(connection)
             finally:
                 with suppress(DBAPIError):  # the connection was lost: then the server rolls back by itself
                     transaction.rollback()
+
+    def _on(self, connection: "Connection") -> Self:
+        """The same ledger, reading and writing in a transaction that is open."""
+        rehearsed = copy(self)
+        rehearsed._rehearsal = connection
+        return rehearsed
 
     @property
     def path(self) -> Path:

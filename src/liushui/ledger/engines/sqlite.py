@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import quote
 
 from liushui.errors import ConfigError, LedgerBusy, LedgerError
@@ -91,6 +91,19 @@ class SQLiteLedger(Ledger):
             _set_pragmas(connection)
             connection.execute("BEGIN")
             yield Queries(self.sql, connection.execute)
+
+    @contextmanager
+    def rehearsing(self, account: str) -> Iterator[Self]:
+        # SQLite has one write lock for the whole file, and an import may take minutes. So it is rehearsed on temporary
+        # tables, which take that lock neither when they are made nor when they are written.
+        with self.translating_errors(), self.engine.connect() as connection:
+            transaction = connection.begin()
+            try:
+                _shadow_tables(sqlite_connection(connection), account)
+                yield self._on(connection)
+            finally:
+                transaction.rollback()
+                connection.invalidate()  # closed, with its temporary tables, instead of returned to the pool
 
     def raw_connection(self) -> sqlite3.Connection:
         connection = _connect(self.path)
@@ -249,6 +262,29 @@ def begin_writing(connection: "Connection") -> None:
     # another process wrote after its first read.
     # By the driver: SQLAlchemy's way to execute a text takes much longer than this statement.
     sqlite_connection(connection).execute("BEGIN IMMEDIATE")
+
+
+_TABLES: Final = (
+    "SELECT name, sql FROM main.sqlite_master AS known WHERE type = 'table' "
+    "AND EXISTS (SELECT 1 FROM pragma_table_info(known.name, 'main') WHERE name = 'account')"
+)
+_INDEXES: Final = "SELECT name, sql FROM main.sqlite_master WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL"
+
+
+def _shadow_tables(connection: sqlite3.Connection, account: str) -> None:
+    """Put a temporary table in front of each table with accounts, with the rows of one account.
+
+    SQLite looks for the name of a table among the temporary ones first.
+    """
+    connection.execute(f"PRAGMA temp.cache_size = {CACHE_PAGES}")
+    for table, sql in connection.execute(_TABLES).fetchall():
+        connection.execute(sql.replace("CREATE TABLE", "CREATE TEMP TABLE", 1))
+        connection.execute(
+            f'INSERT INTO temp."{table}" SELECT * FROM main."{table}" WHERE account = ?',
+            (account,),
+        )
+        for index, index_sql in connection.execute(_INDEXES, (table,)).fetchall():
+            connection.execute(index_sql.replace(f"INDEX {index}", f"INDEX temp.{index}", 1))
 
 
 def sqlite_connection(connection: "Connection") -> sqlite3.Connection:

@@ -77,7 +77,11 @@ def test_ofxtools_ofxparse_and_the_schema_agree_with_us(ledger: Ledger, tmp_path
 
 
 def test_statements_of_several_accounts_and_a_stated_opening(ledger: Ledger, tmp_path: Path) -> None:
-    commit_read(ledger, Slice(BEGIN.replace(day=20), NOON), flow_row(100, "-3.00", "CNY"), account=BROKER, read_at=NOON)
+    blank = [
+        flow_row(100, "-1.00", "CNY", ref="\u3000"),
+        flow_row(101, "-2.00", "CNY", ref="\ufffe", label="\ufffe", note="\x85"),
+    ]
+    commit_read(ledger, Slice(BEGIN.replace(day=20), NOON), *blank, account=BROKER, read_at=NOON)
     paths = [str(tmp_path / f"flows.{form}") for form in FORMS]
     for form, path in zip(FORMS, paths, strict=True):
         done = run(tmp_path / "ledger.db", "export", form, "--currency", "cny", "--output", path)

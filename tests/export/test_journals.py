@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,13 @@ from liushui.export.formats import FORMATS, ExportOptions, export_parts
 from liushui.export.selection import ExportQuery
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read.filters import FlowFilter
+from liushui.ledger.write.commit import make_account
 from liushui.provider import Slice
 from liushui.testing.clock import NOON
 from tests.api.callers import open_api
 from tests.cli.commands import Done, run
 from tests.export.books import BEGIN, BROKER, MAP, SHOP, books, flow_row, model_of, totals
-from tests.ledger.ledgers import commit_read, import_page
+from tests.ledger.ledgers import commit_read, import_page, state
 from tests.providers.installed import installed
 from tests.system import require
 
@@ -175,6 +177,30 @@ def test_hledger_and_ledger_read_the_same_file_and_the_same_balances(
 
 
 # ---------------------------------------------------------------- what a file says, and what is refused
+
+
+def test_ledger_reads_texts_of_any_length(ledger: Ledger, account_map: Path, tmp_path: Path) -> None:
+    long = flow_row(30, "1.00", "USD", label="收" * 2_000, ref="r" * 5_000)
+    commit_read(ledger, Slice(long.flow.at, long.flow.at.replace(hour=23)), long, account=BROKER, read_at=NOON)
+    path = tmp_path / "books.journal"
+    assert export(tmp_path, "ledger", path).returncode in (0, 3)
+    done = subprocess.run(
+        [require("ledger", "ledger"), "-f", str(path), "balance"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "收" * 1_000 + "…" in path.read_text("utf-8")
+
+
+def test_the_last_day_of_the_calendar_has_no_day_after_it(ledger: Ledger) -> None:
+    make_account(ledger, "late", "wecom", "UTC")
+    last = flow_row(1, "1.00", "CNY", at=datetime(9999, 12, 31, 23, tzinfo=UTC))
+    import_page(ledger, last, account="late")
+    state(ledger, "0", BEGIN, account="late", currency="CNY")
+    targets = 'opening = "Equity:O"\n[[asset]]\ntarget = "Assets:A"\n[[counter]]\ntarget = "Equity:C"\n'
+    text = written(ledger, "beancount", targets, accounts=("late",))
+    assert "9999-12-31 *" in text
+    assert " balance " not in text.replace("the balance of", "")
+    assert "; the calendar has no day on which to assert the balance of Assets:A in CNY" in text
 
 
 def test_a_journal_says_what_it_covers(ledger: Ledger) -> None:

@@ -91,6 +91,9 @@ def _assertions(journal: Journal) -> Iterator[str]:
     for one in journal.closings:
         account, name = one.target
         day = add_days(one.day, 1)
+        if day == one.day:
+            yield f"; the calendar has no day on which to assert the balance of {account} in {name}\n"
+            continue
         yield f"{day} balance {account}  {to_plain_string(one.amount)} ~ 0 {name}\n"
         yield f'  {ID_PREFIX}completeness: "{one.completeness.value}"\n'
 

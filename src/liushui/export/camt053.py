@@ -73,14 +73,15 @@ def _balance(code: str, amount: Decimal, currency: str, day: str) -> str:
 
 def _entry(row: StoredRow, zone: ZoneInfo) -> str:
     amount, id_, at = row[_AMOUNT], served_identity(row[_ACCOUNT], row[_ID]), _time(row[_AT_US], zone)
-    ref = row[_REF]
-    reference = f"<Refs><EndToEndId>{_text(ref, TYPE_MAX)}</EndToEndId></Refs>" if ref and len(ref) <= TYPE_MAX else ""
+    ref = _text(row[_REF], TYPE_MAX) if row[_REF] and len(row[_REF]) <= TYPE_MAX else ""
+    reference = f"<Refs><EndToEndId>{ref}</EndToEndId></Refs>" if ref else ""
+    text = _text(text_of(row), TEXT_MAX) or row[_KIND]
     return (
         f'<Ntry><NtryRef>{id_}</NtryRef><Amt Ccy="{row[_CURRENCY_INDEX]}">{_unsigned(amount)}</Amt>'
         f"<CdtDbtInd>{_side(amount)}</CdtDbtInd><Sts><Cd>BOOK</Cd></Sts><BookgDt><DtTm>{at}</DtTm></BookgDt>"
         f"<ValDt><Dt>{at[:10]}</Dt></ValDt><AcctSvcrRef>{id_}</AcctSvcrRef>"
         f"<BkTxCd><Prtry><Cd>{row[_KIND]}</Cd></Prtry></BkTxCd>"
-        f"<NtryDtls><TxDtls>{reference}<RmtInf><Ustrd>{_text(text_of(row), TEXT_MAX)}</Ustrd></RmtInf></TxDtls>"
+        f"<NtryDtls><TxDtls>{reference}<RmtInf><Ustrd>{text}</Ustrd></RmtInf></TxDtls>"
         "</NtryDtls></Ntry>\n"
     )
 

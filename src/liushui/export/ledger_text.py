@@ -21,6 +21,10 @@ _BAD_IN_COMMODITY: Final = re.compile(r'["\s\x00-\x1f\x7f;]')
 _BAD_IN_ACCOUNT: Final = re.compile(r"  |[\t\n\r;\u3000\x00-\x1f]")
 _UNSAFE: Final = re.compile(r"[;|\s\u3000\x00-\x1f\x7f]+")
 """What has a meaning in a description, or none: `;` begins a comment, `|` splits payee and note."""
+TEXT_BYTES: Final = 3_000
+"""Most bytes of a text in UTF-8. Ledger refuses a file with a line of more than 4,096."""
+_SHORT: Final = TEXT_BYTES // 4
+"""Characters that always fit."""
 _META: Final = ("account", "subaccount", "kind", "symbol", "quantity", "price", "ref", "order_ref", "balance_after")
 _FIELDS: Final = [(f"{ID_PREFIX}{name.replace('_', '-')}", COLUMNS.index(name)) for name in _META]
 _ID: Final = COLUMNS.index("id")
@@ -67,13 +71,19 @@ def _assertions(journal: Journal) -> Iterator[str]:
 
 
 def _safe(text: str) -> str:
-    """Text without what means something else in a journal."""
-    return _UNSAFE.sub(" ", text).strip()
+    """Text without what means something else in a journal, and not too long."""
+    return _cut(_UNSAFE.sub(" ", text).strip())
 
 
 def _tag(text: str) -> str:
     """The value of a tag, which ends at a comma."""
-    return _UNSAFE.sub(" ", text).replace(",", " ").strip()
+    return _cut(_UNSAFE.sub(" ", text).replace(",", " ").strip())
+
+
+def _cut(text: str) -> str:
+    if len(text) <= _SHORT or len(data := text.encode()) <= TEXT_BYTES:
+        return text
+    return f"{data[:TEXT_BYTES].decode(errors='ignore')}…"
 
 
 # ---------------------------------------------------------------- names

@@ -84,11 +84,13 @@ def _begin(one: Statement) -> Iterator[str]:
 def _transaction(row: StoredRow, zone: ZoneInfo) -> str:
     amount = row[_AMOUNT]
     kind = _TYPES.get(row[_KIND]) or ("DEBIT" if amount[0] == "-" else "CREDIT")
-    ref = f"<REFNUM>{_text(row[_REF], REF_MAX)}" if row[_REF] and len(row[_REF]) <= REF_MAX else ""
+    # An empty element makes ofxtools misread all that follows it.
+    ref = _text(row[_REF], REF_MAX) if row[_REF] and len(row[_REF]) <= REF_MAX else ""
+    reference = f"<REFNUM>{ref}" if ref else ""
     text = text_of(row)
     return (
         f"<STMTTRN><TRNTYPE>{kind}<DTPOSTED>{_time(row[_AT_US], zone)}<TRNAMT>{amount}"
-        f"<FITID>{served_identity(row[_ACCOUNT], row[_ID])}{ref}<NAME>{_text(text, NAME_MAX)}"
+        f"<FITID>{served_identity(row[_ACCOUNT], row[_ID])}{reference}<NAME>{_text(text, NAME_MAX)}"
         f"<MEMO>{_text(text, MEMO_MAX)}</STMTTRN>\n"
     )
 

@@ -15,6 +15,7 @@ import pytest
 from argon2 import PasswordHasher
 from hypothesis import settings
 
+from liushui.cli import GC_THRESHOLDS
 from liushui.ledger.access import sessions
 from liushui.ledger.access.keys import create_key
 from liushui.ledger.engine import Ledger, open_ledger
@@ -39,6 +40,7 @@ def pytest_configure() -> None:
         del os.environ[name]
     settings.register_profile("house", deadline=None, print_blob=True)
     settings.load_profile("house")
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from random import Random
 from typing import Final, NamedTuple
 
@@ -26,13 +27,13 @@ from liushui.instant import to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import Source
 from liushui.money import EXACT, to_plain_string
-from liushui.provider import Key, PagedServer, Provider
+from liushui.provider import Codec, Key, PagedServer, Provider
 from liushui.rules import IdKeyset, PageNumber, RangeOnly
 from liushui.simulate.faults.deviating_service import Service
 from liushui.simulate.faults.deviation import Deviation, Scenario, is_marked
 from liushui.simulate.faults.deviations import DEVIATIONS, deviations_of, seeded_pairs
 from liushui.simulate.faults.fault import Endless
-from liushui.simulate.people import institutions_of
+from liushui.simulate.people import Institution, institutions_of
 from liushui.simulate.world import Parameters, World
 from liushui.sync.events import SyncResult
 from liushui.sync.options import Environment, Options
@@ -201,9 +202,17 @@ def generated_rows(provider: Provider, seed: int, *, count: int = ROWS, has_crow
 
     `has_crowd`: the rows of one kind, which are more than CROWDED_PAGE, share an instant.
     """
-    world = World(Parameters(accounts=1, flows=count, seed=seed, begin=BEGIN, end=END), institutions_of({"": provider}))
+    institutions = institutions_of({"": provider})
+    return list(_rows_of(provider.codec, provider.rules.resolution, institutions, seed, count, has_crowd))
+
+
+@lru_cache(maxsize=64)
+def _rows_of(
+    codec: Codec, step: timedelta, institutions: tuple[Institution, ...], seed: int, count: int, has_crowd: bool
+) -> tuple[bytes, ...]:
+    """The rows of `generated_rows`. They are kept, because the doubles of one provider mostly have the same ones."""
+    world = World(Parameters(accounts=1, flows=count, seed=seed, begin=BEGIN, end=END), institutions)
     happened = list(world.flows(world.accounts[0], BEGIN, END))
-    step = provider.rules.resolution
     for number in range((END - BEGIN) // DAY):
         midnight = BEGIN + number * DAY
         for index, at in ((2 * number, midnight), (2 * number + 1, midnight + DAY - step)):
@@ -212,8 +221,8 @@ def generated_rows(provider: Provider, seed: int, *, count: int = ROWS, has_crow
         (crowded, _), *_ = Counter((flow.subaccount, flow.kind) for flow in happened).most_common(1)
         at = max(flow.at for flow in happened)
         happened = [flow._replace(at=at) if (flow.subaccount, flow.kind) == crowded else flow for flow in happened]
-    rows = [provider.codec.write(flow) for flow in happened]
-    return [decoded.served or decoded.row for decoded in map(provider.codec.read, rows)]
+    rows = [codec.write(flow) for flow in happened]
+    return tuple(decoded.served or decoded.row for decoded in map(codec.read, rows))
 
 
 def facts_of(flow: Flow) -> Facts:

@@ -1,5 +1,6 @@
 """A FlowReader and rate limits in memory: what a server under test reads."""
 
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -48,6 +49,7 @@ class MemoryReader:
         """Counts a call and decides whether it is admitted. None admits every call. Tests may change it."""
         self._clock = clock
         self._flows: list[StoredFlow] = []
+        """Oldest first."""
         self._copies: Counter[tuple[str, str]] = Counter()
         """How many flows of an account have an identity."""
         self._keys: dict[tuple[str, str], Key] = {}
@@ -72,6 +74,7 @@ class MemoryReader:
             self._copies[account, flow.identity] += 1
             identity = served_identity(account, flow_id(flow.identity, ordinal))
             self._flows.append(StoredFlow(len(self._flows), account, flow, identity, dialect, row))
+        self._flows.sort(key=lambda stored: stored.position)
 
     def create_key(
         self,
@@ -142,14 +145,17 @@ class MemoryReader:
 
     def _matching(self, query: FlowQuery) -> list[StoredFlow]:
         """The flows of a query, oldest first."""
-        matching = [
+        begin = bisect_left(self._flows, query.since, key=_time_of)
+        end = bisect_left(self._flows, query.until, lo=begin, key=_time_of)
+        return [
             stored
-            for stored in self._flows
-            if stored.account in query.accounts
-            and query.since <= stored.flow.at < query.until
-            and matches(stored.flow, query.where)
+            for stored in self._flows[begin:end]
+            if stored.account in query.accounts and matches(stored.flow, query.where)
         ]
-        return sorted(matching, key=lambda stored: stored.position)
+
+
+def _time_of(stored: StoredFlow) -> datetime:
+    return stored.flow.at
 
 
 def _position_of(cursor: str) -> Position:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import cache
 from io import BytesIO
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -19,6 +20,8 @@ from liushui.ratelimit import Pacer
 from liushui.rules import Rate
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx2
 
 NO_HEADERS: Final[Mapping[str, str]] = {}
@@ -112,7 +115,7 @@ class HttpConnection:
         # gzip alone, because its unpacking can be stopped at a size. A redirect is not followed: it would show the
         # credentials to another host.
         headers = {"accept-encoding": "gzip", **headers}
-        self._http = httpx2.AsyncClient(timeout=timeout, headers=headers, follow_redirects=False)
+        self._http = httpx2.AsyncClient(timeout=timeout, headers=headers, follow_redirects=False, verify=_tls_context())
 
     async def call(
         self,
@@ -266,3 +269,12 @@ def _is_loopback(host: str) -> bool:
     with suppress(ValueError):
         return ip_address(host).is_loopback
     return host == "localhost"
+
+
+@cache
+def _tls_context() -> "ssl.SSLContext":
+    """Verifies certificates. All clients of a process share it: to read the certificates of the system takes longer
+    than most calls."""
+    import httpx2
+
+    return httpx2.create_ssl_context()

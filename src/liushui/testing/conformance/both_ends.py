@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar, Final, TypeVar
@@ -60,6 +60,8 @@ class Endpoint:
     """Everything that can be read."""
     recent: Slice
     """The newest part of it, with every invented row, short enough for one request."""
+    _times: dict[bytes, datetime] = field(default_factory=dict, repr=False)
+    """The time that a row states, for rows that were decoded already."""
 
     def run(
         self,
@@ -96,7 +98,9 @@ class Endpoint:
 
     def at(self, row: bytes) -> datetime:
         """The time that a row states."""
-        return self.provider.codec.read(row).flow.at
+        if row not in self._times:
+            self._times[row] = self.provider.codec.read(row).flow.at
+        return self._times[row]
 
     def at_least(self, size: int) -> int:
         """A page size of this many rows, or the least that may be asked for."""

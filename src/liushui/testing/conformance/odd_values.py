@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from random import Random
 from typing import Final
 
@@ -107,6 +108,7 @@ def with_misfits(document: bytes) -> Iterator[bytes]:
                 yield with_field(document, name, inner)
 
 
+@lru_cache(maxsize=10_000)
 def parameter_value(row: bytes, name: str) -> str:
     """The value of a row's field as a parameter would have it. Empty where the field is missing or null."""
     value = fields_of(row).get(name, b"null")

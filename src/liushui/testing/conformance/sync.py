@@ -15,7 +15,7 @@ from liushui.providers import load_providers
 from liushui.testing.conformance.assertions import ensure, ensure_equal, ensure_same_rows
 from liushui.testing.conformance.both_ends import Checks, Endpoint, ServedLedger
 from liushui.testing.golden import flow_record
-from liushui.testing.processes import run
+from liushui.testing.processes import run_here
 
 WIRE: Final = COLUMNS.index("wire")
 COPY: Final = "copy"
@@ -43,8 +43,9 @@ class SyncChecks(Checks):
     def _check_copy(self, endpoint: Endpoint, path: Path) -> None:
         where = ["--base-url", endpoint.base_url, "--since", to_iso(endpoint.whole.since), "--unpaced"]
         credentials = json.dumps(dict(endpoint.credentials))
-        run("source", "add", self.provider.name, COPY, *where, "--credentials", "-", ledger=path, given=credentials)
-        run("sync", ledger=path)
+        add = ["source", "add", self.provider.name, COPY]
+        run_here(*add, *where, "--credentials", "-", ledger=path, given=credentials)
+        run_here("sync", ledger=path)
         copied = _rows_and_flows(path)
         ensure_same_rows("rows of the second ledger", [row for row, _ in copied], endpoint.rows)
         for row, flow in copied:

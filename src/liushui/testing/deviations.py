@@ -15,7 +15,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from random import Random
 from typing import Final, NamedTuple
 
@@ -203,14 +202,21 @@ def generated_rows(provider: Provider, seed: int, *, count: int = ROWS, has_crow
     `has_crowd`: the rows of one kind, which are more than CROWDED_PAGE, share an instant.
     """
     institutions = institutions_of({"": provider})
-    return list(_rows_of(provider.codec, provider.rules.resolution, institutions, seed, count, has_crowd))
+    step = provider.rules.resolution
+    key = id(provider.codec), step, institutions, seed, count, has_crowd
+    if key not in _generated:
+        _generated[key] = provider.codec, _generate(provider.codec, step, institutions, seed, count, has_crowd)
+    return list(_generated[key][1])
 
 
-@lru_cache(maxsize=64)
-def _rows_of(
+_generated: dict[object, tuple[Codec, list[bytes]]] = {}
+"""Rows that were generated before, because most doubles of one provider have the same ones. The codec beside them keeps
+its id from becoming that of another."""
+
+
+def _generate(
     codec: Codec, step: timedelta, institutions: tuple[Institution, ...], seed: int, count: int, has_crowd: bool
-) -> tuple[bytes, ...]:
-    """The rows of `generated_rows`. They are kept, because the doubles of one provider mostly have the same ones."""
+) -> list[bytes]:
     world = World(Parameters(accounts=1, flows=count, seed=seed, begin=BEGIN, end=END), institutions)
     happened = list(world.flows(world.accounts[0], BEGIN, END))
     for number in range((END - BEGIN) // DAY):
@@ -222,7 +228,7 @@ def _rows_of(
         at = max(flow.at for flow in happened)
         happened = [flow._replace(at=at) if (flow.subaccount, flow.kind) == crowded else flow for flow in happened]
     rows = [codec.write(flow) for flow in happened]
-    return tuple(decoded.served or decoded.row for decoded in map(codec.read, rows))
+    return [decoded.served or decoded.row for decoded in map(codec.read, rows)]
 
 
 def facts_of(flow: Flow) -> Facts:

@@ -1,7 +1,6 @@
 """liushui's commands in processes of their own, as a user runs them: `liushui serve`, `liushui simulate` and others."""
 
 import os
-import runpy
 import secrets
 import signal
 import socket
@@ -9,15 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Container, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from http.client import HTTPConnection, HTTPException
-from io import StringIO
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryFile
 from typing import IO, Final, NamedTuple
-from unittest.mock import patch
 
 import msgspec
 
@@ -60,31 +57,6 @@ def run(
     if done.returncode not in codes:
         raise LiushuiError(f"{' '.join(arguments)} ended with {done.returncode}: {done.stderr.strip()}")
     return done.stdout
-
-
-def run_here(*arguments: str, ledger: Path | str, given: str = "") -> str:
-    """The same in this process, which saves the time that a new one takes to start. For one thread.
-
-    Raises LiushuiError where its exit code is not 0.
-    """
-    output, messages = StringIO(), StringIO()
-    argv = ["liushui", "--ledger", str(ledger), *arguments]
-    with (
-        patch.object(sys, "argv", argv),
-        patch.object(sys, "stdin", StringIO(given)),
-        patch.dict(os.environ, _environment(), clear=True),
-        redirect_stdout(output),
-        redirect_stderr(messages),
-    ):
-        try:
-            runpy.run_module("liushui", run_name="__main__")
-        except SystemExit as exit_:
-            code = exit_.code
-        else:
-            code = None
-    if code:
-        raise LiushuiError(f"{' '.join(arguments)} ended with {code}: {messages.getvalue().strip()}")
-    return output.getvalue()
 
 
 class Measured(NamedTuple):

@@ -1,8 +1,9 @@
 """Checks that need a served ledger: the installed provider is found, and a sync copies every row."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import sqlalchemy as sa
 
@@ -15,7 +16,7 @@ from liushui.providers import load_providers
 from liushui.testing.conformance.assertions import ensure, ensure_equal, ensure_same_rows
 from liushui.testing.conformance.both_ends import Checks, Endpoint, ServedLedger
 from liushui.testing.golden import flow_record
-from liushui.testing.processes import run_here
+from liushui.testing.processes import run
 
 WIRE: Final = COLUMNS.index("wire")
 COPY: Final = "copy"
@@ -24,6 +25,9 @@ COPY: Final = "copy"
 
 class SyncChecks(Checks):
     """The provider's client syncs from the provider's server."""
+
+    run: ClassVar[Callable[..., str]] = staticmethod(run)
+    """Runs the commands. A subclass may run them in its own process, which saves the time that a new one takes."""
 
     def test_no_other_provider_has_its_paths(self) -> None:
         """All dialects are served under one root."""
@@ -43,9 +47,10 @@ class SyncChecks(Checks):
     def _check_copy(self, endpoint: Endpoint, path: Path) -> None:
         where = ["--base-url", endpoint.base_url, "--since", to_iso(endpoint.whole.since), "--unpaced"]
         credentials = json.dumps(dict(endpoint.credentials))
-        add = ["source", "add", self.provider.name, COPY]
-        run_here(*add, *where, "--credentials", "-", ledger=path, given=credentials)
-        run_here("sync", ledger=path)
+        self.run(
+            "source", "add", self.provider.name, COPY, *where, "--credentials", "-", ledger=path, given=credentials
+        )
+        self.run("sync", ledger=path)
         copied = _rows_and_flows(path)
         ensure_same_rows("rows of the second ledger", [row for row, _ in copied], endpoint.rows)
         for row, flow in copied:

@@ -118,6 +118,15 @@ def load_zone(name: str) -> ZoneInfo:
         raise ConfigError(f"zone: expected an IANA time zone such as Asia/Hong_Kong, got {short_repr(name)}") from error
 
 
+def is_zone(name: str) -> bool:
+    """Whether there is a time zone of this name."""
+    try:
+        load_zone(name)
+    except ConfigError:
+        return False
+    return True
+
+
 # Local midnights of the calendar's first and last days may be outside the range of datetime. Instants before _FIRST_US
 # count as the first day, and instants from _LAST_US on as the last.
 _FIRST_US = (datetime(1, 1, 3, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)

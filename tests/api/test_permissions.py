@@ -10,6 +10,7 @@ from litestar.routes import HTTPRoute
 from liushui.flow import Direction, Kind
 from liushui.instant import to_us
 from liushui.ledger.access.keys import create_key
+from liushui.ledger.access.saved_views import ViewQuery
 from liushui.ledger.access.tokens import Scope, create_token
 from liushui.ledger.engine import Ledger
 from liushui.ledger.findings import SIDE, finding_id
@@ -22,6 +23,8 @@ from liushui.ledger.read.status import AlarmKind
 from liushui.ledger.write.record import make_own_account
 from liushui.providers import get_provider
 from liushui.reconcile.links import FlowKey, LinkKind, link_id
+from liushui.services.access import owner
+from liushui.services.views import save_view
 from tests.api.callers import Answer, Api, Caller, open_api
 from tests.engines import LedgerStore
 from tests.ledger.ledgers import (
@@ -54,7 +57,7 @@ class Known(NamedTuple):
 
 
 RULE = "ops"
-"""The name of a rule for notifications about the hidden account."""
+"""The name of a rule for notifications about the hidden account, and of a shared view of it."""
 NO_ID = "20240301T030000-000000000000"
 NOTHING = Known("0" * 16, "0" * 16, "0" * 12, "zzzz", NO_ID, "nobody:9", NO_ID)
 
@@ -91,6 +94,7 @@ def fill(ledger: Ledger) -> Known:
     hook = {"url": "https://hooks.example/x", "secret": "whsec_AAAA"}
     accounts, kinds = frozenset({HIDDEN}), frozenset({AlarmKind.GAP})
     add_rule(ledger, Rule(RULE, Channel.WEBHOOK, "https://hooks.example", hook, kinds, accounts, 24, hour(0)))
+    save_view(ledger, owner("tests"), RULE, ViewQuery({"text": "SECRET"}, (HIDDEN,)), is_shared=True)
     make_own_account(ledger, f"{HIDDEN}-own", "UTC")
     keys = [FlowKey(HIDDEN, to_us(hour(3)), id_) for id_ in ("sold", "got")]
     flow = flow_key(HIDDEN, to_us(hour(1)), "one")
@@ -154,6 +158,10 @@ ROUTES = [
     ("POST", "/notification-rules"),
     ("POST", "/notification-rules/{name}/test"),
     ("DELETE", "/notification-rules/{name}"),
+    ("GET", "/views"),
+    ("GET", "/views/{name}"),
+    ("PUT", "/views/{name}"),
+    ("DELETE", "/views/{name}"),
     ("GET", "/keys"),
     ("POST", "/keys"),
     ("DELETE", "/keys/{key}"),
@@ -207,6 +215,7 @@ def body_of(route: tuple[str, str], account: str) -> dict[str, Any] | None:
             "webhook": "https://hooks.example/x",
             "accounts": [account],
         },
+        ("PUT", "/views/{name}"): {"accounts": [account], "filter": {"kind": "fee"}},
         ("POST", "/keys"): {"dialect": "longbridge", "accounts": [account]},
         ("POST", "/tokens"): {"scopes": ["manage"], "accounts": [account]},
     }
@@ -284,6 +293,7 @@ def test_a_hidden_account_is_answered_as_if_it_did_not_exist(filled: tuple[Api, 
         "stated_balances",
         "period_decisions",
         "finding_decisions",
+        "saved_views",
     ):
         assert after[name] == before[name], name
 

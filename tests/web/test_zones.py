@@ -40,9 +40,11 @@ def time_of_row(visitor: Visitor) -> str:
 
 
 def named_zones(visitor: Visitor, path: str) -> list[str]:
-    """The zones that a page names, without those of its menu of settings, where one is chosen."""
+    """The zones that a page names, without those of the settings and of the filter, where one is chosen."""
     html = visitor.get(path).text
-    shown = re.sub(r"<form[^>]*/preferences.*?</form>|<script.*?</script>|<[^>]*>", " ", html, flags=re.DOTALL)
+    shown = re.sub(
+        r"<form[^>]*/preferences.*?</form>|<select.*?</select>|<script.*?</script>|<[^>]*>", " ", html, flags=re.DOTALL
+    )
     return re.findall(r"Asia/\w+|America/\w+|UTC", shown)
 
 

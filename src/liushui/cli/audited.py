@@ -21,6 +21,7 @@ AUDITED: Final = frozenset(
         *("oidc set", "oidc remove"),
         *("finding explain", "finding withdraw"),
         *("notify add", "notify remove", "notify replay"),
+        *("views save", "views change", "views default", "views remove"),
     }
 )
 """The commands whose use the ledger's audit log has."""
@@ -50,7 +51,12 @@ def audit_command(ledger: "Ledger") -> None:
     if command in AUDITED and action is not None:
         context.meta[_IS_AUDITED] = True
         values = [context.params[param.name] for param in context.command.params if isinstance(param, click.Argument)]
-        subject = " ".join(str(text) for value in values for text in (value if isinstance(value, tuple) else (value,)))
+        subject = " ".join(
+            str(text)
+            for value in values
+            for text in (value if isinstance(value, tuple) else (value,))
+            if text is not None
+        )
         context.with_resource(_audited(ledger, action, subject))
 
 

@@ -3,7 +3,7 @@
 import sys
 from datetime import date, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 import click
 
@@ -14,13 +14,18 @@ from liushui.errors import ConfigError
 from liushui.flow import Category, Direction, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from liushui.ledger.read.completeness import Gap, Verdict
     from liushui.ledger.read.fees import FeeRow
     from liushui.ledger.read.filters import Bound
+    from liushui.ledger.read.flows import LedgerFlow
     from liushui.ledger.read.history import Version
+    from liushui.ledger.read.model import ReadModel
     from liushui.ledger.read.summaries import SummaryQuery, SummaryRow
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 TABLE_ROWS: Final = 50
 """The rows of a table without --limit."""
@@ -65,30 +70,51 @@ class By(StrEnum):
 NOT_PERIODS: Final = (By.MEANING, By.FEE)
 
 
+FILTER_OPTIONS: Final = (
+    click.option("--currency", metavar="CODE", help="Only this currency, such as USD, in any case."),
+    click.option("--kind", type=options.EnumChoice(Kind), help="Only this kind."),
+    click.option("--category", type=options.EnumChoice(Category), help="Only this category."),
+    click.option(
+        "--direction", type=options.EnumChoice(Direction), help="Only this direction, as the provider names it."
+    ),
+    click.option("--symbol", metavar="SYMBOL", help="Only this symbol, such as AAPL.US, in any case."),
+    click.option("--subaccount", metavar="NAME", help="Only this subaccount."),
+    click.option("--ref", metavar="REFERENCE", help="Only flows with this reference or this order number."),
+    click.option(
+        "--text", metavar="TEXT", help="Only flows with this text in label, name, note, symbol or references."
+    ),
+    click.option("--amount-min", metavar="AMOUNT", help="Only amounts of at least this. -100 is less than 0."),
+    click.option("--amount-max", metavar="AMOUNT", help="Only amounts of at most this. -100 is less than 0."),
+    click.option(
+        "--amount-near",
+        metavar="AMOUNT",
+        help="Only amounts near this: within 1 %, or half a step of its last digit if that is more; of both signs "
+        "unless one is given. `--text '≈ 88'` does the same.",
+    ),
+    click.option(
+        "--finding",
+        metavar="FINDING",
+        help="Only flows to review for this reason: side, same_id or break; or the flows of the finding with this id.",
+    ),
+)
+
+
+def filter_options(command: "Callable[P, R]") -> "Callable[P, R]":
+    """The options that say which flows, beside accounts and times."""
+    for option in reversed(FILTER_OPTIONS):
+        command = option(command)
+    return command
+
+
 @click.command()
 @options.accounts
 @options.since
 @options.until
-@click.option("--currency", metavar="CODE", help="Only this currency, such as USD, in any case.")
-@click.option("--kind", type=options.EnumChoice(Kind), help="Only this kind.")
-@click.option("--category", type=options.EnumChoice(Category), help="Only this category.")
-@click.option("--direction", type=options.EnumChoice(Direction), help="Only this direction, as the provider names it.")
-@click.option("--symbol", metavar="SYMBOL", help="Only this symbol, such as AAPL.US, in any case.")
-@click.option("--subaccount", metavar="NAME", help="Only this subaccount.")
-@click.option("--ref", metavar="REFERENCE", help="Only flows with this reference or this order number.")
-@click.option("--text", metavar="TEXT", help="Only flows with this text in label, name, note, symbol or references.")
-@click.option("--amount-min", metavar="AMOUNT", help="Only amounts of at least this. -100 is less than 0.")
-@click.option("--amount-max", metavar="AMOUNT", help="Only amounts of at most this. -100 is less than 0.")
+@filter_options
 @click.option(
-    "--amount-near",
-    metavar="AMOUNT",
-    help="Only amounts near this: within 1 %, or half a step of its last digit if that is more; of both signs unless "
-    "one is given. `--text '≈ 88'` does the same.",
-)
-@click.option(
-    "--finding",
-    metavar="FINDING",
-    help="Only flows to review for this reason: side, same_id or break; or the flows of the finding with this id.",
+    "--view",
+    metavar="NAME",
+    help="Begin with this saved view: its filter, columns and order. What is given beside it takes its place.",
 )
 @click.option("--break", "is_break", is_flag=True, help="Only the flows of breaks: the same as --finding break.")
 @click.option(
@@ -114,6 +140,7 @@ def flows(
     as_of: str | None,
     versions: bool,
     is_break: bool,
+    view: str | None,
     **filters: str | StrEnum | None,
 ) -> None:
     """Print flows by account and time, those of one moment in the order of their balances.
@@ -121,20 +148,37 @@ def flows(
     A table has the most important columns; the other formats have all of them. The exit code is 3 if the ledger is
     known to lack flows of the range.
 
+    With `--view NAME` every format has the columns of the view, and times are in its zone if it names one.
+
     With `--finding ID` the table has every flow that a finding is about: both flows that share an id, or those around a
     break and those that may be wrong.
 
     \b
     Example: liushui flows broker --since 2026-01-01 --kind dividend
+    Example: liushui flows --view "Fees of the shop"
     """
+    from liushui.ledger.access.saved_views import COLUMNS as VIEW_COLUMNS
+    from liushui.ledger.access.saved_views import NEWEST
     from liushui.ledger.read.filters import read_filter
     from liushui.ledger.read.finding_lists import with_finding_rows
     from liushui.ledger.read.flows import COLUMNS, flow_record, list_flows
     from liushui.ledger.read.history import list_flows_as_of, list_versions
+    from liushui.services.access import owner
+    from liushui.services.views import find_view
 
     form = settings.format
     is_table = form is Format.TABLE
     texts = {name: str(value) for name, value in filters.items() if value is not None}
+    columns: Sequence[str] = FLOW_TABLE_COLUMNS if is_table else COLUMNS
+    model: ReadModel | None = None
+    record_of: Callable[[LedgerFlow], Record] = flow_record
+    if view is not None:
+        model = settings.open_read_model()
+        query = find_view(model.ledger, owner("command line"), view).query
+        texts, accounts = {**query.filter, **texts}, accounts or query.accounts
+        newest = query.order == NEWEST if newest is None else newest
+        columns = list(dict.fromkeys(field for name in query.columns for field in VIEW_COLUMNS[name]))
+        record_of = _record_in(query.zone) if is_table else flow_record
     if is_break and texts.setdefault("finding", "break") != "break":
         raise ConfigError(f"break: expected without --finding, got --finding {texts['finding']}")
     wanted = read_filter(texts, accounts=accounts)._replace(
@@ -144,19 +188,34 @@ def flows(
     recorded_until = bound_of("as-of", as_of)
     if recorded_until is not None and versions:
         raise ConfigError("as-of: expected without --versions, which prints every version with its times")
-    model = settings.open_read_model()
+    model = model or settings.open_read_model()
     verdict = model.verdict(wanted, recorded_until)
     wanted = with_finding_rows(model, wanted)
-    columns = FLOW_TABLE_COLUMNS if is_table else COLUMNS
     if versions:
         emit(map(version_record, list_versions(model.ledger, wanted)), (*columns, *VERSION_COLUMNS), form)
     elif recorded_until is None:
-        emit(map(flow_record, list_flows(model.ledger, wanted, model.rules)), columns, form)
+        emit(map(record_of, list_flows(model.ledger, wanted, model.rules)), columns, form)
     else:
-        emit(map(flow_record, list_flows_as_of(model.ledger, wanted, recorded_until, model.rules)), columns, form)
+        emit(map(record_of, list_flows_as_of(model.ledger, wanted, recorded_until, model.rules)), columns, form)
     if is_table and limit is None:
         messages.print(f"[dim]at most {TABLE_ROWS} flows are shown; --limit 0 shows all[/]")
     exit_with(verdict)
+
+
+def _record_in(zone: str) -> "Callable[[LedgerFlow], Record]":
+    """Writes flows for people, with their times in the zone that a view names; else in UTC."""
+    from liushui.instant import load_zone, to_local
+    from liushui.ledger.access.saved_views import ACCOUNT_ZONE
+    from liushui.ledger.read.flows import flow_record
+
+    if zone in ("", ACCOUNT_ZONE):
+        return flow_record
+    tz = load_zone(zone)
+
+    def record(found: "LedgerFlow") -> Record:
+        return {**flow_record(found), "at": to_local(found.flow.at, tz).isoformat(" ", "seconds")}
+
+    return record
 
 
 def version_record(version: "Version") -> Record:

@@ -321,6 +321,23 @@ class Client:
         """Remove a rule, and its messages that were not sent."""
         self._call("DELETE", f"/notification-rules/{_part(name)}")
 
+    def views(self) -> list[models.SavedView]:
+        """The saved views: one's own, and the shared ones about accounts that one may see."""
+        return self._get("/views", models.SavedViews).views
+
+    def view(self, name: str) -> models.SavedView:
+        """One saved view."""
+        return self._get(f"/views/{_part(name)}", models.SavedView)
+
+    def save_view(self, name: str, view: models.SaveView) -> models.SavedView:
+        """Save a view under a name, or overwrite the one of that name."""
+        body = msgspec.json.encode(view)
+        return _read(self._call("PUT", f"/views/{_part(name)}", body=body), models.SavedView)
+
+    def remove_view(self, name: str) -> None:
+        """Remove a view."""
+        self._call("DELETE", f"/views/{_part(name)}")
+
     # The names of version 0.1, which stay for one release.
     make_account, synced = create_account, sync_request
     make_key, end_key, make_token, end_token = create_key, revoke_key, create_token, revoke_token

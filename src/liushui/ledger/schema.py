@@ -534,6 +534,22 @@ notifications = _table(
     Index("notifications_pending", "next_at_us", sqlite_where=text("state = 'pending'")),
 )
 
+# Named filters, columns and orders of the list of flows. `owner`: see access.saved_views. `query` is JSON.
+saved_views = _table(
+    "saved_views",
+    *required(Text, "owner", "name", "query"),
+    *required(Flag, "is_shared"),
+    *required(BigInt, "created_at_us", "changed_at_us"),
+    PrimaryKeyConstraint("owner", "name"),
+)
+
+# The view that each reader's list of flows begins with: their own, or a shared one.
+default_views = _table(
+    "default_views",
+    *required(Text, "reader", "owner", "name"),
+    PrimaryKeyConstraint("reader"),
+)
+
 FACT_TABLES = (
     *(flows, history, quarantine, coverage, page_edges, stated_balances, link_decisions, period_decisions),
     *(finding_decisions, day_totals, findings, batches, reseals),

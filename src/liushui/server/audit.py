@@ -69,6 +69,11 @@ ACTIONS: Final = {
     "users.change_user": "user role",
     "users.create_user": "user add",
     "users.delete_user": "user remove",
+    "views.change_view": "views change",
+    "views.choose_default": "views default",
+    "views.overwrite_view": "views save",
+    "views.remove_view": "views remove",
+    "views.save_view": "views save",
     "welcome.set_first_password": "password set",
 }
 """The action in the log of handlers that change something. What a command does as well has the command's name. The

@@ -25,6 +25,7 @@ from liushui.server.api import (
     record,
     sources,
     stated_balances,
+    views,
 )
 from liushui.server.api.context import APP_CONTEXT, PENDING_USES, RATE_HEADERS, authenticate, provide_context
 from liushui.server.api.endpoint import BODY_MAX, ApiRequest, check_request, provide_params
@@ -55,6 +56,7 @@ from liushui.server.web import reconcile as reconcile_pages
 from liushui.server.web import review as review_pages
 from liushui.server.web import sources as source_pages
 from liushui.server.web import statements as statement_pages
+from liushui.server.web import views as view_pages
 from liushui.server.web.guard import add_security_headers, guard_page
 from liushui.server.web.page import WEB_CONTEXT, make_web_context, provide_page
 
@@ -146,6 +148,10 @@ def _api() -> Router:
             notifications.add_rule,
             notifications.test_rule,
             notifications.remove_rule,
+            views.list_views,
+            views.show_view,
+            views.save_view,
+            views.remove_view,
         ],
         guards=[authenticate],
         before_request=check_request,
@@ -234,6 +240,13 @@ def _pages() -> Router:
             flow_downloads.download_journal,
             flow_downloads.choose_download,
             flow_pages.show_quarantine,
+            view_pages.show_views,
+            view_pages.new_view,
+            view_pages.save_view,
+            view_pages.overwrite_view,
+            view_pages.change_view,
+            view_pages.choose_default,
+            view_pages.remove_view,
             source_pages.list_sources,
             source_pages.new_source,
             source_pages.add_source,

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 
 from liushui.errors import ConfigError, InvalidField, NotFound, PermissionDenied, short_repr
 from liushui.instant import to_us
+from liushui.ledger.access.saved_views import remove_views_of
 from liushui.ledger.engine import Ledger, check_accounts
 from liushui.ledger.schema import from_row, keys, notifications, notify_alarms, notify_rules, tokens
 
@@ -223,6 +224,7 @@ def revoke_in(connection: Connection, id_: str, now: datetime) -> Revoked:
         ).rowcount
         for table in (tokens, keys)
     ]
+    remove_views_of(connection, [f"token {maker}" for maker in makers])
     names = connection.execute(sa.select(notify_rules.c.name).where(notify_rules.c.created_by.in_(makers))).scalars()
     return Revoked(many[0], many[1], delete_rules(connection, list(names)))
 
@@ -249,6 +251,7 @@ def drop_account_from_tokens(connection: Connection, account: str, now: datetime
             values: dict[str, object] = {"accounts": msgspec.json.encode(left).decode()}
             if not left and row.revoked_at_us is None:
                 values["revoked_at_us"] = to_us(now)
+                remove_views_of(connection, [f"token {row.id}"])
                 revoked += 1
             connection.execute(tokens.update().where(tokens.c.id == row.id).values(values))
     return revoked

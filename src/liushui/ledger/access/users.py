@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 
 from liushui.errors import AlreadyExists, ConfigError, InvalidField, NotFound, short_repr
 from liushui.instant import from_us, to_us
+from liushui.ledger.access.saved_views import remove_views_of
 from liushui.ledger.access.sessions import PasswordMatch, hash_password, matches
 from liushui.ledger.access.tokens import Revoked, Scope, Token, get_token, insert_token, revoke_in
 from liushui.ledger.engine import Ledger
@@ -208,10 +209,11 @@ def set_user_password(ledger: Ledger, name: str, password: str) -> None:
 
 
 def remove_user(ledger: Ledger, name: str) -> Revoked:
-    """Remove a user, end the user's sessions, and revoke what the user created. Raises NotFound."""
+    """Remove a user and their views, end the user's sessions, and revoke what the user created. Raises NotFound."""
     with ledger.writing() as connection:
         revoked = _revoke(connection, _existing(connection, name)["token"], ledger.clock())
         connection.execute(identities.delete().where(identities.c.user_name == name))
+        remove_views_of(connection, [f"user {name}"])
         connection.execute(users.delete().where(users.c.name == name))
     return revoked
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     # several times as long as its queries.
     from sqlalchemy.engine import Connection, Engine, RootTransaction
 
-REVISION: Final = "0027"
+REVISION: Final = "0028"
 """The newest migration: the schema that this program reads and writes."""
 
 APPLICATION_ID: Final = 0x6C697573

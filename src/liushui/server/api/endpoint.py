@@ -199,7 +199,7 @@ def _instant(text: str) -> datetime:
 PathText: TypeAlias = Annotated[str, PathParameter(min_length=1)]
 """Annotates a handler's parameter that is a part of the path."""
 
-Method = Literal["GET", "POST", "PATCH", "DELETE"]
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 @dataclass
@@ -286,9 +286,9 @@ def _other_responses(
     fields = query.__struct_fields__
     if "{" in path or "account" in fields or method == "POST":
         described[HTTPStatus.NOT_FOUND] = "It does not exist, or the caller may not see it."
-    if fields or method == "POST":
+    if fields or method in ("POST", "PUT"):
         described[HTTPStatus.UNPROCESSABLE_ENTITY] = "The request is well-formed, but not possible."
-    if method in ("POST", "PATCH"):
+    if method in ("POST", "PUT", "PATCH"):
         described[HTTPStatus.REQUEST_TIMEOUT] = "The body did not arrive in time."
         described[HTTPStatus.UNSUPPORTED_MEDIA_TYPE] = "The body is of another type."
         described[HTTPStatus.REQUEST_ENTITY_TOO_LARGE] = "The body is too large."

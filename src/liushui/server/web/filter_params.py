@@ -7,7 +7,16 @@ from typing import ClassVar, Final
 from urllib.parse import urlencode
 
 from liushui.errors import short_repr
-from liushui.instant import parse_day
+from liushui.instant import is_zone, parse_day
+from liushui.ledger.access.saved_views import (
+    ACCOUNT_ZONE,
+    COLUMNS,
+    DEFAULT_COLUMNS,
+    NEWEST,
+    ORDERS,
+    ViewQuery,
+    in_order,
+)
 from liushui.ledger.read.accounts import AccountName
 from liushui.ledger.read.filters import (
     DAY,
@@ -24,6 +33,9 @@ from liushui.ledger.read.overview import OverviewQuery
 from liushui.ledger.read.summaries import PERIODS_MAX, Span, Unit
 from liushui.server.web.i18n import Language
 
+DISPLAY_FIELDS: Final = ("columns", "order", "zone", "base_view")
+"""Fields that say how flows are shown, and which saved view the reader began with."""
+
 ALIASES: Final[Mapping[str, str]] = {"from": "since", "to": "until"}
 """Names that links of earlier releases have. They mean the same as the names they stand for."""
 
@@ -37,11 +49,13 @@ class FilterRequest:
     typed: dict[str, str]
     accounts: tuple[str, ...]
     errors: dict[str, str] = field(default_factory=dict)
+    display: dict[str, str] = field(default_factory=dict)
+    """Fields that select nothing, and say how what was selected is shown."""
 
     def address(self, path: str | None = None, **changed: str | None) -> str:
         """An address with the same fields, some of them changed. None leaves one out. `path`: the page's own."""
         path = path or self.PATH
-        values: dict[str, str | None] = {**self.typed, **changed}
+        values: dict[str, str | None] = {**self.typed, **self.display, **changed}
         pairs = [(name, value) for name, value in values.items() if value]
         pairs += [("account", name) for name in self.accounts]
         return f"{path}?{urlencode(pairs)}" if pairs else path
@@ -63,11 +77,40 @@ class FlowsRequest(FilterRequest):
 
     zones: tuple[str, ...] = ()
     filter: FlowFilter = field(default_factory=lambda: FlowFilter(newest_first=True))
+    columns: tuple[str, ...] = DEFAULT_COLUMNS
 
     @property
     def is_filtered(self) -> bool:
         """Whether the request is for some flows only."""
         return bool(self.typed or self.accounts)
+
+    @property
+    def zone(self) -> str:
+        """The zone that the address names. Empty: none."""
+        return self.display.get("zone", "")
+
+    @property
+    def base_view(self) -> str:
+        """The name of the saved view that the reader opened, whether or not they have changed it since."""
+        return self.display.get("base_view", "")
+
+    def to_view(self) -> ViewQuery:
+        """What a view with this filter, these columns, this order and this zone is saved as."""
+        order = self.display.get("order", NEWEST)
+        return ViewQuery(dict(self.typed), self.accounts, self.columns, order, self.zone)
+
+
+def view_address(name: str, query: ViewQuery) -> str:
+    """The address of the list of flows that shows a saved view."""
+    display = display_fields(query.columns, query.order, query.zone) | {"base_view": name}
+    return FlowsRequest(dict(query.filter), query.accounts, display=display).address()
+
+
+def display_fields(columns: Sequence[str], order: str, zone: str) -> dict[str, str]:
+    """The fields of an address for columns, order and zone. What is as it usually is has none."""
+    fields = {"columns": "" if tuple(columns) == DEFAULT_COLUMNS else ",".join(columns)}
+    fields |= {"order": "" if order == NEWEST else order, "zone": zone}
+    return {name: text for name, text in fields.items() if text}
 
 
 def read_flows_request(
@@ -82,7 +125,7 @@ def read_flows_request(
     A form sends its empty fields too: they are as if they were not there. Anything else that is not understood is an
     error, and never ignored: whoever misspells a filter must not get all flows for some.
     """
-    texts = _texts(query, other)
+    texts = _texts(query, (*other, *DISPLAY_FIELDS))
     request = FlowsRequest(
         {name: values[-1][:TEXT_MAX] for name, values in texts.items()},
         tuple(dict.fromkeys(name[:TEXT_MAX] for name in query.get("account", ()) if name)),
@@ -94,15 +137,41 @@ def read_flows_request(
     chosen = () if unknown else request.accounts
     request.zones = tuple({account.zone: None for account in known if not chosen or account.account in chosen})
     try:
-        request.filter = read_filter(texts, accounts=chosen)._replace(newest_first=True)
+        request.filter = read_filter(texts, accounts=chosen)
     except FilterError as error:
         for fault in error.faults:
             name = fault.field if fault.kind is not FaultKind.UNKNOWN_FIELD else "unknown"
             request.errors.setdefault(name, fault_text(fault, language))
+    _read_display(request, query, language)
     currency = request.filter.currency
     if currency is not None and not any(equals_currency(one, currency) for one in currencies):
         request.errors["currency"] = language.say("There are no flows in %(got)s.", got=short_repr(currency))
     return request
+
+
+def _read_display(request: FlowsRequest, query: Mapping[str, Sequence[str]], language: Language) -> None:
+    """Read the columns, the order and the zone of an address, and which view it began with."""
+    say, last = language.say, {name: query.get(name, [""])[-1].strip()[:TEXT_MAX] for name in DISPLAY_FIELDS}
+    columns = [name for text in query.get("columns", ()) for name in text.split(",") if name]
+    unknown = [name for name in columns if name not in COLUMNS]
+    if unknown:
+        known, got = ", ".join(COLUMNS), short_repr(unknown[0][:TEXT_MAX])
+        request.errors["columns"] = say("There is no column named %(got)s. Columns: %(known)s.", got=got, known=known)
+    elif columns:
+        request.columns = in_order(columns)
+    order, zone = last["order"] or NEWEST, last["zone"]
+    if order not in ORDERS:
+        got = short_repr(order)
+        request.errors["order"] = say("Expected %(known)s, got %(got)s.", known=", ".join(ORDERS), got=got)
+        order = NEWEST
+    if zone not in ("", ACCOUNT_ZONE) and not is_zone(zone):
+        expected = say("Expected a time zone such as Asia/Hong_Kong")
+        request.errors["zone"] = say("%(expected)s; got %(typed)s.", expected=expected, typed=short_repr(zone))
+        zone = ""
+    request.filter = request.filter._replace(newest_first=order == NEWEST)
+    request.display = display_fields(request.columns, order, zone)
+    if last["base_view"]:
+        request.display["base_view"] = last["base_view"]
 
 
 def _texts(query: Mapping[str, Sequence[str]], other: Collection[str]) -> dict[str, list[str]]:

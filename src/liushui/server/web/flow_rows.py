@@ -36,8 +36,23 @@ class Row(msgspec.Struct, frozen=True, array_like=True):
     decimals: int
 
 
+class WideRow(Row, frozen=True, array_like=True):
+    """A row with the cells of columns that are not shown unless a reader chooses them."""
+
+    direction: str
+    category: str
+    reference: str
+    order_reference: str
+
+
+WIDE_COLUMNS: Final = frozenset(WideRow.__struct_fields__) - frozenset(Row.__struct_fields__)
+"""Columns that only a WideRow has."""
+
+
 class Rows(msgspec.Struct, frozen=True):
-    """Rows, newest first. `older` and `newer` are the cursors of the next parts. None: there is nothing on that side.
+    """Rows in the order of the list. `older` is the cursor of what follows below, and `newer` of what stands above, as
+    in a list that begins with the newest; in one that begins with the oldest it is the other way round. None: there is
+    nothing on that side.
 
     `searched`: the time up to which a selective filter was searched, if not to the end.
     """
@@ -56,21 +71,24 @@ class Rows(msgspec.Struct, frozen=True):
 class RowWriter:
     """Reads the flows of a filter and formats them in a reader's language, all times in one zone."""
 
-    def __init__(self, model: ReadModel, wanted: FlowFilter, query: str, language: Language, zone: str) -> None:
-        """Cursors that are given out are valid only for `query`."""
-        self._model, self._wanted, self._query = model, wanted, query
-        self._amount, self._kind, self._zone = language.amount, Labels(language).kind, load_zone(zone)
+    def __init__(
+        self, model: ReadModel, wanted: FlowFilter, query: str, language: Language, zone: str, *, is_wide: bool = False
+    ) -> None:
+        """Cursors that are given out are valid only for `query`. `is_wide`: whether rows have all columns."""
+        self._model, self._wanted, self._query, self._is_wide = model, wanted, query, is_wide
+        self._labels = Labels(language)
+        self._amount, self._kind, self._zone = language.amount, self._labels.kind, load_zone(zone)
         self._kinds: dict[str, str] = {}
 
     def older(self, limit: int, than: Position | None) -> Rows:
-        """The rows before a position; the newest without one."""
-        page = self._page(limit, than, newest_first=True)
+        """The rows below a position; the first ones without one."""
+        page = self._page(limit, than, newest_first=self._wanted.newest_first)
         rows = [self._row(one) for one in page.flows]
         return Rows(rows, self._cursor(page.next), self._cursor(than), _searched(page, limit))
 
     def newer(self, limit: int, than: Position) -> Rows:
-        """The rows after a position, the newest first."""
-        page = self._page(limit, than, newest_first=False)
+        """The rows above a position, in the order of the list."""
+        page = self._page(limit, than, newest_first=not self._wanted.newest_first)
         rows = [self._row(one) for one in reversed(page.flows)]
         return Rows(rows, self._cursor(than), self._cursor(page.next), _searched(page, limit))
 
@@ -86,7 +104,7 @@ class RowWriter:
         kind = self._kinds.get(flow.kind)
         if kind is None:
             kind = self._kinds[flow.kind] = self._kind(flow.kind)
-        return Row(
+        row = Row(
             key=flow_key(found.account, to_us(flow.at), found.id),
             time=local_text(flow.at, self._zone),
             account=f"{found.account} · {flow.subaccount}" if flow.subaccount else found.account,
@@ -98,6 +116,15 @@ class RowWriter:
             currency=flow.currency,
             balance="" if flow.balance_after is None else self._amount(flow.balance_after),
             decimals=usual_decimals(flow.currency),
+        )
+        if not self._is_wide:
+            return row
+        return WideRow(
+            **msgspec.structs.asdict(row),
+            direction=self._labels.direction(flow.direction),
+            category=self._labels.category(flow.category),
+            reference=flow.ref or "",
+            order_reference=flow.order_ref or "",
         )
 
 

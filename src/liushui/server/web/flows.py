@@ -1,6 +1,6 @@
 """The flows page: rows of a filter, their totals, one flow in full, and rejected rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
@@ -14,7 +14,8 @@ from litestar.response import Response
 
 from liushui.errors import ConfigError, short_repr
 from liushui.flow import Category, Direction, Kind
-from liushui.instant import from_us, load_zone, parse_instant, to_us
+from liushui.instant import from_us, is_zone, load_zone, parse_instant, to_us
+from liushui.ledger.access.saved_views import ACCOUNT_ZONE, DEFAULT_COLUMNS, OLDEST
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.findings import BREAK, KINDS, SAME_ID, SIDE
 from liushui.ledger.read.accounts import currencies_of
@@ -35,14 +36,16 @@ from liushui.reconcile.links import FlowKey, LinkState
 from liushui.server.web import flow_rows
 from liushui.server.web.charts import script_json
 from liushui.server.web.download_choices import download_choices, pack_address
-from liushui.server.web.filter_params import FlowsRequest, read_flows_request
-from liushui.server.web.flow_rows import Rows, RowWriter
+from liushui.server.web.filter_params import FlowsRequest, read_flows_request, view_address
+from liushui.server.web.flow_rows import WIDE_COLUMNS, Rows, RowWriter
 from liushui.server.web.forms import Form
 from liushui.server.web.guard import NEEDS
 from liushui.server.web.labels import account_label, coverage_label
 from liushui.server.web.links import link_views, state_names
-from liushui.server.web.page import CurrentPage, Page, decimal_places, is_zone, redirect
+from liushui.server.web.page import CurrentPage, Page, decimal_places, redirect
 from liushui.server.web.review import FindingView, action_names, decide, finding_view
+from liushui.server.web.view_menu import views_context
+from liushui.services.views import visible_views
 
 FIRST_ROWS: Final = 100
 """Rows that come with the page itself."""
@@ -52,7 +55,7 @@ QUARANTINED_MAX: Final = 500
 PRINTED_MAX: Final = 20_000
 """Flows on a page to print: some hundred sheets."""
 
-OTHER_FIELDS: Final = ("at", "row", "older", "newer", "all")
+OTHER_FIELDS: Final = ("at", "row", "older", "newer", "all", "view")
 """Fields of an address that are no filter."""
 
 
@@ -76,20 +79,35 @@ class FlowsView(NamedTuple):
     @property
     def zone(self) -> str:
         """The zone of all times of the view."""
-        return self.page.view_zone(*self.request.zones)
+        return self.page.view_zone(*self.request.zones, chosen=self.request.zone)
 
     def writer(self) -> RowWriter:
         """Formats the rows."""
-        return RowWriter(self.page.read_model, self.request.filter, self.query, self.page.language, self.zone)
+        is_wide = not WIDE_COLUMNS.isdisjoint(self.request.columns)
+        model, wanted = self.page.read_model, self.request.filter
+        return RowWriter(model, wanted, self.query, self.page.language, self.zone, is_wide=is_wide)
 
 
 def read_view(page: Page) -> FlowsView:
     """The view that the address asks for. Its errors are in the request."""
+    accounts = _accounts(page)
+    return FlowsView(page, accounts, _read_request(page, accounts, page.query))
+
+
+def read_request(page: Page, query: Mapping[str, Sequence[str]]) -> FlowsRequest:
+    """A request for flows by the fields of an address. Its errors are in it."""
+    return _read_request(page, _accounts(page), query)
+
+
+def _accounts(page: Page) -> list[Account]:
     with page.read_model.reading() as reading:
-        accounts = list(reading.accounts.values())
+        return list(reading.accounts.values())
+
+
+def _read_request(page: Page, accounts: Sequence[Account], query: Mapping[str, Sequence[str]]) -> FlowsRequest:
     names = [account.name for account in accounts]
     currencies = currencies_of([account.snapshot for account in accounts])
-    request = read_flows_request(page.query, names, currencies, page.language, OTHER_FIELDS)
+    request = read_flows_request(query, names, currencies, page.language, OTHER_FIELDS)
     if page.principal.accounts is not None and not request.filter.accounts:  # none would mean those of others too
         request.filter = request.filter._replace(accounts=tuple(account.account for account in names))
     if not request.errors:
@@ -97,7 +115,7 @@ def read_view(page: Page) -> FlowsView:
             request.filter = with_finding_rows(page.read_model, request.filter)
         except ConfigError as error:
             request.errors["finding"] = str(error).removeprefix("finding: ")
-    return FlowsView(page, accounts, request)
+    return request
 
 
 # ---------------------------------------------------------------- rows and totals
@@ -105,11 +123,18 @@ def read_view(page: Page) -> FlowsView:
 
 @get("/flows", sync_to_thread=True)
 def show_flows(page: CurrentPage) -> Response[str]:
-    """The page, with its first rows."""
+    """The page, with its first rows. Without any field it begins with the reader's default view."""
+    readers = visible_views(page.ledger, page.principal)
+    wanted = page.query.get("view", [""])[-1]
+    opened_view = next((one for one in readers.views if one.name == wanted), None if page.query else readers.default)
+    if opened_view is not None:
+        return redirect(view_address(opened_view.name, opened_view.query))
     view = read_view(page)
+    if wanted:
+        view.request.errors["view"] = page.say("There is no view named %(got)s.", got=short_repr(wanted))
     opened = page.query.get("row", [""])[-1]
     key = parse_flow_key(opened)
-    at, error = (Position(key[1] + 1), "") if key else _jump(view)
+    at, error = (Position(key[1] + view.request.filter.newest_first), "") if key else _jump(view)
     # With a faulty filter there are no rows: readers would take any others for those that they asked for.
     first = Rows.none() if view.request.errors else view.writer().older(FIRST_ROWS, at)
     if error:
@@ -124,6 +149,9 @@ def show_flows(page: CurrentPage) -> Response[str]:
         jumped=page.query.get("at", [""])[-1],
         opened=opened,
         choices=_choices(view),
+        column_names=page.labels.columns(),
+        usual_columns=DEFAULT_COLUMNS,
+        **views_context(page, view.request, readers),
         downloads=download_choices(page.language),
         pack_address=pack_address(view.request.filter),
     )
@@ -205,14 +233,15 @@ def _position(view: FlowsView, text: str) -> Position:
 
 
 def _jump(view: FlowsView) -> tuple[Position | None, str]:
-    """The position at the end of the day `at` in the address, or the error in it."""
+    """The position from which the list shows the day `at` in the address first, or the error in it."""
     text = view.page.query.get("at", [""])[-1].strip()
     if not text:
         return None, ""
     try:
         zone = load_zone(view.zone)
         day = parse_instant("at", text, zone).astimezone(zone).date()
-        return Position(to_us(parse_instant("at", (day + timedelta(days=1)).isoformat(), zone))), ""
+        first = day + timedelta(days=1) if view.request.filter.newest_first else day
+        return Position(to_us(parse_instant("at", first.isoformat(), zone))), ""
     except (ConfigError, OverflowError):
         return None, view.page.say("Expected a date such as 2024-01-31, got %(got)s.", got=short_repr(text))
 
@@ -223,6 +252,7 @@ def _choices(view: FlowsView) -> dict[str, object]:
     kinds = [(kind.value, labels.kind(kind)) for kind in Kind]
     currencies = currencies_of([account.snapshot for account in view.accounts])
     finding = view.request.filter.finding or ""
+    zone = view.request.zone
     return {
         "kinds": anything + sorted(kinds, key=lambda pair: pair[1]),
         "categories": anything + [(category.value, labels.category(category)) for category in Category],
@@ -234,6 +264,13 @@ def _choices(view: FlowsView) -> dict[str, object]:
             (SAME_ID, say("Same ID, different content")),
             (BREAK, say("Balance breaks")),
             *([(finding, finding)] if finding not in ("", *KINDS) else []),
+        ],
+        "orders": [("", say("Newest first")), (OLDEST, say("Oldest first"))],
+        "zones": [
+            ("", say("As in the display settings")),
+            (ACCOUNT_ZONE, say("The account's")),
+            ("UTC", "UTC"),
+            *([(zone, zone)] if zone not in ("", ACCOUNT_ZONE, "UTC") else []),
         ],
     }
 

@@ -23,6 +23,40 @@ def _(text: str) -> str:
     return text
 
 
+COLUMNS: Final = {
+    "time": _("Time"),
+    "account": _("Account"),
+    "kind": _("Kind"),
+    "description": _("Description"),
+    "symbol": _("Symbol"),
+    "amount": _("Amount"),
+    "currency": _("Currency"),
+    "balance": _("Balance"),
+    "direction": _("Direction"),
+    "category": _("Category"),
+    "reference": _("Reference"),
+    "order_reference": _("Order reference"),
+}
+"""The columns of the list of flows."""
+
+FILTER_FIELDS: Final = {
+    "since": _("From"),
+    "until": _("Before"),
+    "currency": _("Currency"),
+    "kind": _("Kind"),
+    "category": _("Category"),
+    "direction": _("Direction"),
+    "subaccount": _("Subaccount"),
+    "symbol": _("Symbol"),
+    "ref": _("Reference"),
+    "text": _("Text"),
+    "amount_min": _("Minimum amount"),
+    "amount_max": _("Maximum amount"),
+    "amount_near": _("Amount near"),
+    "finding": _("To review"),
+}
+"""The fields of a filter of flows."""
+
 KINDS: Final = {
     "deposit": _("Deposit"),
     "withdrawal": _("Withdrawal"),
@@ -124,6 +158,14 @@ class Labels:
     def section(self, section: Section) -> str:
         """The name of a part of the table of income and expense."""
         return self.language.say(SECTION_NAMES[section])
+
+    def columns(self) -> dict[str, str]:
+        """The names of the columns of the list of flows."""
+        return {column: self.language.say(name) for column, name in COLUMNS.items()}
+
+    def filter_fields(self) -> dict[str, str]:
+        """The names of the fields of a filter of flows."""
+        return {field: self.language.say(name) for field, name in FILTER_FIELDS.items()}
 
     def direction(self, value: str) -> str:
         """The name of a direction."""

@@ -12,8 +12,10 @@ from litestar import get, post
 from litestar.response import Response
 
 from liushui.errors import PermissionDenied
+from liushui.instant import is_zone
 from liushui.ledger.access.audit import Face, begin_action
 from liushui.ledger.access.identities import OIDC, provider_title
+from liushui.ledger.access.saved_views import ACCOUNT_ZONE
 from liushui.ledger.access.sessions import PasswordMatch, has_password, redeem_login_code, verify_password
 from liushui.ledger.access.tokens import find_token
 from liushui.ledger.access.users import check_login, has_users
@@ -22,7 +24,6 @@ from liushui.server.audit import DONE, LOGIN, OWNER, REFUSED
 from liushui.server.web.guard import OPEN
 from liushui.server.web.i18n import TAGS
 from liushui.server.web.page import (
-    ACCOUNT_ZONE,
     LANGUAGE_COOKIE,
     RISE_COOKIE,
     RISES,
@@ -31,7 +32,6 @@ from liushui.server.web.page import (
     ZONE_COOKIE,
     CurrentPage,
     Page,
-    is_zone,
     own_address,
     redirect,
 )

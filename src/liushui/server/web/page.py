@@ -22,10 +22,10 @@ from litestar.response import Response
 from markupsafe import Markup
 
 from liushui import __version__
-from liushui.errors import ConfigError
 from liushui.formats import load_formats
 from liushui.formats.sample import NAME as SAMPLE
-from liushui.instant import load_zone, to_iso
+from liushui.instant import is_zone, to_iso
+from liushui.ledger.access.saved_views import ACCOUNT_ZONE
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read.accounts import find_accounts
@@ -49,9 +49,6 @@ ZONE_COOKIE: Final = "liushui_zone"
 THEMES: Final = ("auto", "light", "dark")
 RISES: Final = ("auto", "red", "green")
 """The colour of money that comes in. auto: as readers of the language expect it."""
-
-ACCOUNT_ZONE: Final = "account"
-"""The choice of a zone by which times are in that of the account; in UTC where several accounts have different ones."""
 
 OWNER: Final = "owner"
 """What `Page.may` takes, and a handler needs, in place of a scope where only the owner may do it."""
@@ -171,9 +168,10 @@ class Page:
         chosen = self.request.cookies.get(ZONE_COOKIE, ACCOUNT_ZONE)
         return chosen if is_zone(chosen) else ACCOUNT_ZONE
 
-    def view_zone(self, *zones: str) -> str:
-        """The one zone of all times of a view of accounts with these zones."""
-        return common_zone(zones) if self.zone_chosen == ACCOUNT_ZONE else self.zone_chosen
+    def view_zone(self, *zones: str, chosen: str = "") -> str:
+        """The one zone of all times of a view of accounts with these zones. `chosen`: instead of the reader's own."""
+        chosen = chosen or self.zone_chosen
+        return common_zone(zones) if chosen == ACCOUNT_ZONE else chosen
 
     @property
     def is_part(self) -> bool:
@@ -331,15 +329,6 @@ def own_address(text: str) -> str:
     """The address if it is on this server, else that of the first page, so that no link redirects to another site."""
     is_own = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable()
     return text if is_own else "/"
-
-
-def is_zone(name: str) -> bool:
-    """Whether there is a time zone of this name."""
-    try:
-        load_zone(name)
-    except ConfigError:
-        return False
-    return True
 
 
 def common_zone(zones: Sequence[str]) -> str:

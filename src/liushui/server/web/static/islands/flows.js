@@ -27,12 +27,31 @@ let height = 0;
 // ---------------------------------------------------------------- rows as elements, used again and again
 
 const pool = [];
-const COLUMNS = ["time", "account", "kind", "what", "symbol", "amount-cell figure", "currency", "balance figure"];
+// Each column: the class of its cells, where its text is in a row, and its width.
+const COLUMNS = {
+  time: ["time", 1, "9.5rem"],
+  account: ["account", 2, "minmax(10rem, 1.2fr)"],
+  kind: ["kind", 3, "8rem"],
+  description: ["what", 4, "minmax(9rem, 2fr)"],
+  symbol: ["symbol", 5, "6.5rem"],
+  amount: ["amount-cell figure", 6, "minmax(11rem, 1fr)"],
+  currency: ["currency", 8, "4.25rem"],
+  balance: ["balance figure", 9, "minmax(11rem, 1fr)"],
+  direction: ["direction", 11, "5.5rem"],
+  category: ["category", 12, "5.5rem"],
+  reference: ["reference", 13, "minmax(10rem, 1fr)"],
+  order_reference: ["order-reference", 14, "minmax(10rem, 1fr)"],
+};
+const names = pane.dataset.columns.split(" ");
+const columns = names.map((name) => COLUMNS[name]);
+const least = (width) => parseFloat(width.replace("minmax(", "")) + 0.75; // with the space between two columns
+pane.style.setProperty("--columns", ["1rem", ...columns.map(([, , width]) => width)].join(" "));
+pane.style.setProperty("--row-width", `${3 + columns.reduce((sum, [, , width]) => sum + least(width), 0)}rem`);
 
 function rowElement(number) {
   let row = pool[number];
   if (!row) {
-    row = made("div", "ledger-row", pickCell(), ...COLUMNS.map((name) => cell(name)));
+    row = made("div", "ledger-row", pickCell(), ...columns.map(([name]) => cell(name)));
     row.setAttribute("role", "row");
     row.id = `ledger-row-${number}`;
     pool[number] = row;
@@ -96,7 +115,8 @@ function writeAmount(element, text, side, decimals) {
 }
 
 function fill(row, index) {
-  const [key, time, account, kind, what, symbol, amount, side, currency, balance, decimals] = rows[index];
+  const values = rows[index];
+  const [key, , , , , , , side, , , decimals] = values;
   const cells = row.children;
   row.dataset.index = index;
   row.dataset.key = key;
@@ -104,14 +124,13 @@ function fill(row, index) {
   row.setAttribute("aria-selected", index === chosen);
   cells[0].firstChild.checked = selected.has(key);
   row.style.transform = `translateY(${index * height}px)`;
-  write(cells[1], time);
-  write(cells[2], account);
-  write(cells[3], kind);
-  write(cells[4], what);
-  write(cells[5], symbol);
-  writeAmount(cells[6], amount, side, decimals);
-  write(cells[7], currency);
-  writeAmount(cells[8], balance, "", decimals);
+  names.forEach((name, number) => {
+    const cell = cells[number + 1];
+    const text = values[columns[number][1]];
+    if (name === "amount") writeAmount(cell, text, side, decimals);
+    else if (name === "balance") writeAmount(cell, text, "", decimals);
+    else write(cell, text);
+  });
   row.hidden = false;
 }
 
@@ -411,6 +430,13 @@ loadTotals(totals.dataset.loads).then(() => {
   // The totals have pushed the list down.
   if (drawer.dataset.opened && !drawer.hidden) pane.scrollIntoView({ block: "nearest" });
 });
+// The columns of the form are one field of the address, and none where they are as usual.
+document.querySelector(".filters").addEventListener("formdata", ({ formData }) => {
+  const list = formData.getAll("columns").join(",");
+  formData.delete("columns");
+  if (list && list !== document.querySelector(".columns-field").dataset.usual) formData.set("columns", list);
+});
+
 pane.addEventListener("scroll", soon, { passive: true });
 new ResizeObserver(soon).observe(pane);
 draw();

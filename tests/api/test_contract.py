@@ -33,7 +33,9 @@ CONFIG = SchemathesisConfig.from_dict(
                 # what is as the document says may still name nothing that is there, or contradict it, or itself
                 "expected-statuses": ["2xx", "304", "403", "404", "409", "422"],
             },
-            "negative_data_rejection": {"expected-statuses": ["400", "401", "403", "404", "405", "409", "415", "422"]},
+            "negative_data_rejection": {
+                "expected-statuses": ["400", "401", "403", "404", "405", "409", "413", "415", "422"]
+            },
         }
     }
 )

@@ -104,6 +104,11 @@ def never(*_args: object) -> bool:
     return False
 
 
+def as_the_total_says(_counts: bool, _fetcher: fetch.PagedFetcher, page: Page) -> bool:
+    """A page is whole if its total is the number of its rows."""
+    return page.total == len(page.rows)
+
+
 def alone(_beside: Slice, _asked: Slice, slice_: Slice, *_args: object) -> Slice:
     """A step is read by itself."""
     return slice_
@@ -173,6 +178,9 @@ STEPS: Final[dict[str, Step]] = {
     "ends_asked_beyond": Step(fetch, "widened", altered(as_long_as_the_slice)),
     "page_cap_is_found": Step(fetch.Question, "prove_end", replaced(nothing_async)),
     "silent_cuts_are_found": Step(fetch.PagedFetcher, "must_prove_end", altered(never)),
+    "short_pages_are_continued": Step(fetch.PagedFetcher, "has_rows_after", altered(never)),
+    "totals_are_tested": Step(fetch.PagedFetcher, "counts_rows", altered(as_the_total_says)),
+    "short_ranges_are_proven": Step(fetch.RangeFetcher, "prove_short_page", replaced(nothing_async)),
     "steps_by_other_pages": Step(fetch.PagedFetcher, "is_whole_step", altered(always)),
     "unfiltered_question": Step(fetch.RangeFetcher, "read_parts", replaced(only_the_parts)),
     "long_ranges_are_proven": Step(window.Window, "covers", altered(always)),

@@ -40,7 +40,8 @@ class Scripted:
             return Page([])
         self.begun += request.page_token is None
         pages = self.reads[min(self.begun, len(self.reads)) - 1]
-        return pages[int(request.page_token or 0)]
+        number = int(request.page_token or 0)
+        return pages[number] if number < len(pages) else Page([])
 
     async def close(self) -> None:
         raise AssertionError("fetch_slice does not close its client")

@@ -44,3 +44,43 @@ class TimeKeyset(ClientDouble):
     async def fetch_page(self, request: PageRequest) -> Page:
         page = await super().fetch_page(request)
         return page._replace(rows=[], next_token=None) if request.page_token else page
+
+
+class FirstPageOnly(ClientDouble):
+    """Gives at most 10 rows of a range, whichever page is asked for."""
+
+    async def fetch_page(self, request: PageRequest) -> Page:
+        page = await super().fetch_page(request)
+        return Page([]) if request.page_token else page._replace(rows=page.rows[:10])
+
+
+class FilteredAfterCut(ClientDouble):
+    """Cuts its pages from the rows of all times, newest first, and then leaves out those outside the range."""
+
+    async def fetch_page(self, request: PageRequest) -> Page:
+        since, until = request.slice_
+        number = int(request.page_token or 1)
+        self.calls.append((request.slice_, number, request.size))
+        page = self._dated()[(number - 1) * request.size : number * request.size]
+        rows = [row for at, row in page if since <= at < until]
+        return Page(rows, next_token=str(number + 1) if rows else None)
+
+
+class CutByChance(ClientDouble):
+    """Cuts each page at another number of rows, and counts pages by the number of rows that was asked for."""
+
+    cuts = (11, 5, 8)
+
+    async def fetch_page(self, request: PageRequest) -> Page:
+        page = await super().fetch_page(request)
+        rows = page.rows[: self.cuts[len(self.calls) % len(self.cuts)]]
+        return Page(rows, next_token=page.next_token if rows else None)
+
+
+class TotalSoFar(CutByChance):
+    """Also states as the total the number of rows up to the end of the page."""
+
+    async def fetch_page(self, request: PageRequest) -> Page:
+        page = await super().fetch_page(request)
+        number = int(request.page_token or 1)
+        return page._replace(total=(number - 1) * request.size + len(page.rows))

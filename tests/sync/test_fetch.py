@@ -14,7 +14,15 @@ from liushui.rules import RangeOnly, Rules
 from liushui.sync.fetch import READS_MAX, SliceTooLarge, SourceTraits, fetch_slice
 from liushui.testing.provider_client_double import ClientDouble
 from tests.sync.rows import BEGIN, hourly, row
-from tests.sync.services import BySizeAsked, StartExclusive, TimeKeyset
+from tests.sync.services import (
+    BySizeAsked,
+    CutByChance,
+    FilteredAfterCut,
+    FirstPageOnly,
+    StartExclusive,
+    TimeKeyset,
+    TotalSoFar,
+)
 
 DAY = Slice(BEGIN, BEGIN + timedelta(days=1))
 STEP = timedelta(seconds=1)
@@ -26,10 +34,11 @@ def fetched(client: ClientDouble, asked: Slice, size: int, *, can_split: bool) -
 
 
 def test_a_slice_that_fits_one_page_takes_that_page_and_an_empty_one() -> None:
-    """And a look before and behind it, because the service may hold fewer rows than it was asked for."""
+    """And a look before and behind it, because the service may hold fewer rows than it was asked for. The second page
+    is also asked for by the length of the first one, because the service may have cut it."""
     client = ClientDouble(codec, hourly(2))
     assert sorted(fetched(client, DAY, 100, can_split=True)) == sorted(hourly(1))
-    assert [number for _, number, _ in client.calls] == [1, 2, 1, 1]
+    assert [(number, size) for _, number, size in client.calls] == [(1, 100), (2, 100), (2, 25), (1, 100), (1, 100)]
 
 
 def test_an_empty_slice_takes_one_call() -> None:
@@ -188,14 +197,21 @@ def fetched_in_parts(client: ClientDouble, asked: Slice, traits: SourceTraits) -
         return [one for half in halves for one in fetched_in_parts(client, half, traits)]
 
 
-@pytest.mark.parametrize("service", [BySizeAsked, Varying])
+@pytest.mark.parametrize("service", [BySizeAsked, CutByChance, FilteredAfterCut, FirstPageOnly, TotalSoFar, Varying])
 def test_nothing_is_lost_where_pages_are_cut_and_nothing_says_so(service: type[ClientDouble]) -> None:
     client = service(codec, hourly(4))
     whole = Slice(BEGIN, BEGIN + timedelta(days=4))
     assert sorted(fetched_in_parts(client, whole, SourceTraits())) == sorted(hourly(4))
 
 
-@pytest.mark.parametrize("service", [BySizeAsked, Varying, TimeKeyset])
+@pytest.mark.parametrize("beside", [0, 1])
+def test_an_instant_of_cut_pages_is_read_by_pages_that_are_not_cut(beside: int) -> None:
+    rows = [row(BEGIN + timedelta(hours=5), f"-{number}.00") for number in range(130)]
+    client = BySizeAsked(codec, [*rows, *hourly(beside)[:1]])
+    assert sorted(fetched_in_parts(client, DAY, SourceTraits())) == sorted(client.rows)
+
+
+@pytest.mark.parametrize("service", [Varying, TimeKeyset])
 @pytest.mark.parametrize("beside", [0, 1])
 def test_an_instant_of_a_cut_page_is_not_taken_for_whole(service: type[ClientDouble], beside: int) -> None:
     rows = [row(BEGIN + timedelta(hours=5), f"-{number}.00") for number in range(130)]

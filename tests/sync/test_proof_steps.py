@@ -1,6 +1,7 @@
 """Each step of the proof is needed: there is a scenario that ends well with it, and badly without it."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -24,24 +25,43 @@ from liushui.providers.longbridge import codec
 from liushui.providers.longbridge.rules import RULES
 from liushui.sync import fetch
 from liushui.sync.events import SyncStatus
-from liushui.sync.fetch import PagedFetcher, SliceTooLarge, fetch_slice
+from liushui.sync.fetch import PagedFetcher, SliceTooLarge, SourceTraits, fetch_slice
 from liushui.sync.options import Options
 from liushui.testing.provider_client_double import ClientDouble
 from soak import mutations
 from soak.mutations import STEPS, Step, patched, proving
-from tests.sync.pages import COUNTED, CURSOR, DAY, Fleeting, Instant, Scripted, chain, fetched, rows
+from tests.sync.pages import COUNTED, CURSOR, DAY, TIMED, Fleeting, Instant, Scripted, chain, fetched, rows
 from tests.sync.rows import BEGIN, NOW, hourly, new_ledger, row
 from tests.sync.running import amounts, amounts_of, clock_of, forgetting, states, synced
-from tests.sync.services import BySizeAsked, NewestPart, SlowClock, StartExclusive, TimeKeyset
+from tests.sync.services import (
+    BySizeAsked,
+    FilteredAfterCut,
+    FirstPageOnly,
+    NewestPart,
+    SlowClock,
+    StartExclusive,
+    TimeKeyset,
+    TotalSoFar,
+)
 
 FOUR_DAYS = Slice(BEGIN, BEGIN + timedelta(days=4))
 EVERYTHING = Options(attempts=1, everything=True)
 
 
-def a_server_gives_fewer_rows_than_it_was_asked_for(folder: Path) -> bool:
-    ledger = new_ledger(folder)
-    synced(ledger, ClientDouble(codec, hourly(10), cap=10), Options(size=100, attempts=1))
-    return amounts(ledger) == amounts_of(hourly(10))
+def a_server_leaves_out_rows_after_it_has_cut_a_page(_folder: Path) -> bool:
+    """The second page has rows of the range, though the first one is short."""
+    asked = Slice(BEGIN, BEGIN + timedelta(days=2))
+    return is_whole_or_too_large(FilteredAfterCut(codec, hourly(10)), asked, size=210)
+
+
+def is_whole_or_too_large(client: ClientDouble, asked: Slice = FOUR_DAYS, size: int = 100) -> bool:
+    """Whether a range has every row, or is found to have more than the page."""
+    expected = [one for one in client.rows if asked.since <= codec.read(one).flow.at < asked.until]
+    try:
+        found = asyncio.run(fetch_slice(client, asked, RULES, size, can_split=True))
+    except SliceTooLarge:
+        return True
+    return sorted(found) == sorted(expected)
 
 
 def a_provider_counts_more_than_it_gives(_folder: Path) -> bool:
@@ -177,12 +197,42 @@ def a_service_holds_fewer_rows_than_were_asked_for(_folder: Path) -> bool:
         return True
 
 
+def no_second_page_has_rows(_folder: Path) -> bool:
+    return is_whole_or_too_large(FirstPageOnly(codec, hourly(4)))
+
+
 def pages_are_counted_by_the_size_that_was_asked_for(_folder: Path) -> bool:
+    """A longer page was whole, and this one is cut after fewer rows: by its bytes, or by chance."""
+    traits = SourceTraits(rows_max=50, whole_pages=2)
+    client = BySizeAsked(codec, hourly(4))
     try:
-        found = asyncio.run(fetch_slice(BySizeAsked(codec, hourly(4)), FOUR_DAYS, RULES, 100, can_split=True))
+        found = asyncio.run(fetch_slice(client, FOUR_DAYS, RULES, 100, can_split=True, traits=traits))
     except SliceTooLarge:
         return True
     return sorted(found) == sorted(hourly(4))
+
+
+def a_total_counts_the_rows_up_to_the_end_of_the_page(_folder: Path) -> bool:
+    """It equals the rows of a page that was cut."""
+    rules = replace(RULES, paging=replace(RULES.paging, has_total=True))
+    client, traits = TotalSoFar(codec, hourly(4)), SourceTraits(rows_max=50, whole_pages=2)
+    try:
+        found = asyncio.run(fetch_slice(client, FOUR_DAYS, rules, 100, can_split=True, traits=traits))
+    except SliceTooLarge:
+        return True
+    return sorted(found) == sorted(hourly(4))
+
+
+def a_range_is_cut_by_its_bytes(_folder: Path) -> bool:
+    """The service has no second page. A longer answer was whole, and this one is cut after fewer rows."""
+    service = Fleeting(cap=2, rows=4)
+    try:
+        found = asyncio.run(
+            fetch_slice(service, DAY, TIMED, 10, can_split=True, traits=SourceTraits(rows_max=5, whole_pages=2))
+        )
+    except SliceTooLarge:
+        return True
+    return Counter(found) == service.every
 
 
 def a_cursor_leads_past_the_rest_of_an_instant(_folder: Path) -> bool:
@@ -363,7 +413,7 @@ class Unread(ClientDouble):
 
 
 HELD_BY: Final[dict[str, Callable[[Path], bool]]] = {
-    "empty_page_after_the_last": a_server_gives_fewer_rows_than_it_was_asked_for,
+    "empty_page_after_the_last": a_server_leaves_out_rows_after_it_has_cut_a_page,
     "total_equals_rows": a_provider_counts_more_than_it_gives,
     "two_reads_agree": a_row_goes_while_pages_are_read,
     "cursor_followed_to_the_end": an_empty_page_names_another_one,
@@ -376,7 +426,10 @@ HELD_BY: Final[dict[str, Callable[[Path], bool]]] = {
     "ignored_range_refused": a_service_ignores_the_range,
     "ends_asked_beyond": the_end_of_a_range_does_not_belong_to_it,
     "page_cap_is_found": a_service_holds_fewer_rows_than_were_asked_for,
-    "silent_cuts_are_found": pages_are_counted_by_the_size_that_was_asked_for,
+    "silent_cuts_are_found": no_second_page_has_rows,
+    "short_pages_are_continued": pages_are_counted_by_the_size_that_was_asked_for,
+    "totals_are_tested": a_total_counts_the_rows_up_to_the_end_of_the_page,
+    "short_ranges_are_proven": a_range_is_cut_by_its_bytes,
     "steps_by_other_pages": a_cursor_leads_past_the_rest_of_an_instant,
     "unfiltered_question": rows_have_a_value_that_nobody_asks_for,
     "long_ranges_are_proven": a_service_answers_the_newest_part_of_a_range,

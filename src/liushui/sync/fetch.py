@@ -90,6 +90,10 @@ class SourceTraits:
     """The number of longest pages that were proven to be complete."""
     cuts_silently: bool = False
     """Whether a page lacked rows of its range without saying so."""
+    keeps_oldest: bool | None = None
+    """Whether a page that is cut has the oldest rows of its range, and not the newest ones. None: not known."""
+    counts_all_rows: bool | None = None
+    """Whether the total of an answer was seen to count rows that are not on its page. None: not tested yet."""
     window: timedelta = timedelta.max
     """The longest range that the service is known to answer completely. Longer ranges are proven by shorter ones in any
     case. If rows are missing there, the range may be cut and not the page."""
@@ -101,6 +105,11 @@ class SourceTraits:
         or by its load. So after one cut page, every page may be cut.
         """
         return rows > 0 and (rows >= self.rows_max or self.cuts_silently)
+
+    def note_total(self, page: Page, size: int) -> None:
+        """Learn from the total of a first page, where `size` rows were asked for."""
+        if page.total is not None and len(page.rows) == size < page.total:
+            self.counts_all_rows = True
 
     def note_page(self, rows: int) -> None:
         """Learn from a page."""
@@ -152,12 +161,21 @@ async def fetch_slice(
             raise
         # The neighbouring steps may have made the answer too large. But a service that leaves out an end of a range
         # returns nothing for a single step.
-        rows = await _read(client, slice_, rules, size, traits, can_split=False)
+        rows = await _read_step(client, slice_, rules, size, traits)
         beside = without_proven_ends(asked, slice_, error.rows, rules)
         if not rows and beside != slice_:
-            rows = await _read(client, beside, rules, size, traits, can_split=False)
+            rows = await _read_step(client, beside, rules, size, traits)
         return rows_inside(rows, slice_, rules)
     return rows_inside(rows, slice_, rules)
+
+
+async def _read_step(
+    client: Client, asked: Slice, rules: Rules[Paging], size: int, traits: SourceTraits
+) -> list[bytes]:
+    try:
+        return await _read(client, asked, rules, size, traits, can_split=False)
+    except SliceTooLarge as error:
+        raise SyncError(f"the service gave {error.rows_in_page} rows of one instant, and has more") from error
 
 
 async def _read(
@@ -252,27 +270,37 @@ class Question(NamedTuple):
         """Whether the service is known to answer a range of this length completely."""
         return self.slice_.until - self.slice_.since <= self.traits.window
 
-    async def prove_end(self, rows: Sequence[bytes], params: Mapping[str, str] = NO_VALUES) -> None:
+    async def prove_end(
+        self, rows: Sequence[bytes], params: Mapping[str, str] = NO_VALUES, *, keeps_oldest: bool | None = None
+    ) -> None:
         """Prove that a page has all rows of the range, by requesting the parts of the range at its last rows and beyond
         them.
 
-        A service may return fewer rows than requested. Raises SliceTooLarge if a part has further rows.
+        A service may return fewer rows than requested. `keeps_oldest`: whether the service is known to keep the oldest
+        rows of a range that it cuts (True) or the newest ones (False); then only the other end is requested. Raises
+        SliceTooLarge if a part has further rows, or lacks a row of the step at which it begins.
         """
         times = [at for at in row_times(rows, self.rules) if at is not None]
         if not times:
             return
-        oldest, newest = instant_of(min(times), self.rules), instant_of(max(times), self.rules)
-        # Rows of the first and the last step may be missing too, so these steps are requested again. If all rows are in
-        # one step, that would return the same page.
-        shared = self.rules.resolution if oldest < newest else timedelta(0)
-        after = Slice(newest + self.rules.resolution - shared, self.slice_.until)
-        before = Slice(self.slice_.since, oldest + shared)
-        for part in (after, before):
-            if part.since >= part.until:
+        first, last = min(times), max(times)
+        oldest, newest = instant_of(first, self.rules), instant_of(last, self.rules)
+        # Rows of the first and the last step may be missing too, so these steps are requested again. So is the step
+        # next to them, because a service may leave out an end of a range. If all rows are in one step, that would
+        # return the same page.
+        step = self.rules.resolution
+        shared, beside = (step, step) if oldest < newest else (timedelta(0), timedelta(0))
+        after = Slice(max(self.slice_.since, newest + step - shared - beside), self.slice_.until)
+        before = Slice(self.slice_.since, min(self.slice_.until, oldest + shared + beside))
+        parts = [(after, last, False), (before, first, True)]
+        for part, edge, is_oldest in parts:
+            if part.since >= part.until or is_oldest is keeps_oldest:
                 continue
             page = await self.page(slice_=part, params=params)
             inside = rows_inside(page.rows, part, self.rules)
-            if len(inside) >= len(rows) or Counter(inside) - Counter(rows):
+            at_edge = [row for row, at in zip(rows, row_times(rows, self.rules), strict=True) if at == edge]
+            lacks_edge = bool(shared) and bool(Counter(rows_inside(at_edge, part, self.rules)) - Counter(inside))
+            if len(inside) >= len(rows) or lacks_edge or Counter(inside) - Counter(rows):
                 self.traits.cuts_silently |= self.is_short and not isinstance(self.rules.paging, RangeOnly)
                 self.traits.note_cut(len(rows), self.size)
                 raise SliceTooLarge(len(rows), rows)
@@ -322,6 +350,8 @@ class WholeRead(NamedTuple):
     longest_page: int
     matches_total: bool
     """False if the provider counted more rows than it returned."""
+    cut_at: int | None = None
+    """The length of the shortest page that was shorter than requested although a later page has rows."""
 
 
 class PagedFetcher:
@@ -349,10 +379,11 @@ class PagedFetcher:
                 await self._check_cursor_ends()
             # The total may lag behind the rows, so a full page never proves that it is the only one.
             if can_split and len(first.rows) == self._size and (page.next_token is not None or page.total is not None):
+                self._traits.note_total(first, self._size)
                 self._traits.note_page(len(first.rows))
                 return first, False
             # Only a missing token marks the end. A short page does not: servers may give fewer rows than requested.
-            if page.next_token is None or self._is_all(first):
+            if page.next_token is None or await self._is_all(first):
                 break
             page = await self.page(self._size, page_token=page.next_token)
             if page.rows and first.rows:
@@ -363,6 +394,10 @@ class PagedFetcher:
         else:
             raise EndlessPages(f"no page was the last one in {PAGES_MAX}")
         if not total_matches(len(first.rows), {first.total}):
+            return first, False
+        if isinstance(self.paging, PageNumber) and await self.has_rows_after(first):
+            self._traits.cuts_silently = True
+            self._traits.note_cut(len(first.rows), self._size)
             return first, False
         if self._traits.may_lack_rows(len(first.rows)):
             if self.must_prove_end(len(first.rows)):
@@ -392,10 +427,48 @@ class PagedFetcher:
         # An empty page after it, or a flag, also marks the end. A limit is found where the longest pages are tested.
         return self._question.is_short and (rows > self._traits.rows_max or self._traits.whole_pages < WHOLE_PAGES_MIN)
 
-    def _is_all(self, page: Page) -> bool:
+    async def has_rows_after(self, page: Page) -> bool:
+        """Whether rows follow those of a page that seems to be the only one of its range.
+
+        A service may cut a page by bytes or at random, and still count pages by the requested size. Then the second
+        page begins after rows that are on no page. But if the requested size is the length of the first page, the
+        second page begins right after its last row.
+        """
+        rows = len(page.rows)
+        paging = self._question.rules.paging
+        if not rows or rows >= self._size or not isinstance(paging, PageNumber) or await self.counts_rows(page):
+            return False
+        if rows < paging.size_min:
+            await self._question.prove_end(page.rows)
+            return False
+        after = await self.page(rows, page_token=str(paging.first + 1))
+        if after.rows and not Counter(after.rows) - Counter(page.rows):
+            # Each page may begin with the last row of the previous page. Or these are further, equal rows.
+            await self._question.prove_end(page.rows)
+            return not await self.is_whole_step(page.rows)
+        return bool(after.rows)
+
+    async def _is_all(self, page: Page) -> bool:
         """Whether a page is known to be the only one: the provider's total says so, and larger pages have been
         returned."""
-        return page.total == len(page.rows) and not self._traits.may_lack_rows(len(page.rows))
+        return not self._traits.may_lack_rows(len(page.rows)) and await self.counts_rows(page)
+
+    async def counts_rows(self, page: Page) -> bool:
+        """Whether the total equals the rows of a page, and is known to count the rows of other pages too.
+
+        Some services state the number of rows up to the end of the page as the total. A request for another page shows
+        this.
+        """
+        rows, paging = len(page.rows), self._question.rules.paging
+        if page.total != rows or not rows or not isinstance(paging, PageNumber):
+            return page.total == rows
+        if self._traits.counts_all_rows is None:
+            if rows > paging.size_min:
+                other = await self.page(paging.size_min)
+            else:
+                other = await self.page(self._size, page_token=str(paging.first + 1))
+            self._traits.counts_all_rows = len(other.rows) < rows == other.total
+        return self._traits.counts_all_rows
 
     def _rows_of_a_page(self, page: Page) -> int:
         """Return the expected number of rows in a page, after a page that did not hold the whole slice."""
@@ -441,13 +514,17 @@ class PagedFetcher:
     async def _read_until_two_agree(self) -> list[bytes]:
         before: WholeRead | None = None
         agreements, size_min = 0, self._question.rules.size_min
+        longest = self._size
         for number in range(READS_MAX):
             # A provider may return a page again instead of the next one. Two reads with pages of one length would then
             # lack the same rows and agree. Pages of another length end at other rows.
-            requested = self._size
+            requested = longest
             if before is not None and number % 2:
-                requested = max(size_min, before.longest_page - 1)
+                requested = max(size_min, min(longest, before.longest_page) - 1)
             read = await self._read_whole(requested)
+            if isinstance(self.paging, PageNumber) and read.cut_at is not None:
+                # Rows between a page that was cut and the next page may be on no page. Shorter pages are not cut.
+                longest = max(size_min, min(longest, read.cut_at))
             agreements = agreements + 1 if reads_agree(before, read) else 0
             # Pages of the smallest length cannot be varied, so one more read has to agree.
             if agreements >= (2 if read.longest_page <= size_min and read.longest_page < len(read.rows) else 1):
@@ -458,6 +535,7 @@ class PagedFetcher:
     async def _read_whole(self, requested: int) -> WholeRead:
         rows: list[bytes] = []
         listed = longest_page = 0
+        shortest_page, cut_at = requested, None
         totals: set[int | None] = set()
         page_token: str | None = None
         walk = PageWalk()
@@ -466,13 +544,16 @@ class PagedFetcher:
             if isinstance(self.paging, PageNumber) and walk.is_repeated(page) and await self._has_far_page():
                 raise EndlessPages(SAME_PAGE)
             walk.add(page)
+            if page.rows and shortest_page < requested:
+                cut_at = shortest_page
             rows += self._question.records(page.rows)
             listed += len(page.rows)
             longest_page = max(longest_page, len(page.rows))
+            shortest_page = min(shortest_page, len(page.rows) or shortest_page)
             totals.add(page.total)
-            is_short = len(page.rows) < longest_page and page.total == listed
+            is_short = len(page.rows) < longest_page and page.total == listed and self._traits.counts_all_rows
             if page.next_token is None or is_short:
-                return WholeRead(rows, longest_page, total_matches(listed, totals))
+                return WholeRead(rows, longest_page, total_matches(listed, totals), cut_at)
             page_token = page.next_token
         raise EndlessPages(f"no page was the last one in {PAGES_MAX}")
 
@@ -607,7 +688,30 @@ class RangeFetcher:
         if self._traits.may_lack_rows(len(page.rows)):
             await self._question.prove_end(page.rows, part)
             await self._prove_instant(page, part)
+        else:
+            await self.prove_short_page(page, part)
         self._traits.note_page(len(page.rows))
+
+    async def prove_short_page(self, page: Page, part: Mapping[str, str]) -> None:
+        """Prove that a page has all rows of its range although larger pages were complete.
+
+        It may have been cut by bytes or at random, and there is no further page that would show it.
+        """
+        if len(set(row_times(page.rows, self._rules)) - {None}) < 2:  # noqa: PLR2004
+            await self._question.prove_end(page.rows, part)
+            await self._prove_instant(page, part)
+            return
+        if self._traits.keeps_oldest is None:
+            self._traits.keeps_oldest = await self._keeps_oldest(page, part)
+        await self._question.prove_end(page.rows, part, keeps_oldest=self._traits.keeps_oldest)
+
+    async def _keeps_oldest(self, page: Page, part: Mapping[str, str]) -> bool | None:
+        """Whether the service returns the oldest row of a range if a single row is requested. False: the newest one.
+        None: another one."""
+        times = [at for at in row_times(page.rows, self._rules) if at is not None]
+        single = row_times((await self._question.page(1, params=part)).rows, self._rules)
+        is_oldest, is_newest = list(single) == [min(times)], list(single) == [max(times)]
+        return is_oldest if is_oldest or is_newest else None
 
     async def _prove_instant(self, page: Page, part: Mapping[str, str]) -> None:
         """Prove that a page has all rows of a single instant. No shorter range can show missing rows, but a page from

@@ -697,7 +697,7 @@ class RangeFetcher:
 
         It may have been cut by bytes or at random, and there is no further page that would show it.
         """
-        if len(set(row_times(page.rows, self._rules)) - {None}) < 2:  # noqa: PLR2004
+        if len(set(row_times(page.rows, self._rules)) - {None}) < 2:
             await self._question.prove_end(page.rows, part)
             await self._prove_instant(page, part)
             return

@@ -17,7 +17,7 @@ from liushui.errors import (
     Unreachable,
     Untrustworthy,
 )
-from liushui.instant import from_us, to_iso
+from liushui.instant import MAX_INSTANT, from_us, to_iso
 from liushui.ledger.jobs.source_state import (
     REPEATED_ROWS,
     Observation,
@@ -39,7 +39,7 @@ from liushui.ledger.read.flows import daily_flows
 from liushui.ledger.write.chain_segments import store_chains
 from liushui.ledger.write.change import Change, Committed
 from liushui.ledger.write.resolve_rejected import resolve_corrected
-from liushui.provider import PageRequest, Slice
+from liushui.provider import Page, PageRequest, Slice
 from liushui.rules import PageNumber
 from liushui.sync import events
 from liushui.sync.caller import CORRECTIONS_MAX, ClockCorrected, Deferred, RateLimitedCaller, clock_text
@@ -52,7 +52,7 @@ from liushui.sync.plan import Plan
 from liushui.sync.same_account import WrongAccount, known_rows, prove_account
 from liushui.sync.slicer import LENGTH_MAX, Slicer
 from liushui.sync.undecoded_rows import row_times, step_of
-from liushui.sync.window import WINDOW_MIN, Window, Witness, unproven_parts
+from liushui.sync.window import EDGES, WINDOW_MIN, Window, Witness, unproven_parts
 
 FAILURES_MAX: Final = 3
 """The number of consecutive slices that may fail before the sync gives up."""
@@ -338,22 +338,36 @@ class AccountSync:
         return True
 
     async def _prove_window(self, length: timedelta) -> None:
-        """Search the oldest row at the beginning of a range of this length, and at the end of one."""
-        witness, step = self._window.oldest, self._rules.resolution
+        """Search rows that show that the service answers ranges of this length completely.
+
+        That is the oldest row, in the middle of a range that is twice as long. If no request may be that long, it is
+        the rows of the longest possible request.
+        """
+        witness = self._window.oldest
         if witness is None:
             return
         earliest, _ = self._rules.readable(self._ledger.clock())
-        since = max(witness.at - length, earliest, self._source.since)
-        if since < witness.at and await self._finds(witness, Slice(since, witness.at + 2 * step)):
-            self._window.forward = max(self._window.forward, witness.at - since)
-        until, rows = self._window.rows_to(witness.at + length)
-        page = -(-rows // self._traits.page_max(self._size))
+        slice_max = self._rules.slice_max
+        half = length + EDGES * self._rules.resolution
+        if slice_max is not None and slice_max < 2 * half:
+            newest = self._window.rows_to(MAX_INSTANT)[0]
+            for since in (witness.at, max(earliest, newest - slice_max)):
+                range_ = Slice(since, min(newest, since + slice_max))
+                if self._window.length < length:
+                    page = await self._try_page(range_)
+                    self._window.learn_rows(range_, page.rows if page else [])
+            return
+        since = max(witness.at - half, earliest)
+        until, rows = self._window.rows_to(witness.at + half)
         if not isinstance(self._rules.paging, PageNumber):
-            until = min(until, witness.at + length)  # the row is on the first page, even if there are many rows
-        if await self._finds(witness, Slice(max(witness.at - step, earliest), until), page):
-            self._window.backward = max(self._window.backward, until - witness.at)
+            until = min(until, witness.at + half)  # the row is on the first page, even if there are many rows
+        last_page = -(-rows // self._traits.page_max(self._size))
+        if self._window.length < min(witness.at - since, until - witness.at):
+            range_ = Slice(since, until)
+            if await self._finds(witness, range_, last_page):
+                self._window.learn_row(range_, witness.at)
 
-    async def _finds(self, witness: Witness, range_: Slice, last_page: int = 1) -> bool:
+    async def _finds(self, witness: Witness, range_: Slice, last_page: int) -> bool:
         """Whether the first or the last page of a range has this row, or another row of its instant, which may have
         more rows than a page."""
         pages: list[str | None] = [None]
@@ -361,15 +375,21 @@ class AccountSync:
             # Providers with numbered pages return the newest rows first.
             pages = [str(last_page), None]
         for token in pages:
-            try:
-                page = await self._client().fetch_page(PageRequest(range_, self._size, page_token=token))
-            except UNPROVEN as error:
-                if isinstance(error, (*ENDING, AccountBusy)):
-                    raise
+            page = await self._try_page(range_, token)
+            if page is None:
                 return False
             if step_of(witness.at, self._rules) in row_times(page.rows, self._rules):
                 return True
         return False
+
+    async def _try_page(self, range_: Slice, token: str | None = None) -> Page | None:
+        """Return a page of a range. None: the service did not return it."""
+        try:
+            return await self._client().fetch_page(PageRequest(range_, self._size, page_token=token))
+        except UNPROVEN as error:
+            if isinstance(error, (*ENDING, AccountBusy)):
+                raise
+            return None
 
     # ---------------------------------------------------------------- committing
 
@@ -526,7 +546,7 @@ class AccountSync:
                     self._traits.cap, self._traits.cuts = int(observation.value), CUTS_MIN
                     self._slicer.grow(self._traits.page_max(self._size))
                 case "whole_range_s":
-                    self._window.backward = self._window.forward = timedelta(seconds=int(observation.value))
+                    self._window.length = timedelta(seconds=int(observation.value))
                 case "range_limit_s":
                     self._window.is_cut = True
                     self._slicer.length_max = timedelta(seconds=int(observation.value))

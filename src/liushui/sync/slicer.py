@@ -64,9 +64,12 @@ class Slicer:
             return Slice(since, min(due_range.until, day_after(since, self.rules.zone)))
         until = min(due_range.until, since + min(self._longest, max(self.length_max, self.rules.resolution)))
         if self.rules.slice_max is not None:
-            # A request covers one more step at each end.
-            edges = 2 * self.rules.resolution if self.rules.time_field else timedelta(0)
-            until = min(until, since + self.rules.slice_max - edges)
+            # A request covers one more step at each end. Slices are shorter than the longest possible request, because
+            # its rows only show that shorter ranges are answered completely.
+            longest, step = self.rules.slice_max, self.rules.resolution
+            if self.rules.time_field:
+                longest = max(step, longest * 3 // 4 // step * step - 2 * step)
+            until = min(until, since + longest)
         until = self._full_at(Slice(since, until))
         if until < due_range.until and until - since > 2 * DAY:
             # Slices of whole days make log lines and gaps easier to read.

@@ -1,21 +1,25 @@
 """The window of a source: the length of range that its service was seen to answer completely. Pure.
 
-Some services silently answer only part of a long range, such as its newest week. An answer shows that its range was not
-cut between its own rows. If a row is far from the end of a range, the service goes back that far; if a row is far from
-the beginning, the service goes forward that far.
+Some services silently answer only part of a long range: its newest week, its oldest one, or both without the days
+between. Each row shows that the service goes that far forward from the beginning of a range, or that far back from its
+end. So an answer shows that shorter ranges are answered completely: those that are shorter by the longest time without
+rows in it. A row in the middle of a range shows the same for half of its length.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from liushui.provider import Slice
 from liushui.rules import Paging, Rules
-from liushui.sync.undecoded_rows import instant_of, row_times
+from liushui.sync.undecoded_rows import instant_of, row_times, step_of
 
 WINDOW_MIN: Final = timedelta(days=1)
 """The length of range that any service is assumed to answer completely."""
+EDGES: Final = 2
+"""A request for a slice covers one more step at each end: this many in all."""
 EMPTY_WINDOW: Final = timedelta(days=7)
 """The length of range that a service is assumed to answer completely if an account has no rows that could show more."""
 
@@ -32,21 +36,14 @@ class Window:
     """What one sync has observed about the ranges that its source's service answers completely."""
 
     rules: Rules[Paging]
-    backward: timedelta = WINDOW_MIN
-    """How far back from its end a range was answered."""
-    forward: timedelta = WINDOW_MIN
-    """How far forward from its beginning a range was answered."""
+    length: timedelta = WINDOW_MIN
+    """The length of the longest range that is known to be answered completely."""
     is_cut: bool = False
     """Whether a longer range was seen to lack rows."""
     oldest: Witness | None = None
     """The oldest row of this sync."""
     _rows_until: list[tuple[datetime, int]] = field(default_factory=list)
     """The ends of the slices since the oldest row, each with the number of rows before it."""
-
-    @property
-    def length(self) -> timedelta:
-        """The length of the longest range that is known to be answered completely."""
-        return min(self.backward, self.forward)
 
     def covers(self, slice_: Slice) -> bool:
         """Whether the answer for a slice is known not to be cut."""
@@ -60,14 +57,24 @@ class Window:
         readable = [at for at in times if at is not None]
         if readable:
             first = min(readable)
-            oldest, newest = instant_of(first, self.rules), instant_of(max(readable), self.rules)
-            self.backward = max(self.backward, slice_.until - oldest)
-            self.forward = max(self.forward, newest + self.rules.resolution - slice_.since)
+            oldest = instant_of(first, self.rules)
+            self.learn_rows(slice_, rows)
             if self.oldest is None or oldest < self.oldest.at:
                 self.oldest, self._rows_until = Witness(rows[times.index(first)], oldest), []
         if self.oldest is not None:
             before = self._rows_until[-1][1] if self._rows_until else 0
             self._rows_until.append((slice_.until, before + len(rows)))
+
+    def learn_rows(self, range_: Slice, rows: Sequence[bytes]) -> None:
+        """Learn from rows of a range. They need not be all of its rows."""
+        readable = [at for at in row_times(rows, self.rules) if at is not None]
+        length = range_.until - range_.since - longest_gap(range_, readable, self.rules)
+        self.length = max(self.length, length - EDGES * self.rules.resolution)
+
+    def learn_row(self, range_: Slice, at: datetime) -> None:
+        """Learn from a single row of a range."""
+        length = min(at - range_.since, range_.until - at)
+        self.length = max(self.length, length - EDGES * self.rules.resolution)
 
     def rows_to(self, end: datetime) -> tuple[datetime, int]:
         """Find the first slice that ends at `end` or later, or else the last slice.
@@ -78,17 +85,19 @@ class Window:
         return later[0] if later else self._rows_until[-1]
 
 
+def longest_gap(slice_: Slice, times: Sequence[int], rules: Rules[Paging]) -> timedelta:
+    """Return the longest time without rows in a slice. `times`: those of its rows, in steps of the provider's clock."""
+    steps = sorted({step_of(slice_.since, rules), *times, step_of(slice_.until, rules)})
+    return max((later - earlier for earlier, later in pairwise(steps)), default=0) * rules.resolution
+
+
 def unproven_parts(slice_: Slice, rows: Sequence[bytes], window: Window) -> list[Slice]:
-    """Return the parts of a slice that its answer may lack, each at most as long as the window: the parts beyond its
-    rows."""
-    times = [at for at in row_times(rows, window.rules) if at is not None]
-    longest = EMPTY_WINDOW if window.oldest is None else window.length
-    if not times:
-        return _pieces(slice_, longest)
-    oldest, newest = instant_of(min(times), window.rules), instant_of(max(times), window.rules)
-    step = window.rules.resolution
-    before, after = Slice(slice_.since, oldest + step), Slice(newest, slice_.until)
-    return [*_pieces(after, longest), *_pieces(before, longest)]
+    """Return the parts of a slice in which its answer may lack rows, each at most as long as the window.
+
+    These are all of it, because rows at both ends of a slice show nothing about its middle.
+    """
+    is_empty = not rows and window.oldest is None
+    return _pieces(slice_, EMPTY_WINDOW if is_empty else window.length)
 
 
 def _pieces(slice_: Slice, longest: timedelta) -> list[Slice]:

@@ -80,7 +80,7 @@ CROWDED_PAGE: Final = 40
 """Rows of a page, where a deviation needs more rows at one instant than a page holds."""
 OPTIONS: Final = Options(attempts=2, leases=False)
 """How the syncs are made: few retries, and no leases, because they only save work."""
-FIRST_CALLS: Final = 40
+FIRST_CALLS: Final = 46
 CALLS_A_PAGE: Final = 6
 CALLS_OVER: Final = 4
 """A client is stopped after so many times the calls that it may make."""
@@ -310,6 +310,6 @@ def call_bound(double: DeviatingProvider) -> int:
     if isinstance(rules.paging, RangeOnly):
         parts = math.prod(len(rules.filter(name).values or ("",)) for name in rules.paging.partition_by)
     halvings = ((NOW - BEGIN) // rules.resolution).bit_length() if double.has_crowd else 0
-    # Only an empty page shows that the page before it was the last one.
-    calls_a_page = CALLS_A_PAGE + isinstance(rules.paging, IdKeyset)
+    # Only empty pages show that the page before them was the last one.
+    calls_a_page = CALLS_A_PAGE + isinstance(rules.paging, IdKeyset | PageNumber)
     return FIRST_CALLS + calls_a_page * parts * (pages + windows) + 2 * parts * halvings

@@ -106,7 +106,7 @@ class FlowColumns(NamedTuple):
     """Many rows that were read at once: for each field of Flow, the values of all rows in their order.
 
     Instants are microseconds since the Unix epoch, decimals are plain text as `money.to_plain_string` writes it, enums
-    are their values, `detail` is JSON text. A column is None where no row has a value. Every row is served as received.
+    are their values, `detail` is JSON text. A column is None if no row has a value. Every row is served as received.
     """
 
     identity: Sequence[str]

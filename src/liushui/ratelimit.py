@@ -31,8 +31,8 @@ N = TypeVar("N", int, float)
 def next_call(now: N, *, nth_last: N | None, last: N | None, per: N, spacing: N) -> N:
     """Return when the next call may begin, so that no `per` has over `n` calls and `spacing` lies between two.
 
-    `last` is the end of the last call, `nth_last` that of the n-th last one; None where there were fewer. All times are
-    in one unit.
+    `last` is the end of the last call, `nth_last` that of the n-th last one; None if there were fewer. All times are in
+    one unit.
     """
     # This is a sliding window over single calls. A leaky bucket would let a burst and its refill through in one window,
     # up to twice the documented number.
@@ -236,7 +236,7 @@ class IncomingLimits(_SharedCalls):
             return RateCheck(admitted=True, used=used + 1)
 
     def session_start(self, name: str, life: timedelta) -> datetime:
-        """Return when the session of that name began: the same instant for `life`, then a new one, now."""
+        """Return when the session with this name began: the same instant for `life`, then a new one, now."""
         with self._writing() as (connection, now_us):
             row = connection.execute("SELECT began_us FROM sessions WHERE name = ?", (name,)).fetchone()
             if row is not None and row[0] <= now_us < row[0] + life // _MICROSECOND:

@@ -122,7 +122,7 @@ def _is_erased(connection: Connection, certificate: OpenCertificate) -> bool:
 
 
 def _check_account(connection: Connection, certificate: OpenCertificate) -> None:
-    """Raises CertificateError where the ledger does not have the account that a certificate is about."""
+    """Raises CertificateError if the ledger does not have the account that a certificate is about."""
     name = certificate.document.subject.account
     first_link = chain_beginning(connection, name)
     if first_link is None:
@@ -161,7 +161,7 @@ def list_rows(ledger: Ledger, certificate: OpenCertificate) -> Iterator[Certifie
 
 
 def prove_rows(ledger: Ledger, certificate: OpenCertificate, ids: Sequence[str]) -> list[doc.RowProof]:
-    """A proof for each row with one of these ids. Raises NotFound, and CertificateError where the ledger differs."""
+    """A proof for each row with one of these ids. Raises NotFound, and CertificateError if the ledger differs."""
     hashes: list[bytes] = []
     chosen: list[tuple[int, CertifiedRow]] = []
     wanted = set(ids)

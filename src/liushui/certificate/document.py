@@ -53,7 +53,7 @@ class Subject(Part):
 
 
 class Software(Part):
-    """What made the certificate. `rules` is the digest of the provider's rules; empty where it is not installed."""
+    """What made the certificate. `rules` is the digest of the provider's rules; empty if it is not installed."""
 
     liushui: str
     schema: str

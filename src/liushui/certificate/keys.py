@@ -55,7 +55,7 @@ def list_signing_keys(ledger: Ledger) -> list[KnownKey]:
 
 
 def load_signing_key(ledger: Ledger, name: str | None = None) -> SigningKey:
-    """The key of that name; without a name, the newest one. Raises NotFound, and LedgerError if it is unreadable."""
+    """The key with this name; without a name, the newest one. Raises NotFound, and LedgerError if it is unreadable."""
     known = list_signing_keys(ledger)
     if not known:
         raise ConfigError("the ledger has no key to sign with: `liushui certificate key create NAME` makes one")

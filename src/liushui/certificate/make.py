@@ -309,7 +309,7 @@ def _facts(provider: Provider) -> doc.ProviderFacts:
 
 
 def _package_version(provider: Provider) -> str:
-    """The version of the package that has a provider; empty where it is in none."""
+    """The version of the package that has a provider; empty if it is in none."""
     package = getattr(provider.connect, "__module__", "").partition(".")[0]
     try:
         return __version__ if package == "liushui" else version(package)

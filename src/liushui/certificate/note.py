@@ -105,7 +105,7 @@ class SigningKey:
 
 
 def open_note(note: bytes, keys: Sequence[VerifierKey]) -> tuple[bytes, VerifierKey]:
-    """The text of a note, and the first of the keys that signed it. Raises CertificateError where none of them did."""
+    """The text of a note, and the first of the keys that signed it. Raises CertificateError if none of them did."""
     text, signatures = _split(note)
     signers = {(key.name, key.id): key for key in keys}
     for name, blob in signatures:

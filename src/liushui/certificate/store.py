@@ -41,7 +41,7 @@ class StoredCertificate(NamedTuple):
 
 
 def insert_certificate(ledger: Ledger, certificate: StoredCertificate) -> None:
-    """Store a certificate. Raises LedgerBusy where another process has stored one of the account meanwhile."""
+    """Store a certificate. Raises LedgerBusy if another process has stored one of the account meanwhile."""
     try:
         with ledger.writing() as connection:
             lock_account(connection, certificate.account)
@@ -63,7 +63,7 @@ def insert_into(connection: Connection, certificate: StoredCertificate) -> None:
 
 
 def last_certificate(connection: Connection, account: str) -> StoredCertificate | None:
-    """The newest certificate of an account; None where it has none."""
+    """The newest certificate of an account; None if it has none."""
     c = certificates.c
     query = sa.select(*certificates.columns).where(c.account == account).order_by(c.number.desc()).limit(1)
     row = connection.execute(query).first()
@@ -71,7 +71,7 @@ def last_certificate(connection: Connection, account: str) -> StoredCertificate 
 
 
 def current_certificates(ledger: Ledger, names: Sequence[str] = ()) -> list[StoredCertificate]:
-    """The certificates of those accounts, of all where none is named, by account and number.
+    """The certificates of these accounts, or of all if no name is given, by account and number.
 
     Without those of accounts that were removed, also where there is another account of the name now.
     """
@@ -91,7 +91,7 @@ def list_certificates(ledger: Ledger, names: Sequence[str] = ()) -> list[StoredC
 
 
 def find_certificate(connection: Connection, account: str, number: int) -> StoredCertificate | None:
-    """The certificate of an account with that number; None where there is none."""
+    """The certificate of an account with that number; None if there is none."""
     c = certificates.c
     query = sa.select(*certificates.columns).where(c.account == account, c.number == number)
     row = connection.execute(query).first()

@@ -366,7 +366,7 @@ def password() -> None:
 def password_set(settings: Settings) -> None:
     """Set the password of the web page. Every browser is logged out.
 
-    It is asked for at a terminal; otherwise it is the first line of standard input.
+    It is requested at a terminal; otherwise it is the first line of standard input.
     """
     from liushui.ledger.access.sessions import set_password
 

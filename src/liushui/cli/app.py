@@ -107,7 +107,7 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
-        """The command of that name, imported; None where there is none."""
+        """The command with this name, imported; None if there is none."""
         if cmd_name not in COMMANDS:
             return None
         lazy = COMMANDS[cmd_name]

@@ -320,7 +320,7 @@ def needs_exit_3(account: "AccountStatus") -> bool:
 
 
 def _backup_summary(states: "Sequence[BackupState]", now: datetime) -> str:
-    """The newest good backup of all folders in a sentence. Empty where there is none."""
+    """The newest good backup of all folders in a sentence. Empty if there is none."""
     ages = [(age, state) for state in states if (age := state.age(now)) is not None]
     if not ages:
         return ""

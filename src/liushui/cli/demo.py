@@ -59,7 +59,7 @@ def run_demo(
     """Run the whole demonstration until a signal ends it, in the ledger at `ledger_url`.
 
     Without one the ledger is temporary and deleted at the end; with `is_kept` it is a new file in the data folder.
-    Raises SyncError where an account cannot be synced, and ConfigError.
+    Raises SyncError if an account cannot be synced, and ConfigError.
     """
     with temporary_folder("demo") as folder:
         if ledger_url is None and is_kept:

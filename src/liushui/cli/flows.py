@@ -226,7 +226,7 @@ def version_record(version: "Version") -> Record:
 
 
 def bound_of(name: str, text: str | None) -> "Bound | None":
-    """The day or time given as option `name`; None where it was not given. Raises ConfigError."""
+    """The day or time given as option `name`; None if it was not given. Raises ConfigError."""
     from liushui.ledger.read.filters import read_bound
 
     return None if text is None else read_bound(name, text)
@@ -330,7 +330,7 @@ def summary(
 
 
 def _period_of(by: tuple[By, ...]) -> By:
-    """The period among the values of --by. Raises ConfigError where they contradict each other."""
+    """The period among the values of --by. Raises ConfigError if they contradict each other."""
     periods = [one for one in dict.fromkeys(by) if one not in NOT_PERIODS]
     if len(periods) > 1:
         raise ConfigError(f"by: expected one period, got {' and '.join(periods)}")
@@ -404,7 +404,7 @@ def _summary_record(row: "SummaryRow") -> Record:
 
 
 def day_of(name: str, text: str | None) -> date | None:
-    """The day given as option `name`; None where it was not given. Raises ConfigError."""
+    """The day given as option `name`; None if it was not given. Raises ConfigError."""
     if text is None:
         return None
     from liushui.errors import short_repr

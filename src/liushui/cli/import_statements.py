@@ -121,7 +121,7 @@ def _ask_password(name: str) -> str | None:
 def propose_mapping(settings: Settings, files: Sequence[Path]) -> None:
     """Write a first mapping for a table beside it, and show the first rows as they would be read.
 
-    Raises ConfigError where the mapping's file exists.
+    Raises ConfigError if the mapping's file exists.
     """
     from liushui.files.content import unpack
     from liushui.files.propose import propose

@@ -126,7 +126,7 @@ def _existing(settings: Settings) -> "IdentityProvider":
 
 
 def _check(provider: "IdentityProvider") -> None:
-    """Raises ConfigError without the package that logins need, OidcError where the provider does not answer well."""
+    """Raises ConfigError without the package that logins need, OidcError if the provider does not answer well."""
     from importlib.util import find_spec
 
     from liushui.instant import system_clock

@@ -33,7 +33,7 @@ class Format(StrEnum):
 
 @dataclass
 class Settings:
-    """The values of --ledger and --format. Both may stand before or after the command; the later one counts."""
+    """The values of --ledger and --format. Both may be before or after the command; the later one counts."""
 
     ledger: str | None = None
     chosen_format: Format | None = None
@@ -156,7 +156,7 @@ class ProviderType(click.ParamType["Provider"]):
     name = "provider"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "Provider":  # noqa: ANN401, ARG002 - click's signature
-        """The provider of that name. Raises ConfigError listing those there are."""
+        """The provider with this name. Raises ConfigError listing those there are."""
         from liushui.providers import get_provider
 
         return get_provider(value)
@@ -168,7 +168,7 @@ class DialectType(click.ParamType["Dialect"]):
     name = "dialect"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "Dialect":  # noqa: ANN401, ARG002 - click's signature
-        """The API of that name. Raises ConfigError listing those there are."""
+        """The API with this name. Raises ConfigError listing those there are."""
         from liushui.services.dialects import get_dialect
 
         return get_dialect(value)

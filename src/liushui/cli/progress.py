@@ -120,7 +120,7 @@ class WorkBar:
         self._first = self._last = 0
 
     def show(self, step: str, done: int, total: int | None) -> None:
-        """Show how much of a step is done. `total`: the whole amount, or None where it is unknown."""
+        """Show how much of a step is done. `total`: the whole amount, or None if it is unknown."""
         if done < self._last or not self._last:  # another step begins
             self._first = done
             self._bar.reset(self._task)

@@ -199,7 +199,7 @@ def sync_command(ledger_url: str, *, scheduled: bool, quiet: bool = False) -> "C
 
 
 def backup_command(ledger: "Ledger", folder: Path, every: str, keep: str) -> "Command":
-    """The process that makes backups beside a server. Raises ConfigError, LedgerError where it could not work."""
+    """The process that makes backups beside a server. Raises ConfigError, LedgerError if it could not work."""
     from liushui.ledger.maintenance.backup_folder import BackupFolder
     from liushui.ledger.maintenance.kept_backups import parse_duration, parse_retention
     from liushui.server.run import Command

@@ -108,7 +108,7 @@ def user_role(settings: Settings, name: str, role: str, accounts: tuple[str, ...
 def user_password(settings: Settings, name: str) -> None:
     """Set another password of a user. The user's browsers are logged out.
 
-    It is asked for at a terminal; otherwise it is the first line of standard input.
+    It is requested at a terminal; otherwise it is the first line of standard input.
     """
     from liushui.ledger.access.users import get_user, set_user_password
 

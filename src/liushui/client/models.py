@@ -417,7 +417,7 @@ class Head(Model):
 
 
 class Heads(Model):
-    """The heads of the accounts that were asked for, and when they were read."""
+    """The heads of the accounts that were requested, and when they were read."""
 
     heads: list[Head]
     read_at: Instant

@@ -74,11 +74,11 @@ class AccountMap:
         self.commodities = dict(commodities)
 
     def asset(self, account: str, subaccount: str, currency: str) -> str:
-        """The target of an account's money; empty where there is none."""
+        """The target of an account's money; empty if there is none."""
         return self._target("asset", account, subaccount, currency)
 
     def counter(self, account: str, subaccount: str, currency: str, kind: str) -> str:
-        """The target of the other side of flows; empty where there is none."""
+        """The target of the other side of flows; empty if there is none."""
         return self._target("counter", account, subaccount, currency, kind)
 
     def _target(self, table: str, *values: str) -> str:

@@ -25,7 +25,7 @@ _TIMES: Final = ("at", "settled_at")
 
 
 def parquet_parts(selection: Selection, _options: ExportOptions) -> Iterator[bytes]:
-    """A Parquet file. Raises ConfigError where pyarrow is missing, or an amount does not fit."""
+    """A Parquet file. Raises ConfigError if pyarrow is missing, or an amount does not fit."""
     pyarrow = _pyarrow()
     parquet = import_module("pyarrow.parquet")
     _check(selection)

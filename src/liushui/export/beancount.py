@@ -37,7 +37,7 @@ _ID, _KIND = COLUMNS.index("id"), COLUMNS.index("kind")
 
 
 def beancount_parts(selection: Selection, options: ExportOptions) -> Iterator[bytes]:
-    """A Beancount file. Raises ConfigError where the map has no target, or Beancount cannot hold something."""
+    """A Beancount file. Raises ConfigError if the map has no target, or Beancount cannot hold something."""
     journal = Journal(selection, options, Names(account_error, commodity, DIGITS_MAX))
     yield "\n".join([*_header(journal, selection), "", ""]).encode()
     entries = map(_entry, journal.entries())
@@ -137,7 +137,7 @@ def account_error(name: str) -> str:
 
 
 def commodity(currency: str) -> str:
-    """The commodity of a currency: capitals, digits and `'._-`. Empty where nothing of it is left."""
+    """The commodity of a currency: capitals, digits and `'._-`. Empty if nothing of it is left."""
     name = _NOT_IN_CURRENCY.sub("", currency.upper()).lstrip("'._-").rstrip("'._-")
     if name[:1].isdecimal() or name in _TOKENS:
         name = f"X{name}"

@@ -120,7 +120,7 @@ FORMATS: Final[Mapping[str, Format]] = {
 
 
 def get_format(name: str) -> Format:
-    """The format of that name. Raises ConfigError listing those there are."""
+    """The format with this name. Raises ConfigError listing those there are."""
     try:
         return FORMATS[name]
     except KeyError:

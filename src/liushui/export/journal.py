@@ -195,7 +195,7 @@ class Journal:
     # ------------------------------------------------------------ checks
 
     def _checked_commodities(self, currencies: Iterable[str]) -> dict[str, str]:
-        """The commodity of each currency. Raises MissingTargets for what has none, ConfigError where two share one."""
+        """The commodity of each currency. Raises MissingTargets for what has none, ConfigError if two share one."""
         given = self._map.commodities
         names = {currency: given.get(currency) or self._names.commodity(currency) for currency in sorted(currencies)}
         missing = [currency for currency, name in names.items() if not name]

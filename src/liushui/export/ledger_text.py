@@ -31,7 +31,7 @@ _ID: Final = COLUMNS.index("id")
 
 
 def journal_parts(selection: Selection, options: ExportOptions) -> Iterator[bytes]:
-    """A journal. Raises ConfigError where the map has no target."""
+    """A journal. Raises ConfigError if the map has no target."""
     journal = Journal(selection, options, Names(account_error, commodity))
     yield "\n".join([*_header(journal, selection), "", ""]).encode()
     entries = map(_entry, journal.entries())
@@ -99,10 +99,10 @@ def account_error(name: str) -> str:
 
 
 def commodity(currency: str) -> str:
-    """The commodity of a currency, without what cannot stand between quotes. Empty where nothing of it is left."""
+    """The commodity of a currency, without what cannot stand between quotes. Empty if nothing of it is left."""
     return _BAD_IN_COMMODITY.sub("", currency)
 
 
 def written(name: str) -> str:
-    """A commodity as it stands in a journal."""
+    """A commodity as it is in a journal."""
     return name if _LETTERS.fullmatch(name) else f'"{name}"'

@@ -82,7 +82,7 @@ class Voucher(NamedTuple):
 
 
 def yonyou_parts(selection: Selection, options: ExportOptions) -> Iterator[bytes]:
-    """The text file of 用友 U8's 总账工具. Raises ConfigError where a voucher cannot be written.
+    """The text file of 用友 U8's 总账工具. Raises ConfigError if a voucher cannot be written.
 
     Its lines have the date, the kind, the number, the number of attachments, the summary, the subject code, debit and
     credit. The id of the flow ends the summary: the layout has no field of its own for it.
@@ -107,7 +107,7 @@ def _summary(voucher: Voucher) -> str:
 
 
 def kingdee_parts(selection: Selection, options: ExportOptions) -> Iterator[bytes]:
-    """The workbook of 金蝶's standard voucher format. Raises ConfigError where a voucher cannot be written.
+    """The workbook of 金蝶's standard voucher format. Raises ConfigError if a voucher cannot be written.
 
     The id of the flow is the reference (参考信息). Amounts are numbers of two decimals: 13 digits before the point are
     exact in a spreadsheet.
@@ -207,7 +207,7 @@ def _journal(selection: Selection, options: ExportOptions) -> Journal:
 
 
 def _currency_of(selection: Selection) -> str:
-    """The one currency of the flows. Raises ConfigError where there are several."""
+    """The one currency of the flows. Raises ConfigError if there are several."""
     currencies = {key[1] for part in selection.parts for key in selection.sums(part)}
     if len(currencies) > 1:
         raise ConfigError(

@@ -51,7 +51,7 @@ SPREADSHEET_MAX: Final = 10**15
 """Spreadsheets keep 15 digits: whole numbers from here on, such as ids, have lost some. They are written as 1.2E+17."""
 _INEXACT_ID: Final = re.compile(r"[0-9.]+E\+[0-9]+", re.ASCII)
 _NOTHING: Final = frozenset({"", "—", "/", "N/A", "n/a", *("-" * length for length in range(1, 41))})
-"""What stands in a cell without a value. Bank of China fills such cells with dashes to the width of the column."""
+"""What is in a cell without a value. Bank of China fills such cells with dashes to the width of the column."""
 
 CURRENCY_NAMES: Final = {
     **dict.fromkeys(("人民币", "人民币元", "人民幣", "RMB"), "CNY"),
@@ -106,7 +106,7 @@ class Cells:
             return cls({})
 
     def text(self, name: str) -> str:
-        """The text of a cell; empty where there is none."""
+        """The text of a cell; empty if there is none."""
         text = self._values.get(name, "")
         return "" if text in _NOTHING else text
 
@@ -115,7 +115,7 @@ class Cells:
         return self.text(name) or None
 
     def required(self, name: str) -> str:
-        """The text of a cell. Raises WireError where there is none."""
+        """The text of a cell. Raises WireError if there is none."""
         text = self.text(name)
         if not text:
             raise WireError(name, "expected a value, got an empty cell")

@@ -130,7 +130,7 @@ class _Table(NamedTuple):
 
 
 def propose(content: Content) -> Proposal:
-    """A first mapping. Raises FileError where no line looks like a header with a time and an amount."""
+    """A first mapping. Raises FileError if no line looks like a header with a time and an amount."""
     table = _best_table(content)
     if table is None:
         raise FileError("no line looks like a header with a time and an amount: write a mapping as docs/files.md shows")

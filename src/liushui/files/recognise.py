@@ -19,7 +19,7 @@ def recognise(content: Content, formats: Mapping[str, FileFormat]) -> FileFormat
 
 
 def check_is(content: Content, format_: FileFormat, formats: Mapping[str, FileFormat]) -> None:
-    """Raises FileError where a file is not of the format that the user named."""
+    """Raises FileError if a file is not of the format that the user named."""
     if format_.recognise(content):
         return
     others = [other.name for other in formats.values() if other is not format_ and other.recognise(content)]

@@ -42,7 +42,7 @@ class Lines:
         return self._lines
 
     def check_merged(self, header_line: int) -> None:
-        """Raises FileError where cells of the table are merged: a merged cell has one value for several rows."""
+        """Raises FileError if cells of the table are merged: a merged cell has one value for several rows."""
         wrong = [line for line in self.merged if line >= header_line]
         if wrong:
             raise FileError(f"line {wrong[0]}: expected a table, got merged cells: unmerge them and save the sheet")
@@ -192,7 +192,7 @@ _ZONE_IN_NAME: Final = re.compile(r"\(UTC(?:(?P<sign>[-+])-?(?P<time>\d{1,2}(?::
 
 
 def _zone_in_name(content: Content, column: str) -> str:
-    """The zone of times whose column states none. Raises FileError where the name of the file does not state it."""
+    """The zone of times whose column states none. Raises FileError if the name of the file does not state it."""
     matches = list(_ZONE_IN_NAME.finditer(content.name))
     if not matches:
         raise FileError(

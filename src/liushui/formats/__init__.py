@@ -14,7 +14,7 @@ def load_formats() -> dict[str, FileFormat]:
 
 
 def get_format(name: str) -> FileFormat:
-    """The format of that name. Raises ConfigError listing the names that exist."""
+    """The format with this name. Raises ConfigError listing the names that exist."""
     try:
         return load_formats()[name]
     except KeyError:

@@ -1,1 +1,1 @@
-"""The ledger: flows kept exactly once, with what is proven about them. Import from its modules."""
+"""The ledger: stores flows exactly once, and which ranges are proven. Import from its modules."""

@@ -15,8 +15,8 @@ is used again, by the account that its reason describes: see `describe`."""
 
 _CHUNK: Final = 1_000
 _FIRST_PARTS: Final = 4
-"""The parts in the digest of every batch. A part that was added later adds nothing where it is empty, so that the
-digests of older batches stay valid."""
+"""The parts in the digest of every batch. A later part adds nothing to the digest if it is empty, so that the digests
+of older batches stay valid."""
 
 _encoder = msgspec.json.Encoder()
 
@@ -56,7 +56,7 @@ def facts_digest(facts: Facts) -> str:
     for part in facts[:_FIRST_PARTS]:
         for chunk in _chunks(part):
             digest.update(_encoder.encode_lines(chunk))
-        digest.update(b"\n")  # an empty line ends a part: a row cannot move to another part unnoticed
+        digest.update(b"\n")  # an empty line ends a part, so that a row cannot move to another part unnoticed
     for chunk in _chunks(facts.settled):
         digest.update(_encoder.encode_lines(chunk))
     for mark, part in ((b"\n", facts.ended_edges), (b"\n\n", facts.reseals)):
@@ -64,7 +64,7 @@ def facts_digest(facts: Facts) -> str:
             digest.update((b"" if number else mark) + _encoder.encode_lines(chunk))
     for name in ("stated", "unstated", "decided", "periods", "findings"):
         for chunk in _chunks(getattr(facts, name)):
-            # Each line begins with the name of its part, and has another number of values than those before.
+            # Each line begins with the name of its part, and has another number of values than the lines above.
             digest.update(_encoder.encode_lines((name, *row) for row in chunk))
     return digest.hexdigest()
 
@@ -75,7 +75,7 @@ def genesis(account: str, provider: str, zone: str, created_at_us: int) -> str:
 
 
 def describe(provider: str, zone: str, created_at_us: int) -> str:
-    """What the batch that begins an account again seals of it."""
+    """Return the description of an account that its first batch after a removal seals."""
     return _encoder.encode((provider, zone, created_at_us)).decode()
 
 

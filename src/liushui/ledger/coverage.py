@@ -34,7 +34,7 @@ def apply_change(ranges: Sequence[Range], change: Range) -> list[Range]:
     if change.state is State.PROVEN:
         rest = [part for range_ in ranges for part in _outside(range_, change)]
         return sorted([*rest, change])
-    # A failed read says nothing against what an earlier one has proven.
+    # A failed read does not contradict an earlier proof.
     proven = [range_ for range_ in ranges if range_.state is State.PROVEN]
     rest = proven + [part for range_ in ranges if range_.state is State.OPEN for part in _outside(range_, change)]
     opened = [change._replace(since_us=since, until_us=until) for since, until in uncovered(proven, change)]
@@ -42,10 +42,11 @@ def apply_change(ranges: Sequence[Range], change: Range) -> list[Range]:
 
 
 def replay(changes: Iterable[Range]) -> list[Range]:
-    """The ranges after many changes, beginning with none. A change costs time for the ranges that it touches only."""
+    """The ranges after many changes, beginning with none. The time of a change depends only on the ranges that it
+    touches."""
     ranges: list[Range] = []
     for change in changes:
-        # Ranges are sorted and do not overlap, so those that touch the change are neighbours.
+        # Ranges are sorted and do not overlap, so the ranges that touch the change are adjacent.
         begin = bisect_right(ranges, change.since_us, key=lambda range_: range_.until_us)
         end = bisect_left(ranges, change.until_us, key=lambda range_: range_.since_us)
         ranges[begin:end] = apply_change(ranges[begin:end], change)
@@ -55,7 +56,7 @@ def replay(changes: Iterable[Range]) -> list[Range]:
 def ranges_from_batches(batches: Iterable[Row]) -> list[Range]:
     """The ranges after batches, which have the columns of schema.batches. Batches without a range are skipped.
 
-    Those before the account was removed count no more.
+    Ranges from before the account was removed are ignored.
     """
     from liushui.ledger.schema import batches as table  # imported here: most readers need no SQLAlchemy
 
@@ -95,7 +96,7 @@ def uncovered(ranges: Iterable[Range], within: Range | tuple[int, int]) -> list[
 
 
 def merge_adjacent(ranges: Iterable[Range]) -> list[Range]:
-    """Adjacent ranges of one state and reason as one, checked when the oldest of them was. For display."""
+    """Merge adjacent ranges with the same state and reason, with the oldest check time. For display."""
     result: list[Range] = []
     for range_ in sorted(ranges):
         last = result[-1] if result else None

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class TotalKey(NamedTuple):
-    """What a total is a total of. `day` is a date in the account's zone."""
+    """The key of a total. `day` is a date in the account's zone."""
 
     day: str
     subaccount: str
@@ -58,13 +58,13 @@ Totals = dict[TotalKey, Total]
 Sums = dict[tuple[str, str], Total]
 """Totals over all days and kinds, by subaccount and currency."""
 
-# `_make` takes three times as long, because it is written in Python.
+# `_make` is three times as slow, because it is written in Python.
 _to_key: Callable[[Iterable[str]], TotalKey] = partial(tuple.__new__, TotalKey)
 _to_total: Callable[[Iterable[Decimal | int]], Total] = partial(tuple.__new__, Total)
 _totalled: Callable[[Row], tuple[int, str, str, str, str]] = itemgetter(AT_US, SUBACCOUNT, AMOUNT, CURRENCY, KIND)
 
 FLOW_COLUMNS: Final = ", ".join(COLUMNS[: KIND + 1])
-"""The columns of flows that are enough to compute totals: the first ones, so that indexes into a row stay valid."""
+"""The columns of flows that are needed for totals. They come first, so that indexes into a row stay valid."""
 
 
 class TotalsBuilder:
@@ -80,7 +80,7 @@ class TotalsBuilder:
         day, begin_us, end_us = "", 0, 0
         with localcontext(EXACT):
             for at_us, subaccount, amount, currency, kind in map(_totalled, rows):
-                # Rows mostly come by time: the day is looked up only where it changes.
+                # Rows mostly come by time, so the day is looked up only when it changes.
                 if not begin_us <= at_us < end_us:
                     day, begin_us, end_us = span_of(at_us)
                 key = day, subaccount, currency, kind
@@ -128,7 +128,7 @@ def store(connection: "Connection", account: str, change: Totals) -> None:
     for key, total in change.items():
         before = stored.get(key)
         now = total if before is None else before.plus(total)
-        # A total of no money stays as long as it has flows: they may cancel each other out.
+        # A total of zero stays as long as it has flows, which may cancel each other out.
         if now.flows:
             (new if before is None else changed).append(
                 (account, *key, now.flows, to_plain_string(now.money_in), to_plain_string(now.money_out))
@@ -174,8 +174,8 @@ def load_grouped(queries: Queries, account: str, first_day: str, last_day: str, 
 def load_sums(queries: Queries, account: str) -> Sums:
     """The stored totals of an account, added up over days and kinds."""
     money_in, money_out = queries.sql.exact_sum("money_in"), queries.sql.exact_sum("money_out")
-    # In two steps: the kinds of a day are neighbours in the key, so the database adds them up without sorting. Only the
-    # far fewer rows that are left must be sorted.
+    # In two steps, because the kinds of a day are neighbours in the key and can be added up without sorting. Then only
+    # the far fewer remaining rows are sorted.
     days = (
         f"SELECT subaccount, currency, sum(flows) AS flows, {money_in} AS money_in, {money_out} AS money_out "
         "FROM day_totals WHERE account = ? GROUP BY day, subaccount, currency"

@@ -46,7 +46,7 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
 def connect(host: str, port: int, *, allow_private: bool) -> socket.socket:
     """A connection to a host. The very address that was checked is connected to: a name cannot change in between.
 
-    Raises Refused where all its addresses are private and these are not allowed, Unreachable where none answers.
+    Raises Refused if all its addresses are private and these are not allowed, Unreachable where none answers.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -115,7 +115,7 @@ class _Connection(http.client.HTTPConnection):
 def post(url: str, body: bytes, headers: Mapping[str, str], *, allow_private: bool) -> Reply:
     """Send a POST request. A redirect is an answer like any other: it is not followed.
 
-    Raises Refused for a private address, Unreachable where there is no answer.
+    Raises Refused for a private address, Unreachable if there is no answer.
     """
     parts = parse_url("url", url)
     host = parts.hostname or ""

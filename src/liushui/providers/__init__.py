@@ -21,7 +21,7 @@ def load_providers() -> dict[str, Provider]:
 
 
 def get_provider(name: str) -> Provider:
-    """The provider of that name. Raises ConfigError listing the names that exist."""
+    """The provider with this name. Raises ConfigError listing the names that exist."""
     try:
         return load_providers()[name]
     except KeyError:

@@ -1,8 +1,8 @@
-"""Admission control: how many requests a server process works on at once, and whose turn it is.
+"""Admission control: limits the requests that a server process works on, and decides whose turn it is.
 
-Each class of requests has threads of its own, and the callers of one class take turns. So one caller with many requests
-delays neither the login, nor the other classes, nor other callers of its own class. A request that would have to wait
-for too many others is refused, and the work for a client that has disconnected is dropped.
+Each class of requests has its own threads, and the callers of one class take turns. So one caller with many requests
+delays neither the login, nor the other classes, nor other callers of its own class. A request that would wait behind
+too many others is refused, and work for a disconnected client is dropped.
 """
 
 import asyncio
@@ -45,17 +45,17 @@ class ClassLimits(NamedTuple):
     """The limits of one class of requests, in one process."""
 
     threads: int
-    """Threads that work for the class."""
+    """The number of threads that work for the class."""
     caller_threads: int
-    """How many of them work for one caller at once."""
+    """How many of these threads may work for one caller."""
     requests: int
-    """Requests that are in progress: worked on or waiting. More of them are refused."""
+    """The most requests in progress, running or waiting. More are refused."""
     caller_requests: int
-    """How many of them may be one caller's."""
+    """The most requests of one caller."""
 
 
 LIMITS: Final[Mapping[RequestClass, ClassLimits]] = {
-    # Few threads, because Python runs one at a time: with each further one, all the others are slower.
+    # Few threads, because Python runs one at a time: each further thread slows down the others.
     RequestClass.LOGIN: ClassLimits(threads=1, caller_threads=1, requests=256, caller_requests=64),
     RequestClass.OIDC: ClassLimits(threads=1, caller_threads=1, requests=64, caller_requests=16),
     RequestClass.PAGE: ClassLimits(threads=2, caller_threads=2, requests=128, caller_requests=32),
@@ -65,7 +65,7 @@ LIMITS: Final[Mapping[RequestClass, ClassLimits]] = {
 }
 
 RETRY_S: Final = 1
-"""When a client that was refused should try again."""
+"""The seconds after which a refused client should try again."""
 REFUSAL_DELAY: Final = timedelta(milliseconds=250)
 """How long a refusal is held back at least. Clients that ask again at once would fill the event loop with refusals."""
 REFUSAL_SPACING: Final = timedelta(milliseconds=5)
@@ -74,7 +74,7 @@ REFUSAL_DELAY_MAX: Final = timedelta(seconds=2)
 
 
 class Ticket(NamedTuple):
-    """The class of a request and its caller, as far as both are known without reading the ledger."""
+    """The class of a request and its caller, as far as they are known without reading the ledger."""
 
     request_class: RequestClass
     caller: str
@@ -84,7 +84,7 @@ _LOGIN_PATHS: Final = frozenset({"/login", "/logout", "/preferences"})
 
 
 def site_ticket(path: str, headers: Mapping[str, str], client: str) -> Ticket:
-    """The ticket of a request to our own site. `path` without escapes, `client` as HOST:PORT."""
+    """Return the ticket of a request to our own site. `path` is without escapes, `client` is HOST:PORT."""
     host = client.rpartition(":")[0]
     if path in _LOGIN_PATHS or path.startswith("/static/"):
         return Ticket(RequestClass.LOGIN, host)
@@ -97,7 +97,7 @@ def site_ticket(path: str, headers: Mapping[str, str], client: str) -> Ticket:
 
 
 def provider_ticket(headers: Mapping[str, str], client: str) -> Ticket:
-    """The ticket of a request to a provider's API."""
+    """Return the ticket of a request to a provider's API."""
     caller = headers.get("x-api-key") or headers.get("authorization") or client.rpartition(":")[0]
     return Ticket(RequestClass.PROVIDER, caller)
 
@@ -116,7 +116,8 @@ class Admission:
         """Refusals that are held back."""
 
     def refusal(self, ticket: Ticket) -> HTTPStatus | None:
-        """The status of a refusal: 429 if the caller has too many requests, 503 if the class has. None: not refused."""
+        """Return the status of a refusal: 429 if the caller has too many requests, 503 if the class has too many. None:
+        not refused."""
         limits = self._limits[ticket.request_class]
         if self._callers[ticket] >= limits.caller_requests:
             return HTTPStatus.TOO_MANY_REQUESTS
@@ -126,7 +127,7 @@ class Admission:
 
     @contextmanager
     def admitted(self, ticket: Ticket) -> Iterator[None]:
-        """Count a request while it is in progress. Its work in threads is done in the turn of its caller."""
+        """Count a request while it is in progress. Its work in threads takes the caller's turn."""
         self._classes[ticket.request_class] += 1
         self._callers[ticket] += 1
         token = _TICKET.set(ticket)
@@ -163,7 +164,7 @@ _TICKET: ContextVar[Ticket | None] = ContextVar("ticket", default=None)
 async def while_connected(work: Awaitable[T], disconnect: Coroutine[Any, Any, None]) -> T | None:
     """Do the work of a request, and return its result.
 
-    When `disconnect` ends first, the client no longer waits for the work: it is cancelled, and the result is None.
+    If `disconnect` ends first, the client no longer waits: the work is cancelled, and the result is None.
     """
     task, gone = asyncio.ensure_future(work), asyncio.ensure_future(disconnect)
     try:
@@ -173,11 +174,11 @@ async def while_connected(work: Awaitable[T], disconnect: Coroutine[Any, Any, No
         gone.cancel()
         if not task.done():
             task.cancel()
-            # Waited for, so that the request counts until its work has ended. Its errors are nobody's any more. `wait`
-            # raises none of them, but passes on that the caller itself is cancelled, for example by the server's end.
+            # Awaited, so that the request counts until its work has ended. Nobody needs its errors. `wait` raises none
+            # of them, but still raises if the caller itself is cancelled, for example when the server ends.
             await asyncio.wait({task})
             if not task.cancelled():
-                task.exception()  # asked for, so that asyncio does not report it
+                task.exception()  # read, so that asyncio does not report it as never retrieved
 
 
 _REFUSAL_HEADERS: Final = [
@@ -190,7 +191,7 @@ _FOR_PEOPLE: Final = (
     "同时进行的请求过多，请几秒后重试。\n"
     "同時進行的請求過多，請數秒後重試。\n"
 )
-"""In every language: a refusal is made without looking for the reader's."""
+"""In every language, because the reader's language is not known at a refusal."""
 
 
 def refused(status: HTTPStatus, ticket: Ticket) -> Response:
@@ -212,10 +213,10 @@ def refused(status: HTTPStatus, ticket: Ticket) -> Response:
 
 
 class RequestExecutor(ThreadPoolExecutor):
-    """Runs the work of requests in the threads of their classes. Work of no request has one thread of its own.
+    """Runs the work of requests in the threads of their classes. Work without a request has its own thread.
 
-    It is the default executor of a server's event loop, so `asyncio.to_thread` and sync handlers use it. What is
-    cancelled before its turn is never run.
+    It is the default executor of a server's event loop, so `asyncio.to_thread` and sync handlers use it. A job that is
+    cancelled before its turn never runs.
     """
 
     def __init__(self, limits: Mapping[RequestClass, ClassLimits] = LIMITS) -> None:
@@ -223,7 +224,7 @@ class RequestExecutor(ThreadPoolExecutor):
         self._turns = {name: _Turns(name, class_limits) for name, class_limits in limits.items()}
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
-        """Run a function when it is the turn of the caller whose request the current task works for."""
+        """Run a function when it is the turn of the current task's caller."""
         ticket = _TICKET.get()
         if ticket is None:
             return super().submit(fn, *args, **kwargs)
@@ -245,7 +246,7 @@ class _Turns:
         self._threads = ThreadPoolExecutor(limits.threads, thread_name_prefix=name)
         self._lock = threading.Lock()
         self._waiting: OrderedDict[str, deque[_Job]] = OrderedDict()
-        """Each caller's jobs. The caller whose turn is next is the first."""
+        """The jobs of each caller. The first caller is the next one."""
         self._running: Counter[str] = Counter()
 
     def submit(self, caller: str, function: Callable[[], T]) -> "Future[T]":
@@ -257,13 +258,13 @@ class _Turns:
         return job.future
 
     def _start_next(self) -> None:
-        """Start as many jobs as there are threads free for them."""
+        """Start jobs while threads are free."""
         with self._lock:
             while self._running.total() < self._limits.threads and (caller := self._next_caller()) is not None:
                 jobs = self._waiting.pop(caller)
                 job = jobs.popleft()
                 if jobs:
-                    self._waiting[caller] = jobs  # behind all others
+                    self._waiting[caller] = jobs  # behind all other callers
                 self._running[caller] += 1
                 self._threads.submit(self._run, caller, job)
 
@@ -292,7 +293,7 @@ class _Turns:
         with self._lock:
             jobs = self._waiting.get(caller)
             if jobs is not None:
-                with suppress(ValueError):  # its turn has come
+                with suppress(ValueError):  # it is running now
                     jobs.remove(job)
                 if not jobs:
                     del self._waiting[caller]

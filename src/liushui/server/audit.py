@@ -1,4 +1,4 @@
-"""Enters a request in the audit log before its handler runs, and its status before the answer is sent."""
+"""Writes a request to the audit log before its handler runs, and its status before the answer is sent."""
 
 import asyncio
 from contextlib import suppress
@@ -13,13 +13,13 @@ from liushui.ledger.engine import Ledger
 from liushui.services.access import Principal
 
 ACTION: Final = "liushui_audited"
-"""The key in a request's state of its entry in the audit log."""
+"""Key in a request's state of its audit log entry."""
 
 OWNER: Final = "owner"
-"""Whom a session without a user or a token acts for."""
+"""The actor of a session without a user or a token."""
 NOT_AUDITED: Final = "not_audited"
-"""The key in a handler's `opt` that keeps it out of the log: it changes nothing, or the ledger has what it
-does with its author anyway."""
+"""Key in a handler's `opt` that keeps it out of the log: it changes nothing, or the ledger records its author
+anyway."""
 ACTIONS: Final = {
     "accounts.add_stated_balance": "balance state",
     "accounts.withdraw_stated_balance": "balance withdraw",
@@ -76,15 +76,15 @@ ACTIONS: Final = {
     "views.save_view": "views save",
     "welcome.set_first_password": "password set",
 }
-"""The action in the log of handlers that change something. What a command does as well has the command's name. The
-action of any other handler has the handler's own name, in words."""
+"""The action in the log of handlers that change something. If a command does the same, the action has the command's
+name. Other handlers use their own name, in words."""
 LOGIN: Final = "log in"
-"""The action of a login, which is entered by its handler."""
+"""The action of a login; the login handler writes it itself."""
 DONE, REFUSED, FAILED = "done", "refused", "failed"
 
 
 async def begin_audit(scope: Scope, ledger: Ledger, principal: Principal, face: Face) -> None:
-    """Enter a request whose handler is about to run. Raises LedgerError: then the handler must not run."""
+    """Log a request whose handler is about to run. Raises LedgerError; then the handler must not run."""
     handler = scope["route_handler"]
     action = await asyncio.to_thread(
         begin_action,
@@ -98,13 +98,13 @@ async def begin_audit(scope: Scope, ledger: Ledger, principal: Principal, face: 
 
 
 def handler_of(handler: BaseRouteHandler) -> str:
-    """What ACTIONS calls a handler: its module and its name."""
-    function = getattr(handler.fn, "func", handler.fn)  # Litestar wraps those that run in threads
+    """Return a handler's name in ACTIONS: its module and its name."""
+    function = getattr(handler.fn, "func", handler.fn)  # Litestar wraps handlers that run in threads
     return f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
 
 
 async def end_audit(message: Message, scope: Scope) -> None:
-    """Enter the outcome of a request. A hook that runs before an answer is sent."""
+    """Log the outcome of a request. This hook runs before an answer is sent."""
     if message["type"] != "http.response.start" or ACTION not in scope["state"]:
         return
     ledger, action = scope["state"].pop(ACTION)

@@ -1,4 +1,4 @@
-"""What handlers of the API and the pages work with: the application, and the principal that a request acts for."""
+"""The context of API and page handlers: the application, and the principal of a request."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -18,10 +18,10 @@ from liushui.provider import Provider, RateLimiter
 from liushui.services.access import LOOPBACK, Principal, bearer, host_of, is_loopback
 
 Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
-"""A request, as guards get it."""
+"""A request, as guards receive it."""
 
 SessionLookup: TypeAlias = Callable[[Connection], Principal | None]
-"""The principal of the browser session that a request belongs to. None: it belongs to none."""
+"""Returns the principal of the request's browser session. None: it has no session."""
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing."""
@@ -37,13 +37,13 @@ def no_session(_connection: Connection) -> Principal | None:
 
 @dataclass(frozen=True)
 class AppContext:
-    """What one server works with."""
+    """The application context of one server."""
 
     ledger: Ledger
     providers: Mapping[str, Provider]
     """The installed providers by name."""
     url: str
-    """The base URL of the providers' APIs, as clients reach it: the public address, if there is one."""
+    """The base URL of the providers' APIs for clients: the public address, if there is one."""
     socket_url: str
     limits: RateLimiter
     """Counts calls over all processes that serve the ledger."""
@@ -59,9 +59,9 @@ class AppContext:
         return ReadModel(self.ledger, rules)
 
     def check_host(self, connection: Connection) -> None:
-        """Raises PermissionDeniedException for a request to another host's name, where only this machine can send any.
+        """Raise PermissionDeniedException for another host's name, if the server is for this machine only.
 
-        Against DNS rebinding: a foreign name that resolves to this machine must not make its pages ours.
+        Against DNS rebinding: a foreign name that resolves to this machine must not get access.
         """
         host = host_of(f"//{connection.headers.get('host', '')}")
         own = LOOPBACK | {host_of(self.url)}
@@ -70,7 +70,7 @@ class AppContext:
             raise PermissionDeniedException(f"host: expected {expected}, got {short_repr(host)}")
 
     def authenticate(self, connection: Connection) -> Principal | None:
-        """The principal of a request: by its token where it brings one, else by its session. None: unknown."""
+        """Return the principal of a request: by its token, or else by its session. None: unknown."""
         header = connection.headers.get("authorization", "")
         if header[: len(_BEARER)].lower() != _BEARER:
             return self.sessions(connection)
@@ -85,7 +85,7 @@ UNCOMPRESSED: Final = "uncompressed"
 """The key in a handler's `opt` that keeps its answers from being compressed."""
 
 PRINCIPAL: Final = "liushui_principal"
-"""The key in a request's state of its principal, which the first guard puts there."""
+"""Key in a request's state of its principal, which the first guard stores."""
 
 
 def principal_of(connection: Connection) -> Principal:
@@ -97,7 +97,7 @@ def principal_of(connection: Connection) -> Principal:
 
 
 def require_scope(scope: Scope) -> Callable[[Connection, BaseRouteHandler], None]:
-    """A guard that refuses principals without a scope. Which accounts they may see is checked by the handler."""
+    """A guard that refuses principals without a scope. The handler checks which accounts they may see."""
 
     def guard(connection: Connection, _handler: BaseRouteHandler) -> None:
         scopes = principal_of(connection).scopes

@@ -1,4 +1,4 @@
-"""Files of any length as answers: written in threads while they are sent."""
+"""Sends files of any length as answers: they are written in threads while they are sent."""
 
 import asyncio
 import re
@@ -17,7 +17,7 @@ _NOT_PLAIN: Final = re.compile(r"[^A-Za-z0-9._@+-]")
 async def download(parts: Iterator[bytes], form: Format, name: str, *, as_attachment: bool = True) -> Stream:
     """An answer with a file in pieces. `name`: the file's name without its extension, of any characters.
 
-    The first piece is made before the answer begins, so that an error in the request is raised here.
+    The first piece is made before the answer begins, so that an error in the request is raised in time.
     """
     first = await asyncio.to_thread(next, parts, b"")
     headers = {"Cache-Control": "no-store"}
@@ -27,7 +27,8 @@ async def download(parts: Iterator[bytes], form: Format, name: str, *, as_attach
 
 
 def attachment(name: str) -> str:
-    """The header that makes an answer a file of that name (RFC 6266): in full, and in ASCII for old clients."""
+    """Return the header that makes an answer a file with this name (RFC 6266): in full, and in ASCII for old
+    clients."""
     plain = _NOT_PLAIN.sub("_", name)
     return f'attachment; filename="{plain}"' + ("" if plain == name else f"; filename*=UTF-8''{quote(name, safe='')}")
 
@@ -47,7 +48,7 @@ def _with_first(first: bytes, parts: Iterator[bytes]) -> Generator[bytes]:
 
 
 async def in_threads(parts: Generator[bytes]) -> AsyncIterator[bytes]:
-    """The parts, each made in a thread. A client that disconnects early ends the reading."""
+    """Yield the parts, each made in a thread. If a client disconnects early, reading ends."""
     made = asyncio.ensure_future(asyncio.to_thread(next, parts, b""))
     try:
         while part := await asyncio.shield(made):

@@ -16,7 +16,8 @@ from liushui.errors import LiushuiError
 
 
 class Job(NamedTuple):
-    """What a process does. It ends when `run` returns. On Linux, `ps -o comm` shows the first 15 bytes of its name."""
+    """The work of a process. It ends when `run` returns. On Linux, `ps -o comm` shows the first 15 bytes of its
+    name."""
 
     name: str
     run: Callable[[], object]
@@ -36,9 +37,9 @@ class ForkServerEnded(LiushuiError):
 class ForkServer:
     """Starts processes. Each does one of the jobs that were given to the constructor.
 
-    A process with several threads cannot be forked safely: a lock that another thread holds stays locked in the copy.
-    Servers have threads, and start processes at any time, because a worker that dies is replaced. So `start` forks a
-    small process, the fork server, while there is one thread only, and the fork server forks all others.
+    A process with several threads cannot be forked safely: if another thread holds a lock, the lock stays locked in the
+    copy. Servers have threads, and start processes at any time, because a worker that dies is replaced. So `start`
+    forks a small process, the fork server, while there is one thread only, and the fork server forks all others.
     """
 
     def __init__(self, jobs: Sequence[Job]) -> None:
@@ -47,7 +48,7 @@ class ForkServer:
         self._starting = threading.Lock()
         self._replies: list[ForkedProcess] = []
         self._connection, self._far_end = Pipe()
-        # Only this process keeps the end that is written to: the other one ends for all copies when this process does.
+        # Only this process keeps the write end. So when this process ends, the read end ends for all copies.
         self._alive_read, self._alive_write = os.pipe()
 
     def start(self) -> None:
@@ -55,7 +56,7 @@ class ForkServer:
         sys.stdout.flush()
         sys.stderr.flush()
         gc.collect()
-        gc.freeze()  # what exists now is shared as long as no copy's garbage collector writes to it
+        gc.freeze()  # existing objects stay shared as long as no copy's garbage collector writes to them
         if os.fork() == 0:
             self._connection.close()
             os.close(self._alive_write)
@@ -65,11 +66,11 @@ class ForkServer:
         threading.Thread(target=self._listen, name="fork-server", daemon=True).start()
 
     def process(self, job: int) -> "ForkedProcess":
-        """A process, not started yet, that does the job of that index."""
+        """Return a process, not yet started, for the job with this index."""
         return ForkedProcess(self, job)
 
     def run(self, job: int) -> "ForkedProcess":
-        """Start a process that does the job of that index. Raises ForkServerEnded."""
+        """Start a process for the job with this index. Raises ForkServerEnded."""
         process = self.process(job)
         process.start()
         return process
@@ -135,7 +136,7 @@ class ForkedProcess:
         self._send(signal.SIGKILL)
 
     def end(self, exit_code: int) -> None:
-        """Take note that the process has ended."""
+        """Record that the process has ended."""
         self.exitcode = exit_code
         self._ended.set()
 
@@ -148,19 +149,20 @@ class ForkedProcess:
 
 
 class _Forks:
-    """The fork server itself: it forks a process for each job that it receives, and tells which processes end."""
+    """The fork server itself: it forks a process for each requested job, and reports which processes end."""
 
     def __init__(self, jobs: Sequence[Job], connection: Connection, alive: int) -> None:
         self._jobs, self._connection, self._alive = jobs, connection, alive
 
     def run(self) -> NoReturn:
         """Serve until the process that started it ends or closes its side."""
-        # Ctrl-C at the terminal goes to every process of the group. The one that started this one decides.
+        # Ctrl-C at the terminal reaches every process of the group. The process that started this one decides what to
+        # do.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         wake_read, wake_write = os.pipe()
         os.set_blocking(wake_write, False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)  # a signal that is ignored would not wake the wait below
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # an ignored signal would not interrupt the wait below
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         try:
             while True:
@@ -195,9 +197,9 @@ class _Forks:
 
 
 def _run(job: Job, alive: int) -> NoReturn:
-    """Do a job and end the process, whatever happens: it must not return into the copy of the server's code."""
+    """Do a job and end the process in any case, so that it never returns into the copied server code."""
     code = 1
-    # It is standard input because commands beside a server watch that: they end with SIGTERM when it ends.
+    # It becomes standard input, because commands next to a server end with SIGTERM when their standard input ends.
     os.dup2(alive, 0)
     os.close(alive)
     with suppress(OSError):
@@ -218,11 +220,11 @@ def _run(job: Job, alive: int) -> NoReturn:
 
 
 def end_with_standard_input() -> None:
-    """End this process when its standard input does: the process that it belongs to has ended, perhaps by a kill."""
+    """End this process when its standard input ends: then the process that it belongs to has ended, perhaps killed."""
 
     def watch() -> None:
         while os.read(0, 512):
             pass
-        os._exit(1)  # whatever the process is doing: nobody waits for it, and the ledger undoes what is not committed
+        os._exit(1)  # at any point of its work: nobody waits for it, and the ledger rolls back what is not committed
 
     threading.Thread(target=watch, name="parent", daemon=True).start()

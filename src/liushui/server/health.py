@@ -29,8 +29,8 @@ _log = logging.getLogger(__name__)
 class Health:
     """Answers the health checks of one server process. They need no credentials, and say nothing about the ledger.
 
-    `check` raises LiushuiError where the server cannot work. It runs in a thread, at most once at a time: checks that
-    come meanwhile wait for its result.
+    `check` raises LiushuiError if the server cannot work. It runs in a thread, at most once at a time; other health
+    checks wait for its result.
     """
 
     def __init__(self, check: Callable[[], None]) -> None:
@@ -38,7 +38,7 @@ class Health:
         self._running: asyncio.Task[str] | None = None
 
     async def answer(self, path: str) -> tuple[int, bytes] | None:
-        """The status and the JSON body for a path. None: the path is no health check."""
+        """The status and the JSON body for a path. None: the path is not a health check."""
         if path == HEALTH_PATH:
             return 200, _ALIVE
         if path != READY_PATH:
@@ -47,7 +47,7 @@ class Health:
         return (503, msgspec.json.encode({"status": "not ready", "reason": reason})) if reason else (200, _READY)
 
     async def _reason(self) -> str:
-        """Why the server is not ready; empty where it is."""
+        """Return why the server is not ready; empty if it is."""
         if self._running is None:
             self._running = asyncio.create_task(asyncio.to_thread(self._run))
             self._running.add_done_callback(self._forget)
@@ -64,7 +64,7 @@ class Health:
         try:
             self._check()
         except LiushuiError as error:
-            # The log has the details: the answer is for anybody, and an error may name files and hosts.
+            # The log has the details. Anybody can read the answer, and an error may name files and hosts.
             _log.warning("not ready: %s", error)
             return "the ledger cannot be used: see the server's log"
         return ""
@@ -75,7 +75,7 @@ _READY: Final = b'{"status":"ready"}'
 
 
 def check_ledger(ledger: Ledger) -> None:
-    """Raises LedgerError unless a ledger can be read and has the schema that this program knows."""
+    """Raise LedgerError unless the ledger can be read and has the schema of this version."""
     path = file_of(ledger.url)
     if path is not None and not path.exists():  # open connections still read a file that was deleted or moved away
         raise LedgerError(f"{path} is not there any more")

@@ -78,13 +78,13 @@ def make_site(app_context: AppContext) -> Litestar:
 
 
 def site_state(app_context: AppContext) -> State:
-    """The state of an application: what its handlers take from it."""
+    """Return the state of an application, from which its handlers take their context."""
     web = make_web_context(app_context)
     return State({APP_CONTEXT: app_context, PENDING_USES: set(), WEB_CONTEXT: web, static_files.ASSETS: web.assets})
 
 
 async def _add_headers(message: Message, scope: Scope) -> None:
-    """Add the headers that every answer to a request has, also those that are made outside of handlers."""
+    """Add the headers of every answer to a request, also to answers made outside of handlers."""
     if message["type"] == "http.response.start":
         headers = MutableScopeHeaders.from_message(message)
         for name, value in scope["state"].get(HEADERS, {}).items():
@@ -181,7 +181,7 @@ def _forbid_sniffing(response: Response[Any]) -> Response[Any]:
 
 
 def _pages() -> Router:
-    """The pages. Each asks for a login, unless its handler's `opt` opens it."""
+    """The pages. Each requires a login, unless its handler's `opt` opens it."""
     return Router(
         "/",
         route_handlers=[
@@ -289,6 +289,6 @@ def _pages() -> Router:
         after_request=add_security_headers,
         exception_handlers=guard.error_handlers(),
         include_in_schema=False,
-        # A compressed page would tell by its length what secrets are on it (the BREACH attack).
+        # The length of a compressed page can reveal secrets in it (the BREACH attack).
         opt={UNCOMPRESSED: True},
     )

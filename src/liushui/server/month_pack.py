@@ -1,4 +1,4 @@
-"""The month-end pack: one zip with all that an accountant or auditor needs of a month of some accounts."""
+"""The month-end pack: one zip with everything that an accountant or auditor needs for a month of some accounts."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -40,12 +40,12 @@ Pieces = Iterator[bytes]
 
 
 class _Sink:
-    """A file that cannot be read again, and gives away what was written to it."""
+    """A write-only file from which the written bytes can be taken."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
         self.size = 0
-        """The bytes that are still to be taken."""
+        """The bytes that were not taken yet."""
 
     def write(self, data: Any) -> int:  # noqa: ANN401 - any buffer
         part = bytes(data)
@@ -54,10 +54,10 @@ class _Sink:
         return len(part)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Nothing is buffered."""
 
     def take(self) -> bytes:
-        """What was written since the last time."""
+        """Return what was written since the last call."""
         parts, self._parts, self.size = self._parts, [], 0
         return b"".join(parts)
 
@@ -71,12 +71,12 @@ def month_proofs(model: ReadModel, names: Sequence[str], first: date | None) -> 
 def pack_parts(
     model: ReadModel, proofs: Mapping[AccountName, AccountMonth], providers: Mapping[str, Provider], language: Language
 ) -> Generator[bytes]:
-    """The pack of the months of some accounts, in pieces.
+    """Yield the pack of the months of some accounts, in pieces.
 
     Each account has a folder: its proof of cash and bank reconciliation statement (xlsx), its statement (PDF, or HTML
     where Typst or a font is missing), its flows (CSV with a data package), its certificates of the month with the rows
-    that they are about, and a README that lists the files with their digests. All are of one state of the ledger:
-    raises ConfigError if an account changes meanwhile.
+    that they are about, and a README that lists the files with their digests. All files come from one state of the
+    ledger: raises ConfigError if an account changes meanwhile.
     """
     names = [account.account for account in proofs]
     heads = read_heads(model.ledger, names)
@@ -85,7 +85,7 @@ def pack_parts(
     with ZipFile(sink, "w", ZIP_DEFLATED) as archive:  # type: ignore[call-overload] # it needs no more of a file
         for account, proof in proofs.items():
             folder, digests = file_name(account.account), dict[str, str]()
-            while folder in folders:  # two names may differ only in what no file name may have
+            while folder in folders:  # two names may differ only in characters that file names cannot have
                 folder += "_"
             folders.add(folder)
             certificates = [
@@ -118,7 +118,7 @@ def _files(
     language: Language,
     certificates: Sequence[StoredCertificate],
 ) -> Iterator[tuple[str, Pieces]]:
-    """The files of an account, each with its pieces, which are read before the next file."""
+    """Yield the files of an account, each with its pieces, which have to be read before the next file."""
     with model.reading((account.account,)) as reading:
         workbook = proof_workbook(reading, model.rules, reading.accounts[account.account], proof)
     yield "proof-of-cash.xlsx", iter((workbook,))

@@ -1,8 +1,8 @@
 """Logging in through an OpenID Connect provider: the authorization code flow with PKCE, as a confidential client.
 
-Authlib builds the requests and checks the claims, joserfc the signature of the ID token. This module takes nothing from
-an ID token before its signature, its issuer, its audience, its times and its nonce are checked. Only signatures with a
-public key count: `none` and the HMAC algorithms are refused, whatever the provider announces.
+Authlib builds the requests and checks the claims, joserfc the signature of the ID token. This module uses nothing from
+an ID token before it has checked the signature, issuer, audience, times and nonce. Only signatures with a public key
+count: `none` and the HMAC algorithms are refused, whatever the provider announces.
 """
 
 import ssl
@@ -59,13 +59,13 @@ class Failure(StrEnum):
     """Why a login through the provider did not succeed."""
 
     UNREACHABLE = "unreachable"
-    """The provider does not answer, or not with what OpenID Connect requires of it."""
+    """The provider does not answer, or its answer violates OpenID Connect."""
     DENIED = "denied"
-    """The provider let nobody log in: the person cancelled, or may not use this client."""
+    """The provider refused the login: the person cancelled, or may not use this client."""
     INVALID = "invalid"
-    """The answer is not for this login, or was not made by the provider."""
+    """The answer belongs to another login, or was not made by the provider."""
     CLOCK = "clock"
-    """The times in the ID token are over, or still to come."""
+    """The ID token has expired, or is not valid yet."""
 
 
 class OidcError(LiushuiError):
@@ -77,18 +77,18 @@ class OidcError(LiushuiError):
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """A login that has begun. The browser keeps it, encrypted, until the provider sends it back."""
+    """A login that has begun. The browser keeps it, encrypted, until the provider redirects back."""
 
     state: str
     nonce: str
     verifier: str
-    """PKCE's secret: whoever sees the code in an address cannot use it without this."""
+    """PKCE's secret: without it, a code that leaks from an address is useless."""
     next: str
-    """The page of ours that follows."""
+    """The page to open afterwards."""
 
 
 class Metadata(msgspec.Struct, frozen=True):
-    """What a provider says about itself (OpenID Connect Discovery)."""
+    """A provider's metadata (OpenID Connect Discovery)."""
 
     issuer: str
     authorization_endpoint: str
@@ -140,7 +140,8 @@ class OidcClient:
         return _person(provider, claims, info, role_values)
 
     def logout_address(self, provider: IdentityProvider, return_to: str) -> str | None:
-        """Where a person ends their session at the provider. None: it has no such address. Raises OidcError."""
+        """Return the address at which a person ends their session at the provider. None: it has no such address. Raises
+        OidcError."""
         endpoint = self.metadata(provider).end_session_endpoint
         if endpoint is None:
             return None
@@ -148,7 +149,7 @@ class OidcClient:
         return f"{endpoint}{'&' if '?' in endpoint else '?'}{query}"
 
     def metadata(self, provider: IdentityProvider) -> Metadata:
-        """The provider's description of itself. Raises OidcError if it is another issuer's, or cannot be read."""
+        """The provider's description of itself. Raises OidcError if it names another issuer or cannot be read."""
         now = self.clock()
         with self._lock:
             metadata, read_at = self._metadata.get(provider.issuer, (None, now))
@@ -175,7 +176,7 @@ class OidcClient:
         attempt: Attempt,
         tokens: Mapping[str, Any],
     ) -> dict[str, Any]:
-        """The claims of an ID token that the provider has made for this login. Raises OidcError."""
+        """Return the claims of the ID token for this login. Raises OidcError."""
         from authlib.oidc.core import CodeIDToken
         from joserfc import jwt
         from joserfc.errors import ExpiredTokenError, InvalidClaimError, JoseError
@@ -211,7 +212,7 @@ class OidcClient:
 
 
 def check_issuer(text: str) -> str:
-    """The address of a provider, as OpenID Connect compares it. Raises ConfigError."""
+    """Return a provider's address in the form in which OpenID Connect compares it. Raises ConfigError."""
     try:
         parts = urlsplit(text)
         is_usable = bool(parts.hostname) and parts.port != 0 and not (parts.query or parts.fragment or parts.username)
@@ -230,7 +231,7 @@ def check_issuer(text: str) -> str:
 def _client(
     provider: IdentityProvider, redirect_uri: str | None = None, metadata: Metadata | None = None
 ) -> Iterator["OAuth2Client"]:
-    """A client for one login. What fails on the way to the provider becomes an OidcError."""
+    """A client for one login. Errors on the way to the provider become OidcErrors."""
     try:
         from authlib.integrations.base_client import OAuthError
         from authlib.integrations.httpx_client import OAuth2Client
@@ -261,7 +262,7 @@ def _client(
 
 @cache
 def _tls_context() -> ssl.SSLContext:
-    """Verifies certificates. It is made once: reading the certificates of the system takes a while."""
+    """Verifies certificates. It is made once, because reading the system's certificates takes a while."""
     return ssl.create_default_context()
 
 
@@ -278,7 +279,7 @@ def _get(client: "OAuth2Client", url: str, model: type[T], token: str | None = N
 
 
 def _code(metadata: Metadata, attempt: Attempt, answer: Mapping[str, str]) -> str:
-    """The authorization code in a callback. Raises OidcError for one that does not belong to the login."""
+    """The authorization code in a callback. Raises OidcError if it does not belong to the login."""
     if answer.get("state") != attempt.state:
         raise OidcError(Failure.INVALID, "state: expected the one of this login")
     issuer = answer.get("iss")  # RFC 9207: which provider answers
@@ -318,7 +319,7 @@ def _userinfo(client: "OAuth2Client", url: str, tokens: Mapping[str, Any], subje
 
 
 def _values(claims: Mapping[str, Any], name: str) -> Sequence[str] | None:
-    """The texts in a claim, of which a dot leads into an object. None: there is no such claim."""
+    """Return the texts in a claim; a dot in its name leads into an object. None: no such claim."""
     if not name:
         return []
     value: Any = claims.get(name)
@@ -336,7 +337,7 @@ def _person(
 ) -> Person:
     source = claims if "email" in claims else info
     email = source.get("email")
-    # Some providers send the flag as a text.
+    # Some providers send this flag as text.
     is_verified = isinstance(email, str) and source.get("email_verified") in (True, "true")
     names = (claims.get("preferred_username"), info.get("preferred_username"), email if is_verified else None)
     return Person(

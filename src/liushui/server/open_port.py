@@ -1,4 +1,4 @@
-"""The ports of a server: opening one, and who holds one that is taken."""
+"""The ports of a server: opens them, and finds the process that holds a taken one."""
 
 import errno
 import socket
@@ -14,7 +14,7 @@ SOCKET_PORT_OPTION: Final = "--socket-port"
 
 
 def open_listener(host: str, port: int, *, backlog: int) -> socket.socket:
-    """A listening socket, which does not block. Raises ConfigError where the port cannot be opened."""
+    """A listening socket, which does not block. Raises ConfigError if the port cannot be opened."""
     listener = _bind(host, port, PORT_OPTION)
     listener.listen(backlog)
     listener.settimeout(0)
@@ -64,7 +64,7 @@ class Holder(NamedTuple):
 def port_holder(port: int) -> Holder | None:
     """The process that listens on a port of this machine, the oldest if there are several.
 
-    None where the system does not tell: Linux tells only of processes of the same user.
+    None if the system does not tell: Linux shows only processes of the same user.
     """
     names = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
     if not names:

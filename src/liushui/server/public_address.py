@@ -1,7 +1,7 @@
 """A server behind a proxy: its public address, and who sent a request that a proxy passes on.
 
-The proxy passes paths on unchanged, with the prefix of the public address, because clients of provider APIs sign them.
-Inside, the site has no prefix: this module removes it from requests and adds it to the addresses in answers.
+The proxy must pass paths on unchanged, with the prefix of the public address, because clients of provider APIs sign
+them. Inside, the site has no prefix: this module removes it from requests and adds it to the addresses in answers.
 """
 
 import re
@@ -19,11 +19,11 @@ Message: TypeAlias = MutableMapping[str, Any]
 
 _PREFIX: Final = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 _OWN_PREFIXES: Final = frozenset({"/api", "/dialect", "/static", "/page", "/login", "/flows", "/sources", "/keys"})
-"""The first part of a prefix that could not be told from a path of ours."""
+"""First parts of a prefix that would look like one of our own paths."""
 
 
 def parse_public_url(text: str) -> str:
-    """A public address as it is used: without a slash at its end. Raises ConfigError."""
+    """Return a public address without a slash at its end. Raises ConfigError."""
     try:
         parts = urlsplit(text)
         parts.port  # noqa: B018 - it raises ValueError for one that is none
@@ -55,31 +55,32 @@ class PublicAddress:
     """How a server is reached through proxies."""
 
     url: str = ""
-    """The address without a slash at its end; empty where there is no proxy."""
+    """The address without a slash at its end; empty if there is no proxy."""
     trusted: tuple[Network, ...] = ()
-    """Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+    """Proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted."""
 
     @cached_property
     def prefix(self) -> str:
-        """The path of the address: empty, or with a slash before it and none behind."""
+        """The path of the address: empty, or with a slash at its beginning and none at its end."""
         return urlsplit(self.url).path
 
     @cached_property
     def origin(self) -> str:
-        """The address without its path, as browsers send it in Origin. Empty where there is none."""
+        """The address without its path, as browsers send it in Origin. Empty if there is none."""
         return self.url.removesuffix(self.prefix)
 
     def path(self, path: str) -> str:
-        """A path without the prefix. One that has none comes from this machine, past the proxy, and stays as it is."""
+        """A path without the prefix. A path without it comes from this machine, past the proxy, and is returned
+        unchanged."""
         if self.prefix and (path == self.prefix or path.startswith(f"{self.prefix}/")):
             return path[len(self.prefix) :] or "/"
         return path
 
     def client(self, address: str, headers: Mapping[str, str]) -> str:
-        """The address (HOST:PORT) of the client that sent a request, seen through the trusted proxies."""
+        """Return the address (HOST:PORT) of the client behind the trusted proxies."""
         if not self._trusts(address.rpartition(":")[0].strip("[]")):
             return address
-        # From the last one that a proxy of ours has seen, back to the first that is none of ours.
+        # From the last address in the header back to the first one that is not a trusted proxy.
         forwarded = [part.strip() for part in headers.get("x-forwarded-for", "").split(",") if part.strip()]
         for host in reversed(forwarded):
             if not _is_address(host):
@@ -89,7 +90,7 @@ class PublicAddress:
         return address
 
     def is_secure(self, address: str, headers: Mapping[str, str]) -> bool:
-        """Whether a client used TLS, as a trusted proxy says, or because it used the public address."""
+        """Whether a client used TLS: a trusted proxy says so, or the client used the public address."""
         if self._trusts(address.rpartition(":")[0].strip("[]")) and "x-forwarded-proto" in headers:
             return headers["x-forwarded-proto"] == "https"
         return self.origin == f"https://{headers.get('host', '').lower()}"
@@ -120,7 +121,8 @@ _HEADERS_WITH_ADDRESSES: Final = frozenset({b"location", b"hx-redirect"})
 _ADDRESS = re.compile(
     rb'(?<=\s)((?:href|src|action|formaction|spec-url|hx-(?:get|post|push-url)|data-[a-z-]+)=")(?=/(?!/))'
 )
-"""Attributes whose value is an address of this server. No text of a user looks like one: its quotes are escaped."""
+"""Attributes whose value is an address of this server. Users' texts cannot look like one, because their quotes are
+escaped."""
 _COOKIE_PATH = re.compile(rb"(;\s*path=)/(?=;|$)", re.IGNORECASE)
 
 
@@ -159,7 +161,7 @@ class _Answer:
         """Send a message of the application."""
         if message["type"] == "http.response.start":
             self._start = {**message, "headers": [self._header(*header) for header in message["headers"]]}
-            return  # until the body is known, whose length is in a header
+            return  # until the body is known, because its length is in a header
         if self._start:
             start, self._start = self._start, {}
             if not message.get("more_body") and self._is_html(start):

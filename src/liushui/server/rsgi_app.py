@@ -1,4 +1,4 @@
-"""The application that Granian runs: it answers the providers' APIs itself and hands everything else to the site.
+"""The application that Granian runs: it serves the providers' APIs itself and passes everything else to the site.
 
 The bridge runs our Litestar site, an ASGI application, behind RSGI, Granian's native interface. The router finds the
 provider whose API a path belongs to: by the documented path, or under /dialect/<provider>/.
@@ -69,7 +69,7 @@ class Http(Protocol):
 
 
 class StreamingHttp(Http, Protocol):
-    """The same, with what streams need."""
+    """The same for streams."""
 
     def response_stream(self, status: int, headers: list[tuple[str, str]]) -> Stream: ...
 
@@ -116,7 +116,7 @@ class AsgiBridge:
         try:
             await self._app(asgi_scope(scope), exchange.receive, exchange.send)
         except Exception:
-            if not exchange.client_left:  # an application may fail in any way when the client is gone
+            if not exchange.client_left:  # an application may fail in any way after the client has disconnected
                 raise
         finally:
             exchange.close()
@@ -131,15 +131,15 @@ class _Exchange:
         self._ended = asyncio.Event()
         self._disconnect: asyncio.Task[None] | None = None
         self.client_left = False
-        """Whether the client disconnected before it had the whole answer."""
+        """Whether the client disconnected before it received the whole answer."""
         self._status = 0
         self._headers: list[tuple[str, str]] = []
         self._stream: Stream | None = None
 
     async def receive(self) -> Message:
-        """The next part of the body. After the last one, waits until the exchange has ended."""
+        """Return the next part of the body. After the last part, wait until the exchange has ended."""
         if self._parts is not None:
-            try:  # not in a loop, which would make a new iterator: Granian gives the body once
+            try:  # not in a loop, which would make a new iterator: Granian returns the body only once
                 part = await self._parts.__anext__()
             except StopAsyncIteration:
                 pass
@@ -172,7 +172,7 @@ class _Exchange:
         if body:
             try:
                 await self._stream.send_bytes(body)
-            except RuntimeError as error:  # so Granian says that the client has disconnected
+            except RuntimeError as error:  # Granian's sign that the client has disconnected
                 self.client_left = True
                 self._ended.set()
                 raise OSError("the client has disconnected") from error
@@ -187,7 +187,7 @@ class _Exchange:
         if self._disconnect is not None:
             self._disconnect.cancel()
             self._disconnect = None
-        # Granian ends a stream when it is freed. In a reference cycle that would be at some later garbage collection.
+        # Granian ends a stream when it is freed. In a reference cycle, that would be at a later garbage collection.
         self._stream = None
 
 
@@ -213,7 +213,7 @@ def asgi_scope(scope: Scope) -> Message:
 
 
 def _endpoint(text: str) -> tuple[str, int] | None:
-    """The host and port in HOST:PORT. None: something else, such as a Unix socket."""
+    """The host and port in HOST:PORT. None: it has another form, such as a Unix socket."""
     host, _, port = text.rpartition(":")
     return (host.strip("[]"), int(port)) if host and port.isdecimal() else None
 
@@ -235,7 +235,7 @@ class DialectRouter:
         self._random = random.Random()  # noqa: S311 - a trace id is no secret, it only has to be unique
 
     def find(self, path: str) -> tuple[Provider, str] | None:
-        """The provider that a raw path belongs to, and the path as its documentation prints it."""
+        """Return the provider to which a raw path belongs, and the path as its documentation prints it."""
         provider = self._by_path.get(path)
         if provider is not None:
             return provider, path
@@ -245,12 +245,12 @@ class DialectRouter:
             provider = self._providers.get(name)
             return None if provider is None else (provider, f"/{rest}")
         if not route.startswith("/") or route == API_ROOT or route.startswith(f"{API_ROOT}/"):
-            return None  # no path, or of our own API, though a provider's paths may begin alike
+            return None  # not a path, or a path of our own API, even if a provider's paths begin alike
         provider = self._by_path.get(route) or self._nearest(route)
         return None if provider is None else (provider, route)
 
     def _nearest(self, route: str) -> Provider | None:
-        """The provider that says in its own format that there is no such path: the one with the most similar path."""
+        """Return the provider with the most similar path; it answers in its own format that the path does not exist."""
         wanted = route.split("/")[1:]
         longest, nearest = 0, None
         for path, provider in self._by_path.items():
@@ -271,7 +271,7 @@ class DialectRouter:
         return provider.server.answer(request, self._reader)
 
     def reply(self, frame: bytes) -> bytes | None:
-        """The answer to a WebSocket frame, by the provider that knows the frame. None: no provider does."""
+        """Return the answer to a WebSocket frame, by the provider that recognises the frame. None: no provider does."""
         for socket in self._sockets:
             if (answer := socket.reply(frame, self._reader)) is not None:
                 return answer
@@ -279,20 +279,20 @@ class DialectRouter:
 
 
 class MountedServer(Protocol):
-    """Answers the requests to an API that no provider has."""
+    """Serves an API that belongs to no provider."""
 
     def answer(self, request: Request, reader: FlowReader) -> Response: ...
 
 
 @dataclass(frozen=True)
 class MountedApis:
-    """APIs that no provider has, by name, over one reader. They are served at /dialect/<name>/… only."""
+    """APIs that belong to no provider, by name, over one reader. They are served only at /dialect/<name>/…."""
 
     servers: Mapping[str, MountedServer]
     reader: FlowReader
 
     def find(self, path: str) -> tuple[MountedServer, str] | None:
-        """The server that a raw path belongs to, and the path without the mount."""
+        """Return the server to which a raw path belongs, and the path without the mount."""
         if not path.startswith(MOUNT):
             return None
         name, _, rest = path[len(MOUNT) :].partition("/")
@@ -309,7 +309,7 @@ BODY_MAX: Final = 1024 * 1024
 BODY_TIMEOUT_S: Final = 30
 """How long the body of a request to a provider's API may take to arrive."""
 INLINE_ROWS_MAX: Final = 500
-"""Answers with more rows are made in a thread, one at a time, so that small ones do not wait for them."""
+"""Answers with more rows are made in a thread, one at a time, so that small ones need not wait."""
 
 BINARY_MESSAGE: Final = 1
 """Granian's kind of a binary WebSocket message."""
@@ -318,9 +318,9 @@ BINARY_MESSAGE: Final = 1
 class App:
     """An RSGI application, Granian's native interface: faster than ASGI, which only our own site needs.
 
-    `mounted`: APIs that no provider has. `site`: answers what belongs to no API of either kind; the simulator has none.
-    `health` answers before the site, which may be busy. What takes long is done in threads, for as many requests at
-    once as the admission control allows. `public`: how clients reach it. Providers get the path as the client sent it,
+    `mounted`: APIs that belong to no provider. `site`: answers all other requests; the simulator has no site. `health`
+    answers before the site, which may be busy. Slow work is done in threads, for as many requests as the admission
+    control allows. `public`: the address at which clients reach it. Providers get the path as the client sent it,
     because clients sign it.
     """
 
@@ -348,7 +348,7 @@ class App:
         loop.set_default_executor(self._executor)
 
     async def __rsgi__(self, scope: Scope, protocol: Http | Websocket) -> None:
-        """Answer one request. It is one long function because each further coroutine costs as much as the routing."""
+        """Answer one request. It is one long function, because each further coroutine costs as much as the routing."""
         if scope.proto == "ws":
             await self._converse(protocol)  # type: ignore[arg-type] # scope.proto says which of the two it is
             return
@@ -380,7 +380,7 @@ class App:
             else:
                 response = self._dialects.answer(provider, request)
         except Exception:
-            # Logged without the query and the headers, which may hold secrets. The trace finds the line of the log.
+            # Logged without the query and the headers, which may contain secrets. The trace id identifies the log line.
             _log.exception("no answer to %s %s, trace %s", request.method, request.route, request.trace)
             response = Response(500, [*_PROBLEM_JSON, ("x-trace-id", request.trace)], _INTERNAL_ERROR)
         http.response_bytes(response.status, response.headers, response.body)
@@ -407,14 +407,14 @@ class App:
     async def _answer_mounted(
         self, server: MountedServer, route: str, scope: Scope, http: Http, reader: FlowReader
     ) -> None:
-        """Answer for an API that no provider has, in a thread. No request to one has a body that matters."""
+        """Answer for an API of no provider, in a thread. Its requests have no bodies."""
         headers = dict(scope.headers.items())
         request = self._dialects.request(scope.method, scope.path, scope.query_string, headers, b"", route)
         ticket = provider_ticket(headers, self._public.client(scope.client, headers))
         try:
             response = await self._answer_large(partial(server.answer, request, reader), http, ticket)
         except Exception:
-            # Logged without the path, which may hold a secret.
+            # Logged without the path, which may contain a secret.
             _log.exception("no answer to %s below %s, trace %s", request.method, MOUNT, request.trace)
             response = Response(500, [*_PROBLEM_JSON, ("x-trace-id", request.trace)], _INTERNAL_ERROR)
         if response is not None:
@@ -447,7 +447,7 @@ class App:
 
 
 async def _read_body(http: Http, headers: Mapping[str, str]) -> bytes | None:
-    """The body of a request. None: it is larger than BODY_MAX. Raises TimeoutError where it does not arrive."""
+    """The body of a request. None: it exceeds BODY_MAX. Raises TimeoutError if it does not arrive."""
     length = headers.get("content-length", "")
     if "transfer-encoding" not in headers and (not length or length == "0"):
         return b""
@@ -463,7 +463,7 @@ async def _read_body(http: Http, headers: Mapping[str, str]) -> bytes | None:
 
 
 _BODY_HEADERS: Final = frozenset({"content-length", "transfer-encoding"})
-"""A request with a body has one of these."""
+"""A request with a body has one of these headers."""
 
 _PROBLEM_JSON: Final = [("content-type", "application/problem+json")]
 _NOT_FOUND: Final = b'{"type":"about:blank","title":"Not Found","status":404,"detail":"nothing is served at this path"}'
@@ -480,7 +480,7 @@ INDEX_HEADERS: Final = [
 
 
 def index_page(providers: Mapping[str, Provider]) -> bytes:
-    """The page at / of a server without a site: the providers' APIs, and none of their data."""
+    """The page at / of a server without a site: it lists the providers' APIs and shows no data."""
     rows = "".join(
         f"<tr><td>{provider.title}</td><td><code>{route.method} {route.path}</code></td>"
         f"<td><code>{MOUNT}{provider.name}{route.path}</code></td></tr>"

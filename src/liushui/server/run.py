@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from liushui.server.context import AppContext
 
 START_TIMEOUT_S: Final = 60
-"""How long the workers may take to start. After that, `started` is not called any more."""
+"""How long the workers may take to start. After that, `started` is no longer called."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Address:
 
 
 def free_address(host: str, port: int, socket_port: int) -> Address:
-    """An address with free ports in place of 0. Raises ConfigError for a port that is taken."""
+    """Return an address in which 0 is replaced by free ports. Raises ConfigError if a port is taken."""
     return Address(host, free_port(host, port, PORT_OPTION), free_port(host, socket_port, SOCKET_PORT_OPTION))
 
 
@@ -69,9 +69,10 @@ CHILD_STOP_TIMEOUT_S: Final = 10
 
 
 class Command(NamedTuple):
-    """A command that runs beside a server: `run` returns or raises SystemExit. Secrets go into `environment`.
+    """A command that runs together with a server: `run` returns or raises SystemExit. Secrets belong into
+    `environment`.
 
-    It must end when its standard input does, which is when the server ends.
+    It must end when its standard input ends, which happens when the server ends.
     """
 
     run: Callable[[], object]
@@ -93,7 +94,7 @@ class Command(NamedTuple):
 
 
 class ChildProcess:
-    """Keeps a command running until the context is left: one that ends by itself is started again."""
+    """Keeps a command running until the context ends: if it ends by itself, it is started again."""
 
     def __init__(self, start: Callable[[], ForkedProcess]) -> None:
         self._start = start
@@ -109,7 +110,7 @@ class ChildProcess:
         self._stopped.set()
         _stop(self._process)
         self._supervisor.join()
-        _stop(self._process)  # in case the supervisor was just starting another
+        _stop(self._process)  # in case the supervisor was just starting another one
 
     def _supervise(self) -> None:
         while True:
@@ -118,7 +119,7 @@ class ChildProcess:
                 return
             try:
                 self._process = self._start()
-            except ForkServerEnded:  # the server ends, too
+            except ForkServerEnded:  # the server is ending too
                 return
 
 
@@ -137,9 +138,9 @@ HEADS_INTERVAL_S: Final = 60
 
 
 class HeadsRecorder:
-    """Records where the chains of a ledger end, at once, every minute, and when the context is left.
+    """Records the heads of a ledger's chains: at once, every minute, and when the context ends.
 
-    What is wrong is told to `warn`, each sentence once.
+    Problems are passed to `warn`, each sentence once.
     """
 
     def __init__(self, ledger: Ledger, warn: Callable[[str], None]) -> None:
@@ -182,11 +183,11 @@ def serve_ledger(
     public_url: str = "",
     trusted_proxies: Sequence[str] = (),
 ) -> None:
-    """Serve a ledger until a signal. `beside`: commands that run as long as the server does.
+    """Serve a ledger until a signal. `beside`: commands that run while the server runs.
 
-    `public_url` and `trusted_proxies`: how clients reach the server, as PublicAddress has it.
+    `public_url` and `trusted_proxies`: how clients reach the server, see PublicAddress.
 
-    Meanwhile the ends of the ledger's chains are recorded in its heads file; what is wrong there is told to `warn`.
+    Meanwhile the heads of the chains are recorded in the heads file; problems with it are passed to `warn`.
     """
     ledger, public = open_ledger(ledger_url), PublicAddress(public_url, parse_networks(trusted_proxies))
     with temporary_folder(PURPOSE) as folder:
@@ -194,7 +195,7 @@ def serve_ledger(
         reader = LedgerReader(ledger, limits)
         dialects = DialectRouter(load_providers(), reader)
         application = ledger_app(ledger, dialects, reader, limits, address, public)
-        ledger.close()  # the workers are copies of this process, and no two processes may use one connection
+        ledger.close()  # the workers are copies of this process, and processes must not share a connection
 
         def answers() -> None:
             record_server(folder, RunningServer(address.url, ledger.name, public_url))
@@ -223,9 +224,9 @@ def serve(
 ) -> None:
     """Run an RSGI application in worker processes, and the WebSocket in this one, until a signal.
 
-    The workers and the commands `beside` are copies of this process: no other thread may run yet, and no connection to
-    a ledger may be open. `meanwhile` is entered after they were made. Raises ConfigError for a port that cannot be
-    opened, WorkersFailed if a worker ends twice within seconds, ForkServerEnded where none can be started any more.
+    The workers and the commands `beside` are copies of this process, so no other thread may run yet, and no connection
+    to a ledger may be open. `meanwhile` is entered after they were forked. Raises ConfigError if a port cannot be
+    opened, WorkersFailed if a worker ends twice within seconds, ForkServerEnded if no further one can be started.
     """
     # Imported here: `liushui --help` should not pay for importing Granian.
     from liushui.server.worker_processes import WorkerServer
@@ -249,7 +250,7 @@ def serve(
 
 
 def _announce(address: Address, started: Callable[[], None]) -> None:
-    """Call `started` once a worker answers. It does not suffice that the port is open: it is before any worker runs."""
+    """Call `started` when a worker answers. An open port is not enough, because it is open before any worker runs."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         connection = http.client.HTTPConnection(address.host, address.port, timeout=1)
@@ -273,8 +274,8 @@ def ledger_app(
     address: Address,
     public: PublicAddress,
 ) -> App:
-    """The application of a server's workers. It opens connections when it answers requests, and none before."""
-    # Imported here: Litestar takes a third of a second, which no command needs to wait for.
+    """Return the application of a server's workers. It opens connections only when it answers requests."""
+    # Imported here: importing Litestar takes a third of a second.
     from liushui.server.context import AppContext
     from liushui.server.litestar_app import make_site
     from liushui.server.web.sessions import BrowserSessions
@@ -289,8 +290,8 @@ def ledger_app(
 
 
 def mounted_apis(app_context: "AppContext", reader: FlowReader) -> MountedApis:
-    """The APIs that are served and that no provider has."""
-    # Imported here: a command that starts a server need not wait for Babel and SQLAlchemy.
+    """Return the APIs that are served and belong to no provider."""
+    # Imported here: a command that starts a server does not need Babel and SQLAlchemy.
     from liushui.server.simplefin import SimpleFinServer
     from liushui.services.dialects import SIMPLEFIN
 

@@ -1,7 +1,7 @@
-"""The servers of this user that run on this machine: their addresses, and the ledgers that they serve.
+"""The servers of this user on this machine: their addresses and their ledgers.
 
-`liushui login` uses these records to find a server on any port, and one whose ledger the user did not name, such as the
-demo's.
+`liushui login` uses these records to find a server on any port, even if the user did not name its ledger, for example
+the demo's.
 """
 
 import os
@@ -20,9 +20,9 @@ _RECORD: Final = "server.json"
 
 
 class RunningServer(msgspec.Struct, frozen=True):
-    """A server that answers. `url` is the page's address, `ledger` the ledger's name, which has no password in it.
+    """A running server. `url` is the page's address; `ledger` is the ledger's name, without a password.
 
-    `public_url`: the page's address as clients reach it through a proxy. Empty where there is none.
+    `public_url`: the page's address for clients of a proxy. Empty: no proxy.
     """
 
     url: str
@@ -31,12 +31,14 @@ class RunningServer(msgspec.Struct, frozen=True):
 
     @property
     def local_url(self) -> str:
-        """The page's address for a browser on this machine: a server on all addresses is on loopback too."""
+        """The page's address for a browser on this machine: a server that listens on all addresses is on loopback
+        too."""
         return self.url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
 
 
 def record_server(folder: Path, server: RunningServer) -> None:
-    """Store in a server's temporary folder that it runs. The record goes with the folder."""
+    """Write a record of the running server into its temporary folder. The record is deleted together with the
+    folder."""
     unfinished = folder / f"{_RECORD}.new"
     unfinished.write_bytes(msgspec.json.encode(server))
     unfinished.rename(folder.joinpath(_RECORD))
@@ -49,8 +51,8 @@ def running_servers() -> list[RunningServer]:
 
 def _records() -> Iterator[RunningServer]:
     for folder in folders_in_use(PURPOSE):
-        # A server that starts or ends has no record. Other users' folders are not believed: what they name would be
-        # opened, and the login link of this user's ledger printed for an address of theirs.
+        # A server that is starting or ending has no record. Other users' folders are ignored: otherwise their records
+        # could make this user print a login link for a foreign address.
         with suppress(OSError, msgspec.DecodeError):
-            if folder.lstat().st_uid == os.geteuid():  # of a link its own owner
+            if folder.lstat().st_uid == os.geteuid():  # for a link: the owner of the link itself
                 yield msgspec.json.decode(folder.joinpath(_RECORD).read_bytes(), type=RunningServer)

@@ -32,7 +32,7 @@ from liushui.rules import Rate
 from liushui.services.dialects import SIMPLEFIN, claim, is_claim_token, is_password, name_in, root_url
 
 RATE: Final = Rate(60, timedelta(minutes=1))
-"""Calls with one key, and claims of one. The protocol names no rate, so this one is ours."""
+"""The rates of calls with one key and of claims of one key. The protocol states none, so we chose these."""
 CLAIM: Final = "/claim/"
 VERSION: Final = "1.0"
 REQUESTS: Final = "GET /info, GET /create, POST /claim/TOKEN and GET /accounts"
@@ -45,9 +45,9 @@ _TEXT_HEADERS: Final = [("content-type", "text/plain; charset=utf-8"), *_SAFE_HE
 class SimpleFinServer:
     """Answers as a SimpleFIN server, over a ledger.
 
-    `url`: the address of our server. `is_public`: whether all clients reach it there; else programs on other machines
-    or in containers may reach it at another one. `titles`: of providers, by name. Answers read or write the ledger, so
-    they are made in threads.
+    `url`: the address of our server. `is_public`: all clients reach it there. Otherwise programs on other machines or
+    in containers may use another address. `titles`: provider titles by name. Answers read or write the ledger, so they
+    are made in threads.
     """
 
     def __init__(
@@ -77,12 +77,12 @@ class SimpleFinServer:
         return _text(HTTPStatus.NOT_FOUND, f"Not found. A SimpleFIN server has {REQUESTS}.\n")
 
     def _address(self, request: Request) -> str:
-        """The address at which the sender of a request reaches the server. Nobody but the sender is told of it."""
+        """Return the address at which the request's sender reaches the server. It is shown only to the sender."""
         host = request.headers.get("host", "")
         return self._url if self._is_public or not _HOST.fullmatch(host) else f"http://{host}"
 
     def _claim(self, token: str, url: str, reader: FlowReader) -> Response:
-        """Exchange a setup token. Each attempt with the token of a key is in the audit log, and no other one."""
+        """Exchange a setup token. The audit log gets each attempt with a key's token, and no other attempts."""
         key = reader.find_key(SIMPLEFIN.name, name_in(token)) if token.isascii() else None
         if key is None or not is_claim_token(key.credentials, token):
             return _text(HTTPStatus.FORBIDDEN, "Forbidden: no such token has been given out.\n")
@@ -100,7 +100,7 @@ class SimpleFinServer:
         return _text(HTTPStatus.OK, access_url)
 
     def _end(self, action: Action, outcome: str) -> None:
-        with suppress(LedgerError):  # the access URL is given only once, so it must not be lost
+        with suppress(LedgerError):  # the access URL is given out only once, so it must not be lost
             end_action(self._ledger, action, outcome)
 
     def _accounts(self, request: Request, reader: FlowReader) -> Response:
@@ -121,7 +121,7 @@ class SimpleFinServer:
 
 
 def _authenticate(request: Request, reader: FlowReader) -> Key | None:
-    """The valid key whose name and password a request has as Basic authentication."""
+    """Return the valid key that matches the name and password in a request's Basic authentication."""
     scheme, _, value = request.headers.get("authorization", "").strip().partition(" ")
     if scheme.lower() != "basic":
         return None
@@ -139,9 +139,9 @@ def _authenticate(request: Request, reader: FlowReader) -> Key | None:
 
 
 def parse_query(query: str, accounts: Sequence[str]) -> AccountSetQuery:
-    """The query of a request, over the accounts of its key. Raises WireError naming the parameter that is not valid.
+    """The query of a request, over the accounts of its key. Raises WireError with the invalid parameter.
 
-    Parameters that the protocol does not have are ignored, as clients send some. `pending` changes nothing.
+    Parameters that are not in the protocol are ignored, because clients send some. `pending` changes nothing.
     """
     try:
         pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=QUERY_PARAMS_MAX)

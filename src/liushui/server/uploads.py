@@ -1,8 +1,7 @@
-"""Files that were uploaded to be imported, until that is confirmed. All processes of this machine's server see them.
+"""Uploaded files that wait for the confirmation of their import. All processes of this machine's server see them.
 
-Each has a folder with a name that cannot be guessed, which only the user of this process can read. It belongs to the
-session that uploaded it. It is removed when it was imported or dropped, when its session uploads another one, and after
-an hour.
+Each has a folder with an unguessable name, which only this process's user can read. It belongs to the session that
+uploaded it. It is removed when it is imported or dropped, when its session uploads another one, and after an hour.
 """
 
 import os
@@ -20,26 +19,26 @@ import msgspec
 from liushui.errors import ConfigError
 
 UPLOAD_MAX: Final = 100 * 1024 * 1024
-"""Bytes of one file."""
+"""The most bytes of one file."""
 LIFETIME: Final = timedelta(hours=1)
 NAME_BYTES_MAX: Final = 200
-"""Bytes of a file's name that are kept, from its end."""
+"""The most bytes of a file's name, counted from its end."""
 _ID_BYTES: Final = 16
 _COPIED: Final = 1024 * 1024
 _DETAILS: Final = "upload.json"
 
 
 class Upload(msgspec.Struct, frozen=True):
-    """A file, and how it is to be read. `session`: the id of the session that uploaded it."""
+    """A file, and how to read it. `session`: the id of the session that uploaded it."""
 
     id: str
     session: str
     at: datetime
     name: str
-    """What the user calls the file."""
+    """The user's name for the file."""
     account: str
     source: str = ""
-    """`format NAME` or `provider NAME`. Empty: it is recognised by its content."""
+    """`format NAME` or `provider NAME`. Empty: its content decides."""
     mapping: str = ""
     """The mapping (TOML) by which a table is read. Empty: none."""
     zone: str = ""
@@ -54,7 +53,7 @@ class Upload(msgspec.Struct, frozen=True):
 
 
 def store_upload(file: IO[bytes], upload: Upload) -> None:
-    """Copy a file to where it waits. Uploads that are too old, and others of its session, are removed first."""
+    """Copy a file to the folder of uploads. Old uploads, and others of its session, are removed first."""
     for other in _list_uploads():
         if other.session == upload.session or other.at < upload.at - LIFETIME:
             remove_upload(other)
@@ -65,7 +64,7 @@ def store_upload(file: IO[bytes], upload: Upload) -> None:
 
 
 def change_upload(upload: Upload) -> None:
-    """Store how an upload is to be read."""
+    """Store how to read an upload."""
     new = upload.path.with_name(f"{_DETAILS}.{secrets.token_hex(_ID_BYTES)}")
     with _created(new) as out:
         out.write(msgspec.json.encode(upload))
@@ -73,7 +72,7 @@ def change_upload(upload: Upload) -> None:
 
 
 def find_upload(id_: str, session: str, now: datetime) -> Upload | None:
-    """The upload of a session. None: there is none, it is too old, or it was uploaded to another machine."""
+    """The upload of a session. None: it does not exist, is too old, or was uploaded to another machine."""
     found = next((one for one in _list_uploads() if secrets.compare_digest(one.id.encode(), id_.encode())), None)
     if found is None or found.session != session or found.at < now - LIFETIME:
         return None
@@ -91,7 +90,7 @@ def new_upload_id() -> str:
 
 
 def file_name(text: str) -> str:
-    """The name of an uploaded file, without folders and characters that cannot be shown. It is never empty."""
+    """Return the name of an uploaded file, without folders and characters that cannot be shown. It is never empty."""
     name = "".join(letter for letter in PurePath(text.replace("\\", "/")).name if letter.isprintable()).strip()
     while len(name.encode()) > NAME_BYTES_MAX:
         name = name[1:]
@@ -113,7 +112,7 @@ def _list_uploads() -> list[Upload]:
 
 
 def _folder() -> Path:
-    """Where uploads wait. Raises ConfigError where another user of the machine has taken the name."""
+    """The folder of uploads. Raises ConfigError if another user of the machine has taken the name."""
     path = Path(tempfile.gettempdir()).joinpath(f"liushui-uploads-{os.getuid()}")
     path.mkdir(mode=0o700, exist_ok=True)
     status = path.lstat()

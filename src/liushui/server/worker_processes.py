@@ -30,8 +30,8 @@ class WorkersFailed(LiushuiError):
 class WorkerServer(MPServer):
     """Granian, whose workers accept connections from one socket that this process holds.
 
-    On Linux, Granian lets each worker open a socket of its own (SO_REUSEPORT). While none runs, connections are
-    refused, and those that wait for a worker that dies are reset. Here they wait in the kernel for the next worker.
+    On Linux, Granian lets each worker open its own socket (SO_REUSEPORT). While no worker runs, connections are
+    refused, and waiting connections of a dying worker are reset. Here they wait in the kernel for the next worker.
 
     Granian starts each worker as a new Python program. Here a worker is a copy of this process (see ForkServer), which
     has the application already: it starts at once, and shares most of its memory.
@@ -64,7 +64,7 @@ class WorkerServer(MPServer):
         return [Job("liushui-worker", partial(self._work, index)) for index in range(self.workers)]
 
     def run(self, fork_server: ForkServer) -> None:
-        """Serve until a signal. Raises WorkersFailed, and ForkServerEnded where a worker cannot be replaced."""
+        """Serve until a signal. Raises WorkersFailed, and ForkServerEnded if a worker cannot be replaced."""
         self._fork_server = fork_server
         try:
             self.serve()

@@ -35,7 +35,7 @@ def public_credentials(source: Source) -> dict[str, str]:
 
 
 def check_source(source: Source, provider: Provider | None = None) -> None:
-    """Check a source without calling its provider (the given one, or the installed one of that name).
+    """Check a source without calling its provider (the given one, or the installed one with this name).
 
     Raises ConfigError for an unusable name, time zone, address or credentials. For example, some providers' keys may
     only be sent over TLS, and some characters are not allowed in a header.

@@ -62,7 +62,7 @@ class Density:
 
     def _grow(self, days: int) -> None:
         """Extend the weights to that many days."""
-        # Always in order, from one generator: a day's weight must not depend on which day was asked for first.
+        # Always in order, from one generator: a day's weight must not depend on which day was requested first.
         with self._lock:
             for day in range(len(self._weights) - 1, days):
                 self._weights.append(self._weights[-1] + self._weight((self._begin + day + _EPOCH_WEEKDAY) % 7))

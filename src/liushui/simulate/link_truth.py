@@ -1,7 +1,7 @@
 """Which flows of a world belong together: what the matching of links is measured against. Pure.
 
 Flows are named by account, day and their position in the day. Flows of one event that are equal in all that a provider
-tells may stand for each other, so the truth is about positions and not about rows.
+tells may be for each other, so the truth is about positions and not about rows.
 """
 
 from collections import defaultdict

@@ -132,7 +132,7 @@ class WorldReader:
         return without_hopeless_accounts(self.world, wanted)
 
     def _search(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> "_Search":
-        """Prepare a query. Raises WireError where `after` is no cursor that a page named."""
+        """Prepare a query. Raises WireError if `after` is no cursor that a page named."""
         wanted = self._filter_of(query)
         begin_us, end_us = self._range_us(query)
         counts = self._row_counts(wanted)
@@ -172,7 +172,7 @@ class _NoLimits:
         return RateCheck(admitted=True, used=0)
 
     def session_start(self, name: str, life: timedelta) -> datetime:
-        """When the session of that name began: the same instant for `life`, then now."""
+        """When the session with this name began: the same instant for `life`, then now."""
         with self._lock:
             now = self._clock()
             began = self._began.get(name, now)

@@ -45,7 +45,7 @@ class Transfer(NamedTuple):
 
 
 def transfers(draw: Draw, plans: Mapping[Account, SpanPlan], day: int) -> Sequence[Transfer]:
-    """A person's transfers of one day, all of them from or to the main account. Empty where there is no such account.
+    """A person's transfers of one day, all of them from or to the main account. Empty if there is no such account.
 
     There are at most as many as the main account has room for. A trader's other accounts have at most one each.
     """

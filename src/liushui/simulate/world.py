@@ -104,7 +104,7 @@ class World:
         self._levels = lru_cache(_PLANS_CACHED)(self._make_levels)
 
     def account(self, name: str) -> Account:
-        """The account of that name. Raises KeyError where there is none."""
+        """The account with this name. Raises KeyError if there is none."""
         return self._accounts[name]
 
     def existing(self, names: Iterable[str]) -> tuple[str, ...]:
@@ -112,7 +112,7 @@ class World:
         return tuple(sorted(self._accounts.keys() & set(names)))
 
     def count_before(self, account: str, day: int) -> int:
-        """How many flows an account has before that day begins. Raises KeyError where there is no such account."""
+        """How many flows an account has before that day begins. Raises KeyError if there is no such account."""
         return self.density(account).count_before(day)
 
     def count_until(self, account: str, until: datetime) -> int:
@@ -123,7 +123,7 @@ class World:
         return self.count_before(account, day) + sum(flow.at < until for flow in self.day(account, day))
 
     def density(self, account: str) -> Density:
-        """The row counts of an account's days. Raises KeyError where there is no such account."""
+        """The row counts of an account's days. Raises KeyError if there is no such account."""
         known = self._accounts[account]
         return self._densities.get(account, lambda: self._make_density(known))
 
@@ -152,7 +152,7 @@ class World:
     def field_values(self, account: str) -> Mapping[str, frozenset[str | None]]:
         """Every value that some fields of an account's flows can have. DETAIL_PREFIX stands for all keys of `detail`.
 
-        Raises KeyError where there is no such account.
+        Raises KeyError if there is no such account.
         """
         wallets = self._wallets(account)
         detail = {} if self._accounts[account].institution.simulate_detail else {DETAIL_PREFIX: frozenset((None,))}

@@ -253,7 +253,7 @@ def with_small_pages(provider: Provider, size_max: int | None = None) -> Provide
 
 
 class SyncOutcome(NamedTuple):
-    """How one sync ended. `stopped`: why the double had to stop it; empty where it ended by itself."""
+    """How one sync ended. `stopped`: why the double had to stop it; empty if it ended by itself."""
 
     result: SyncResult | None
     stopped: str

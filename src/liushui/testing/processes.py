@@ -48,7 +48,7 @@ def run(
 ) -> str:
     """Run a liushui command to its end and return what it printed.
 
-    `given` is its standard input. Raises LiushuiError with its messages where its exit code is none of `codes`.
+    `given` is its standard input. Raises LiushuiError with its messages if its exit code is none of `codes`.
     """
     command = [*command_of(ledger), *arguments]
     done = subprocess.run(  # noqa: S603 - our own program
@@ -80,7 +80,7 @@ with open(sys.argv[1], "w") as file:
 
 
 def measure(*arguments: str, ledger: Path | str | None = None, timeout_s: float = 120.0) -> Measured:
-    """Run a liushui command to its end, whatever its exit code is. Raises LiushuiError where it takes too long."""
+    """Run a liushui command to its end, whatever its exit code is. Raises LiushuiError if it takes too long."""
     begun_s = time.monotonic()
     with NamedTemporaryFile() as used, TemporaryFile("w+") as output, TemporaryFile("w+") as messages:
         command = [sys.executable, "-I", "-S", "-c", _MEASURE, used.name, *command_of(ledger), *arguments]
@@ -199,7 +199,7 @@ def process_of(command: list[str], messages: IO[str], *, stdout: int | None = No
 def _wait_for(process: subprocess.Popen[str], ports: tuple[int, int], messages: IO[str]) -> None:
     """Return once the server answers on the first port, and the second is open: a port is open before any worker runs.
 
-    Raises LiushuiError with the process's messages where that takes too long.
+    Raises LiushuiError with the process's messages if that takes too long.
     """
     end_s = time.monotonic() + START_S
     while not (is_open(ports[1]) and _answers(ports[0], end_s)):

@@ -19,7 +19,7 @@ class ClientDouble:
         self._codec = codec
         self._fault = fault
         self._cap = cap
-        """The most rows of a page, whatever was asked for."""
+        """The most rows of a page, whatever was requested."""
 
     async def fetch_page(self, request: PageRequest) -> Page:
         """One page."""

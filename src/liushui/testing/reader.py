@@ -37,7 +37,7 @@ class StoredFlow(NamedTuple):
 
     @property
     def position(self) -> Position:
-        """Where the flow stands in the order of all flows."""
+        """Where the flow is in the order of all flows."""
         return to_us(self.flow.at), self.account, self.flow.identity, self.number
 
 

@@ -55,7 +55,7 @@ class Answer(NamedTuple):
 
     @property
     def date(self) -> datetime | None:
-        """The time of the server's own clock, to the second. None where it does not say."""
+        """The time of the server's own clock, to the second. None if it does not say."""
         return parse_http_date(self.headers.get("date"))
 
 
@@ -231,7 +231,7 @@ def parse_retry_after(header: str | None, *, now: datetime | None = None) -> flo
 
 
 def parse_http_date(header: str | None) -> datetime | None:
-    """The instant in a header such as `Fri, 31 Dec 2027 04:00:00 GMT`. None where there is none."""
+    """The instant in a header such as `Fri, 31 Dec 2027 04:00:00 GMT`. None if there is none."""
     if not header or not header[:1].isalpha():
         return None
     with suppress(ValueError, TypeError, OverflowError, IndexError):

@@ -124,7 +124,7 @@ class Ofx:
         return "the element <OFX> is missing" if "OFXHEADER" in content.head and not self.recognise(content) else ""
 
     def statements(self, content: Content, zone: str) -> Iterator[Statement]:
-        """The statements, one after another. Raises FileError where the end is missing."""
+        """The statements, one after another. Raises FileError if the end is missing."""
         walk, is_empty, reason = _elements(content), True, ""
         for _, closes, name, text in walk:
             if name in STATEMENTS and not closes:
@@ -145,7 +145,7 @@ Element = tuple[int, bool, str, str]
 
 
 def _elements(content: Content) -> Iterator[Element]:
-    """The tags of the file, in their order. Raises FileError where the root element is not closed."""
+    """The tags of the file, in their order. Raises FileError if the root element is not closed."""
     number, rest = 1, ""
     with content.open() as text:
         while part := text.read(READ_SIZE):

@@ -142,8 +142,8 @@ def time_of(row: bytes) -> datetime | None:
 def read_document(text: str, account_type: str) -> list[bytes]:
     """The rows of a document, as they are kept in the ledger.
 
-    Raises WireError where the document is no bill, was cut off, or does not add up: its control totals have to be those
-    of its rows.
+    Raises WireError if the document is no bill, was cut off, or does not add up: its control totals have to be those of
+    its rows.
     """
     claims = Claims()
     try:
@@ -172,7 +172,7 @@ def _lines_of(text: str) -> Iterator[Line]:
 
 
 def _check_totals(rows: Sequence[NumberedRow], totals: Sequence[ControlTotal]) -> None:
-    """Raise WireError where a control total is another one than that of the rows."""
+    """Raise WireError if a control total is another one than that of the rows."""
     sums = _sums_of(Cells.decode_or_empty(row) for _, row in rows)
     for total in totals:
         if total.direction is Direction.NONE:

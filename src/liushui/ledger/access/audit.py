@@ -1,7 +1,7 @@
 """The audit log: who did what, through the page, the API or the command line. Entries are added, never changed.
 
-An entry is stored before its action begins, so that nothing is done that is not in the log. Its outcome is stored once,
-when the action has ended. An entry without an outcome means that the process ended before the action did.
+An entry is stored before its action begins, so that nothing is done without an entry. Its outcome is stored once, when
+the action has ended. An entry without an outcome means that the process ended before the action did.
 """
 
 import secrets
@@ -21,7 +21,7 @@ TEXT_MAX: Final = 500
 
 
 class Face(StrEnum):
-    """Through what something was done."""
+    """The face through which an action was done."""
 
     PAGE = "page"
     API = "api"
@@ -41,7 +41,7 @@ class AuditEntry(NamedTuple):
 
 
 class Action(NamedTuple):
-    """An action that was entered and has not ended."""
+    """An action that was logged and has not ended."""
 
     at_us: int
     id: str
@@ -50,7 +50,7 @@ class Action(NamedTuple):
 def begin_action(
     ledger: Ledger, *, who: str, through: Face, action: str, subject: str = "", outcome: str = ""
 ) -> Action:
-    """Enter an action that is about to begin, or with an `outcome` one that has ended."""
+    """Log an action that is about to begin or, with an `outcome`, one that has ended."""
     begun = Action(to_us(ledger.clock()), secrets.token_hex(ID_BYTES))
     values = {"who": who[:TEXT_MAX], "through": through.value, "action": action, "subject": subject[:TEXT_MAX]}
     with ledger.writing() as connection:
@@ -59,7 +59,7 @@ def begin_action(
 
 
 def end_action(ledger: Ledger, action: Action, outcome: str) -> None:
-    """Enter the outcome of an action. Does nothing where it has one."""
+    """Log the outcome of an action. Does nothing if it has one."""
     log = audit_log.c
     is_open = sa.and_(log.at_us == action.at_us, log.id == action.id, log.outcome == "")
     with ledger.writing() as connection:
@@ -74,7 +74,7 @@ def list_actions(
     who: str | None = None,
     limit: int | None = None,
 ) -> list[AuditEntry]:
-    """The entries of [since, until), of one actor where `who` is given, the newest first."""
+    """Return the entries of [since, until), of one actor if `who` is given, newest first."""
     log = audit_log.c
     query = sa.select(audit_log).order_by(log.at_us.desc(), log.id)
     if since is not None:

@@ -1,7 +1,7 @@
-"""The OpenID Connect provider through which users log in, and which of its subjects is which user.
+"""The OpenID Connect provider through which users log in, and the mapping of its subjects to users.
 
-A user is found by the subject that has logged in before; at the first login by the verified e-mail address that an
-owner gave the user; else, if the claims of the provider give a role, a user is added.
+A user is found by the subject of an earlier login. At the first login, the verified e-mail address that an owner gave
+the user decides. Otherwise a user is added if the provider's claims give a role.
 """
 
 from collections.abc import Sequence
@@ -19,13 +19,13 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.schema import identities, identity_providers, insert_new, sessions, upsert, users
 
 OIDC: Final = "oidc"
-"""The name of the provider's row, and of the way to log in of its sessions."""
+"""The name of the provider's row, and of the login method of its sessions."""
 TEXT_MAX: Final = 255
 """Characters of a subject: OpenID Connect allows no more."""
 
 
 class RoleGrant(NamedTuple):
-    """Whoever has this value in the role claim gets this role, of all accounts."""
+    """A person with this value in the role claim gets this role, for all accounts."""
 
     value: str
     role: Role
@@ -43,15 +43,15 @@ class IdentityProvider(NamedTuple):
     role_claim: str = ""
     """The claim with the values that give roles, such as groups; a dot leads into an object. Empty: none gives one."""
     grants: tuple[RoleGrant, ...] = ()
-    """The first one that applies gives the role."""
+    """The first grant that applies gives the role."""
 
     def role_of(self, values: Sequence[str]) -> Role | None:
-        """The role that the values of the role claim give. None: they give none."""
+        """Return the role that the values of the role claim give. None: they give none."""
         return next((grant.role for grant in self.grants if grant.value in values), None)
 
 
 class Person(NamedTuple):
-    """What a provider says about who has logged in."""
+    """A provider's data about the person who has logged in."""
 
     subject: str
     email: str
@@ -64,24 +64,24 @@ class Person(NamedTuple):
 
 
 class Refusal(StrEnum):
-    """Why a person whom the provider has authenticated may not log in."""
+    """Why a person may not log in although the provider has authenticated them."""
 
     UNKNOWN = "unknown"
     """No user has this subject or this address, and no claim gives a role."""
     UNVERIFIED = "unverified"
     """As `unknown`, and the provider has not verified the e-mail address."""
     OTHER_SUBJECT = "other_subject"
-    """The address is that of a user who logs in with another subject."""
+    """The address belongs to a user who logs in with another subject."""
     NO_ROLE = "no_role"
-    """The user's role comes from the claims, and these give none any more."""
+    """The user's role comes from the claims, which no longer give one."""
     NAME_TAKEN = "name_taken"
-    """A new user cannot be added: each name is another user's."""
+    """A new user cannot be added: other users have all of the names."""
     NO_ACCOUNTS = "no_accounts"
-    """No account is left that the user sees."""
+    """The user sees no account any more."""
 
 
 class LoginRefused(PermissionDenied):
-    """The provider has authenticated a person whom the ledger does not let in."""
+    """The ledger refuses a person whom the provider has authenticated."""
 
     def __init__(self, refusal: Refusal, subject: str) -> None:
         super().__init__(f"oidc: the subject {short_repr(subject)} may not log in: {refusal.value}")
@@ -112,7 +112,7 @@ def set_identity_provider(ledger: Ledger, provider: IdentityProvider) -> None:
 
 
 def find_identity_provider(ledger: Ledger) -> IdentityProvider | None:
-    """The provider, with its secret. None: there is none. Raises LedgerError where it cannot be decrypted."""
+    """Return the provider with its secret. None: it does not exist. Raises LedgerError if it cannot be decrypted."""
     with ledger.reading() as connection:
         row = connection.execute(sa.select(identity_providers).where(identity_providers.c.name == OIDC)).first()
     if row is None:
@@ -123,14 +123,14 @@ def find_identity_provider(ledger: Ledger) -> IdentityProvider | None:
 
 
 def provider_title(ledger: Ledger) -> str | None:
-    """What the page calls the provider. None: there is none. Nothing is decrypted."""
+    """Return the page's name for the provider. None: it does not exist. Nothing is decrypted."""
     with ledger.reading() as connection:
         query = sa.select(identity_providers.c.title).where(identity_providers.c.name == OIDC)
         return connection.scalar(query)
 
 
 def remove_identity_provider(ledger: Ledger) -> None:
-    """Remove the provider, and end the sessions that began through it. Raises ConfigError where there is none.
+    """Remove the provider, and end the sessions that began through it. Raises ConfigError if there is none.
 
     Its subjects stay known, for a provider with the same issuer.
     """
@@ -144,10 +144,10 @@ def remove_identity_provider(ledger: Ledger) -> None:
 
 
 def set_identity(ledger: Ledger, name: str, *, email: str = "", issuer: str = "", subject: str = "") -> None:
-    """Say which person at the provider a user is, by a verified address, or by a subject. Neither: nobody.
+    """Assign a person at the provider to a user, by a verified address or by a subject. Neither: nobody.
 
-    What was known before is forgotten, and the user's sessions that began through the provider end. Raises NotFound,
-    InvalidField, and AlreadyExists where another user has the address or the subject.
+    The former assignment is dropped, and the user's sessions through the provider end. Raises NotFound, InvalidField,
+    and AlreadyExists if another user has the address or the subject.
     """
     if len(subject) > TEXT_MAX or not subject.isprintable():
         raise InvalidField("subject", f"at most {TEXT_MAX} printable characters", short_repr(subject))
@@ -169,10 +169,10 @@ def linked_users(ledger: Ledger) -> frozenset[str]:
 
 
 def log_in_person(ledger: Ledger, provider: IdentityProvider, person: Person) -> tuple[User, bool]:
-    """The user whom a person is, and whether the user was added. One transaction. Raises LoginRefused.
+    """Return the user who is this person, and whether the user was added. One transaction. Raises LoginRefused.
 
-    A role that comes from claims follows them: if they give another one, the user's other sessions end, and what the
-    user created is revoked.
+    A role from claims follows the claims: if they give another role, the user's other sessions end, and what the user
+    created is revoked.
     """
     for is_last in (False, True):
         try:
@@ -214,7 +214,7 @@ def _find_or_add(
         name = insert_user(connection, now, _free_name(connection, person), person.role, None).name
     else:
         name = names[0]
-        # A provider may give the address of one person to another later: the first one stays who the user is.
+        # A provider may later give one person's address to another person; the first person stays the user.
         query = sa.select(known.user_name).where(known.issuer == provider.issuer, known.user_name.in_(names))
         if len(names) > 1 or connection.execute(query).first() is not None:
             raise LoginRefused(Refusal.OTHER_SUBJECT, person.subject)
@@ -224,7 +224,7 @@ def _find_or_add(
 
 
 def _free_name(connection: Connection, person: Person) -> str:
-    """A name for a new user that is not taken: a name at the provider does not prove that a person is the user here."""
+    """Return a free name for a new user: a name at the provider does not prove that the person is an existing user."""
     for name in filter(is_name, person.names):
         try:
             user_in(connection, name)

@@ -45,14 +45,15 @@ def create_key(
     restrictions: Mapping[str, str] = NO_VALUES,
     created_by: str | None = None,
 ) -> dict[str, str]:
-    """Make a key that reads these accounts through a dialect's API. Returns its credentials, to be shown only once.
+    """Make a key that reads these accounts through a dialect's API. Returns its credentials, which must be shown only
+    once.
 
-    What the server needs is kept, encrypted. A private key of the client is not kept.
+    The server's part is stored, encrypted. The client's private key is not stored.
 
-    `created_by`: the id of the token that creates it. The key is revoked with that token.
+    `created_by`: the id of the creating token. The key is revoked with that token.
 
-    Raises AccountNotFound, PermissionDenied where the token of `created_by` was revoked, and ConfigError for a
-    restriction that the dialect does not have.
+    Raises AccountNotFound, PermissionDenied if the token of `created_by` was revoked, and ConfigError for a restriction
+    that the dialect does not have.
     """
     known = [restriction.name for restriction in dialect.restrictions]
     for name in restrictions:
@@ -82,7 +83,7 @@ def create_key(
 
 
 def list_keys(ledger: Ledger) -> list[KeyInfo]:
-    """Every key, revoked ones too, the newest last."""
+    """Return every key, including revoked ones, newest last."""
     with ledger.reading() as connection:
         rows = connection.execute(sa.select(keys).order_by(keys.c.created_at_us, keys.c.public)).all()
     return [
@@ -94,7 +95,7 @@ def list_keys(ledger: Ledger) -> list[KeyInfo]:
 
 
 def revoke_key(ledger: Ledger, public: str) -> None:
-    """Revoke a key at once, in every process that serves. Raises NotFound where no valid key has that name."""
+    """Revoke a key at once, in every process that serves. Raises NotFound if no valid key has that name."""
     with ledger.writing() as connection:
         revoked = connection.execute(
             keys.update()
@@ -108,9 +109,10 @@ def revoke_key(ledger: Ledger, public: str) -> None:
 def replace_credentials(
     ledger: Ledger, dialect: str, public: str, replace: Callable[[Mapping[str, str]], Mapping[str, str] | None]
 ) -> bool:
-    """Replace the credentials of a valid key with what `replace` makes of them; None: leave them as they are.
+    """Replace the credentials of a valid key with the result of `replace`; None: leave them unchanged.
 
-    Returns whether they were replaced. Of several callers at once, in whatever process, one replaces them.
+    Returns whether they were replaced. If several callers compete, in any process, one of them replaces the
+    credentials.
     """
     is_this = sa.and_(keys.c.dialect == dialect, keys.c.public == public, keys.c.revoked_at_us.is_(None))
     with ledger.writing() as connection:
@@ -120,7 +122,7 @@ def replace_credentials(
         credentials = replace(ledger.vault.decrypt(row.credentials))
         if credentials is None:
             return False
-        # No two encrypted texts are equal: these are the credentials that were read, or another caller was faster.
+        # Encrypted texts are never equal, so if the text is unchanged, no other caller was faster.
         is_unchanged = sa.and_(is_this, keys.c.credentials == row.credentials)
         changed = connection.execute(
             keys.update().where(is_unchanged).values(credentials=ledger.vault.encrypt(dict(credentials)))
@@ -129,7 +131,8 @@ def replace_credentials(
 
 
 def drop_account_from_keys(connection: Connection, account: str, now: datetime) -> int:
-    """Have no key read an account, in the caller's transaction. Revokes keys of nothing else. Returns how many."""
+    """Remove an account from all keys, in the caller's transaction. Keys without another account are revoked. Returns
+    their number."""
     revoked = 0
     for row in connection.execute(
         sa.select(keys.c.dialect, keys.c.public, keys.c.accounts, keys.c.revoked_at_us)

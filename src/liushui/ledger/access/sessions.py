@@ -1,6 +1,6 @@
 """Access to the page: login links that work once, one password, and the sessions of browsers.
 
-Login codes and session names are random, and stored as digests: nobody can log in with what is in the ledger.
+Login codes and session names are random and stored as digests, so the content of the ledger does not allow a login.
 """
 
 import secrets
@@ -23,11 +23,11 @@ SESSION_NAME_BYTES: Final = 32
 
 CODE_LIFETIME: Final = timedelta(days=1)
 SESSION_LIFETIME: Final = timedelta(days=30)
-"""How long a session lasts at most, however much it is used."""
+"""The longest duration of a session."""
 IDLE_TIMEOUT: Final = timedelta(days=7)
-"""How long a session lasts that is not used."""
+"""The longest duration of an unused session."""
 SEEN_PRECISION: Final = timedelta(minutes=10)
-"""How exactly the last use of a session is stored, so that not every page writes to the ledger."""
+"""The precision of a session's last use, so that not every page writes to the ledger."""
 
 PASSWORD_MIN, PASSWORD_MAX = 10, 1_000
 """Characters of a password."""
@@ -39,8 +39,8 @@ _PAGE: Final = "page"
 
 
 class Session(NamedTuple):
-    """A browser that logged in by `method`: link, password, token or user. `token`: the id of the token that says what
-    it may do. None: everything."""
+    """A browser that logged in by `method`: link, password, token or user. `token`: the id of the token with its
+    rights. None: all rights."""
 
     id: str
     method: str
@@ -56,7 +56,7 @@ class Session(NamedTuple):
 
 
 def create_login_code(ledger: Ledger) -> str:
-    """A code that logs one browser in, once, within CODE_LIFETIME."""
+    """Return a code that logs one browser in, once, within CODE_LIFETIME."""
     code, now = secrets.token_urlsafe(CODE_BYTES), ledger.clock()
     with ledger.writing() as connection:
         connection.execute(login_codes.delete().where(login_codes.c.expires_at_us <= to_us(now)))
@@ -65,7 +65,7 @@ def create_login_code(ledger: Ledger) -> str:
 
 
 def redeem_login_code(ledger: Ledger, code: str) -> bool:
-    """Whether the code is valid. One statement finds and deletes it, so only one caller of all processes gets True."""
+    """Whether the code is valid. One statement finds and deletes it, so only one caller in all processes gets True."""
     with ledger.writing() as connection:
         deleted = connection.execute(
             login_codes.delete().where(
@@ -79,14 +79,14 @@ def redeem_login_code(ledger: Ledger, code: str) -> bool:
 
 
 def hash_password(password: str) -> str:
-    """The Argon2id hash of a new password. Raises ConfigError where it is too short or too long."""
+    """The Argon2id hash of a new password. Raises ConfigError if it is too short or too long."""
     if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
         raise ConfigError(f"password: expected {PASSWORD_MIN} to {PASSWORD_MAX} characters, got {len(password)}")
     return HASHER.hash(password)
 
 
 def matches(stored: str, password: str) -> bool:
-    """Whether a password has that hash. Slow on purpose: the hash makes guessing expensive."""
+    """Whether a password has this hash. Slow on purpose: the hash makes guessing expensive."""
     if len(password) > PASSWORD_MAX:
         return False
     try:
@@ -98,17 +98,17 @@ def matches(stored: str, password: str) -> bool:
 def set_password(ledger: Ledger, password: str) -> None:
     """Set the owner's password of the page, and end every session.
 
-    Raises ConfigError where it is too short or too long.
+    Raises ConfigError if it is too short or too long.
     """
     values = {"name": _PAGE, "hash": hash_password(password), "set_at_us": to_us(ledger.clock())}
     with ledger.writing() as connection:
         connection.execute(passwords.delete().where(passwords.c.name == _PAGE))
         connection.execute(passwords.insert().values(values))
-        connection.execute(sessions.delete())  # whoever knew the old password may be logged in
+        connection.execute(sessions.delete())  # a person who knew the old password may be logged in
 
 
 def remove_password(ledger: Ledger) -> None:
-    """Delete the password, and end every session. Raises ConfigError where there is none."""
+    """Delete the password, and end every session. Raises ConfigError if there is none."""
     with ledger.writing() as connection:
         if not connection.execute(passwords.delete().where(passwords.c.name == _PAGE)).rowcount:
             raise ConfigError("password: there is none")
@@ -122,21 +122,21 @@ def has_password(ledger: Ledger) -> bool:
 
 
 class PasswordMatch(NamedTuple):
-    """A password was right: the hash that it matched, of a user's password. `user` None: of the owner's."""
+    """A successful password check: the hash that matched, and the user. `user` None: the owner."""
 
     user: str | None
     hash: str
 
 
 def verify_password(ledger: Ledger, password: str) -> PasswordMatch | None:
-    """Whether this is the page's password. Slow, as `matches` is. None: it is not."""
+    """Check the page's password. Slow, like `matches`. Returns None if it is wrong."""
     with ledger.reading() as connection:
         stored = connection.scalar(sa.select(passwords.c.hash).where(passwords.c.name == _PAGE))
     return PasswordMatch(None, stored) if stored is not None and matches(stored, password) else None
 
 
 def _still_holds(connection: Connection, match: PasswordMatch) -> bool:
-    """Whether the password is still the one that was checked. Its row is locked: another password has to wait."""
+    """Whether the checked password is still set. Its row is locked, so a change has to wait."""
     query = sa.select(passwords.c.hash).where(passwords.c.name == _PAGE)
     if match.user is not None:
         query = sa.select(users.c.hash).where(users.c.name == match.user)
@@ -151,8 +151,8 @@ def begin_session(
 ) -> str:
     """Begin a session. Returns its secret name, for the browser's cookie: only the digest is stored.
 
-    `match`: the password that the login relied on. Raises PermissionDenied if it was changed or removed meanwhile: that
-    ended the sessions which there were, and no other may begin with the old password.
+    `match`: the password check of the login. Raises PermissionDenied if the password was changed or removed meanwhile:
+    the change ended all sessions, and no new one may begin with the old password.
     """
     name, now = secrets.token_urlsafe(SESSION_NAME_BYTES), ledger.clock()
     with ledger.writing() as connection:
@@ -174,7 +174,7 @@ def begin_session(
 
 
 def find_session(ledger: Ledger, name: str) -> Session | None:
-    """The session of that name, unless it has expired. Stores that it was used."""
+    """The session with this name, unless it has expired. It also stores the use."""
     now, digest = ledger.clock(), _digest(name)
     with ledger.reading() as connection:
         row = connection.execute(sa.select(sessions).where(sessions.c.digest == digest, ~_has_expired(now))).first()
@@ -187,7 +187,7 @@ def find_session(ledger: Ledger, name: str) -> Session | None:
 
 
 def list_sessions(ledger: Ledger) -> list[Session]:
-    """Every session that has not expired, the last used one first."""
+    """Return every session that has not expired, the last used one first."""
     with ledger.reading() as connection:
         rows = connection.execute(sa.select(sessions).where(~_has_expired(ledger.clock()))).all()
     found = (from_row(Session, row, id="digest", method="how") for row in rows)
@@ -195,7 +195,7 @@ def list_sessions(ledger: Ledger) -> list[Session]:
 
 
 def end_session(ledger: Ledger, id_: str) -> None:
-    """End a session at once, in every process that serves. Does nothing where it has ended."""
+    """End a session at once, in every process that serves. Does nothing if it has ended."""
     with ledger.writing() as connection:
         connection.execute(sessions.delete().where(sessions.c.digest == id_))
 
@@ -214,5 +214,5 @@ def _has_expired(now: datetime) -> sa.ColumnElement[bool]:
 
 
 def _digest(text: str) -> str:
-    """A fast hash is enough here, because the input is too random to be guessed."""
+    """A fast hash is sufficient, because the input is too random to be guessed."""
     return sha256(text.encode()).hexdigest()

@@ -21,7 +21,7 @@ from liushui.ledger.schema import from_row, keys, notifications, notify_alarms, 
 PREFIX: Final = "lsk_"
 """Every token begins with this, so that scanners recognise one that leaked."""
 NO_TEXT: Final = ""
-"""The digest of a token that no program can send: no digest is empty."""
+"""The digest of a token that no program can send: no real digest is empty."""
 SECRET_BYTES: Final = 32
 ID_BYTES: Final = 6
 NAME_MAX: Final = 100
@@ -29,7 +29,7 @@ CALLS_PER_MINUTE: Final = 1_200
 CALLS_MAX: Final = 1_000_000
 
 USE_PRECISION: Final = timedelta(minutes=1)
-"""How exactly the last use of a token is stored, so that not every call writes to the ledger."""
+"""The precision of a token's last use, so that not every call writes to the ledger."""
 
 _decode_accounts = msgspec.json.Decoder(list[str] | None).decode
 _decode_scopes = msgspec.json.Decoder(list[str]).decode
@@ -44,7 +44,7 @@ class Scope(StrEnum):
 
 
 class Token(NamedTuple):
-    """A token without its text. `accounts` None means all accounts, future ones too."""
+    """A token without its text. `accounts` None means all accounts, including future ones."""
 
     id: str
     name: str
@@ -60,7 +60,7 @@ class Token(NamedTuple):
 
 
 class NewToken(NamedTuple):
-    """A token that was just made, and its text, to be shown only once: it is not stored."""
+    """A new token and its text, which is shown only once and not stored."""
 
     token: Token
     text: str
@@ -78,10 +78,10 @@ def create_token(
 ) -> NewToken:
     """Make a token for these accounts; `names` None means all accounts.
 
-    `created_by`: the id of the token that creates it. The new one is revoked with that token.
+    `created_by`: the id of the creating token. The new one is revoked with that token.
 
-    Raises AccountNotFound, PermissionDenied where the token of `created_by` was revoked, and ConfigError for no scope,
-    an expiry that has passed, and other invalid values.
+    Raises AccountNotFound, PermissionDenied if the token of `created_by` was revoked, and ConfigError for no scope, an
+    expiry that has passed, and other invalid values.
     """
     now = ledger.clock()
     secret = secrets.token_urlsafe(SECRET_BYTES)
@@ -113,7 +113,8 @@ def insert_token(
     calls_per_minute: int = CALLS_PER_MINUTE,
     created_by: str | None = None,
 ) -> Token:
-    """Store a token in the caller's transaction. `secret` None: no program can send it; it says what a user may do.
+    """Store a token in the caller's transaction. `secret` None: no program can send it; it stands for the rights of a
+    user.
 
     Raises AccountNotFound and ConfigError, as `create_token` does.
     """
@@ -154,7 +155,7 @@ def find_token(ledger: Ledger, text: str) -> Token | None:
     with ledger.reading() as connection:
         row = connection.execute(sa.select(tokens).where(tokens.c.id == id_)).mappings().first()
     digest = _digest(text)
-    # In constant time, whether there is such an id or not: the time tells nothing about the digest.
+    # The time is constant whether or not the id exists, so it reveals nothing about the digest.
     if not hmac.compare_digest(digest, str(row["digest"]) if row else "") or row is None:
         return None
     token = _token(row)
@@ -178,10 +179,10 @@ def get_token(connection: Connection, id_: str) -> Token | None:
 
 
 def check_creator(connection: Connection, id_: str | None) -> None:
-    """Check that the token that creates something was not revoked since its request began. None: the owner creates it.
+    """Check that the creating token was not revoked since its request began. None: the owner creates it.
 
-    Nobody can revoke it before the caller's transaction ends. So whatever a token creates is revoked with it. Raises
-    PermissionDenied.
+    The token cannot be revoked before the caller's transaction ends. So everything that a token creates is revoked with
+    it. Raises PermissionDenied.
     """
     if id_ is not None:
         valid = sa.select(tokens.c.id).where(tokens.c.id == id_, tokens.c.revoked_at_us.is_(None))
@@ -190,8 +191,8 @@ def check_creator(connection: Connection, id_: str | None) -> None:
 
 
 class Revoked(NamedTuple):
-    """How much ended together with a token, because it or its tokens had created it: other tokens, keys, and rules for
-    notifications."""
+    """What ended together with a token, because the token or its tokens had created it: tokens, keys, and notification
+    rules."""
 
     tokens: int
     keys: int
@@ -201,7 +202,7 @@ class Revoked(NamedTuple):
 def revoke_token(ledger: Ledger, id_: str) -> Revoked:
     """Revoke a token and everything that it created, at once, in every process that serves.
 
-    Raises NotFound where no valid token has that id.
+    Raises NotFound if no valid token has that id.
     """
     with ledger.writing() as connection:
         return revoke_in(connection, id_, ledger.clock())
@@ -230,7 +231,7 @@ def revoke_in(connection: Connection, id_: str, now: datetime) -> Revoked:
 
 
 def delete_rules(connection: Connection, names: Sequence[str]) -> int:
-    """Delete rules for notifications, with what they have seen and their messages. Returns how many there were."""
+    """Delete notification rules, with their state and messages. Returns the number of messages."""
     if not names:
         return 0
     connection.execute(notify_alarms.delete().where(notify_alarms.c.rule.in_(names)))
@@ -239,7 +240,8 @@ def delete_rules(connection: Connection, names: Sequence[str]) -> int:
 
 
 def drop_account_from_tokens(connection: Connection, account: str, now: datetime) -> int:
-    """Have no token see an account, in the caller's transaction. Revokes tokens of nothing else. Returns how many.
+    """Remove an account from all tokens, in the caller's transaction. Tokens without another account are revoked.
+    Returns their number.
 
     Tokens of all accounts stay as they are.
     """
@@ -258,7 +260,7 @@ def drop_account_from_tokens(connection: Connection, account: str, now: datetime
 
 
 def should_store_use(token: Token, now: datetime) -> bool:
-    """Whether the last use that is stored is too long ago."""
+    """Whether the stored last use is too old."""
     return token.last_used_at is None or not token.last_used_at <= now < token.last_used_at + USE_PRECISION
 
 

@@ -1,7 +1,7 @@
 """People who log in to the page, each with a role, and a password or an identity at an identity provider.
 
-What a user may do is a row of the table of tokens that has no text. So what a user creates (keys, tokens, sessions)
-ends with the user, as it does with a token.
+A user's rights are a row without text in the table of tokens. So everything that a user creates (keys, tokens,
+sessions) ends with the user, as it does with a token.
 """
 
 import secrets
@@ -25,7 +25,7 @@ from liushui.ledger.schema import identities, insert_new, sessions, users
 NAME_MAX: Final = 100
 EMAIL_MAX: Final = 254
 NO_PASSWORD: Final = ""
-"""The hash of a user who has no password. No password has it."""
+"""The hash of a user who has no password. No password matches it."""
 
 
 class Role(StrEnum):
@@ -151,7 +151,7 @@ def has_users(ledger: Ledger) -> bool:
 
 
 def get_user(ledger: Ledger, name: str) -> User:
-    """The user of that name. Raises NotFound."""
+    """The user with this name. Raises NotFound."""
     with ledger.reading() as connection:
         return user_in(connection, name)
 
@@ -243,7 +243,7 @@ def _decoy_hash() -> str:
 
 
 def user_in(connection: Connection, name: str) -> User:
-    """The user of that name, in the caller's transaction. Raises NotFound."""
+    """The user with this name, in the caller's transaction. Raises NotFound."""
     row = _existing(connection, name)
     return _user(row, get_token(connection, row["token"]))
 

@@ -35,7 +35,7 @@ class Vault:
         return self._fernet(create=True).encrypt(msgspec.json.encode(values)).decode()
 
     def decrypt(self, encrypted: str) -> dict[str, str]:
-        """What `encrypt` was given. Raises LedgerError where it was encrypted with another key.
+        """What `encrypt` was given. Raises LedgerError if it was encrypted with another key.
 
         The key file is tried after the environment's key: it has encrypted what is older.
         """
@@ -53,7 +53,7 @@ class Vault:
             ) from error
 
     def key(self) -> bytes:
-        """The key itself, for a backup. Raises LedgerError where there is none."""
+        """The key itself, for a backup. Raises LedgerError if there is none."""
         text = read_secret(KEY_VARIABLE)
         return text.encode() if text else self._key_in_file(create=False)
 
@@ -106,7 +106,7 @@ class Vault:
 
 
 def vault_beside(ledger_path: Path) -> Vault:
-    """The vault of a ledger in a file: its key is in the file of that name with `.key` appended."""
+    """The vault of a ledger in a file: its key is in the file with this name with `.key` appended."""
     return Vault(ledger_path.with_name(ledger_path.name + ".key"))
 
 

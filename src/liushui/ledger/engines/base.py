@@ -60,7 +60,7 @@ class Queries(NamedTuple):
         return self.execute(statement, parameters).fetchall()
 
     def value(self, statement: str, *parameters: object) -> Any:  # noqa: ANN401 - a column has its own type
-        """The first column of the first row; None where there is no row."""
+        """The first column of the first row; None if there is no row."""
         row = self.execute(statement, parameters).fetchone()
         return None if row is None else row[0]
 
@@ -132,7 +132,7 @@ class Ledger(ABC):
 
         On SQLite it excludes every other writer. On PostgreSQL it holds only the rows that it locks:
         `batch_writer.lock_account` locks the account, so commits to one account wait for each other, and commits to
-        other accounts do not. Raises ConnectionLost where the connection was lost before the commit, and
+        other accounts do not. Raises ConnectionLost if the connection was lost before the commit, and
         CommitOutcomeUnknown where it was lost during the commit.
         """
         if self._rehearsal is not None:
@@ -181,7 +181,7 @@ class Ledger(ABC):
 
     @property
     def path(self) -> Path:
-        """The file that contains the ledger. Raises ConfigError where it is on a server."""
+        """The file that contains the ledger. Raises ConfigError if it is on a server."""
         raise ConfigError(f"{self.name} is on a server, not in a file")
 
     @abstractmethod
@@ -207,7 +207,7 @@ class Ledger(ABC):
 
     @abstractmethod
     def revision(self) -> str | None:
-        """The schema revision; None where there is no schema yet. Raises LedgerError for another program's database."""
+        """The schema revision; None if there is no schema yet. Raises LedgerError for another program's database."""
 
     @abstractmethod
     def migrate(self, migrations: "Callable[[Connection], None]") -> None:
@@ -232,8 +232,8 @@ class Ledger(ABC):
     def compact(self, tables: Sequence[str] = ()) -> str:
         """Rewrite tables, or all where none is named, so that nothing of deleted rows is left between others.
 
-        Returns where something of them may still be; empty where it is nowhere. Raises LedgerError. It may take
-        minutes, and needs as much free space again as the tables have.
+        Returns where something of them may still be; empty if it is nowhere. Raises LedgerError. It may take minutes,
+        and needs as much free space again as the tables have.
         """
 
     def is_distributed(self, connection: "Connection") -> bool:  # noqa: ARG002 - only a server has to ask
@@ -256,7 +256,7 @@ class Ledger(ABC):
         """The first thing in every write transaction."""
 
     def _commit(self, transaction: "RootTransaction") -> None:
-        """Raises CommitOutcomeUnknown where the engine cannot tell whether the commit happened."""
+        """Raises CommitOutcomeUnknown if the engine cannot tell whether the commit happened."""
         transaction.commit()
 
     @abstractmethod
@@ -283,7 +283,7 @@ class UpgradeResult(NamedTuple):
 
 
 def read_revision(connection: "Connection") -> str | None:
-    """The newest migration that a database has had; None where it had none."""
+    """The newest migration that a database has had; None if it had none."""
     import sqlalchemy as sa
 
     if not sa.inspect(connection).has_table("alembic_version"):
@@ -293,7 +293,7 @@ def read_revision(connection: "Connection") -> str | None:
 
 
 def check_revision(name: str, revision: str | None) -> None:
-    """Raises LedgerError where a schema is newer than this program, or the ledger is an unfinished copy."""
+    """Raises LedgerError if a schema is newer than this program, or the ledger is an unfinished copy."""
     if revision is not None and revision.startswith(UNFINISHED_COPY.partition(",")[0]):
         raise LedgerError(
             f"{name} is an unfinished copy of another ledger: `liushui db copy` from that one finishes it "

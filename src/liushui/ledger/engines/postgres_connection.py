@@ -42,7 +42,7 @@ class PostgresConnection(psycopg.Connection[Any]):
 def connect(url: str, *, read_only: bool = False) -> PostgresConnection:
     """Connect. A `read_only` connection runs each statement as its own transaction.
 
-    Raises LedgerError, and LedgerBusy where it may work later.
+    Raises LedgerError, and LedgerBusy if it may work later.
     """
     parameters = _DEFAULTS | _parse(url)
     try:

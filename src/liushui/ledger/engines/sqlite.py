@@ -177,7 +177,7 @@ class SQLiteLedger(Ledger):
 
 
 def has_content(path: Path) -> bool:
-    """Whether there is a file that is not empty. Raises ConfigError where there is something else, LedgerError."""
+    """Whether there is a file that is not empty. Raises ConfigError if there is something else, LedgerError."""
     try:
         if not path.exists():
             return False

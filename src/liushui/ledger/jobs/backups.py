@@ -1,6 +1,6 @@
 """What a ledger knows about its backups: for each folder, when the last good one was made, and why none could be.
 
-A record is about this ledger in its place, so a copy of the ledger does not have it.
+A record belongs to this ledger at its location, so a copy of the ledger does not have it.
 """
 
 import socket
@@ -23,19 +23,19 @@ class BackupState(NamedTuple):
     folder: str
     machine: str
     every_s: int
-    """How often they are made; 0: there is no schedule."""
+    """The interval in seconds; 0: no schedule."""
     file: str
-    """The name of the newest good backup; empty where there was none."""
+    """The name of the newest good backup; empty if none exists."""
     saved_at: datetime | None
-    """The moment that it shows. None: there was none."""
+    """The moment that it shows. None: no good backup."""
     size: int
     tried_at: datetime
     """When a backup was last made, or tried."""
     error: str
-    """Why the last try failed; empty where it did not."""
+    """Why the last attempt failed; empty if it succeeded."""
 
     def age(self, now: datetime) -> timedelta | None:
-        """The age of the newest good backup. None: there is none."""
+        """The age of the newest good backup. None: it does not exist."""
         return None if self.saved_at is None else max(timedelta(0), now - self.saved_at)
 
     def is_old(self, now: datetime) -> bool:
@@ -63,9 +63,9 @@ def record_backup(ledger: Ledger, folder: str, *, file: str, saved_at: datetime,
 
 
 def record_failed_backup(ledger: Ledger, folder: str, *, error: str, every: timedelta) -> None:
-    """Store that a backup could not be made. What is known of the newest good one stays.
+    """Store that a backup could not be made. The record of the newest good backup stays.
 
-    Without a schedule, a folder that never had a good backup is left out: somebody may have mistyped its name.
+    Without a schedule, a folder that never had a good backup is not recorded, because its name may be a mistake.
     """
     state = BackupState(folder, MACHINE, _seconds(every), "", None, 0, ledger.clock(), error)
     columns = to_columns(backups, state)

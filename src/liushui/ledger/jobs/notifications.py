@@ -1,9 +1,9 @@
 """Notifications: rules that say who is told about which alarms, and an outbox of messages to send.
 
-An alarm that begins to hold, gets worse, or ends, makes one message for each rule that wants it. The record that the
-rule has seen the alarm and the message are written in one transaction, so that a killed process makes a message either
-once or not at all, and then the next look makes it. Sending is repeated until it succeeds or is given up. A message
-keeps its id, by which its receiver recognises one that came twice.
+When an alarm begins, gets worse, or ends, each rule that wants it makes one message. The message, and the record that
+the rule has seen the alarm, are written in one transaction. If a process is killed, both exist or neither does, and
+then the next check makes them. Sending is repeated until it succeeds or is given up. A message keeps its id, so its
+receiver recognises a repeated one.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -42,7 +42,7 @@ DEFAULT_KINDS: Final = frozenset(
 COUNTED: Final = frozenset(
     {AlarmKind.BREAK, AlarmKind.BALANCE, AlarmKind.CHANGED_AFTER_CLOSE, AlarmKind.QUARANTINE, AlarmKind.FINDING}
 )
-"""Alarms that make another message when their number grows: each break is news."""
+"""Alarms that make another message when their number grows, because each further case is news."""
 
 BACKOFF: Final = tuple(
     timedelta(seconds=seconds)
@@ -51,7 +51,7 @@ BACKOFF: Final = tuple(
 """The waits between attempts to send, as Standard Webhooks recommends. After the last one a message is given up."""
 
 CLAIM: Final = timedelta(minutes=2)
-"""How long a process that sends a message keeps others from it. A killed one's message is sent after that."""
+"""How long a claimed message is reserved for its sender. If the sender is killed, the message is sent after that."""
 
 SENT_KEPT: Final = timedelta(days=30)
 """How long messages that were sent are kept."""
@@ -66,7 +66,7 @@ class Channel(StrEnum):
 
 
 class State(StrEnum):
-    """What became of a message."""
+    """The state of a message."""
 
     PENDING = "pending"
     SENT = "sent"
@@ -91,13 +91,13 @@ class Rule(NamedTuple):
     """The id of the token that created it, with which it ends. None: the owner created it."""
 
     def wants(self, alarm: Alarm) -> bool:
-        """Whether the rule is about an alarm. Those about the whole ledger are for rules of the owner and of all
+        """Whether the rule wants an alarm. Alarms about the whole ledger are for the owner's rules that cover all
         accounts."""
         is_visible = self.accounts is None or alarm.account in self.accounts
         return alarm.kind in self.kinds and (is_visible or (not alarm.account and self.created_by is None))
 
     def delay(self, alarm: Alarm) -> timedelta:
-        """How long an alarm must have held before a message is made of it."""
+        """How long an alarm must last before a message is made."""
         return timedelta(hours=self.gap_hours if alarm.kind is AlarmKind.GAP else 0)
 
 
@@ -119,7 +119,7 @@ class Message(msgspec.Struct, frozen=True):
 
     @property
     def event(self) -> str:
-        """What has happened: the kind of the alarm that holds, or that it has ended."""
+        """The event: the kind of an active alarm, or that it has ended."""
         return f"{self.kind}.resolved" if self.is_resolved else self.kind
 
 
@@ -135,7 +135,7 @@ class Notification(NamedTuple):
     next_at: datetime
     """When it is sent next, or another process may send it."""
     error: str
-    """Why the last attempt failed; empty where it did not."""
+    """Why the last attempt failed; empty if it did not."""
     ended_at: datetime | None
 
 
@@ -144,7 +144,7 @@ class Notification(NamedTuple):
 
 def add_rule(ledger: Ledger, rule: Rule) -> None:
     """Store a rule. Raises AlreadyExists, AccountNotFound, ConfigError for a name that cannot be used, and
-    PermissionDenied where the token of `created_by` was revoked."""
+    PermissionDenied if the token of `created_by` was revoked."""
     name = rule.name
     if not 1 <= len(name) <= NAME_MAX or not all(letter.isalnum() or letter in "-_.@" for letter in name):
         raise InvalidField("name", f"1 to {NAME_MAX} letters, digits or - _ . @", short_repr(name))
@@ -178,7 +178,7 @@ def list_rules(ledger: Ledger) -> list[Rule]:
 
 
 def active_rules(ledger: Ledger) -> list[Rule]:
-    """The rules whose creators may still read: those of a token that has expired are left out."""
+    """Return the rules whose creators may still read. Rules of expired tokens are left out."""
     rules, now = list_rules(ledger), ledger.clock()
     with ledger.reading() as connection:
         makers = {rule.created_by: get_token(connection, rule.created_by) for rule in rules if rule.created_by}
@@ -191,7 +191,7 @@ def active_rules(ledger: Ledger) -> list[Rule]:
 
 
 def find_rule(ledger: Ledger, name: str) -> Rule:
-    """The rule of that name. Raises ConfigError, naming those there are."""
+    """The rule with this name. Raises ConfigError, naming those there are."""
     rules = {rule.name: rule for rule in list_rules(ledger)}
     if name not in rules:
         raise ConfigError(f"rule: expected one of {', '.join(rules) or 'none'}, got {short_repr(name)}")
@@ -235,7 +235,7 @@ class _Seen(NamedTuple):
 
 
 def alarm_key(alarm: Alarm) -> str:
-    """What identifies an alarm while it holds: not its text, which may change from day to day."""
+    """Return what identifies an active alarm. It does not contain the text, which may change from day to day."""
     distinct = alarm.detail if alarm.kind in (AlarmKind.FINDING, AlarmKind.BACKUP_OLD) else ""
     if alarm.kind is AlarmKind.BACKUP_FAILED:
         distinct = alarm.detail.partition(": ")[0]  # the folder: the error may be another one at each attempt
@@ -243,7 +243,7 @@ def alarm_key(alarm: Alarm) -> str:
 
 
 def record_alarms(ledger: Ledger, rules: Sequence[Rule], alarms: Iterable[Alarm]) -> int:
-    """Compare the current alarms with those that each rule has seen, and create messages. Returns how many.
+    """Compare the current alarms with those that each rule has seen, and create messages. Returns their number.
 
     `alarms` must contain every current alarm: an alarm that a rule has seen and that is missing here has ended. Writes
     in one transaction, or in none if nothing changes.
@@ -274,7 +274,7 @@ def _read_seen(connection: Connection) -> dict[str, dict[str, _Seen]]:
 
 
 def _is_news(rule: Rule, alarm: Alarm, seen: _Seen | None, now: datetime) -> bool:
-    """Whether a message is made of an alarm that holds."""
+    """Whether an active alarm makes a message."""
     since = now if seen is None else min(seen.since, now)
     if seen is not None and seen.notified:
         return alarm.kind in COUNTED and alarm.number > seen.number
@@ -282,7 +282,7 @@ def _is_news(rule: Rule, alarm: Alarm, seen: _Seen | None, now: datetime) -> boo
 
 
 def _changes(rule: Rule, current: Mapping[str, Alarm], seen: Mapping[str, _Seen], now: datetime) -> bool:
-    """Whether anything is to be written for a rule."""
+    """Whether anything has to be written for a rule."""
     return current.keys() != seen.keys() or any(
         _is_news(rule, alarm, seen[key], now) or (alarm.kind in COUNTED and alarm.number != seen[key].number)
         for key, alarm in current.items()
@@ -292,11 +292,11 @@ def _changes(rule: Rule, current: Mapping[str, Alarm], seen: Mapping[str, _Seen]
 def _apply(
     connection: Connection, rule: Rule, current: Mapping[str, Alarm], seen: Mapping[str, _Seen], now: datetime
 ) -> int:
-    """Store what a rule sees now, and its messages. Returns how many."""
+    """Store the state of a rule's alarms, and its messages. Returns the number of messages."""
     made = 0
     for key in sorted(seen.keys() - current.keys()):
         connection.execute(notify_alarms.delete().where(_is_seen(rule.name, key)))
-        if seen[key].notified:  # who was not told that it began is not told that it ended
+        if seen[key].notified:  # if the beginning was not reported, the end is not reported
             _insert(connection, rule.name, resolved_message(key, now), now)
             made += 1
     for key, alarm in sorted(current.items()):
@@ -334,7 +334,7 @@ def message_of(alarm: Alarm, now: datetime) -> Message:
 
 
 def resolved_message(key: str, now: datetime) -> Message:
-    """What is told about an alarm that has ended. `key`: what `alarm_key` gave for it."""
+    """Return the message for an alarm that has ended. `key`: the result of `alarm_key`."""
     kind, account, *_ = _decode_key(key)
     reason = f"resolved: {kind.replace('_', ' ')}"
     return Message(kind=kind, account=account, severity="note", reason=reason, at=now, is_resolved=True)
@@ -375,7 +375,7 @@ def list_notifications(ledger: Ledger, *states: State, rule: str | None = None) 
 
 
 def has_due(ledger: Ledger) -> bool:
-    """Whether a message is to be sent now."""
+    """Whether a message has to be sent now."""
     with ledger.reading() as connection:
         query = sa.select(notifications.c.id).where(_is_due(ledger.clock())).limit(1)
         return connection.execute(query).first() is not None
@@ -386,7 +386,7 @@ def _is_due(now: datetime) -> sa.ColumnElement[bool]:
 
 
 def claim_notifications(ledger: Ledger, limit: int) -> list[Notification]:
-    """Messages that are to be sent now, oldest first. For the time of CLAIM no other process gets them.
+    """Claim the messages that have to be sent now, oldest first. During CLAIM no other process gets them.
 
     The attempt is counted before it is made, so that a message that kills its sender is given up like any other.
     """
@@ -405,8 +405,8 @@ def claim_notifications(ledger: Ledger, limit: int) -> list[Notification]:
 def settle(ledger: Ledger, notification: Notification, error: str, *, wait: timedelta, is_final: bool = False) -> State:
     """Store how an attempt ended. Returns the message's state.
 
-    `error` empty: it was sent. Else it is tried again after `wait` and the next of BACKOFF, whichever is longer; after
-    the last one, or where the attempt `is_final`, it is given up.
+    `error` empty: it was sent. Otherwise it is tried again after `wait` or the next BACKOFF, whichever is longer. After
+    the last BACKOFF, or if the attempt `is_final`, it is given up.
     """
     now, attempts = ledger.clock(), notification.attempts
     is_dead = bool(error) and (is_final or attempts > len(BACKOFF))
@@ -430,7 +430,7 @@ def settle(ledger: Ledger, notification: Notification, error: str, *, wait: time
 
 
 def replay(ledger: Ledger, ids: Sequence[str] = (), rule: str | None = None) -> int:
-    """Send messages again that were given up: those with these ids, or all, of one rule or of every rule.
+    """Replay messages that were given up: those with these ids, or all messages, of one rule or of every rule.
 
     Returns how many. They keep their ids. Raises NotFound for an id of no such message.
     """

@@ -1,9 +1,9 @@
-"""What the syncs of a source leave for the next ones: a wait that the provider asked for, its clock, doubted reads.
+"""The state that syncs of a source store for the next ones: a requested wait, the provider's clock, doubted reads.
 
-All of it is kept as observations: what a source's service was seen to do, beside what its documents say. Others are the
-most rows that it gives in one page, the longest range that it answers, a parameter that it ignores. A sync starts from
-them, so that it does not have to find them again. Nothing is proven by them: a sync finds out by itself where one is
-not true any more, and stores what it sees then. Only one sync of an account writes them at a time.
+All of it is stored as observations: the observed behaviour of a source's service, apart from its documentation. Other
+observations are the largest page, the longest range that it answers, and a parameter that it ignores. A sync starts
+with them instead of finding them again. They prove nothing: if one no longer holds, a sync notices it and stores the
+new value. Only one sync of an account writes them at a time.
 """
 
 from base64 import b64decode, b64encode
@@ -68,7 +68,7 @@ def store_observations(connection: "Connection", observed: Iterable[Observation]
 
 
 def forget_observations(ledger: Ledger, account: str, *names: str) -> None:
-    """Delete observations of an account: those of these names, or all. Does nothing where there are none."""
+    """Delete observations of an account: those of these names, or all. Does nothing if there are none."""
     with ledger.writing() as connection:
         delete_observations(connection, account, *names)
 
@@ -103,10 +103,10 @@ class Wait(NamedTuple):
 
 
 class Doubt(NamedTuple):
-    """A range of which a read lacked many known rows, so that it was not believed. Times are in microseconds.
+    """A range whose read lacked many known rows, so that it was not believed. Times are in microseconds.
 
-    `missing` has a short hash of each of them. `believed`: a later read agreed, and they were withdrawn; the range is
-    read again for some time all the same.
+    `missing` has a short hash of each missing row. `believed`: a later read agreed, so the rows were withdrawn; the
+    range is still read again for some time.
     """
 
     since_us: int
@@ -126,12 +126,12 @@ class SourceState(NamedTuple):
 
     wait: Wait | None = None
     clock_offset: timedelta | None = None
-    """What to add to this machine's time to get the provider's, where the last sync found a difference."""
+    """The offset from this machine's time to the provider's, if the last sync found a difference."""
     doubts: tuple[Doubt, ...] = ()
     has_ended_wait: bool = False
     """Whether a wait is stored that is over."""
     is_unproven: bool = False
-    """Whether it is still to be checked that the credentials read the account that the ledger has."""
+    """Whether it is still unchecked that the credentials read the ledger's account."""
     clock_checked_at: datetime | None = None
     """When `clock_offset` was measured, by this machine's clock. None: there is no difference."""
     repeated_rows: int = 0
@@ -160,7 +160,7 @@ def row_hash(at_us: object, id_: object) -> bytes:
 
 
 def read_state(observed: Iterable[Observation], now: datetime) -> SourceState:
-    """The state in the observations of one account. A wait that is over, or cannot be, is left out."""
+    """The state in the observations of one account. A wait that is over or implausible is left out."""
     state = SourceState()
     doubts: list[Doubt] = []
     for observation in observed:
@@ -204,13 +204,13 @@ def read_states(queries: Queries, now: datetime) -> dict[str, SourceState]:
 
 def _read_wait(observation: Observation, now: datetime) -> Wait | None:
     stored = msgspec.json.decode(observation.value, type=_StoredWait)
-    # A clock that was set back since must not make the wait longer than the provider asked for.
+    # If a clock was set back since, the wait must not become longer than the provider asked for.
     until = min(from_us(stored.until_us), now + (from_us(stored.until_us) - observation.observed_at))
     return Wait(until, stored.reason) if until > now else None
 
 
 def record_wait(ledger: Ledger, account: str, wait: Wait | None, now: datetime) -> None:
-    """Store the wait that the provider asked for. None: it takes calls again."""
+    """Store the wait that the provider asked for. None: calls are allowed again."""
     if wait is None:
         forget_observations(ledger, account, WAIT)
         return
@@ -224,7 +224,7 @@ def delete_wait(connection: "Connection", account: str) -> None:
 
 
 def record_unproven(ledger: Ledger, account: str, *, is_unproven: bool) -> None:
-    """Store whether the credentials have still to be proven."""
+    """Store whether the credentials still have to be proven."""
     with ledger.writing() as connection:
         store_unproven(connection, account, ledger.clock(), is_unproven=is_unproven)
 
@@ -238,7 +238,7 @@ def store_unproven(connection: "Connection", account: str, now: datetime, *, is_
 
 
 def record_clock(ledger: Ledger, account: str, offset: timedelta, now: datetime) -> None:
-    """Store how far this machine's clock is off. Nothing: it is right."""
+    """Store how far this machine's clock is off. None: it is right."""
     if not offset:
         forget_observations(ledger, account, CLOCK_OFFSET)
         return

@@ -30,7 +30,7 @@ class Source(NamedTuple):
 
 
 class Run(NamedTuple):
-    """One sync of one account. `error` is empty where nothing went wrong."""
+    """One sync of one account. `error` is empty if nothing went wrong."""
 
     account: str
     started_at: datetime
@@ -45,7 +45,7 @@ class Run(NamedTuple):
 def add_source(
     ledger: Ledger, *, account: str, base_url: str, credentials: dict[str, str], since: datetime, paced: bool
 ) -> None:
-    """Add a source to an account that exists. Raises AlreadyExists where it has one."""
+    """Add a source to an account that exists. Raises AlreadyExists if it has one."""
     encrypted, now = ledger.vault.encrypt(credentials), ledger.clock()
     with ledger.writing() as connection:
         insert_source(
@@ -84,7 +84,7 @@ def remove_source(ledger: Ledger, account: str) -> None:
 
 
 def pause_source(ledger: Ledger, account: str, *, paused: bool) -> None:
-    """Have the scheduler skip a source, or not any more. Raises SourceNotFound."""
+    """Pause a source, so that the scheduler skips it, or resume it. Raises SourceNotFound."""
     with ledger.writing() as connection:
         update_source(connection, account, {"paused": paused})
 

@@ -17,11 +17,11 @@ WAITING, RUNNING = "waiting", "running"
 """The status of a request until its sync ends. Then the status of the sync is the status of the request."""
 
 ABANDONED_AFTER: Final = timedelta(hours=6)
-"""A process of another machine that took a request so long ago has died: another process may take it."""
+"""If a process of another machine took a request this long ago, it counts as dead: another process may take it."""
 
 
 class SyncRequest(NamedTuple):
-    """A request and its outcome. `error` is empty where nothing went wrong."""
+    """A request and its outcome. `error` is empty if nothing went wrong."""
 
     account: str
     id: str
@@ -38,7 +38,7 @@ class SyncRequest(NamedTuple):
 def request_sync(ledger: Ledger, account: str, *, by: str, everything: bool = False) -> SyncRequest:
     """Request a sync of a source: of what is due, or of everything again. Raises SourceNotFound.
 
-    Where such a request is waiting already, that one is returned.
+    If such a request is already waiting, it is returned.
     """
     with ledger.writing() as connection:
         return insert_request(connection, account, by=by, now=ledger.clock(), everything=everything)
@@ -52,7 +52,7 @@ def insert_request(
     waiting = sa.select(sync_requests).where(
         c.account == account, c.ended_at_us.is_(None), c.taken_at_us.is_(None), c.everything == everything
     )
-    # Locked, so that of two processes that request at once the second one finds the request of the first.
+    # Locked, so that if two processes request at the same time, the second one finds the request of the first.
     source = sa.select(sources.c.account).where(sources.c.account == account).with_for_update()
     if connection.scalar(source) is None:
         raise SourceNotFound(account)
@@ -74,7 +74,7 @@ def insert_request(
 
 
 def find_request(ledger: Ledger, account: str, id_: str) -> SyncRequest | None:
-    """The request of that id."""
+    """The request with this id."""
     c = sync_requests.c
     with ledger.reading() as connection:
         row = connection.execute(sa.select(sync_requests).where(c.account == account, c.id == id_)).first()
@@ -82,7 +82,7 @@ def find_request(ledger: Ledger, account: str, id_: str) -> SyncRequest | None:
 
 
 def requests_to_take(ledger: Ledger) -> list[SyncRequest]:
-    """The requests that no process has taken, or whose process has died; the oldest first."""
+    """Return the requests that no process has taken, or whose process has died, oldest first."""
     c = sync_requests.c
     query = sa.select(sync_requests).where(c.ended_at_us.is_(None)).order_by(c.requested_at_us, c.account, c.id)
     with ledger.reading() as connection:
@@ -105,7 +105,7 @@ def requested_accounts(ledger: Ledger) -> frozenset[str]:
 def take_request(ledger: Ledger, request: SyncRequest, holder: str) -> bool:
     """Take a request. False: another process was faster."""
     c = sync_requests.c
-    # One statement finds the request as it was listed and changes it, so that only one process succeeds.
+    # One statement checks that the request is unchanged and takes it, so only one process succeeds.
     take = (
         sync_requests.update()
         .where(c.account == request.account, c.id == request.id, c.ended_at_us.is_(None), c.holder == request.holder)
@@ -116,12 +116,12 @@ def take_request(ledger: Ledger, request: SyncRequest, holder: str) -> bool:
 
 
 def return_request(ledger: Ledger, request: SyncRequest, holder: str) -> None:
-    """Make a request free to take again. Does nothing where another holder has it by now."""
+    """Make a request free to take again. Does nothing if another holder has it now."""
     _update(ledger, request, holder, {"holder": "", "taken_at_us": None, "status": WAITING})
 
 
 def end_request(ledger: Ledger, request: SyncRequest, holder: str, *, status: str, error: str) -> None:
-    """Store how the sync of a request ended. Does nothing where another holder has it by now."""
+    """Store how the sync of a request ended. Does nothing if another holder has it now."""
     values = {"ended_at_us": to_us(ledger.clock()), "status": status, "error": error}
     _update(ledger, request, holder, values)
 

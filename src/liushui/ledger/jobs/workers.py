@@ -1,4 +1,4 @@
-"""Which process works on an account (its lease), and how far its sync is or how the last one ended (its progress).
+"""The process that works on an account (its lease), and the progress or result of the account's sync.
 
 Neither is needed for correctness. Leases only save double work: commits are safe without them. Progress is for display,
 on every machine that has the ledger; a running sync writes it about twice a second.
@@ -29,7 +29,7 @@ class Lease(NamedTuple):
 
 
 _LOCKED_LEASE: Final = sa.select(leases).where(leases.c.account == sa.bindparam("account")).with_for_update()
-"""Kept, because a sync executes it with every few calls, and to build it takes longer than that."""
+"""Cached, because a sync executes it with every few calls, and building it takes longer."""
 
 
 def new_holder() -> str:
@@ -40,8 +40,8 @@ def new_holder() -> str:
 def take_lease(ledger: Ledger, account: str, holder: str, life: timedelta) -> Lease:
     """Take or renew an account's lease. Returns the lease of `holder`, or another holder's that is still valid.
 
-    A lease is over when its time has passed, when its process, on this machine, has exited, or when it ends later than
-    any new one would: then the clock was set back. One transaction.
+    A lease is over if its time has passed, if its process on this machine has exited, or if it ends later than any new
+    lease would, because then the clock was set back. One transaction.
     """
     with ledger.writing() as connection:
         now = ledger.clock()
@@ -49,7 +49,7 @@ def take_lease(ledger: Ledger, account: str, holder: str, life: timedelta) -> Le
         values = to_columns(leases, new)
         if insert_new(connection, leases, values):
             return new
-        # Locked, so that of two processes that both find the lease over, the second sees what the first has taken.
+        # Locked, so that if two processes find the lease over, the second one sees that the first has taken it.
         row = connection.execute(_LOCKED_LEASE, {"account": account}).first()
         if row is not None and row.holder != holder:
             current = from_row(Lease, row)
@@ -60,20 +60,20 @@ def take_lease(ledger: Ledger, account: str, holder: str, life: timedelta) -> Le
 
 
 def release_lease(ledger: Ledger, account: str, holder: str) -> None:
-    """Release an account's lease. Does nothing where another holder has it by now."""
+    """Release an account's lease. Does nothing if another holder has it now."""
     with ledger.writing() as connection:
         connection.execute(leases.delete().where(leases.c.account == account, leases.c.holder == holder))
 
 
 def has_exited(holder: str) -> bool:
-    """Whether a holder is a process of this machine that does not run any more.
+    """Whether a holder is a process of this machine that is no longer running.
 
     False for a process of another machine, because that cannot be known.
     """
     machine, _, rest = holder.rpartition("/")[0].rpartition("/")
     if machine != MACHINE or not rest.isdecimal():
         return False
-    with suppress(PermissionError):  # it runs, under another user
+    with suppress(PermissionError):  # it is running under another user
         try:
             os.kill(int(rest), 0)
         except (ProcessLookupError, OverflowError):
@@ -86,7 +86,7 @@ def has_exited(holder: str) -> bool:
 
 RUNNING: Final = "running"
 SILENCE_MAX: Final = timedelta(minutes=1)
-"""A sync that has not written its progress for so long was killed."""
+"""If a sync has not written its progress for this long, it was killed."""
 
 
 class Progress(NamedTuple):
@@ -107,10 +107,10 @@ class Progress(NamedTuple):
     quarantined: int = 0
     gaps: int = 0
     message: str = ""
-    """What it waits for, or what went wrong."""
+    """What the sync waits for, or its error."""
 
     def is_running(self, now: datetime) -> bool:
-        """Whether a process is still at it."""
+        """Whether a process is still running it."""
         return self.ended_at is None and now < self.updated_at + SILENCE_MAX and not has_exited(self.holder)
 
 

@@ -1,7 +1,7 @@
-"""Anchors: links of chains, recorded outside of the ledger. A link vouches for all batches up to its own.
+"""Anchors: links of chains that were recorded outside of the ledger. A link confirms all batches up to its own.
 
-A ledger that was cut, replaced by an older copy, or sealed again from some batch on is consistent with itself. It no
-longer has the links that were recorded before.
+If a ledger was cut, replaced by an older copy, or sealed again from some batch on, it is still consistent with itself.
+But its links differ from those that were recorded before.
 """
 
 import re
@@ -16,7 +16,7 @@ _LINK: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class Anchor(NamedTuple):
-    """The link of a batch of an account, and who recorded it. `batch` None: it is not known which batch it was.
+    """The link of a batch of an account, and who recorded it. `batch` None: the number of the batch is not known.
 
     Batch 0 is the beginning of the account, before its first commit.
     """
@@ -35,7 +35,7 @@ class Anchor(NamedTuple):
 
 
 class AnchorFailure(NamedTuple):
-    """A chain is not the one that an anchor was recorded from. `batch`: the first batch that is known to differ."""
+    """A chain does not contain a recorded anchor. `batch`: the first batch that is known to differ."""
 
     account: str
     batch: int | None
@@ -52,9 +52,9 @@ def parse_expected(text: str) -> Anchor:
 
 
 def check_anchors(links: Sequence[str], anchors: Iterable[Anchor]) -> tuple[int | None, list[AnchorFailure]]:
-    """Compare an account's chain with its anchors. `links` are those of its batches, at 0 that of its beginning.
+    """Compare an account's chain with its anchors. `links` are the links of its batches; index 0 is the initial link.
 
-    Returns the newest batch that an anchor vouches for (None: none does), and for each origin where it first differs.
+    Returns the newest batch that an anchor confirms (None: no anchor), and the first difference for each origin.
     """
     known = {link: batch for batch, link in enumerate(links)}
     agreed: list[int] = []

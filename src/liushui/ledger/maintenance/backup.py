@@ -1,6 +1,6 @@
 """Backups: one file with a whole ledger as it was at one moment, verified before it gets its name.
 
-A backup is an SQLite ledger, whatever engine it was made from: every command that reads works on it as it is.
+A backup of any engine is an SQLite ledger: every command that reads can use it directly.
 """
 
 import fcntl
@@ -32,7 +32,7 @@ PAGES_PER_STEP: Final = 1_024
 
 
 class BackupResult(NamedTuple):
-    """What a backup contains. `key` is the copy of the vault's key; None where none was asked for, or needed."""
+    """What a backup contains. `key` is the copy of the vault's key; None if none was requested, or needed."""
 
     path: Path
     accounts: int
@@ -50,10 +50,10 @@ def back_up(
     with_secrets: bool = False,
     progress: ReportProgress | None = None,
 ) -> BackupResult:
-    """Write a whole ledger, as it is at one moment, into a file. Others may go on writing to the ledger.
+    """Write a whole ledger, as it is at one moment, into a file. Others may keep writing to the ledger.
 
-    The file is verified before it gets its name, and is there whole or not at all. `with_secrets` copies the vault's
-    key beside it. Raises ConfigError where the file exists without `force`; LedgerError.
+    The file is verified before it gets its name, so it is either complete or absent. `with_secrets` copies the vault's
+    key beside it. Raises ConfigError if the file exists without `force`; LedgerError.
     """
     path = path.expanduser().absolute()
     if is_same_ledger(ledger, str(path)):
@@ -74,7 +74,8 @@ def back_up(
 
 
 def copy_pages(source: sqlite3.Connection, path: Path, progress: ReportProgress | None) -> None:
-    """Copy an SQLite database into a file, in one transaction. A transaction that the source is in is respected."""
+    """Copy an SQLite database into a file, in one transaction. If the source is in a transaction, that transaction's
+    state is copied."""
 
     def report(_status: int, remaining: int, total: int) -> None:
         if progress:
@@ -133,8 +134,9 @@ def _write(ledger: Ledger, temporary: Path, progress: ReportProgress | None) -> 
 
 
 def _copy_rows(ledger: Ledger, temporary: Path, progress: ReportProgress | None) -> int:
-    """Copy the rows of a server. On Citus, accounts are of different moments: no transaction spans all nodes."""
-    # Into the file that is there, for its lock tells other backups into the folder that it is not abandoned.
+    """Copy the rows of a server. On Citus, accounts are from different moments, because no transaction spans all
+    nodes."""
+    # Into the existing file, because its lock shows other backups into the folder that it is in use.
     with ledger.reading() as connection:
         open_source = None if ledger.is_distributed(connection) else lambda: nullcontext(connection)
         copied = copy_ledger(ledger, str(temporary), reencrypt=False, open_source=open_source, progress=progress)
@@ -149,7 +151,7 @@ def _copy_rows(ledger: Ledger, temporary: Path, progress: ReportProgress | None)
 def _copy_key(vault: Vault, path: Path) -> Path:
     """Copy a vault's key beside a backup. Only its owner can read it."""
     key = vault_beside(path).path
-    # The backup itself is still unfinished. To look whether it is abandoned would take SQLite's locks from it.
+    # The backup itself is still unfinished. Checking whether it is abandoned would release SQLite's locks on it.
     with temporary_beside(key, remove_abandoned=False) as temporary:
         temporary.write_bytes(vault.key() + b"\n")
         temporary.chmod(0o600)
@@ -173,10 +175,10 @@ SQLITE_SUFFIXES: Final = ("-wal", "-shm", "-journal")
 
 @contextmanager
 def temporary_beside(path: Path, *, remove_abandoned: bool = True) -> Iterator[Path]:
-    """An empty file beside `path` to write to; deleted afterwards. Those that killed processes left there go first,
-    unless the caller has one of its own there.
+    """An empty file beside `path` to write to; deleted afterwards. Files left by killed processes are deleted first,
+    unless the caller has a temporary file there.
 
-    Raises LedgerError, naming `path`, where the file cannot be written, or another process is writing it.
+    Raises LedgerError, naming `path`, if the file cannot be written, or another process is writing it.
     """
     temporary = path.with_name(f"{path.name}{PART_SUFFIX}")
     if remove_abandoned:
@@ -202,7 +204,7 @@ def temporary_beside(path: Path, *, remove_abandoned: bool = True) -> Iterator[P
 
 
 def publish(temporary: Path, path: Path, *, force: bool) -> None:
-    """Give a complete file its name. Raises ConfigError where there is such a file, unless `force` replaces it."""
+    """Give a complete file its name. Raises ConfigError if there is such a file, unless `force` replaces it."""
     _sync(temporary)
     if force:
         temporary.replace(path)
@@ -215,7 +217,7 @@ def publish(temporary: Path, path: Path, *, force: bool) -> None:
 
 
 def check_replaceable(path: Path, *, force: bool) -> None:
-    """Raises ConfigError where a file may not be written: it exists without `force`, or SQLite has it open."""
+    """Raises ConfigError if a file may not be written: it exists without `force`, or SQLite has it open."""
     if path.exists() and not path.is_file():
         raise ConfigError(f"{path}: expected a file")
     if path.exists() and not force:
@@ -235,7 +237,7 @@ def errors_naming(path: Path, *, instead_of: Path) -> Iterator[None]:
 
 
 def _lock(descriptor: int, temporary: Path, path: Path) -> None:
-    """Lock the temporary file. Whoever had the lock before may have deleted or renamed it: then it is not ours."""
+    """Lock the temporary file. The previous holder of the lock may have deleted or renamed it; then it is not ours."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if temporary.exists() and os.path.samestat(os.fstat(descriptor), temporary.stat()):
@@ -246,7 +248,7 @@ def _lock(descriptor: int, temporary: Path, path: Path) -> None:
 
 
 def _remove_abandoned(temporaries: Iterable[Path]) -> None:
-    """Remove temporary files that no process has locked: the system releases the lock of one that was killed."""
+    """Remove temporary files that no process has locked. The system releases the locks of killed processes."""
     for path in temporaries:
         with suppress(OSError), path.open("r+b") as file:  # locked, gone in the meantime, or another user's
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

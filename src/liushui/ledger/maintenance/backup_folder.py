@@ -22,7 +22,7 @@ OWNER_FILE: Final = ".liushui-ledger"
 """The file in a folder of backups that names the ledger. While a backup is made there, it is locked."""
 
 RETRY: Final = timedelta(minutes=10)
-"""When a backup that failed is tried again, or earlier where more are made."""
+"""When a failed backup is tried again, or earlier if the interval is shorter."""
 
 _TIME: Final = "%Y%m%dT%H%M%SZ"
 _NAME = re.compile(rf"-([0-9]{{8}}T[0-9]{{6}}Z)\.db((?:{re.escape(PART_SUFFIX)})?(?:-wal|-shm|-journal)?)")
@@ -56,7 +56,7 @@ class BackupFolder:
 
     @property
     def prefix(self) -> str:
-        """What the names of its backups begin with: the name of the ledger's file or database."""
+        """Prefix of the names of its backups: the name of the ledger's file or database."""
         path = file_of(self.ledger.url)
         name = path.stem if path is not None else self.ledger.name.rpartition("/")[2].partition("?")[0]
         return re.sub(r"[^\w.-]", "_", name) or "ledger"
@@ -68,7 +68,7 @@ class BackupFolder:
         return sorted(saved, key=lambda backup: backup.moment)
 
     def check(self) -> None:
-        """Raises ConfigError for a folder of another ledger, LedgerError where it cannot be used now."""
+        """Raises ConfigError for a folder of another ledger, LedgerError if it cannot be used now."""
         with self._locked():
             pass
 
@@ -82,7 +82,7 @@ class BackupFolder:
         return due_at
 
     def back_up(self, progress: ReportProgress | None = None) -> FolderResult:
-        """Make a backup, and then delete those that are not to be kept. The ledger records how it went.
+        """Make a backup, then delete those that have expired. The ledger records how it went.
 
         Raises ConfigError for a folder of another ledger; LedgerError, also where another process makes one there.
         """
@@ -95,7 +95,7 @@ class BackupFolder:
                 self._delete_abandoned()
                 saved = back_up(self.ledger, path, with_secrets=self.with_secrets, progress=progress)
             except LiushuiError as error:
-                with suppress(LiushuiError):  # the first error says what is wrong
+                with suppress(LiushuiError):  # the first error is the cause
                     record_failed_backup(self.ledger, str(self.path), error=str(error), every=self.every)
                 raise
             folder, name = str(self.path), path.name
@@ -120,7 +120,7 @@ class BackupFolder:
                         yield path, moment, match[2]
 
     def _delete_abandoned(self) -> None:
-        """Delete what backups left that were killed. Called under the lock: no other process is writing one."""
+        """Delete the files of killed backups. Called under the lock, so no other process is writing one."""
         try:
             for path, _, suffix in list(self._names()):
                 if suffix.startswith(PART_SUFFIX):
@@ -129,14 +129,14 @@ class BackupFolder:
             raise LedgerError(f"{self.path} cannot be written: {error.strerror}") from error
 
     def _delete_expired(self) -> tuple[Path, ...]:
-        """Delete the backups that are not to be kept, and their keys."""
+        """Delete expired backups and their keys."""
         if self.retention is None:
             return ()
         saved = self.backups()
         kept = self.retention.kept(backup.moment for backup in saved)
         expired = tuple(backup.path for backup in saved if backup.moment not in kept)
         for path in expired:
-            # The key last: it is of no use without the backup, but the backup is without the key.
+            # The key last: without the backup it is useless, but the backup is useful without its key.
             for name in (path, *(Path(f"{path}{suffix}") for suffix in SQLITE_SUFFIXES), vault_beside(path).path):
                 with suppress(FileNotFoundError):
                     name.unlink()

@@ -1,7 +1,7 @@
 """Copy a ledger into an empty one, between any two engines, while the source is in use. A killed copy can be continued.
 
-Each account is copied as it was at one batch. What belongs to no account's chain (sources, keys, runs) is copied last,
-in one transaction. Then the copy is verified and compared with the source, and only after that can it be opened.
+Each account is copied as it was at one batch. Data outside of the accounts' chains (sources, keys, runs) is copied
+last, in one transaction. Then the copy is verified and compared with the source, and only after that can it be opened.
 """
 
 from collections.abc import Callable, Iterator
@@ -45,7 +45,7 @@ OpenSource = Callable[[], AbstractContextManager[Connection]]
 """Begins a read transaction on the source."""
 
 ROUNDS_MAX: Final = 100
-"""How often new accounts may appear while all others are copied."""
+"""How often new accounts may appear while the others are copied."""
 
 OTHER_TABLES: Final = tuple(
     table for table in metadata.sorted_tables if table not in (*FACT_TABLES, *UNVERSIONED_TABLES, *EPHEMERAL_TABLES)
@@ -54,7 +54,7 @@ OTHER_TABLES: Final = tuple(
 
 
 class CopiedAccount(NamedTuple):
-    """What an account has in the copy. `differs` says how it differs from the source; empty where it does not."""
+    """What an account has in the copy. `differs` says how it differs from the source; empty if it does not."""
 
     account: str
     batches: int
@@ -90,7 +90,7 @@ def copy_ledger(
     """Copy a whole ledger into the one at `url`: a new one, an empty one, or an unfinished copy of the same source.
 
     Without `secrets`, sources and keys are left out. Without `reencrypt`, they stay encrypted for the source's vault.
-    Raises ConfigError, LedgerError. Where an account differs afterwards, the copy stays unfinished.
+    Raises ConfigError, LedgerError. If an account differs afterwards, the copy stays unfinished.
     """
     open_source = open_source or source.reading
     if is_same_ledger(source, url):
@@ -126,7 +126,7 @@ def encrypted_columns(table: sa.Table) -> list[str]:
 
 
 def check_secrets(open_source: OpenSource, vault: Vault, tables: list[sa.Table]) -> None:
-    """Raises LedgerError where a vault cannot decrypt a secret in these tables."""
+    """Raises LedgerError if a vault cannot decrypt a secret in these tables."""
     with open_source() as connection:
         for table in tables:
             for name in encrypted_columns(table):
@@ -159,7 +159,7 @@ class _Copy:
                 versions = source.scalar(sa.select(sa.func.sum(batches.c.added + batches.c.restated))) or 0
             for name in names:
                 self._copy_account(name, versions)
-            # The other tables refer to accounts, so they are copied from a state in which every account is copied.
+            # The other tables refer to accounts, so they are read from a state in which every account is copied.
             with self._open_source() as source:
                 if set(chain_names(source)) <= self._states.keys():
                     with self._target.writing() as target:
@@ -178,7 +178,7 @@ class _Copy:
                 after = state._replace(part=state.part + 1, after=None)
             else:
                 after = state._replace(after=key_of(part, rows[-1]))
-            # Rows and state in one transaction: a killed copy continues exactly after the last row that is there.
+            # Rows and progress are written in one transaction, so a killed copy continues exactly after the last row.
             with self._target.writing() as target:
                 copy_state.advance(target, state, after)
                 insert_rows(target, part.into.name, _without_repeated(target, part, name, rows))
@@ -214,13 +214,13 @@ class _Copy:
             insert_rows(target, table.name, [_reencrypted(row, secrets, vaults) for row in rows])
 
     def _source_chunks(self, source: Connection, table: sa.Table, account: str | None) -> Iterator[list[Row]]:
-        """Read inside a transaction that writes to the target, but have errors name the source."""
+        """Read inside a transaction that writes to the target, and let errors name the source."""
         with self._ledger.translating_errors():
             yield from table_chunks(source, table, account)
 
 
 def _without_repeated(target: Connection, part: Part, account: str, rows: list[Row]) -> list[Row]:
-    """The rows of a part that were not copied as rows of another part before they moved."""
+    """Return the rows of a part without those that were copied from another part before a commit moved them."""
     if not part.may_repeat or not rows:
         return rows
     times = {row[AT_US] for row in rows}

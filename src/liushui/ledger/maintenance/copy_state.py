@@ -55,7 +55,7 @@ class AccountState(NamedTuple):
 def begin_copy(source: Connection, target: Ledger) -> None:
     """Mark an empty ledger as an unfinished copy, or check that it is one of the same source.
 
-    Raises LedgerError where it contains anything else. Nothing is written then.
+    Raises LedgerError if it contains anything else. Nothing is written then.
     """
     with target.writing() as connection:
         if is_unfinished(connection):
@@ -109,13 +109,13 @@ def insert_state(connection: Connection, state: AccountState) -> None:
 
 
 def check_unfinished(connection: Connection) -> None:
-    """Raises LedgerError where another process has finished the copy."""
+    """Raises LedgerError if another process has finished the copy."""
     if not is_unfinished(connection):
         raise LedgerError("another process has copied into the same ledger, and finished it")
 
 
 def advance(connection: Connection, before: AccountState, after: AccountState) -> None:
-    """Store how far an account has come. Raises LedgerError where another process copies into the same ledger."""
+    """Store how far an account has come. Raises LedgerError if another process copies into the same ledger."""
     check_unfinished(connection)
     # In the transaction that inserts the rows: of two processes with the same chunk, only one finds this state.
     updated = connection.execute(

@@ -1,8 +1,8 @@
 """The heads file: beside a ledger, a log of where each account's chain ended. `verify` compares the ledger with it.
 
-Whoever adds to a chain appends to it: each command at its end, each sync of a source, and `serve` every minute. It is a
-file of its own, so that a ledger that is cut, or replaced by an older copy, does not take it along. A line is one JSON
-object.
+Every process that adds to a chain also appends to the file: each command at its end, each sync of a source, and `serve`
+every minute. It is a separate file, so that it survives if a ledger is cut or replaced by an older copy. A line is one
+JSON object.
 """
 
 import errno
@@ -30,9 +30,10 @@ from liushui.ledger.tombstones import chain_beginning, list_tombstones
 
 SUFFIX: Final = ".heads"
 OLDER_SUFFIX: Final = ".heads.1"
-"""What was in the file before it was last rotated."""
+"""The content of the file before its last rotation."""
 BYTES_MAX: Final = 512 * 1024
-"""A larger file is rotated: it begins again with the newest head of each account. That is about 2,500 heads."""
+"""The size at which the file is rotated: the new file begins with the newest head of each account. This is about 2,500
+heads."""
 
 
 class RecordedHead(msgspec.Struct, frozen=True, tag="head", tag_field="event", forbid_unknown_fields=True):
@@ -73,7 +74,8 @@ class RecordedHeads:
 
 
 def read_heads_file(ledger: Ledger) -> RecordedHeads:
-    """What the ledger's heads file says; nothing where there is none. Raises LedgerError where it cannot be read."""
+    """Read the ledger's heads file; the result is empty if it does not exist. Raises LedgerError if it cannot be
+    read."""
     recorded = RecordedHeads()
     for suffix in (OLDER_SUFFIX, SUFFIX):
         path = ledger.local_path(suffix)
@@ -83,7 +85,7 @@ def read_heads_file(ledger: Ledger) -> RecordedHeads:
             continue
         except OSError as error:
             raise LedgerError(f"{path} cannot be read: {error.strerror}") from error
-        # What follows the last line break is empty, or a line whose writer was killed.
+        # After the last line break comes nothing, or an incomplete line of a killed writer.
         _read_lines(lines[:-1], path.name, recorded)
     return recorded
 
@@ -102,10 +104,10 @@ def _read_lines(lines: Sequence[bytes], name: str, recorded: RecordedHeads) -> N
 
 
 def record_heads(ledger: Ledger) -> list[str]:
-    """Append where each account's chain ends now, if it has changed. Durable when it returns.
+    """Append the current head of each account's chain, if it has changed. Durable when it returns.
 
-    An account whose chain does not continue the head that was recorded last is left as it is, and a sentence about it
-    is returned: its ledger was cut or replaced. Raises LedgerError where the ledger or the file cannot be used.
+    If an account's chain does not continue the last recorded head, its ledger was cut or replaced. Then nothing is
+    appended for it, and a sentence about it is returned. Raises LedgerError if the ledger or the file cannot be used.
     """
     path = ledger.local_path(SUFFIX)
     ledger.has_appended = False
@@ -133,7 +135,8 @@ def record_heads(ledger: Ledger) -> list[str]:
 
 
 def try_record_heads(ledger: Ledger) -> list[str]:
-    """`record_heads` where a heads file that cannot be written must not stop the caller: the error is returned too."""
+    """Like `record_heads`, but an unwritable heads file does not stop the caller: the error is returned as a
+    sentence."""
     try:
         return record_heads(ledger)
     except LedgerError as error:
@@ -141,7 +144,7 @@ def try_record_heads(ledger: Ledger) -> list[str]:
 
 
 def record_restore(ledger: Ledger, backup: Path) -> None:
-    """Append that a ledger was restored. Without a heads file there is nothing to append to. Raises LedgerError."""
+    """Append that a ledger was restored. Does nothing without a heads file. Raises LedgerError."""
     path = ledger.local_path(SUFFIX)
     if path.exists():
         with _locked(path) as file:
@@ -164,7 +167,7 @@ def _continues(connection: Connection, head: Head | None, recorded: RecordedHead
 
 @contextmanager
 def _locked(path: Path) -> Iterator[BinaryIO]:
-    """The file, made where there is none, and locked. Processes that append to it wait for each other."""
+    """Open the file, create it if necessary, and lock it. Processes that append to it wait for each other."""
     try:
         while True:
             with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "r+b", buffering=0) as file:
@@ -177,7 +180,7 @@ def _locked(path: Path) -> Iterator[BinaryIO]:
 
 
 def _is_at(path: Path, file: BinaryIO) -> bool:
-    """Whether an open file still has its name: the process that had the lock before may have rotated it."""
+    """Whether an open file still has its name. The previous holder of the lock may have rotated it."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:

@@ -18,7 +18,8 @@ _COUNT = re.compile(r"([1-9][0-9]{0,3})([hdwmy])")
 
 
 class Retention(NamedTuple):
-    """How many hours, days, weeks, months and years keep a backup. Periods without any do not count. All are in UTC."""
+    """How many hours, days, weeks, months and years keep a backup. Periods without a backup do not count. All are in
+    UTC."""
 
     hours: int = 0
     days: int = 0

@@ -1,4 +1,4 @@
-"""Restore: replace the ledger in a file or on a server by what a backup contains. The backup is verified first."""
+"""Restore: replaces the ledger in a file or on a server by the content of a backup. The backup is verified first."""
 
 import os
 import sqlite3
@@ -48,8 +48,8 @@ class RestoreResult(NamedTuple):
 def restore(path: Path, url: str, *, force: bool = False, progress: ReportProgress | None = None) -> RestoreResult:
     """Make the ledger at `url` equal to a backup. The backup is verified first, and not changed.
 
-    A ledger with content is only replaced with `force`. In a file that is one transaction: other processes that have it
-    open see the ledger before or after. A ledger on a server is emptied in one transaction, and then filled as an
+    A ledger with content is only replaced with `force`. In a file this is one transaction: other processes that have it
+    open see the ledger before or after it. A ledger on a server is emptied in one transaction, and then filled as an
     unfinished copy. Secrets are re-encrypted with the ledger's own key if the backup's key is beside it. A heads file
     beside the ledger gets a line that says so. Raises ConfigError, LedgerError.
     """
@@ -83,7 +83,7 @@ def _to_file(path: Path, target: Path, *, force: bool, progress: ReportProgress 
         finally:
             restored.close()
         if target.exists():
-            # Into the file, not in its place: processes that have it open would go on with the old one.
+            # The file is overwritten, not replaced: processes that have it open would continue with the old one.
             with closing(_open_readonly(temporary)) as complete:
                 _copy_file(complete, target, target, progress)
         else:
@@ -146,7 +146,7 @@ def _record(path: Path, url: str) -> None:
 
 
 def _why_undecryptable(ledger: Ledger) -> str:
-    """Why a ledger's secrets cannot be decrypted; empty where they can."""
+    """Why a ledger's secrets cannot be decrypted; empty if they can."""
     try:
         check_secrets(ledger.reading, ledger.vault, list(OTHER_TABLES))
     except LedgerError as error:
@@ -162,7 +162,8 @@ def _reencrypt_secrets(connection: Connection, source: Vault, target: Vault) -> 
         _reencrypt(connection, source.decrypt, target.encrypt)
     except LedgerError as missing:
         try:
-            _reencrypt(connection, target.decrypt, None)  # a ledger that is restored in its old place has its key
+            # a ledger that is restored at its old location still has its key
+            _reencrypt(connection, target.decrypt, None)
         except LedgerError:
             return f"not readable: {missing}"
     return "readable"
@@ -171,7 +172,7 @@ def _reencrypt_secrets(connection: Connection, source: Vault, target: Vault) -> 
 def _reencrypt(
     connection: Connection, decrypt: Callable[[str], dict[str, str]], encrypt: Callable[[dict[str, str]], str] | None
 ) -> None:
-    """Decrypt every secret, and only then encrypt each again where `encrypt` is given."""
+    """Decrypt every secret first; then, with `encrypt`, encrypt each again."""
     secrets = [
         (table, name, key, decrypt(encrypted))
         for table in OTHER_TABLES
@@ -214,7 +215,7 @@ def _copy_file(source: sqlite3.Connection, named: Path, target: Path, progress: 
 def _has_content(target: Path) -> bool:
     """Whether a file is a ledger that is not empty; a damaged, newer or unfinished one counts as well.
 
-    Raises LedgerError where the file is another program's.
+    Raises LedgerError if the file is another program's.
     """
     if not target.exists() or not target.stat().st_size:
         return False
@@ -232,7 +233,7 @@ def _has_content(target: Path) -> bool:
 
 
 def _check_is_ledger(file: sqlite3.Connection, path: Path) -> None:
-    """Raises LedgerError where a file is not a ledger's. The mark of a damaged ledger can usually still be read."""
+    """Raises LedgerError if a file is not a ledger's. The mark of a damaged ledger can usually still be read."""
     try:
         mark = file.execute("PRAGMA application_id").fetchone()[0]
     except sqlite3.Error as error:

@@ -1,7 +1,7 @@
 """An account as it was at one of its batches, read in parts, a chunk at a time. Reads only.
 
-No fact is deleted, and each says which batch entered it and which one ended it. So what there was at a batch can be
-read at any later time, while commits go on, by transactions that each see another state: the result is always the same.
+Facts are never deleted. Each fact says which batch entered it and which batch ended it. So the state at a batch can be
+read later, while commits continue, by several transactions that see different states; the result is always the same.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -44,15 +44,15 @@ class Part(NamedTuple):
 
     name: str
     table: sa.Table
-    """Where they are now, and whose key orders them."""
+    """The table in which they are now; its key gives their order."""
     into: sa.Table
-    """Where they were then, and whose columns they have."""
+    """The table in which they were then; they have its columns."""
     columns: Callable[[int], Sequence[sa.ColumnElement[Any]]]
-    """Their values then, given the number of the batch."""
+    """Their values at that time, given the batch number."""
     condition: Callable[[int], sa.ColumnElement[bool]]
-    """Which rows they are, given the number of the batch."""
+    """The condition that selects them, given the batch number."""
     may_repeat: bool = False
-    """Whether some may have been read in another part before: a commit in between moved them here."""
+    """Whether some rows may have been read before as part of another table, because a commit moved them here."""
 
     def key(self) -> list[sa.Column[Any]]:
         """The columns that order the rows within the account."""
@@ -68,7 +68,7 @@ def _all_columns(table: sa.Table) -> Callable[[int], Sequence[sa.ColumnElement[A
 
 
 def _columns_before_ending(table: sa.Table) -> Callable[[int], Sequence[sa.ColumnElement[Any]]]:
-    """What ended after the batch was open then."""
+    """Rows that ended after the batch were open then."""
 
     def columns(head: int) -> Sequence[sa.ColumnElement[Any]]:
         had_ended = table.c.ended_batch <= head
@@ -136,12 +136,12 @@ PARTS: Final = (
         lambda head: finding_decisions.c.batch <= head,
     ),
 )
-"""What can be read as it was at a batch. The order matters: a flow that ends while `flows` is read is found in the part
-after it, so that none is missed."""
+"""The parts that can be read as of a batch. The order matters: if a flow ends while `flows` is read, the next part
+finds it, so none is missed."""
 
 UNVERSIONED_TABLES: Final = (accounts, coverage, day_totals, findings, recordings, imports, import_sightings)
-"""Tables whose rows do not say at which batches they were there. They are read in one transaction with the number of
-the batch."""
+"""Tables whose rows do not record the batches in which they existed. They are read in one transaction with the number
+of the batch."""
 
 
 def rows_after(connection: Connection, part: Part, account: str, head: int, after: Key | None) -> list[Row]:
@@ -166,7 +166,7 @@ def count_rows(connection: Connection, part: Part, account: str, head: int) -> i
 
 
 def table_chunks(connection: Connection, table: sa.Table, account: str | None = None) -> Iterator[list[Row]]:
-    """The rows of a table as it is now, by key and in chunks: those of one account, or all."""
+    """Yield the current rows of a table, by key and in chunks, of one account or of all."""
     query = sa.select(*table.columns).order_by(*table.primary_key.columns)
     if account is not None:
         query = query.where(table.c.account == account)
@@ -177,7 +177,7 @@ def table_chunks(connection: Connection, table: sa.Table, account: str | None = 
 
 
 def _with_bools(row: Row, flags: Sequence[int]) -> Row:
-    """SQLite gives numbers for flags, and PostgreSQL refuses them."""
+    """SQLite returns numbers for booleans, which PostgreSQL refuses."""
     if not flags:
         return row
     return tuple(bool(value) if index in flags and value is not None else value for index, value in enumerate(row))

@@ -1,4 +1,4 @@
-"""Verify that nothing but commits changed the facts: every chain, fact, coverage and total is computed again."""
+"""Verifies that only commits changed the facts: every chain, fact, coverage and total is computed again."""
 
 import heapq
 import sqlite3
@@ -30,13 +30,13 @@ from liushui.ledger.write.quarantine import SEALED_COLUMNS, sealed_row
 from liushui.money import parse_decimal, to_plain_string
 
 ReportProgress = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and how much there is."""
+"""Called with the current step, the amount done, and the total amount."""
 
 _CHUNK: Final = 5_000
 
 
 class Damage(NamedTuple):
-    """Something that is not as a commit left it. `batch` is None where it belongs to no one batch."""
+    """A difference from what a commit wrote. `batch` is None if it belongs to no single batch."""
 
     account: str
     batch: int | None
@@ -51,7 +51,8 @@ class Verified(NamedTuple):
     flows: int
     link: str
     anchored: int | None
-    """The newest batch that an anchor vouches for, with all batches before it. None: no anchor names the account."""
+    """The newest batch that an anchor confirms, together with all batches before it. None: no anchor names the
+    account."""
 
 
 def verify(
@@ -59,8 +60,8 @@ def verify(
 ) -> Iterator[Damage | Verified]:
     """Verify a whole ledger, account by account. Progress counts batches. Reads only, and streams flows.
 
-    Without anchors the ledger is compared with itself alone. A ledger that was cut at its end, replaced by an older
-    copy, or sealed again from some batch on is then intact: only what was recorded elsewhere shows it.
+    Without anchors the ledger is only compared with itself. If it was cut at its end, replaced by an older copy, or
+    sealed again from some batch on, it then looks intact; only an outside record shows the change.
     """
     by_account: defaultdict[str, list[Anchor]] = defaultdict(list)
     for anchor in anchors:
@@ -97,7 +98,7 @@ def _first_rows() -> tuple[sa.Select[Any], ...]:
 
 
 def _is_damage(error: Exception) -> bool:
-    """Whether an error comes from what the file contains, rather than from the disk or another process."""
+    """Whether an error comes from the file's content and not from the disk or another process."""
     if not isinstance(error, OperationalError):
         return True
     # SQLite's generic error: a table or column is missing. All other codes of OperationalErrors are about access.
@@ -158,7 +159,7 @@ def _check_account(
     progress: ReportProgress | None,
     anchors: Sequence[Anchor],
 ) -> Verified | None:
-    """Compute an account again, and add what differs to `damages`. None: the account itself cannot be read."""
+    """Recompute an account and add differences to `damages`. None: the account itself cannot be read."""
     account = connection.execute(_rows_of(accounts), {"account": name}).first()
     tombstone = connection.execute(_rows_of(tombstones), {"account": name}).first()
     rows = [tuple(row) for row in connection.execute(_rows_of(batches), {"account": name})]
@@ -194,7 +195,7 @@ def _check_account(
 
 
 def _tombstone_damage(tombstone: sa.Row[Any], account: sa.Row[Any] | None, rows: list[Row]) -> Iterator[Damage]:
-    """Where a tombstone is not what the chain says of the account that was removed, and of the one that followed."""
+    """Find differences between a tombstone and the chain's facts about the removed account and its successor."""
     name, head = tombstone.account, tombstone.head
     removed = [dict(zip(batches.columns.keys(), row, strict=True)) for row in rows if row[_STATE] == REMOVED]
     found = [(row["seq"], row["link"], row["recorded_at_us"]) for row in removed][-1:]
@@ -246,7 +247,7 @@ def _facts_damage(
     connection: Connection, name: str, rows: list[tuple[Any, ...]], progress: ReportProgress | None
 ) -> Iterator[Damage]:
     digests = dict(_digests(connection, name))
-    # Of a batch from which bytes were erased, a later batch seals what is left.
+    # If bytes were erased from a batch, a later batch seals the remaining facts.
     resealed = {row[0]: row[1] for row in connection.exec_driver_sql(_RESEALED, (name,))}
     erased = max((row[1] for row in rows if row[_STATE] == REMOVED), default=0)
     for done, row in enumerate(rows, 1):
@@ -265,8 +266,8 @@ def _facts_damage(
 
 
 def _digests(connection: Connection, account: str) -> Iterator[tuple[int, str]]:
-    """The digest of the facts in the tables, for each batch that any of them names. Reads all tables side by side."""
-    # Every statement is ordered by batch, so cursors side by side give the facts of each batch in little memory.
+    """Yield the digest of the facts in the tables, for each batch. Reads all tables side by side."""
+    # Every statement is sorted by batch, so parallel cursors give the facts of each batch with little memory.
     flows_and_rows = (_ADDED, _ENDED, _QUARANTINED, _EDGES, _SETTLED, _ENDED_EDGES, _RESEALS)
     statements = (*flows_and_rows, _STATED, _UNSTATED, _DECIDED, _PERIODS, _FINDINGS)
     streams = [_by_batch(connection, statement, account) for statement in statements]

@@ -73,7 +73,7 @@ class BalanceCheck(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """Why it fails or could not be checked, in English, for programs and terminals; empty where it passes."""
+        """Why it fails or could not be checked, in English, for programs and terminals; empty if it passes."""
         match self.cause:
             case None:
                 return ""
@@ -234,8 +234,8 @@ def opening_anchor(account: Account, stated: StatedPoints) -> StatedPoint | None
 def unread_since_anchor(account: Account, stated: StatedPoints, until_us: int = AFTER_ALL_US) -> list[Gap]:
     """Return the unread range between the source's beginning and an earlier balance that a person stated.
 
-    Empty unless the opening balance depends on such a balance. `until_us`: the instant of the balance that is asked
-    for.
+    Empty unless the opening balance depends on such a balance. `until_us`: the instant of the balance that is
+    requested.
     """
     completeness, anchor = account.completeness, opening_anchor(account, stated)
     if not completeness.has_source or completeness.basis().is_balance:

@@ -122,7 +122,7 @@ def chain_breaks(chains: Mapping[Key, ChainState]) -> list[tuple[Key, Break]]:
 def copies_with_first(
     connection: Connection, account: str, copies: Iterable[LedgerFlow]
 ) -> list[tuple[LedgerFlow, LedgerFlow | None]]:
-    """Return the flows of an account that share their id with another, each with the first flow of that id."""
+    """Return the flows of an account that share their id with another, each with the first flow with this id."""
     known = {key_of(copy): copy for copy in copies}
     firsts = flows_at(connection, account, ((at_us, identity_of(id_)) for at_us, id_ in known))
     return [(copy, firsts.get((at_us, identity_of(id_)))) for (at_us, id_), copy in known.items()]

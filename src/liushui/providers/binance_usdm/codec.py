@@ -92,7 +92,7 @@ def write(flow: Flow, language: str | None = None) -> bytes:
 
 
 def _tran_id(flow: Flow, *, is_received: bool) -> int | None:
-    """The id of a row. Another provider's number is none: it may stand on several rows, or be no number."""
+    """The id of a row. Another provider's number is none: it may be on several rows, or be no number."""
     if is_received:
         return None if flow.ref is None else int(flow.ref)
     digest = blake2b((flow.identity or flow.ref or "").encode(), digest_size=8).digest()

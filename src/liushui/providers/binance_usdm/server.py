@@ -34,7 +34,7 @@ from liushui.wire.signed_text import is_equal
 
 PAGE_MAX: Final = 10**9
 SIZE_MAX: Final = 10**9
-"""A larger page than the largest one is asked for by many clients, and gets the largest one."""
+"""A larger page than the largest one is requested by many clients, and gets the largest one."""
 PARAMETER_ERRORS: Final = {"symbol": codes.BAD_SYMBOL, "endTime": codes.REVERSED_RANGE}
 """The codes of the errors of some parameters."""
 USED_WEIGHT: Final = "X-MBX-USED-WEIGHT-1M"

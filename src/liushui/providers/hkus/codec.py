@@ -448,8 +448,8 @@ def _codes_for(flow: Flow) -> _Written:
 def _record_id(flow: Flow, *, is_received: bool) -> int:
     """The id of a row that is written. 0: the row has none.
 
-    Another provider's number of a flow is no id: it may stand on several rows. Such a flow has an id that is derived
-    from its identity, which is unique among all flows that are served.
+    Another provider's number of a flow is no id: it may be on several rows. Such a flow has an id that is derived from
+    its identity, which is unique among all flows that are served.
     """
     if is_received or not flow.identity:
         return _integer(flow.ref) or 0

@@ -222,7 +222,7 @@ def _bills(request: Request, key: Key, reader: FlowReader) -> bytes:
 def find_bill(name: str, bill_id: str, query: FlowQuery, reader: FlowReader) -> str | None:
     """The keyset cursor after a bill, newest first. None: no row follows it.
 
-    Raises WireError naming the parameter `name` where there is no such bill.
+    Raises WireError naming the parameter `name` if there is no such bill.
     """
     everything = query._replace(since=MIN_INSTANT, until=MAX_INSTANT, after="", where=(), limit=CHUNK)
     for at in _times_of(bill_id, query, everything, reader):
@@ -246,7 +246,7 @@ def find_bill(name: str, bill_id: str, query: FlowQuery, reader: FlowReader) -> 
 def _times_of(bill_id: str, query: FlowQuery, everything: FlowQuery, reader: FlowReader) -> Iterator[datetime]:
     """The seconds in which a bill may be: the one that a derived id has, and that of the row that has the id.
 
-    That row is nearly always in the range that was asked for, so it is looked for there first.
+    That row is nearly always in the range that was requested, so it is looked for there first.
     """
     second = second_of(bill_id)
     if second is not None and MIN_INSTANT + _SECOND < second < MAX_INSTANT - _SECOND:

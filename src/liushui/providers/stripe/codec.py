@@ -115,7 +115,7 @@ def read_many(rows: Sequence[bytes]) -> FlowColumns | None:
 
 
 def _to_served_flow(row: BalanceTransaction) -> Flow:
-    """`to_flow` of a row that is served as it came. Raises WireError also where it is not."""
+    """`to_flow` of a row that is served as it came. Raises WireError also if it is not."""
     if not _is_servable(row):
         raise WireError("amount", f"expected at most {MINOR_MAX} minor units, got more")
     if row.exchange_rate is not UNSET and bytes(row.exchange_rate)[:1] == b'"':

@@ -250,7 +250,7 @@ def _read(params: Params, key: Key, reader: FlowReader) -> FlowPage:
 def _cursor_after(id_: str, query: FlowQuery, reader: FlowReader) -> str | None:
     """The keyset cursor after the row with an id, for a query from the same end. None: no row follows it.
 
-    Raises _Refusal where there is no such row.
+    Raises _Refusal if there is no such row.
     """
     for at in _instants_of(id_, query, reader):
         if query.newest:
@@ -287,7 +287,7 @@ def _search(id_: str, query: FlowQuery, reader: FlowReader) -> tuple[int, str]:
 
 
 def _instants_of(id_: str, query: FlowQuery, reader: FlowReader) -> Iterator[datetime]:
-    """Where the row with an id may stand: at the instant that an id of ours contains, else where the ledger has it."""
+    """Where the row with an id may be: at the instant that an id of ours contains, else where the ledger has it."""
     at = instant_in(id_)
     if at is not None:
         yield min(at, MAX_INSTANT - _STEP)

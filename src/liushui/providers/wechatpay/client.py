@@ -41,7 +41,7 @@ from liushui.wire.transport import Answer, HttpConnection, check_header_value
 
 NONCE_BYTES: Final = 16
 DOWNLOADS_MAX: Final = 2
-"""How often a bill's address is asked for, where the service does not know it any more when it is used."""
+"""How often a bill's address is requested, where the service does not know it any more when it is used."""
 
 _ZONE: Final = ZoneInfo(ZONE)
 
@@ -109,7 +109,7 @@ class WechatpayClient:
     # ---------------------------------------------------------------- one document
 
     async def _read(self, name: DocumentName, params: Mapping[str, str]) -> list[TimedRow]:
-        """The rows of a document. None where no money moved: then there is no document."""
+        """The rows of a document. None if no money moved: then there is no document."""
         attempt = 1
         while True:
             link = await self._find(name, params)
@@ -185,7 +185,7 @@ def _position_of(token: str | None, documents: list[DocumentName]) -> tuple[int,
 def _timed(rows: Sequence[bytes], day: date) -> list[TimedRow]:
     """The rows of a day's document with their times.
 
-    Raises WireError for a row of another day: the document is not the one that was asked for.
+    Raises WireError for a row of another day: the document is not the one that was requested.
     """
     since = to_utc(datetime.combine(day, time.min, tzinfo=_ZONE))
     until = day_after(since, ZONE)

@@ -69,9 +69,9 @@ def parse_authorization(header: str) -> Authorization | None:
 
 
 def check_answer(answer: Answer, key: RSAPublicKey, key_id: str, *, now_s: int, age_max_s: int) -> None:
-    """Raise WireError where an answer has no valid signature: then anybody may have made it.
+    """Raise WireError if an answer has no valid signature: then anybody may have made it.
 
-    Raises AuthError where it is signed by another key of the platform, which has then been replaced.
+    Raises AuthError if it is signed by another key of the platform, which has then been replaced.
     """
     stated = {
         name: answer.headers.get(f"wechatpay-{name}", "") for name in ("timestamp", "nonce", "serial", "signature")
@@ -112,7 +112,7 @@ _problem = msgspec.json.Decoder(Problem)
 
 
 def error_of(answer: Answer) -> ProviderError:
-    """The error in an answer. Raises WireError, or Unavailable, where it is none of this API's."""
+    """The error in an answer. Raises WireError, or Unavailable, if it is none of this API's."""
     problem = decode_envelope(_problem, answer)
     return provider_error(ERRORS, problem.message, answer, code=problem.code)
 
@@ -161,7 +161,7 @@ def unpacked(document: bytes) -> bytes:
 
 
 def check_digest(document: bytes, digest: str) -> None:
-    """Raise WireError where an unpacked document is not the one that a digest was stated of."""
+    """Raise WireError if an unpacked document is not the one that a digest was stated of."""
     got = digest_of(document)
     if got != digest.lower():
         raise WireError("hash_value", f"expected the document with the digest {digest}, got one with {got}")

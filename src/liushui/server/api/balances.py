@@ -1,4 +1,4 @@
-"""Balances, summaries, and what supports them: coverage, breaks, and the heads of the hash chains."""
+"""Balances, summaries, coverage, breaks, and the heads of the hash chains."""
 
 from collections.abc import Collection
 from datetime import date
@@ -72,7 +72,7 @@ class FeeParams(msgspec.Struct, frozen=True, kw_only=True):
 def list_balances(context: Context, params: NamedDependency[BalanceParams]) -> Response[models.Balances]:
     """Balances at an instant by account, subaccount and currency, and whether each is complete.
 
-    Each is compared with the newest balance that is stated. A sum without a known opening balance is a net change.
+    Each is compared with the newest stated balance. A sum without a known opening balance is a net change.
     """
     names = context.accounts(params.account)
 
@@ -288,13 +288,13 @@ def list_heads(context: Context, params: NamedDependency[AccountsParams]) -> Res
     names, now = context.accounts(params.account), context.ledger.clock()
     with context.ledger.querying() as queries:
         heads = accounts.list_heads(queries, names)
-    # Not tagged: the tag of a ledger that was replaced may be that of the ledger before.
+    # Not tagged: a ledger that replaced another one may have the same tag.
     return context.answer(models.Heads(heads=[models.Head.of(head) for head in heads], read_at=now))
 
 
 @endpoint("GET", "/breaks", scope=Scope.READ)
 def list_breaks(context: Context, params: NamedDependency[AccountsParams]) -> Response[models.Breaks]:
-    """Where stated balances do not follow from those before them, with the difference and an explanation."""
+    """Breaks: where a stated balance does not follow from the one before, with the difference and an explanation."""
     names = context.accounts(params.account)
 
     def make() -> models.Breaks:
@@ -348,7 +348,7 @@ def _range(known: CoverageRange) -> models.CoveredRange:
 
 
 def _days(params: SummaryParams | FeeParams | DailyParams) -> tuple[date | None, date | None]:
-    """The first and the last day. Raises ProblemError, also where they are reversed."""
+    """The first and the last day. Raises ProblemError, also if they are reversed."""
     first, last = (_day(name, getattr(params, name)) for name in ("first_day", "last_day"))
     try:
         check_days(first, last)

@@ -61,9 +61,9 @@ class RequestContext:
         return self.app_context.providers
 
     def accounts(self, named: Collection[str] = ()) -> tuple[str, ...]:
-        """The named accounts; without any, all that the caller may see, which may be none.
+        """Return the named accounts; without names, all that the caller may see, perhaps none.
 
-        Raises ProblemError for an account that does not exist, and in the same words for one that is not visible.
+        Raises ProblemError for an account that does not exist, and with the same message for one that is not visible.
         """
         heads = read_heads(self.ledger, sorted(named) if named else None)
         visible = tuple(name for name in heads if self.principal.sees(name))
@@ -73,7 +73,8 @@ class RequestContext:
         return visible
 
     def query_name(self, kind: str, accounts: Collection[str], *parameters: object) -> str:
-        """What cursors of a query are bound to: its kind, its parameters, and the accounts that the caller may see."""
+        """Return what cursors are bound to: the kind of query, its parameters, and the accounts that the caller may
+        see."""
         visible = None if self.principal.accounts is None else sorted(self.principal.accounts)
         return msgspec.json.encode((kind, sorted(set(accounts)), parameters, visible)).decode()
 
@@ -98,7 +99,8 @@ class RequestContext:
         )
 
     def answer_tagged(self, names: tuple[str, ...], make: Callable[[], Model]) -> Response[Any]:
-        """An answer with an ETag that changes with the accounts. A client that has it gets 304, and `make` is not run.
+        """An answer with an ETag that changes with the accounts. A client that has it already gets 304, and `make` is
+        not called.
 
         `names`: the accounts that the answer is about.
         """
@@ -107,7 +109,7 @@ class RequestContext:
         if tag in _tags(self.request.headers.get("if-none-match", "")):
             return Response(b"", status_code=HTTPStatus.NOT_MODIFIED, media_type=MediaType.JSON, headers=headers)
         body = msgspec.json.encode(make())
-        if self._tag(names) != tag:  # a commit came in between: the answer may be of either state
+        if self._tag(names) != tag:  # a commit came in between: the answer may show either state
             del headers["ETag"]
         return Response(body, media_type=MediaType.JSON, headers=headers)
 
@@ -122,7 +124,8 @@ class RequestContext:
         return f'"{sha256(msgspec.json.encode(about)).hexdigest()[:32]}"'
 
 
-Context: TypeAlias = NamedDependency[SkipValidation[RequestContext]]  # msgspec cannot validate what the context holds
+# msgspec cannot validate the values in the context
+Context: TypeAlias = NamedDependency[SkipValidation[RequestContext]]
 """Annotates the parameter of a handler that takes the context."""
 
 
@@ -145,19 +148,19 @@ RATE_HEADERS: Final = {
     "RateLimit-Remaining": "How many of them are left.",
     "RateLimit-Reset": "Seconds until all of them are available again.",
 }
-"""The headers that every answer to a known caller has, and what they say."""
+"""Headers in every answer to a known caller, and their values."""
 
 PENDING_USES: Final = "liushui_pending_uses"
-"""The key in the application's state of the tasks that store the last use of a token.
+"""Key in the application's state of the tasks that store the last use of a token.
 
-There is at most one, so that they do not pile up while the ledger is busy.
+At most one task, so that tasks do not pile up while the ledger is busy.
 """
 
 
 async def authenticate(connection: Connection, handler: BaseRouteHandler) -> None:
     """Find the principal of a request and count the call.
 
-    Raises for another host's name, for an unknown caller, and for a call too many.
+    Raises for another host's name, an unknown caller, and too many calls.
     """
     app_context: AppContext = connection.app.state[APP_CONTEXT]
     app_context.check_host(connection)
@@ -178,7 +181,7 @@ async def authenticate(connection: Connection, handler: BaseRouteHandler) -> Non
         await begin_audit(connection.scope, app_context.ledger, principal, Face.API)
     if principal.token is not None and principal.touches_token and not uses:
         task = asyncio.create_task(asyncio.to_thread(_store_use, app_context, principal.token))
-        uses.add(task)  # not awaited: another process may hold the write lock for long
+        uses.add(task)  # not awaited, because another process may hold the write lock for long
         task.add_done_callback(uses.discard)
 
 

@@ -1,6 +1,6 @@
-"""Declares a route of the API once: the signature of its handler names the parameters, the body and the answer.
+"""Declares a route of the API: the signature of its handler names the parameters, the body and the answer.
 
-The parameters are read here too, and each that is wrong is named in the answer.
+Parameters are read here too, and the answer names each invalid one.
 """
 
 import asyncio
@@ -46,14 +46,14 @@ T = TypeVar("T")
 
 BODY_MAX: Final = 1024 * 1024
 BODY_TIMEOUT_S: Final = 30
-"""How long a body may take to arrive. While it does, its request counts as one in progress."""
+"""How long a body may take to arrive. Meanwhile its request counts as in progress."""
 
 _INSTANT = re.compile(r"^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)$", re.ASCII)
 _EXAMPLE: Final = "an ISO 8601 time with its offset such as 2024-01-31T09:30:00Z (in a URL + is %2B)"
 
 
 def read_query(request: Request[Any, Any, Any], type_: type[S]) -> S:
-    """The query parameters as a struct. Raises ProblemError with all that are unknown, repeated or not valid."""
+    """Return the query parameters as a struct. Raises ProblemError with all unknown, repeated or invalid ones."""
     fields = {field.encode_name: field for field in msgspec.structs.fields(type_)}
     faults: list[Fault] = []
     values: dict[str, object] = {}
@@ -85,10 +85,10 @@ class NoParams(msgspec.Struct, frozen=True):
 
 
 class ApiRequest(Request[Any, Any, Any]):
-    """A request whose JSON body we decode ourselves: Litestar's errors do not say where in the body they are."""
+    """A request whose JSON body we decode, because Litestar's errors do not say where in the body a fault is."""
 
     async def json(self) -> Any:  # noqa: ANN401 - whichever struct the handler takes
-        """The body as the struct that the handler's `data` names. Raises ProblemError."""
+        """Return the body as the struct of the handler's `data`. Raises ProblemError."""
         decoder = msgspec.json.Decoder(_signature(self)["data"].annotation)
         value = decode_json(decoder.decode, await within_timeout(self.body()))
         if isinstance(value, Fault):
@@ -97,7 +97,8 @@ class ApiRequest(Request[Any, Any, Any]):
 
 
 async def within_timeout(part: Awaitable[T], limit_s: int | None = None) -> T:
-    """A body, or a part of one, if it arrives within `limit_s` (default: BODY_TIMEOUT_S). Raises ProblemError."""
+    """Return a body, or a part of one, if it arrives within `limit_s` (default: BODY_TIMEOUT_S). Raises
+    ProblemError."""
     limit_s = BODY_TIMEOUT_S if limit_s is None else limit_s
     try:
         async with asyncio.timeout(limit_s):
@@ -113,7 +114,8 @@ def provide_params(request: Request[Any, Any, Any]) -> Any:  # noqa: ANN401 - wh
 
 
 async def check_request(request: Request[Any, Any, Any]) -> None:
-    """Refuse what Litestar accepts: parameters where a route has none, and a body that is missing or not JSON."""
+    """Refuse what Litestar accepts: parameters on a route without parameters, and a body that is missing or not
+    JSON."""
     signature = _signature(request)
     if "params" not in signature:
         read_query(request, NoParams)
@@ -128,7 +130,7 @@ def _signature(request: Request[Any, Any, Any]) -> Mapping[str, FieldDefinition]
 
 
 def check_media_type(request: Request[Any, Any, Any], known: Sequence[str]) -> str:
-    """The media type of the body. Raises ProblemError if it is none of those known."""
+    """The media type of the body. Raises ProblemError if it is unknown."""
     header = request.headers.get("content-type", "")
     media_type = header.partition(";")[0].strip().lower()
     if media_type not in known:
@@ -160,7 +162,7 @@ def without_none(type_: Any) -> Any:  # noqa: ANN401 - an annotation
 
 
 def _read(name: str, text: str, type_: Any, faults: list[Fault]) -> object:  # noqa: ANN401 - an annotation
-    """One value. One that is not valid adds a fault."""
+    """Read one value. An invalid value adds a fault."""
     bare = without_metadata(type_)
     try:
         if bare is date:
@@ -206,7 +208,7 @@ Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 class ApiOperation(Operation):
     """An operation whose query parameters are the fields of a struct.
 
-    To Litestar the struct is a dependency like any other, so that it does not describe the fields.
+    Litestar sees the struct as an ordinary dependency, so it does not describe the fields.
     """
 
     params: ClassVar[type[msgspec.Struct]] = NoParams
@@ -229,11 +231,11 @@ def endpoint(
     created: type[msgspec.Struct] | None = None,
     **options: Any,  # noqa: ANN401 - Litestar's own
 ) -> Callable[[Callable[..., Any]], HTTPRouteHandler]:
-    """Make a function a route of the API. Callers without the scope are refused; None: any known caller is answered.
+    """Make a function a route of the API. Callers without the scope are refused; None: any known caller is accepted.
 
     The function may take `context: NamedDependency[RequestContext]`, `params: NamedDependency[STRUCT]` (the query
-    parameters) and `data: JSONBody[STRUCT]` (the body). `created`: the answer with 201, of a route that answers 200
-    where nothing is new. Functions that are not coroutines run in a thread. The function's docstring is the summary,
+    parameters) and `data: JSONBody[STRUCT]` (the body). `created`: the answer with status 201, for a route that answers
+    200 if nothing is new. Functions that are not coroutines run in a thread. The function's docstring is the summary,
     and after an empty line the description, of the operation in the OpenAPI document.
     """
 
@@ -256,7 +258,7 @@ def endpoint(
             status_code=status,
             sync_to_thread=None if iscoroutinefunction(handler) else True,
             operation_class=ThisOperation,
-            # Generated clients name their methods after the id: it outlives renames of the function.
+            # Generated clients name their methods after the id, so it stays when functions are renamed.
             operation_id=operation_id or getattr(handler, "__name__", None),
             summary=" ".join(summary.split()),
             description=" ".join(description.split()) or None,
@@ -281,7 +283,7 @@ _ALWAYS: Final = {
 def _other_responses(
     method: Method, path: str, query: type[msgspec.Struct], *, is_stream: bool
 ) -> Iterator[tuple[int, ResponseSpec]]:
-    """What a route may answer besides success, by status."""
+    """The errors that a route may answer, by status."""
     described = dict(_ALWAYS)
     fields = query.__struct_fields__
     if "{" in path or "account" in fields or method == "POST":
@@ -304,7 +306,7 @@ def _query_parameters(query: type[msgspec.Struct]) -> Iterator[dict[str, Any]]:
     for field in msgspec.structs.fields(query):
         type_ = without_none(field.type)
         (schema,), components = msgspec.json.schema_components([type_], ref_template="{name}")
-        if "$ref" in schema:  # an enumeration: its values stand in the parameter itself
+        if "$ref" in schema:  # an enumeration: its values are listed in the parameter itself
             schema = components[schema.pop("$ref")] | schema
         parameter = {"name": field.encode_name, "in": "query", "required": field.required}
         if description := schema.pop("description", None):

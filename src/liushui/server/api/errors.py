@@ -57,7 +57,7 @@ def bad_request(faults: Sequence[Fault]) -> ProblemError:
 
 
 def filter_problem(error: FilterError) -> ProblemError:
-    """A filter that cannot be used: 422 where its values contradict each other, else 400."""
+    """Return the problem of an unusable filter: 422 if its values contradict each other, else 400."""
     faults = [Fault(parameter=fault.field, expected=fault.expected, got=fault.got) for fault in error.faults]
     problem = bad_request(faults)
     if all(fault.kind in (FaultKind.REVERSED_RANGE, FaultKind.REVERSED_AMOUNTS) for fault in error.faults):
@@ -81,7 +81,7 @@ def conflict(faults: Sequence[Fault]) -> ProblemError:
 
 
 def not_found(kind: str, name: object) -> ProblemError:
-    """404, in the same words whether the thing does not exist or the caller may not see it."""
+    """404, with the same message if the thing does not exist and if the caller may not see it."""
     return ProblemError(HTTPStatus.NOT_FOUND, f"{kind}: there is none named {short_repr(name)}")
 
 
@@ -96,7 +96,7 @@ def _detail_of(faults: Sequence[Fault]) -> str:
 
 # ---------------------------------------------------------------- decoding errors
 
-# msgspec tells what is wrong with JSON, and where, only in the text of its errors.
+# msgspec states the fault in JSON, and its place, only in the text of its errors.
 _WHERE = re.compile(r"^(?P<message>.*?)(?: - at `(?P<key>key in )?\$(?P<path>.*)`)?$", re.DOTALL)
 _EXPECTED = re.compile(r"^Expected (?P<expected>.*?)(?:, got (?P<got>.*))?$", re.DOTALL)
 _FIELD = re.compile(r"^Object (?P<problem>contains unknown|missing required) field `(?P<name>.*)`$", re.DOTALL)
@@ -107,7 +107,7 @@ _PLAIN_TEXTS: Final = {
     "datetime with a timezone component": _INSTANT,
     "Invalid enum value": "one of the values in the OpenAPI document",
 }
-"""How texts of msgspec begin, and what they say in plain English."""
+"""Beginnings of msgspec's messages, with plain English replacements."""
 
 
 class _Number(str):
@@ -123,7 +123,8 @@ _values = msgspec.json.Decoder(object, float_hook=_Number).decode
 
 
 def decoding_fault(error: msgspec.MsgspecError, body: bytes, prefix: str = "") -> Fault:
-    """What is wrong with a JSON body: the place as a JSON pointer after `prefix`, what was expected and what came."""
+    """Return what is wrong with a JSON body: the place as a JSON pointer after `prefix`, what was expected and what
+    came."""
     where = _WHERE.match(str(error))
     message = where["message"] if where else str(error)
     pointer = prefix + _pointer(where["path"] or "" if where else "")
@@ -168,13 +169,13 @@ TOO_DEEP: Final = Fault(pointer="", expected="JSON of few levels", got="JSON tha
 def decode_json(decode: Callable[[bytes], T], body: bytes, prefix: str = "") -> T | Fault:
     """Decode JSON with a decoder of msgspec. Returns what is wrong with it, at a JSON pointer after `prefix`.
 
-    A key that an object has twice is a fault: of the two values msgspec takes the last, other programs the first.
+    A key that an object has twice is a fault: msgspec takes the last value, other programs take the first.
     """
     try:
         value: T | Fault
         try:
             value = decode(body)
-        except msgspec.ValidationError as error:  # it is JSON, so that a repeated key may be the reason
+        except msgspec.ValidationError as error:  # it is JSON, so a repeated key may be the cause
             value = decoding_fault(error, body, prefix)
         repeated = _repeated_key(body.decode())
     except msgspec.MsgspecError as error:
@@ -203,7 +204,7 @@ def _repeated_key(text: str) -> str | None:
 
     try:
         value = json.loads(text, object_pairs_hook=collect, parse_int=str, parse_float=str)
-    except json.JSONDecodeError:  # after the place where msgspec found another fault, and read no further
+    except json.JSONDecodeError:  # the repeated key comes after the fault that msgspec found
         return None
     return next(_repeated_keys(value), None) if has_repeated else None
 
@@ -227,7 +228,7 @@ def _repeated_keys(value: object) -> Iterator[str]:
 
 
 def handlers() -> ExceptionHandlersMap:
-    """The answer to each class of error that a handler of the API raises."""
+    """Return the answer for each class of error that a handler of the API raises."""
     return {
         ProblemError: _problem,
         HTTPException: _http_error,
@@ -279,7 +280,7 @@ def _busy(request: Request[Any, Any, Any], error: LedgerBusy) -> Response[bytes]
 
 
 def _internal_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    # The log must not have the query: it may hold names and amounts.
+    # The query is not logged, because it may contain names and amounts.
     _log.error("no answer to %s %s", request.method, request.scope["path"], exc_info=error)
     detail = "internal error: see the log of liushui"
     return problem_response(request, HTTPStatus.INTERNAL_SERVER_ERROR, detail)

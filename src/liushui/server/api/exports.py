@@ -67,7 +67,7 @@ class FileOperation(ApiOperation):
     scope=Scope.READ,
     operation_id="export",
     operation=FileOperation,
-    opt={UNCOMPRESSED: True},  # compression would hold the file back until it is whole
+    opt={UNCOMPRESSED: True},  # compression would delay the file until it is complete
 )
 async def export(context: Context, format_name: PathText, params: NamedDependency[ExportParams]) -> Response[Any]:
     """The flows of a range as a file, which says what it covers.
@@ -83,7 +83,7 @@ async def export(context: Context, format_name: PathText, params: NamedDependenc
     scope=Scope.READ,
     operation_id="export_with_map",
     operation=FileOperation,
-    opt={UNCOMPRESSED: True, NOT_AUDITED: True},  # it changes nothing
+    opt={UNCOMPRESSED: True, NOT_AUDITED: True},  # the request changes nothing
 )
 async def export_with_map(
     context: Context,
@@ -118,7 +118,7 @@ async def _answer(
 
 def _query(context: RequestContext, params: ExportParams) -> ExportQuery:
     names = context.accounts(params.account)
-    if not names:  # no name would mean the accounts of all
+    if not names:  # an empty list of names would mean all accounts
         raise not_found("account", "")
     since, until = params.since, params.until
     if params.period is not None:

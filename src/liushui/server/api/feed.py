@@ -40,7 +40,7 @@ STEPS_MAX: Final = 10_000
 POLL_S: Final = 0.5
 """How often a stream looks for new events."""
 POLLS_PER_HEARTBEAT: Final = 30
-"""A stream without new events sends a comment after so many polls, so that proxies do not close it."""
+"""After this number of polls without new events, a stream sends a comment, so that proxies do not close it."""
 COMMITS_MAX: Final = 100
 
 
@@ -110,7 +110,7 @@ class StreamOperation(ApiOperation):
     operation_id="events",
     operation=StreamOperation,
     media_type="text/event-stream",
-    opt={UNCOMPRESSED: True},  # compression would hold events back until there is enough to compress
+    opt={UNCOMPRESSED: True},  # compression would delay events until there is enough to compress
 )
 async def stream_events(context: Context, params: NamedDependency[EventParams]) -> ServerSentEvent:
     """Commits that changed flows, decisions of people, breaks, and the progress of syncs, as they happen (server-sent
@@ -133,18 +133,18 @@ class EventStream:
 
     context: RequestContext
     named: list[str]
-    """The accounts that were asked for. Empty: all that the caller may see, also later ones."""
+    """The requested accounts. Empty: all that the caller may see, including future ones."""
     query: str
     positions: dict[str, int]
-    """For each account, the last commit that was sent."""
+    """The last commit that was sent, for each account."""
     updates: dict[str, datetime] = field(default_factory=dict)
-    """For each account, when the progress that was sent was written."""
+    """The time of the last progress that was sent, for each account."""
     breaks: dict[str, dict[str, models.SeenBreak]] = field(default_factory=dict)
-    """The breaks of each account that the client knows of, by the id of the finding."""
+    """The breaks that the client knows of, for each account, by finding id."""
 
     @classmethod
     def open(cls, context: RequestContext, params: EventParams) -> "EventStream":
-        """A stream from the cursor on that the request has, else from now on. Raises ProblemError."""
+        """Open a stream from the request's cursor, or else from now on. Raises ProblemError."""
         names = context.accounts(params.account)
         query = context.query_name("feed", params.account)
         last_id = context.request.headers.get("last-event-id")
@@ -157,7 +157,7 @@ class EventStream:
         return cls(context, params.account, query, positions)
 
     async def messages(self) -> AsyncIterator[ServerSentEventMessage]:
-        """The messages as they come, until the caller may not see them any more."""
+        """Yield the messages, until the caller may no longer see them."""
         yield ServerSentEventMessage(data=None, comment="begun")
         silent_polls = 0
         while (messages := await asyncio.to_thread(self._poll)) is not None:
@@ -170,22 +170,22 @@ class EventStream:
             await asyncio.sleep(POLL_S)
 
     def _poll(self) -> list[ServerSentEventMessage] | None:
-        """The new events. None: the token was revoked, has expired, or its accounts have changed."""
+        """Return the new events. None: the token was revoked, has expired, or its accounts have changed."""
         context = self.context
         principal = context.app_context.authenticate(context.request)
         if principal is None or Scope.READ not in principal.scopes or principal.accounts != context.principal.accounts:
             return None
         heads = read_heads(context.ledger, sorted(self.named) if self.named else None)
         names = [name for name in heads if principal.sees(name)]
-        # The breaks of an account are looked up at once, so that later ones can be told from them.
+        # The breaks of an account are read at once, so that later ones can be distinguished from them.
         is_behind = any(heads[name] > self.positions.get(name, 0) or name not in self.breaks for name in names)
         return [*(self._commits(names, heads) if is_behind else ()), *self._syncs(names)]
 
     def _commits(self, names: list[str], heads: Mapping[str, int]) -> Iterator[ServerSentEventMessage]:
-        """The commits of each account that were not sent yet, in order, decisions, and what they did to closed months
-        and balance chains.
+        """Return each account's unsent commits in order, decisions, and the effects on closed months and balance
+        chains.
 
-        `heads` were read before: what has come since is sent later, so that nothing is left out.
+        `heads` were read before; later commits are sent next time, so that none is left out.
         """
         commits = commits_after(self.context.ledger, names, self.positions, limit=COMMITS_MAX)
         try:
@@ -199,10 +199,10 @@ class EventStream:
                 }
                 old = {name: self._known_breaks(reading, name, breaks[name]) for name in breaks}
         except AccountNotFound:
-            return  # it was removed just now: the next look is without it
+            return  # the account was just removed; the next poll is without it
         for name in names:
             of_account = [commit for commit in commits if commit.account == name]
-            # With more commits than are read, and with those since `heads`, the rest is sent later.
+            # If there are more commits than one poll reads, or newer ones than `heads`, the rest is sent later.
             end = min(of_account[-1].seq, heads[name]) if len(of_account) == COMMITS_MAX else heads[name]
             seen = self.positions.get(name, 0)
             steps: list[tuple[int, Commit | _Decision]] = [(one.seq, one) for one in of_account if one.seq <= end]
@@ -215,7 +215,7 @@ class EventStream:
                     continue
                 yield _message("commit", models.CommitSeen.of(step, batch=batch), id_)
                 yield from _changed_months(changes, name, batch)
-            self.positions[name] = max(seen, end)  # commits that change no flow need not be looked at again
+            self.positions[name] = max(seen, end)  # commits that change no flow are skipped from now on
             if name in breaks and end == heads[name]:
                 yield from _break_messages(old[name], breaks[name])
                 self.breaks[name] = breaks[name]
@@ -225,7 +225,7 @@ class EventStream:
     ) -> Mapping[str, models.SeenBreak]:
         """The breaks of an account that the client knows of.
 
-        At the first look these are those whose flows are not newer than the client's position.
+        At the first poll these are the breaks whose flows are not newer than the client's position.
         """
         account, seen = reading.accounts[name], self.positions.get(name, 0)
         if name in self.breaks or not current or seen == account.snapshot.head:
@@ -248,7 +248,7 @@ _Decision = PeriodDecision | LinkDecision | FindingDecision
 
 
 def _decisions(reading: Reading, names: Collection[str]) -> dict[str, list[_Decision]]:
-    """What people decided about the months, links and findings of these accounts, by account."""
+    """Return people's decisions about months, links and findings of these accounts, by account."""
     decisions: dict[str, list[_Decision]] = {name: [] for name in names}
     for period in list_decisions(reading.queries, list(names)):
         decisions[period.account].append(period)
@@ -289,7 +289,7 @@ def _breaks_of(reading: Reading, account: Account) -> dict[str, models.SeenBreak
 def _break_messages(
     old: Mapping[str, models.SeenBreak], new: Mapping[str, models.SeenBreak]
 ) -> Iterator[ServerSentEventMessage]:
-    """An event for each break that is new, or has another difference, and for each one that has ended."""
+    """Return an event for each break that is new or has another difference, and for each one that has ended."""
     for id_, one in old.items():
         if id_ not in new:
             yield _message("break_ended", one)
@@ -299,7 +299,7 @@ def _break_messages(
 
 
 def _changed_months(changes: Sequence[MonthChanges], account: str, batch: int) -> Iterator[ServerSentEventMessage]:
-    """An event for each closed month of which a commit has changed flows."""
+    """Return an event for each closed month whose flows a commit has changed."""
     for month in changes:
         flows = sum(change.batch == batch for change in month.changes)
         if month.closed.account == account and flows:

@@ -35,7 +35,7 @@ _DAY: Final = r"((0[1-9]|1[0-2])(0[1-9]|1[0-9]|2[0-8])|(0[13-9]|1[0-2])(29|30)|(
 FINDING_PATTERN: Final = (
     rf"^(side|same_id|break|[1-9][0-9]{{3}}{_DAY}T([01][0-9]|2[0-3])[0-5][0-9][0-5][0-9]-[0-9a-f]{{{ID_DIGITS}}})$"
 )
-"""For the document alone: the reader of filters checks the value, and says in words what it expects."""
+"""Only for the document: the filter reader checks the value and states what it expects."""
 
 AccountNames = Annotated[list[str], Meta(description="These accounts; may be repeated. Without it: all accounts.")]
 Cursor = Annotated[str, Meta(description="`next` of the page before, with the same parameters.")]

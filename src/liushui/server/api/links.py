@@ -73,7 +73,7 @@ def list_links(context: Context, params: NamedDependency[LinkParams]) -> Respons
         next_cursor = None if page.next is None else context.sign_cursor(query, page.next)
         return models.LinkPage(links=list(map(_link_model, page.links)), next=next_cursor)
 
-    # The state of a link also depends on accounts that the caller may not see, so the answer is not tagged.
+    # The link's state also depends on accounts that the caller may not see, so the answer is not tagged.
     return context.answer(make())
 
 

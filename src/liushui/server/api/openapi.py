@@ -34,7 +34,7 @@ _CACHED: Final = {"Cache-Control": "public, max-age=3600"}
 class ModelSchemas(OpenAPISchemaPlugin):
     """Describes structs and enumerations as msgspec does.
 
-    Litestar's own plugin loses constraints inside lists and unions, docstrings, and that unknown fields are refused.
+    Litestar's own plugin loses constraints inside lists and unions, docstrings, and the refusal of unknown fields.
     """
 
     def is_plugin_supported_field(self, field_definition: FieldDefinition) -> bool:
@@ -64,7 +64,7 @@ class ModelSchemas(OpenAPISchemaPlugin):
 
 
 def _raw(value: object) -> Any:  # noqa: ANN401 - Litestar expects a dict here
-    """JSON in JSON. Litestar would drop every null from a dict, also those of defaults and examples."""
+    """JSON inside JSON. Litestar would drop every null from a dict, including defaults and examples."""
     return msgspec.Raw(msgspec.json.encode(value))
 
 
@@ -86,7 +86,7 @@ def openapi_document(request: Request[Any, Any, Any]) -> Response[bytes]:
 
 
 class ReferencePage(OpenAPIRenderPlugin):
-    """Shows the document. Its script is served by us: the page loads nothing from elsewhere."""
+    """Shows the document. Our server sends its script, so the page loads nothing from elsewhere."""
 
     def render(self, request: Request[Any, Any, Any], _openapi_schema: dict[str, Any]) -> bytes:
         """The page."""
@@ -99,7 +99,7 @@ class ReferencePage(OpenAPIRenderPlugin):
 """.encode()
 
     def receive_router(self, router: Router) -> None:
-        """Serve the script beside the page."""
+        """Serve the script together with the page."""
         router.register(redoc)
 
 
@@ -115,7 +115,7 @@ _NO_LOGO: Final = b"data:,"
 
 @cache
 def _script() -> bytes:
-    """The script as it is in the repository, but for the logo that it would load from another server."""
+    """The script from the repository, without the logo that it would load from another server."""
     script = files("liushui.server.web").joinpath("static", "vendor", "redoc-2.5.4/redoc.standalone.js").read_bytes()
     return script.replace(_LOGO, _NO_LOGO)
 
@@ -132,7 +132,7 @@ PAGE_HEADERS: Final = {
 
 
 def openapi_config(root: str) -> OpenAPIConfig:
-    """How Litestar describes the API that is under the path `root`. Its own pages are below `docs`."""
+    """Return how Litestar describes the API under the path `root`. Its own pages are below `docs`."""
     return OpenAPIConfig(
         title="liushui",
         version=__version__,
@@ -243,4 +243,4 @@ EXAMPLES: Final[Mapping[type, msgspec.Struct]] = {
         models.WithdrawBalance(reason="another account's"),
     )
 }
-"""Examples of models, which the document shows."""
+"""Examples of models for the document."""

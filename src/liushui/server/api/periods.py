@@ -63,7 +63,7 @@ def show_reconciliation(context: Context, params: NamedDependency[ReconcileParam
     """
     names = context.accounts(params.account)
     proofs = reconcile(context.read_model, names, params.period) if names else []
-    # Not tagged: whether a month is over depends on the time.
+    # Not tagged, because whether a month is over depends on the time.
     return context.answer(models.Reconciliation(months=[_month(proof) for proof in proofs]))
 
 
@@ -97,7 +97,7 @@ def list_months(context: Context, params: NamedDependency[MonthsParams]) -> Resp
 
 
 def _changes(reading: Reading) -> dict[tuple[str, str], int]:
-    """How many flows of each closed month have changed since."""
+    """Return the number of changed flows of each closed month."""
     return {
         (name, month.closed.period): len(month.changes)
         for name, account in reading.accounts.items()
@@ -174,7 +174,7 @@ def reopen(context: Context, data: JSONBody[models.ReopenMonth]) -> Response[mod
 
 
 def _named(context: RequestContext, accounts: Sequence[str]) -> tuple[str, ...]:
-    """The accounts that are meant, at least one. Raises ProblemError, NotFound."""
+    """The requested accounts, at least one. Raises ProblemError, NotFound."""
     names = context.accounts(accounts)
     if not names:
         raise NotFound("accounts: there is none that the caller may see")

@@ -1,4 +1,4 @@
-"""Records flows in accounts of your own: one flow or many, as JSON or JSON lines, all together or each on its own."""
+"""Records flows in own accounts: one or many, as JSON or JSON lines, in one transaction or each independently."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -43,7 +43,7 @@ JSON: Final = "application/json"
 LINES: Final = "application/x-ndjson"
 
 BODY_MAX: Final = 64 * 1024 * 1024
-"""Bytes of a body whose rows are recorded in one transaction. With mode=each a body may have any number."""
+"""The most bytes of a body whose rows are recorded in one transaction. With mode=each there is no limit."""
 RECORD_TIMEOUT_S: Final = 600
 """How long such a body may take to arrive."""
 ROWS_MAX: Final = 20_000
@@ -70,7 +70,7 @@ class Row(NamedTuple):
 
 
 async def read_whole(request: Request[Any, Any, Any]) -> bytes:
-    """Read a body of at most BODY_MAX bytes. Raises ProblemError, also where it does not arrive in time."""
+    """Read a body of at most BODY_MAX bytes. Raises ProblemError, also if it does not arrive in time."""
     return await within_timeout(_read_whole(request), RECORD_TIMEOUT_S)
 
 
@@ -121,7 +121,7 @@ async def iter_rows(request: Request[Any, Any, Any], media_type: str) -> AsyncIt
             yield element
         return
     rest = b""
-    # Lines may come for hours, as their program makes them. But something has to come.
+    # Lines may arrive for hours, while their program makes them, but the pauses are limited.
     parts = request.stream()
     while (part := await within_timeout(anext(parts, None))) is not None:
         *lines, rest = (rest + part).split(b"\n")
@@ -251,7 +251,7 @@ class RecordOperation(ApiOperation):
 
 
 def _describe_body(data: JSONBody[models.RecordFlow]) -> None:
-    """Never called: Litestar describes the body that any dependency of a route takes, used by the handler or not."""
+    """Never called: Litestar describes the body of any dependency of a route, whether or not the handler uses it."""
 
 
 @endpoint(
@@ -262,7 +262,7 @@ def _describe_body(data: JSONBody[models.RecordFlow]) -> None:
     operation=RecordOperation,
     dependencies={"described_body": Provide(_describe_body, sync_to_thread=False)},
     opt={NOT_AUDITED: True},
-    request_max_body_size=None,  # read_whole has a limit of its own, and with mode=each there is none
+    request_max_body_size=None,  # read_whole has its own limit, and with mode=each there is none
 )
 async def record_flows(context: Context, params: NamedDependency[RecordParams]) -> Response[models.Recorded]:
     """Record flows of your own accounts: one, an array, or JSON lines.
@@ -328,7 +328,8 @@ IN_MEMORY: Final = 1024 * 1024
 
 
 async def _record_each(context: RequestContext, params: RecordParams, media_type: str) -> Response[Any]:
-    """Record rows as they arrive. The answers wait until the end: many clients read none before they have sent all."""
+    """Record rows as they arrive. The answers wait until the end, because many clients read nothing before they have
+    sent everything."""
     if context.request.headers.get("idempotency-key") is not None:
         raise invalid_parameter("Idempotency-Key", "none with mode=each: there the references make rows unique", "one")
     answers = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - it is closed when the answer is sent
@@ -356,7 +357,7 @@ async def _parts(answers: "SpooledTemporaryFile[bytes]") -> AsyncIterator[bytes]
 
 
 def _record_chunk(context: RequestContext, params: RecordParams, chunk: Sequence[Row | Fault], end: int) -> bytes:
-    """Record some rows, the last of which has the number `end` - 1: what became of each, a line a row."""
+    """Record some rows, of which the last has the number `end` - 1. Returns the outcome of each as a line."""
     rows = [row for row in chunk if isinstance(row, Row)]
     entries = [row.entry for row in rows]
     results = recording.record_each(context.ledger, context.principal, entries, restate=params.restate)

@@ -74,7 +74,8 @@ def withdraw_stated_balance(
     account = balance.rpartition(":")[0]
     visible = check_statements(context.read_model, context.accounts(), withdrawn=True) if context.accounts() else []
     if balance not in {stated.id for stated, _check in visible}:
-        # The same words whether it does not exist or is of an account that the caller may not see. The id has its name.
+        # The message is the same if it does not exist and if the caller may not see its account. The id contains the
+        # account's name.
         raise ProblemError(HTTPStatus.NOT_FOUND, "balance: no balance of that id was stated")
     withdraw_balance(context.ledger, balance, data.reason)
     return context.answer(_find(context, account, balance), HTTPStatus.OK)

@@ -159,7 +159,7 @@ def sankey_chart(streams: Streams, colours: Mapping[str, int], currency: str, la
 
 
 def own_transfers_line(streams: Streams, currency: str, language: Language) -> str:
-    """The transfers between own accounts, which are not drawn, in a sentence. Empty where there are none."""
+    """The transfers between own accounts, which are not drawn, in a sentence. Empty if there are none."""
     own = [*streams.between, *streams.inside]
     if not own:
         return ""

@@ -177,7 +177,7 @@ def load_rows(page: CurrentPage) -> Response[bytes]:
 
 @get("/page/flows/totals", sync_to_thread=True)
 def load_totals(page: CurrentPage) -> Response[str]:
-    """The totals of the filter by currency. They stop at ROWS_MAX flows, unless all are asked for."""
+    """The totals of the filter by currency. They stop at ROWS_MAX flows, unless all are requested."""
     view = read_view(page)
     if view.first_error is not None:
         return page.render("flows/totals.html", status=400, asked=view.request, problem=view.first_error)

@@ -58,10 +58,10 @@ a request that changes something needs the owner."""
 
 
 async def guard_page(request: AnyRequest) -> Response[Any] | None:
-    """Check a request before its handler: None where it may be answered, else the way to the login.
+    """Check a request before its handler: None if it may be answered, else the way to the login.
 
-    Puts `session`, `csrf` and `form` into the request's state. Raises HTTPException for a request to another host,
-    from another site, or without the CSRF token of its session.
+    Puts `session`, `csrf` and `form` into the request's state. Raises HTTPException for a request to another host, from
+    another site, or without the CSRF token of its session.
     """
     web = web_context_of(request)
     web.app_context.check_host(request)
@@ -91,7 +91,7 @@ async def guard_page(request: AnyRequest) -> Response[Any] | None:
 
 
 def _check_rights(request: AnyRequest, principal: Principal) -> None:
-    """Raises PermissionDeniedException where the principal lacks what the handler needs."""
+    """Raises PermissionDeniedException if the principal lacks what the handler needs."""
     needed = request.route_handler.opt.get(NEEDS, Scope.READ if request.method in SAFE_METHODS else OWNER)
     if not principal.is_owner and needed not in principal.scopes:
         page = provide_page(request)
@@ -112,7 +112,7 @@ def _missing_right(page: Page, needed: str, role: str) -> str:
 
 
 def check_origin(headers: Mapping[str, str], host: str, url: str) -> None:
-    """Raises PermissionDeniedException where a browser says that another site's page sent a request.
+    """Raises PermissionDeniedException if a browser says that another site's page sent a request.
 
     `url`: the server's address. A proxy may pass on another host than the browser's.
     """

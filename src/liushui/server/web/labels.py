@@ -206,7 +206,7 @@ _WITH_REASON: Final = frozenset(
 
 
 class AlarmLabel(NamedTuple):
-    """An alarm as it is shown, with a link to the page where it can be solved; empty where no page does that."""
+    """An alarm as it is shown, with a link to the page where it can be solved; empty if no page does that."""
 
     look: str
     name: str
@@ -389,7 +389,7 @@ def _alarm_link(alarm: Alarm, language: Language) -> tuple[str, str]:
 class CoverageLabel(NamedTuple):
     """A verdict as it is shown: its look, its name in a word or two, what it means in a sentence, and a link.
 
-    `link`: the address of the coverage of the account whose gap the sentence names. Empty where there is no gap.
+    `link`: the address of the coverage of the account whose gap the sentence names. Empty if there is no gap.
     """
 
     look: str

@@ -46,7 +46,7 @@ def show_provider(page: CurrentPage, name: FromPath[str]) -> Response[str]:
 
 
 def get_provider(page: Page, name: str) -> Provider:
-    """The installed provider of that name. Raises NotFoundException."""
+    """The installed provider with this name. Raises NotFoundException."""
     if name not in page.providers:
         raise NotFoundException(f"provider: expected one of {', '.join(page.providers)}, got {short_repr(name)}")
     return page.providers[name]

@@ -299,7 +299,7 @@ def _explanations(closed: PeriodDecision | None) -> dict[str, str]:
 
 
 def _origin(chain: ChainState | None, month: AccountMonth, account: AccountName) -> date | None:
-    """The month of the last break before a month. None: there is none."""
+    """The month of the last break before a month. None: it does not exist."""
     breaks = () if chain is None else chain.breaks
     earlier = [one.after[0] for one in breaks if one.after[0] < month.month.since_us]
     return month_at(max(earlier), account) if earlier else None

@@ -45,7 +45,7 @@ def remove_sample_data(page: CurrentPage) -> Response[str]:
 
 
 def _check_may(page: Page) -> None:
-    """Raises PermissionDeniedException where the reader may not see all accounts."""
+    """Raises PermissionDeniedException if the reader may not see all accounts."""
     if page.principal.accounts is not None:
         raise PermissionDeniedException(page.say("This needs a role for all accounts. Yours is for some."))
 

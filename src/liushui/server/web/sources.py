@@ -111,7 +111,7 @@ def _address(name: str) -> str:
 
 
 def _check_may_add(page: Page) -> None:
-    """Raises PermissionDeniedException where the reader could not see the account of a new source."""
+    """Raises PermissionDeniedException if the reader could not see the account of a new source."""
     if page.principal.accounts is not None:
         raise PermissionDeniedException("a new source needs a role for all accounts; yours is for some")
 

@@ -25,7 +25,7 @@ TEMPLATE: Final = Path(__file__).parent / "templates" / "statement" / "statement
 def statement_pdf(texts: StatementTexts, folders: Sequence[Path] = ()) -> bytes:
     """The PDF, on A4 with page numbers. `folders` have further fonts.
 
-    Raises ConfigError where Typst is not installed, and where no font has the statement's Chinese characters.
+    Raises ConfigError if Typst is not installed, and where no font has the statement's Chinese characters.
     """
     try:
         import typst
@@ -50,7 +50,7 @@ def statement_pdf(texts: StatementTexts, folders: Sequence[Path] = ()) -> bytes:
 
 
 def choose_fonts(texts: StatementTexts, families: Sequence[str]) -> list[str]:
-    """The installed fonts to use, the best first. Raises ConfigError where Chinese text has none."""
+    """The installed fonts to use, the best first. Raises ConfigError if Chinese text has none."""
     known = set(families)
     latin = [name for name in LATIN_FONTS if name in known]
     first = CHINESE_FONTS.get(texts.language, ())

@@ -24,7 +24,7 @@ from liushui.server.web.static_files import STATIC
 
 
 def newest_certificate(ledger: Ledger, account: str, period: str) -> StoredCertificate | None:
-    """The newest certificate of an account's month. None: there is none."""
+    """The newest certificate of an account's month. None: it does not exist."""
     of_month = [one for one in current_certificates(ledger, (account,)) if one.period == period]
     return of_month[-1] if of_month else None
 

@@ -57,7 +57,7 @@ class Assets:
     version: str = ""
 
     def url(self, name: str) -> str:
-        """Where a file is served: `css/tokens.css`. Raises KeyError where there is none."""
+        """Where a file is served: `css/tokens.css`. Raises KeyError if there is none."""
         if name not in self.files:
             raise KeyError(f"no static file {name}")
         return f"/static/{self.version}/{name}"

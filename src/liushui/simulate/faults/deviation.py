@@ -72,7 +72,7 @@ class Deviation:
     needs_crowd: bool = False
     """Whether it matters only where more rows than a page holds share an instant."""
     page_cap: int | None = None
-    """The most rows of a page, whatever was asked for."""
+    """The most rows of a page, whatever was requested."""
     page_min: int | None = None
     """The fewest rows at which it cuts a page, where that is no fixed number: so many pages it takes."""
     calls_max: int | None = None

@@ -37,7 +37,7 @@ NEW_CURSOR: Final = "liushui:"
 
 
 def partitions_of(provider: Provider) -> tuple[str, ...]:
-    """The filters each value of which is asked for separately."""
+    """The filters each value of which is requested separately."""
     paging = provider.rules.paging
     return paging.partition_by if isinstance(paging, RangeOnly) else ()
 
@@ -53,7 +53,7 @@ def newest_days(query: FlowQuery, reading: Reading) -> FlowQuery:
 
 
 def capped(rows: int) -> Callable[[FlowQuery, Reading], FlowQuery]:
-    """At most so many rows of the page. Numbered pages begin where the number of rows that was asked for puts them."""
+    """At most so many rows of the page. Numbered pages begin where the number of rows that was requested puts them."""
     return lambda query, _reading: query._replace(limit=min(query.limit, rows))
 
 
@@ -69,7 +69,7 @@ def any_time(query: FlowQuery, _reading: Reading) -> FlowQuery:
 
 
 def first_page(query: FlowQuery, _reading: Reading) -> FlowQuery:
-    """The first page, whichever was asked for."""
+    """The first page, whichever was requested."""
     return query._replace(offset=0, after=query.after and "")
 
 

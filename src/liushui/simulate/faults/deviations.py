@@ -57,7 +57,7 @@ def _has_documents(provider: Provider) -> bool:
 
 
 def _has_lists(provider: Provider) -> bool:
-    """Whether a service sends rows of the range that was asked for, in JSON."""
+    """Whether a service sends rows of the range that was requested, in JSON."""
     return not _has_documents(provider)
 
 

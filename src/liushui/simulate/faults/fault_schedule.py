@@ -57,7 +57,7 @@ class SeededSchedule:
             return fault._replace(kind=self._allowed_kind(number, request))
 
     def _allowed_kind(self, number: int, request: Request) -> FaultKind | None:
-        """The current fault. None where there is none, or where it has lasted long enough."""
+        """The current fault. None if there is none, or where it has lasted long enough."""
         kind, most = self._current, self._profile.burst
         key = _key_of(request)
         tries = self._tries.pop(key, 0)

@@ -108,7 +108,7 @@ PageKey = tuple[tuple[str, ...], datetime, datetime, str]
 
 
 class PageHistory:
-    """The cursor that a page was asked for with, by the cursor that it ended at. Latest pages only. Any threads."""
+    """The cursor that a page was requested with, by the cursor that it ended at. Latest pages only. Any threads."""
 
     def __init__(self) -> None:
         self._before: OrderedDict[PageKey, str] = OrderedDict()
@@ -122,7 +122,7 @@ class PageHistory:
                 self._before.popitem(last=False)
 
     def cursor_before(self, query: FlowQuery) -> str | None:
-        """The cursor of the page before the one that is asked for. None: unknown."""
+        """The cursor of the page before the one that is requested. None: unknown."""
         with self._lock:
             return self._before.get(_page_key(query, query.after or ""))
 
@@ -164,7 +164,7 @@ class FaultyReader:
         return self._reader.session_start(key, life)
 
     def read_page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
-        """One page, or the page before it. Raises WireError where the cursor is lost."""
+        """One page, or the page before it. Raises WireError if the cursor is lost."""
         if self._fault.kind is FaultKind.CURSOR_LOST and query.after:
             raise WireError("after", "expected a cursor that is still known, got one that has expired")
         if self._fault.kind is FaultKind.REPEATED:

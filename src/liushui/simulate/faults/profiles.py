@@ -114,7 +114,7 @@ PROFILES: Final[Mapping[str, Profile]] = {
 
 
 def profile_named(name: str) -> Profile:
-    """The profile of that name, or a profile with the deviation of that name.
+    """The profile with this name, or a profile with the deviation with this name.
 
     Raises ConfigError with the known names.
     """

@@ -170,7 +170,7 @@ MISFITS: Final = (b"null", b"true", b"{}", b'"?"')
 MISFIT_TEXTS: Final = (b'"?"',)
 """The same for cells, which can have nothing but texts."""
 CORRUPTED_CACHED: Final = 1_024
-"""Corrupted rows that are cached: the same rows are asked for again and again, and corrupting one takes long."""
+"""Corrupted rows that are cached: the same rows are requested again and again, and corrupting one takes long."""
 
 
 def corrupted(row: bytes, variant: int, codec: Codec) -> bytes:

@@ -62,7 +62,7 @@ class PageChecks(Checks):
         ensure(all(order == orders[0] for order in orders), "the order of rows changes with the size of a page")
 
     def test_a_full_page_is_the_only_sign_of_more_rows(self, endpoint: Endpoint) -> None:
-        """Without further pages, a page has all rows, or as many as were asked for, from the right end."""
+        """Without further pages, a page has all rows, or as many as were requested, from the right end."""
         expected = endpoint.within(endpoint.recent)
         if not isinstance(self.provider.rules.paging, RangeOnly):
             pytest.skip("there are further pages")

@@ -162,7 +162,7 @@ def test_an_unknown_account(reader: Visitor) -> None:
     ("tag", "texts"),
     [
         ("zh-Hans", ("余额链", "不连续", "这笔流水之前缺少 −40.00", "录入余额")),
-        ("zh-Hant", ("餘額鏈", "不連續", "這筆流水之前缺少 −40.00", "錄入餘額")),
+        ("zh-Hant", ("餘額鏈", "不連續", "這筆流水之前缺少 −40.00", "輸入餘額")),
     ],
 )
 def test_in_chinese(broken: Visitor, tag: str, texts: tuple[str, ...]) -> None:

@@ -1,1 +1,1 @@
-"""Certificates: signed statements about one period of an account, which a stranger can check without liushui."""
+"""Certificates: signed statements about one period of an account, which anybody can check without liushui."""

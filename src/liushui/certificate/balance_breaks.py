@@ -12,17 +12,17 @@ from liushui.reconcile.chain import Break, ChainChecker, ChainRow
 from liushui.rules import BalanceRules
 
 BREAKS_MAX: Final = 100
-"""Breaks that are listed. A chain with more of them does not hold at all."""
+"""The most breaks that are listed. A chain with more does not hold at all."""
 
 
 class BalanceChains:
-    """Checks the balance chains of an account's rows, which pass through it, one chain by subaccount and currency."""
+    """Checks the balance chains (one for each subaccount and currency) of an account's rows as they pass through."""
 
     def __init__(self, rules: BalanceRules) -> None:
         self._rules = rules
         self._chains: dict[tuple[str, str], ChainChecker] = {}
         self._instants: dict[tuple[str, str], list[ChainRow]] = {}
-        """The rows of the newest instant of each chain, which further rows may belong to."""
+        """The rows of each chain's newest instant, to which further rows may belong."""
 
     def watch(self, rows: Iterable[CertifiedRow]) -> Iterator[CertifiedRow]:
         """Yield the rows unchanged, and check them. They must be sorted by time and id."""
@@ -50,7 +50,7 @@ class BalanceChains:
         instant.append(chain_row)
 
     def section(self) -> Section:
-        """Where the chains break. Rows without balances and indicative balances cannot be checked."""
+        """Return the breaks of the chains. Rows without balances and indicative balances cannot be checked."""
         if self._rules.advisory:
             return Section("could_not_check", "the provider calls its balances indicative", [])
         if not any(chain.stated for chain in self._chains.values()):

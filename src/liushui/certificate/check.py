@@ -1,4 +1,4 @@
-"""Checks certificates: the signature and the document, and what they say against a ledger. Makes proofs of rows."""
+"""Checks certificates: the signature, the document, and its agreement with a ledger. Makes proofs of rows."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -39,14 +39,15 @@ class OpenCertificate(NamedTuple):
 
     @property
     def anchor(self) -> Anchor:
-        """What the certificate says about the account's chain."""
+        """The certificate's link in the account's chain."""
         integrity = self.document.integrity
         created_at = parse_instant("created_at", self.document.created_at)
         return Anchor(self.document.subject.account, integrity.batch, integrity.link, str(self.path), created_at)
 
 
 def known_keys(ledger: Ledger, named: Sequence[str] = ()) -> list[VerifierKey]:
-    """The keys whose signatures are accepted: those the user named, and those of the ledger. Raises InvalidField."""
+    """Return the keys whose signatures are accepted: those named by the user, and those of the ledger. Raises
+    InvalidField."""
     return [*map(VerifierKey.parse, named), *(key.verifier for key in list_signing_keys(ledger))]
 
 
@@ -73,10 +74,10 @@ def _read(path: Path) -> bytes:
 
 
 def compare_with_ledger(ledger: Ledger, certificate: OpenCertificate) -> list[str]:
-    """The differences between a ledger and a certificate, as sentences. Empty: there are none.
+    """Return the differences between a ledger and a certificate, as sentences. Empty: they agree.
 
-    If the account was removed since, only its chain is compared, not its rows: see `is_erased`. Raises CertificateError
-    for a certificate of another ledger, which says nothing about this one.
+    If the account was removed, only its chain is compared, not its rows: see `is_erased`. Raises CertificateError for a
+    certificate of another ledger.
     """
     with ledger.reading() as connection:
         _check_account(connection, certificate)
@@ -134,7 +135,7 @@ def _check_account(connection: Connection, certificate: OpenCertificate) -> None
 
 
 def _link_at(connection: Connection, certificate: OpenCertificate) -> str | None:
-    """The link that the ledger has for the certificate's batch; None where its chain ends before."""
+    """Return the ledger's link for the certificate's batch; None if the chain ends before it."""
     integrity, name = certificate.document.integrity, certificate.document.subject.account
     if integrity.batch == 0:
         return integrity.genesis
@@ -151,7 +152,7 @@ def _rows(connection: Connection, certificate: OpenCertificate) -> Iterator[Cert
 
 
 def list_rows(ledger: Ledger, certificate: OpenCertificate) -> Iterator[CertifiedRow]:
-    """The rows that a certificate is about, streamed. Raises CertificateError for one of another ledger."""
+    """Stream the rows that a certificate certifies. Raises CertificateError for a certificate of another ledger."""
     with ledger.reading() as connection:
         _check_account(connection, certificate)
         if _is_erased(connection, certificate):

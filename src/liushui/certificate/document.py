@@ -1,4 +1,4 @@
-"""The document of a certificate: its fields, its canonical bytes, and how they are read back. Pure.
+"""The document of a certificate: its fields, its canonical bytes, and how to parse it. Pure.
 
 docs/certificate.md specifies the format. Amounts are text, counts are whole numbers, times are text in UTC.
 """
@@ -22,7 +22,7 @@ NOT_SAID: Final = (
     "that the account holder has no other account",
     "that rows were right before liushui received them",
 )
-"""What no certificate says."""
+"""What no certificate states."""
 
 Status = Literal["pass", "fail", "could_not_check"]
 
@@ -80,8 +80,8 @@ class Rejected(Part):
 
 
 class Population(Part):
-    """The rows of the period. `ended` counts their ended versions by how they ended: since the previous certificate
-    (number `since_certificate`), or ever, if there is none."""
+    """The rows of the period. `ended`: the numbers of their ended versions by the way in which they ended, since the
+    previous certificate (number `since_certificate`), or since the beginning if there is none."""
 
     rows: int
     columns: list[str]
@@ -101,7 +101,7 @@ class ReadRange(Part):
 
 
 class MissingRange(Part):
-    """A range that is not complete, and why. null: it has no beginning, or no end."""
+    """A range that is not complete, and why. null: it has no beginning or no end."""
 
     since: str | None
     until: str | None
@@ -110,7 +110,7 @@ class MissingRange(Part):
 
 
 class ProviderFacts(Part):
-    """What is known of the provider's API, in words: its paging, the unit of its times, its ranges and retention."""
+    """Facts about the provider's API, in words: its paging, the unit of its times, its ranges and retention."""
 
     title: str
     paging: str
@@ -119,7 +119,7 @@ class ProviderFacts(Part):
 
 
 class Basis(Part):
-    """Why the population is complete, or why it is not. `provider` null: it is not installed."""
+    """Why the population is complete, or why it is not. `provider` null: not installed."""
 
     status: str
     complete: bool
@@ -130,7 +130,8 @@ class Basis(Part):
 
 
 class Figure(Part):
-    """A balance. `amount` null: unknown, and `reason` says why. `complete`: whether no earlier flow is missing."""
+    """A balance. `amount` null: unknown, and `reason` says why. `complete`: whether all earlier flows are in the
+    ledger."""
 
     amount: str | None
     complete: bool
@@ -138,7 +139,7 @@ class Figure(Part):
 
 
 class BalanceCheck(Part):
-    """A closing balance beside the one that the provider or a person states. null: none is stated."""
+    """A closing balance and the balance that the provider or a person states. null: no balance is stated."""
 
     status: Status
     reason: str
@@ -163,7 +164,7 @@ class Line(Part):
 
 
 class Section(Part):
-    """What was looked for in the rows, and what was seen: each item is an object of texts."""
+    """The items that were found in the rows by one check; each is an object of texts."""
 
     status: Status
     reason: str
@@ -171,10 +172,11 @@ class Section(Part):
 
 
 class Integrity(Part):
-    """Where the certificate stands. `genesis` is the link of the account's beginning, `link` that of batch `batch`.
+    """The certificate's position in the account's chain. `genesis` is the account's initial link, `link` the link of
+    batch `batch`.
 
-    `root` is the root of the RFC 6962 tree of the rows. `previous` is the digest of the account's certificate before
-    this one; null: this is the first.
+    `root` is the root of the RFC 6962 tree of the rows. `previous` is the digest of the account's previous certificate;
+    null: this is the first one.
     """
 
     genesis: str
@@ -219,7 +221,7 @@ T = TypeVar("T", Document, RowProof)
 
 
 class Header(msgspec.Struct):
-    """What documents of every version begin with."""
+    """The beginning of documents of every version."""
 
     format: str
     version: int
@@ -231,7 +233,7 @@ def to_bytes(document: Document | RowProof) -> bytes:
 
 
 def parse_document(text: bytes) -> Document:
-    """The document in the text of a note. Raises CertificateError."""
+    """Return the document in the text of a note. Raises CertificateError."""
     return _parse(text, Document, FORMAT, VERSION)
 
 

@@ -1,4 +1,4 @@
-"""Makes certificates: reads everything that one says in one transaction, signs it, and stores it."""
+"""Makes certificates: reads their content in one transaction, signs it, and stores it."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -65,7 +65,7 @@ def make_certificate(
 ) -> tuple[StoredCertificate, doc.Document]:
     """Make the certificate of an account's month, sign it, have it stamped, and store it.
 
-    Nothing is stored where anything fails. Raises AccountNotFound, InvalidField, CertificateError and LedgerError.
+    If anything fails, nothing is stored. Raises AccountNotFound, InvalidField, CertificateError and LedgerError.
     """
     stored, made = sign_certificate(model, account, period, key, providers)
     if stamp is not None:
@@ -102,7 +102,7 @@ def sign_certificate(
 
 
 class _Rows:
-    """What the rows of a period come to, in one pass. Memory does not grow with their number."""
+    """The sums of a period's rows, computed in one pass. Memory does not grow with their number."""
 
     def __init__(self, rows: Iterable[CertifiedRow]) -> None:
         self.tree = TreeHasher()
@@ -131,7 +131,7 @@ class _Balances:
         self.by_key = {(balance.subaccount, balance.currency): balance for balance in balances}
 
     def figure(self, key: Key, amount: Decimal, basis: Basis) -> doc.Figure:
-        """A balance of that moment; none where the sum is only a net change."""
+        """Return a balance at that moment; empty if the sum is only a net change."""
         if not basis.is_balance:
             return doc.Figure(None, complete=False, reason=f"flows are known only since {basis.since_day}")
         verdict = self.by_key[key].verdict if key in self.by_key else self._verdict
@@ -139,7 +139,7 @@ class _Balances:
 
 
 class _DocumentBuilder:
-    """Collects what a certificate says, from one state of the ledger."""
+    """Collects the content of a certificate from one state of the ledger."""
 
     def __init__(
         self,
@@ -160,7 +160,7 @@ class _DocumentBuilder:
         self._verdict = account.completeness.of(*month.range_us)
 
     def document(self, number: int, previous: StoredCertificate | None) -> doc.Document:
-        """The document with that number. `previous` is the account's certificate before it."""
+        """Return the document with this number. `previous` is the account's previous certificate."""
         return doc.Document(
             format=doc.FORMAT,
             version=doc.VERSION,
@@ -211,7 +211,8 @@ class _DocumentBuilder:
         )
 
     def _ended_versions(self, since_batch: int) -> dict[str, int]:
-        """How many versions of the period's flows ended after a batch, by how they ended."""
+        """Return the numbers of versions of the period's flows that ended after a batch, by the way in which they
+        ended."""
         h, month = history.c, self._month
         query = sa.select(h.ended_as, sa.func.count()).where(h.account == self._name, h.ended_batch > since_batch)
         query = query.where(h.at_us >= month.since_us, h.at_us < month.until_us).group_by(h.ended_as)
@@ -223,7 +224,7 @@ class _DocumentBuilder:
         digests = []
         for since_us, until_us, holes, id_ in self._connection.execute(query.where(q.ended_batch.is_(None))):
             span = from_columns(since_us, until_us, holes)
-            # A row of unknown time may belong to any period.
+            # A row without a readable time may belong to any period.
             if span is None or any(part.since_us < month.until_us and part.until_us > month.since_us for part in span):
                 digests.append(identity_of(id_))  # the digest of the row, which stays when its bytes are erased
         return doc.Rejected(len(digests), sha256("".join(f"{one}\n" for one in sorted(digests)).encode()).hexdigest())
@@ -257,14 +258,15 @@ class _DocumentBuilder:
         )
 
     def _roll_forward(self) -> list[doc.Line]:
-        """A line for each balance that exists at the end of the period. Raises LedgerError for a damaged ledger."""
+        """Return a line for each balance that exists at the end of the period. Raises LedgerError for a damaged
+        ledger."""
         since, until = (_Balances(self._connection, self._account, from_us(at_us)) for at_us in self._month.range_us)
         lines = []
         for key, balance in sorted(until.by_key.items()):
             if not balance.flows and balance.check.stated is None:
                 continue  # it begins after the period
             before, total = since.by_key.get(key), self._rows.by_balance[key]
-            # Without flows and stated balances before the period, what the balance begins with is the opening balance.
+            # Without flows and stated balances before the period, the balance begins with the opening balance.
             opening = (balance.opening or ZERO) if before is None else before.amount
             if EXACT.add(opening, total.net) != balance.amount:
                 raise LedgerError(

@@ -16,13 +16,12 @@ def _node_hash(left: bytes, right: bytes) -> bytes:
 
 
 class TreeHasher:
-    """Computes the root of leaves that come one after another. Memory grows with the logarithm of their number."""
+    """Computes the root of leaves that are added one after another. Memory grows with the logarithm of their number."""
 
     def __init__(self) -> None:
         self.size = 0
         self._roots: list[bytes] = []
-        """The roots of the complete trees that the leaves so far are in, the largest first: one for each bit of size.
-        """
+        """The roots of the complete trees over the leaves so far, the largest first: one for each bit of size."""
 
     def add(self, leaf: bytes) -> None:
         """Add the next leaf."""
@@ -82,7 +81,7 @@ class Tree:
 
 
 def root_of_path(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:
-    """The root that an audit path leads to; None for a path that no leaf at `index` of `size` leaves has."""
+    """Return the root to which an audit path leads; None if no leaf at `index` of `size` leaves has such a path."""
     if not 0 <= index < size:
         return None
     node, last = leaf_hash(leaf), size - 1

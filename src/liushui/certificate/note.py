@@ -1,7 +1,7 @@
 """Signed notes with Ed25519, as C2SP specifies them: https://c2sp.org/signed-note. Pure.
 
-A note is a text, an empty line, and signature lines of the form `— NAME BASE64`, where BASE64 is of the key's ID and
-the signature.
+A note is a text, an empty line, and signature lines of the form `— NAME BASE64`. BASE64 encodes the key's ID and the
+signature.
 """
 
 import re
@@ -62,7 +62,7 @@ class VerifierKey:
         return f"{self.name}+{self.id.hex()}"
 
     def is_signature(self, signature: bytes, text: bytes) -> bool:
-        """Whether a signature of a text is by this key."""
+        """Whether this key made a signature of a text."""
         # Imported here: most commands check no signature, and the import takes a while.
         from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -123,7 +123,7 @@ def open_note(note: bytes, keys: Sequence[VerifierKey]) -> tuple[bytes, Verifier
 
 
 def _split(note: bytes) -> tuple[bytes, list[tuple[str, bytes]]]:
-    """The text of a note, and its signatures by name. Raises CertificateError for what is not a signed note."""
+    """The text of a note, and its signatures by name. Raises CertificateError if it is not a signed note."""
     end = note.rfind(b"\n\n") + 1
     try:
         lines = note[end + 1 :].decode().split("\n")
@@ -135,7 +135,7 @@ def _split(note: bytes) -> tuple[bytes, list[tuple[str, bytes]]]:
     for line in lines:
         match = _LINE.fullmatch(line)
         blob = b64decode(match[2] + "==") if match else b""
-        # One spelling only: base64 that is decoded leniently would let a changed byte pass.
+        # Only one spelling is accepted: lenient base64 decoding would not notice some changed bytes.
         if match is None or b64encode(blob).decode() != match[2] or len(blob) <= _ID_BYTES:
             raise CertificateError(f"it is not a signed note: expected a signature line, got {short_repr(line)}")
         signatures.append((match[1], blob))

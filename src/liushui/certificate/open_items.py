@@ -22,7 +22,7 @@ _SHOWN: Final = (ID, AT, "kind", "subaccount", "currency", "amount")
 
 
 class OpenItems:
-    """Finds the outstanding items among the rows of an account. Rows pass through it."""
+    """Finds the outstanding items among the rows of an account as they pass through. Rows pass through it."""
 
     def __init__(self, account: str) -> None:
         self._account = account
@@ -30,7 +30,7 @@ class OpenItems:
         self._count = self._fees = 0
 
     def watch(self, rows: Iterable[CertifiedRow]) -> Iterator[CertifiedRow]:
-        """The same rows; those that have another side are remembered."""
+        """Yield the same rows, and remember those that have another side."""
         for row in rows:
             is_fee = row["kind"] == FEE
             self._fees += is_fee
@@ -48,10 +48,10 @@ class OpenItems:
         completeness: Verdict,
         visible: Collection[str] | None = None,
     ) -> Section:
-        """The outstanding items, with their age in days, as of the state of the ledger that the rows are of.
+        """Return the outstanding items, with their age in days, in the ledger state of the rows.
 
-        `visible`: the accounts that the maker of the certificate may see, in which other sides are looked for; None:
-        all. If a period is not complete, an empty list does not show that there are none.
+        `visible`: the accounts in which other sides may be searched, because the maker of the certificate may see them;
+        None: all. If a period is not complete, an empty list does not mean that nothing is outstanding.
         """
         if reason := open_items.why_not(self._count, self._fees):
             return Section("could_not_check", reason, [])

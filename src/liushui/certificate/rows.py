@@ -1,6 +1,6 @@
-"""The rows that a certificate is about: the flows of a period as they were at one batch, in a form that never changes.
+"""The rows that a certificate certifies: the flows of a period after one batch, in a form that never changes.
 
-A row is an object of texts. Its bytes are those of RFC 8785: the names sorted, nothing but what JSON needs.
+A row is an object of texts. Its bytes are those of RFC 8785: sorted names and no optional white space.
 """
 
 import csv
@@ -22,7 +22,7 @@ from liushui.ledger.read.month_calendar import month_of, read_month
 from liushui.ledger.schema import flows, history
 
 CertifiedRow = dict[str, str]
-"""A row by column, the columns sorted. What a flow does not have is the empty text."""
+"""A row by column, the columns sorted. A field without a value is the empty text."""
 
 CHUNK_ROWS: Final = 500
 _TIMES: Final = ("at_us", "settled_at_us")
@@ -34,7 +34,7 @@ _COLUMN_OF: Final = {name: name.removesuffix("_us") if name in _TIMES else name 
 
 COLUMNS: Final = tuple(sorted(_COLUMN_OF.values()))
 """The columns of a row. `at` and `settled_at` have microseconds, in UTC; `detail` is JSON; `wire_sha256` is the digest
-of the row as the provider sent it."""
+of the provider's row."""
 
 AT: Final = "at"
 ID: Final = "id"
@@ -43,7 +43,7 @@ ID: Final = "id"
 def certified_rows(
     connection: Connection, account: str, since_us: int, until_us: int, batch: int
 ) -> Iterator[CertifiedRow]:
-    """The rows of [since, until) as of a batch, by time and id, streamed."""
+    """Stream the rows of [since, until) as of a batch, by time and id."""
     columns = [name for _, name in _ORDER]
     result = connection.execute(_select(account, since_us, until_us, batch, columns), execution_options={**STREAMED})
     for row in result:
@@ -51,8 +51,8 @@ def certified_rows(
 
 
 def certified_csv(ledger: Ledger, account: AccountName, period: str, batch: int) -> Generator[bytes]:
-    """The rows of a month `2026-10` as of a batch, as CSV in pieces. Every text stays as it is: a certificate has its
-    digest."""
+    """The rows of a month `2026-10` as of a batch, as CSV in pieces. Texts are not changed, because a certificate has
+    their digest."""
     month = month_of(read_month(period), account)
     with ledger.reading() as connection:
         rows = certified_rows(connection, account.account, *month.range_us, batch)

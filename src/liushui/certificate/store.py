@@ -1,7 +1,7 @@
 """The certificates of a ledger, as they were signed.
 
-They are recorded in the ledger and not in files beside it: so they are part of its backups, copies and restores, and a
-certificate and its number are stored in one transaction. A copy that was taken elsewhere shows one that was removed.
+They are stored in the ledger and not in files beside it. So its backups, copies and restores contain them, and a
+certificate and its number are stored in one transaction. A copy kept elsewhere reveals a removed one.
 """
 
 from base64 import b64decode, b64encode
@@ -22,10 +22,10 @@ from liushui.ledger.write.batch_writer import lock_account
 
 
 class StoredCertificate(NamedTuple):
-    """A certificate: number `number` of its account, about the account as of `batch`, whose link is `link`.
+    """A certificate: number `number` of its account, made after `batch`, whose link is `link`.
 
-    `signer` is the verifier key of its signer, `digest` that of the signed note. `timestamp` is the answer of a time
-    stamping authority in DER; None: it has none.
+    `signer` is the verifier key of its signer, and `digest` the digest of the signed note. `timestamp` is the answer of
+    a time stamping authority in DER; None: no time stamp.
     """
 
     account: str
@@ -73,7 +73,7 @@ def last_certificate(connection: Connection, account: str) -> StoredCertificate 
 def current_certificates(ledger: Ledger, names: Sequence[str] = ()) -> list[StoredCertificate]:
     """The certificates of these accounts, or of all if no name is given, by account and number.
 
-    Without those of accounts that were removed, also where there is another account of the name now.
+    Without certificates of removed accounts, even if another account now has the name.
     """
     with ledger.reading() as connection:
         erased = {tombstone.account: tombstone.head for tombstone in list_tombstones(connection)}
@@ -81,7 +81,7 @@ def current_certificates(ledger: Ledger, names: Sequence[str] = ()) -> list[Stor
 
 
 def list_certificates(ledger: Ledger, names: Sequence[str] = ()) -> list[StoredCertificate]:
-    """The same, and those of removed accounts."""
+    """Return the same, including certificates of removed accounts."""
     c = certificates.c
     query = sa.select(*certificates.columns).order_by(c.account, c.number)
     if names:
@@ -99,7 +99,7 @@ def find_certificate(connection: Connection, account: str, number: int) -> Store
 
 
 def load_certificate(ledger: Ledger, account: str, number: int | None = None) -> StoredCertificate:
-    """The certificate of an account with that number; without a number, the newest. Raises NotFound."""
+    """Return the account's certificate with this number; without a number, the newest. Raises NotFound."""
     with ledger.reading() as connection:
         if number is None:
             found = last_certificate(connection, account)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 TIMEOUT_S: Final = 30
 ANSWER_BYTES_MAX: Final = 256 * 1024
 GRANTED: Final = (0, 1)
-"""The statuses of an answer that has a time stamp."""
+"""The statuses of answers with a time stamp."""
 
 
 def request_timestamp(url: str, note: bytes) -> bytes:
@@ -35,14 +35,14 @@ def request_timestamp(url: str, note: bytes) -> bytes:
             f"the authority at {url} refused to stamp the certificate: {', '.join(response.status_string)}"
         )
     info = response.tst_info
-    # The certificate of the authority is not checked here: who relies on the stamp does, with `openssl ts -verify`.
+    # The authority's certificate is not checked here. People who rely on the stamp check it with `openssl ts -verify`.
     if info.message_imprint.message != sha256(note).digest() or info.nonce != request.nonce:
         raise CertificateError(f"the authority at {url} answered with a time stamp of something else")
     return answer
 
 
 def stamped_at(answer: bytes) -> datetime:
-    """The time in a time stamp. Raises CertificateError."""
+    """Return the time in a time stamp. Raises CertificateError."""
     return _decode(answer, "the time stamp").tst_info.gen_time
 
 

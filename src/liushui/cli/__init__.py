@@ -8,14 +8,14 @@ from typing import Final, NoReturn
 EXIT_FAILED: Final = 1
 """The command failed while doing its work."""
 EXIT_USAGE: Final = 2
-"""Something the user gave cannot be used: an option, an argument, a variable, a file."""
+"""Invalid input from the user: an option, an argument, a variable, a file."""
 EXIT_INCOMPLETE: Final = 3
 EXIT_DAMAGED: Final = 4
 EXIT_INTERRUPTED: Final = 130
 
 GC_THRESHOLDS: Final = (100_000, 20, 100)
-"""The garbage collector runs after so many new objects. Imports, and the slices of a sync, make some 100,000 objects
-without reference cycles: looking at them with Python's default of 700 takes a tenth of the time of either."""
+"""The number of new objects after which the garbage collector runs. Imports, and the slices of a sync, create some
+100,000 objects without reference cycles. With Python's default of 700, examining them takes a tenth of the time."""
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
     except KeyboardInterrupt:
         _fail("interrupted: what was committed before is kept", EXIT_INTERRUPTED)
     except BrokenPipeError:
-        # Python flushes standard output once more at exit: give it somewhere to write to.
+        # Python flushes standard output once more at exit, so it needs something to write to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_FAILED)
     except Exception as error:
@@ -35,7 +35,7 @@ def main() -> None:
         bug = f"{type(error).__name__}: {error}"
         _fail(f"error: {bug} (a bug in liushui; run again with LIUSHUI_DEBUG=1 to see where)", EXIT_FAILED)
     finally:
-        # At exit Python collects garbage once more. Frozen objects are left alone, which saves some 50 ms.
+        # At exit Python collects garbage once more. Frozen objects are skipped, which saves some 50 ms.
         gc.freeze()
 
 

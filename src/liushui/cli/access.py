@@ -1,4 +1,4 @@
-"""liushui key, token, password, login: who may read the ledger, and through what."""
+"""liushui key, token, password, login: who may read the ledger, and in which way."""
 
 import getpass
 import sys
@@ -73,10 +73,10 @@ def output_options(function: Callable[P, R]) -> Callable[P, R]:
 
 @contextmanager
 def _secrets_written(output: Path | None, *, force: bool) -> Iterator[Callable[[Record], None]]:
-    """A function that writes secrets to the file. Without a file, it does nothing.
+    """Return a function that writes secrets to the file. Without a file, it does nothing.
 
-    The file is opened first, because secrets that cannot be written are lost, and gets its name at the end. Raises
-    ConfigError for a file that exists without `force`, LedgerError for one that cannot be written.
+    The file is opened first, because secrets that cannot be written would be lost. It gets its name at the end. Raises
+    ConfigError if the file exists without `force`, LedgerError if it cannot be written.
     """
     if output is None:
         yield lambda _secrets: None
@@ -111,7 +111,7 @@ def key() -> None:
 
 
 def restrictions_help() -> str:
-    """What keys of the installed providers can be denied, for the help."""
+    """Return what the keys of installed providers can be denied, for the help."""
     from liushui.providers import load_providers
 
     restrictions = [
@@ -199,7 +199,7 @@ def key_create(
 
 
 def _server_url(ledger: "Ledger", url: str | None) -> str:
-    """The address of the server of a ledger: the one that is named, else that of a server that runs here."""
+    """Return the address of a ledger's server: the named one, or else that of a server running here."""
     from liushui.server.running import running_servers
     from liushui.wire.transport import parse_base_url
 
@@ -386,7 +386,7 @@ def password_remove(settings: Settings) -> None:
 
 
 def read_password() -> str:
-    """A new password: asked for twice at a terminal, else the first line of standard input. Raises ConfigError."""
+    """Read a new password: twice at a terminal, else the first line of standard input. Raises ConfigError."""
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\r\n")
     text = getpass.getpass("Password: ")
@@ -417,7 +417,7 @@ def login(settings: Settings, url: str | None) -> None:
 
 
 def _page_and_ledger(settings: Settings, url: str | None) -> "tuple[str, Ledger]":
-    """The page to log in to and its ledger: those that the user names, completed by the servers that run here."""
+    """Return the page and the ledger for a login: those that the user names, completed by the servers running here."""
     from liushui.ledger.engine import open_ledger
     from liushui.server.running import running_servers
     from liushui.wire.transport import parse_base_url

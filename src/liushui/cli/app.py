@@ -100,7 +100,7 @@ EXIT_CODES: Final = (
 
 
 class LazyGroup(click.Group):
-    """The commands of COMMANDS. A command's module is imported when the command runs or shows its own help."""
+    """The commands of COMMANDS. A command's module is imported only when the command runs or shows its own help."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """The commands, in the order of a user's journey."""
@@ -119,7 +119,8 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that the arguments name. Raises click.UsageError, with a suggestion for a misspelled name."""
+        """Return the command that the arguments name. Raises click.UsageError, with a suggestion for a misspelled
+        name."""
         try:
             return super().resolve_command(ctx, args)
         except click.exceptions.NoSuchCommand as error:
@@ -147,7 +148,7 @@ _COMPLETION_FILES: Final = {
     "zsh": (".zfunc/_liushui", ".zshrc", "fpath+=~/.zfunc; autoload -Uz compinit; compinit"),
     "fish": (".config/fish/completions/liushui.fish", "", ""),
 }
-"""For each shell, below the home folder: the completion script, and the start-up file with the line that loads it."""
+"""For each shell, relative to the home folder: the completion script, and the start-up file that loads it."""
 
 
 def completion_script() -> str:
@@ -191,7 +192,7 @@ def _version() -> str:
 
 
 def _flag(name: str, action: Callable[[], str], text: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """A flag that prints what `action` returns instead of running a command."""
+    """A flag that prints the result of `action` instead of running a command."""
 
     def act(ctx: click.Context, _parameter: click.Parameter, is_set: bool) -> None:
         if is_set and not ctx.resilient_parsing:

@@ -1,4 +1,4 @@
-"""Which commands the ledger's audit log has, and their entries there."""
+"""The commands that the ledger's audit log records, and their entries there."""
 
 import getpass
 import os
@@ -24,16 +24,16 @@ AUDITED: Final = frozenset(
         *("views save", "views change", "views default", "views remove"),
     }
 )
-"""The commands whose use the ledger's audit log has."""
+"""The commands that the audit log records."""
 ACTIONS_OF_OPTIONS: Final[Mapping[str, Mapping[str, str | None]]] = {
     "close": {"is_reopened": "close --reopen", "is_listed": None, "is_changes": None},
 }
-"""Parameters with which a command does something else, and the action that is entered then. None: it only reads."""
+"""Parameters with which a command does something else, and the action that is then logged. None: it only reads."""
 _IS_AUDITED: Final = "liushui.cli.audited.is_audited"
 
 
 def system_user() -> str:
-    """The name of the user of this computer; the number of one without a name, as containers often have."""
+    """Return the name of the computer's user; without a name, as often in containers, the number."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # which of them depends on Python's version
@@ -41,7 +41,7 @@ def system_user() -> str:
 
 
 def audit_command(ledger: "Ledger") -> None:
-    """Enter the running command in the audit log, once, where it is of AUDITED. Its outcome is entered at its end."""
+    """Log the running command in the audit log, once, if it is in AUDITED. Its outcome is logged at its end."""
     context = click.get_current_context(silent=True)
     if context is None or context.meta.get(_IS_AUDITED):
         return

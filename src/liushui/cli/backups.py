@@ -20,7 +20,7 @@ BACKUP_COLUMNS: Final = ("folder", "machine", "file", "saved_at", "age_s", "ever
 RESULT_COLUMNS: Final = ("path", "accounts", "flows", "size", "has_secrets", "key", "deleted")
 
 LOOK_INTERVAL_S: Final = 20
-"""How often it is checked whether a backup is due: not one long sleep, because clocks are set and machines sleep."""
+"""How often to check whether a backup is due. It is not one long sleep, because clocks are set and machines sleep."""
 
 
 def back_up_to_file(ledger: Ledger, file: Path, form: Format, *, force: bool, with_secrets: bool) -> None:
@@ -67,7 +67,7 @@ def keep_backing_up(folder: BackupFolder, form: Format) -> None:
 
 
 def backup_record(state: BackupState, now: datetime) -> Record:
-    """What is known of the backups in a folder, for people and programs."""
+    """The state of the backups in a folder, for people and programs."""
     age = state.age(now)
     return {
         **state._asdict(),

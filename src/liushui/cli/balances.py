@@ -1,4 +1,4 @@
-"""liushui balances, balance: what accounts hold, and what people and providers say that they hold."""
+"""liushui balances, balance: what accounts hold, and the balances that people and providers state."""
 
 import sys
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ STATED_TABLE_COLUMNS: Final = (
     *("id", "subaccount", "currency", "at", "amount", "expected", "difference", "check", "note"),
 )
 FAILURES_MAX: Final = 6
-"""Balances that differ from what is stated, explained below a result."""
+"""The most differing balances that are explained below a result."""
 
 
 @click.command()
@@ -101,7 +101,7 @@ def balances(
     exit_with_sums(result.verdict)
     failures = result.failures
     if failures and before is None and recorded_until is None:
-        from liushui.ledger.read.status import read_failed_balances  # imported here: most balances agree
+        from liushui.ledger.read.status import read_failed_balances  # imported here because most balances agree
 
         failures = read_failed_balances(model, accounts)
     if failures:
@@ -111,7 +111,7 @@ def balances(
 def _print_daily(
     settings: Settings, accounts: tuple[str, ...], range_: tuple[str | None, str | None], others: dict[str, str | None]
 ) -> None:
-    """Print end-of-day balances. Raises ConfigError for options that are not for them."""
+    """Print end-of-day balances. Raises ConfigError for options that do not apply to them."""
     from liushui.ledger.read.completeness import combine
     from liushui.ledger.read.daily_balances import read_daily_balances
     from liushui.ledger.read.filters import check_range
@@ -181,7 +181,7 @@ def check_record(check: "BalanceCheck") -> Record:
 
 
 def balance_row(row: "Balance") -> Record:
-    """A balance as a table has it: a net change is named with its beginning, a verdict in words."""
+    """Return a balance as a table shows it: a net change with its beginning, a verdict in words."""
     record = dict(_balance_record(row))
     if row.basis.since_day is not None:
         record["measure"] = f"net change since {row.basis.since_day}"
@@ -259,7 +259,7 @@ def list_(settings: Settings, accounts: tuple[str, ...], withdrawn: bool) -> Non
 
 
 def _exit_with_checks(records: "list[Record]") -> None:
-    """Say which stated balances differ from the flows, and exit with code 3. Return where none does."""
+    """Say which stated balances differ from the flows, and exit with code 3. Return if none does."""
     failed = [record for record in records if record["check"] == "fail"]
     for record in failed[:FAILURES_MAX]:
         messages.warn(f"{record['account']} {record['currency']}: {record['check_reason']}")

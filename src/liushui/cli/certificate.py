@@ -163,13 +163,13 @@ def create(
         for reason in reasons:
             messages.warn(f"{name.replace('_', ' ')}: {status.replace('_', ' ')}: {reason}")
     is_missing = any(missing.cause != "no_source" for missing in document.completeness.missing)
-    # An outstanding item is no failure: its other side may arrive, or be outside of the ledger.
+    # An outstanding item is not a failure: its other side may still arrive, or may be outside of the ledger.
     if is_missing or "fail" in (checks["balances"][0], checks["breaks"][0]):
         sys.exit(EXIT_INCOMPLETE)
 
 
 def _checks(document: "Document") -> dict[str, tuple["Status", list[str]]]:
-    """The verdicts of a certificate beside its completeness, each with the reasons why it is not a pass."""
+    """Return the verdicts of a certificate besides its completeness, each with the reasons if it is not a pass."""
     by_status: dict[Status, list[str]] = {"fail": [], "could_not_check": [], "pass": []}
     unchecked: Status = "could_not_check"
     for line in document.roll_forward:
@@ -287,7 +287,7 @@ def rows(settings: Settings, file: Path, trusted: tuple[str, ...]) -> None:
     ledger = settings.open_ledger()
     listed = list_rows(ledger, open_certificate(file, known_keys(ledger, trusted)))
     if form is Format.CSV:
-        # Not by `emit`: every text must stay as it is, because the certificate has its digest.
+        # Not by `emit`, because every text must stay unchanged: the certificate has its digest.
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows(row.values() for row in listed)
@@ -340,7 +340,7 @@ def _opened_record(opened: "OpenCertificate") -> dict[str, object]:
 
 
 def _write(stored: "StoredCertificate", path: Path, *, force: bool) -> None:
-    """Write a certificate, and its time stamp beside it, each whole or not at all."""
+    """Write a certificate, and its time stamp beside it. Each file is either complete or absent."""
     from liushui.ledger.maintenance.backup import check_replaceable, publish, temporary_beside
 
     files = {path: stored.note}

@@ -170,7 +170,7 @@ def _list(settings: Settings, accounts: tuple[str, ...]) -> None:
 
 
 def decision_record(decision: "PeriodDecision", changes: int) -> Record:
-    """A decision by its columns. `changes`: flows that have changed since the month was closed."""
+    """A decision by its columns. `changes`: the number of flows that have changed since the month was closed."""
     record = {name: getattr(decision, name) for name in ("account", "period", "decided_by", "decided_at", "batch")}
     return {
         **record,

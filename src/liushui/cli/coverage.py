@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 RANGE_COLUMNS: Final = ("account", "since", "until", "state", "reason", "checked_at", "cause")
 DAY_COLUMNS: Final = ("account", "day", "state", "reason")
 MONTHS_ALWAYS_DRAWN: Final = 13
-"""The newest months of a calendar are always drawn. Older ones are drawn only where a day of them is open."""
+"""The number of newest months that are always drawn. Older months are drawn only if they have an open day."""
 REASONS_MAX: Final = 12
-"""How many spans of open days are listed below a calendar."""
+"""The most spans of open days that are listed below a calendar."""
 
 MARKS: Final = {
     "proven": ("■", "green", "complete"),
@@ -39,16 +39,16 @@ MARKS: Final = {
     "unpublished": ("·", "dim", "not published yet"),
     "lost": ("×", "yellow", "no longer available from the provider"),
 }
-"""How a day is drawn, by its state: the mark, its colour and its meaning."""
+"""How a day is drawn, by state: the mark, its colour and its meaning."""
 LEGEND: Final = "  ".join(f"{mark} {meaning}" for mark, _, meaning in MARKS.values())
 
 
 ALARMS_OF_EXIT_3: Final = frozenset({"waiting", "doubted", "beyond_now", "break", "balance", "changed_after_close"})
-"""The kinds of alarms with which `status` exits with 3, beside gaps, rejected rows and failed syncs."""
+"""The kinds of alarms with which `status` exits with 3, in addition to gaps, rejected rows and failed syncs."""
 
 
 class Calendar(NamedTuple):
-    """An account's days, and a warning where rows can soon no longer be fetched."""
+    """An account's days, and a warning if rows will soon be no longer available."""
 
     account: str
     provider: str
@@ -103,7 +103,7 @@ def calendar_of(account: "Account", now: datetime) -> Calendar:
 
 
 def _without_source(account: "Account") -> str:
-    """Why there is no calendar, and the newest days that statement files prove."""
+    """Return why there is no calendar, and the newest days that statement files prove."""
     from liushui.instant import to_local
 
     zone, reason = account.name.tz, "no source to check it against"
@@ -141,7 +141,7 @@ def draw(calendar: Calendar) -> None:
 
 
 def _draw_hidden(console: "Console", hidden: list[tuple[str, str]]) -> None:
-    """Print months that are not drawn as one line for each state, and empty the list."""
+    """Print months that are not drawn as one line for each state, and clear the list."""
     for state, group in groupby(hidden, key=lambda pair: pair[1]):
         months = [month for month, _ in group]
         mark, style, meaning = MARKS[state]
@@ -294,7 +294,7 @@ def status_row(account: "AccountStatus") -> Record:
 def _next_sync(
     source: "Source", provider: "Provider", ranges: "list[Range]", run: "Run | None", now: datetime
 ) -> datetime:
-    """When `sync --watch` would sync the source next, estimated from its last recorded run."""
+    """Return when `sync --watch` would sync the source next, estimated from its last recorded run."""
     from liushui.sync.events import SyncStatus
     from liushui.sync.plan import INTERVAL_S, LastSync, Plan, next_sync_at
 
@@ -307,7 +307,8 @@ def _next_sync(
 
 
 def _retention_left_s(source: "Source", provider: "Provider", ranges: "list[Range]", now: datetime) -> int | None:
-    """Seconds until the provider deletes something that is not proven. None: it never does, or all is proven."""
+    """Return the seconds until the provider deletes something unproven. None: it never does, or everything is
+    proven."""
     from liushui.sync.plan import Plan
 
     left = Plan(provider.rules, ranges, since=source.since, now=now).retention_left()
@@ -315,7 +316,7 @@ def _retention_left_s(source: "Source", provider: "Provider", ranges: "list[Rang
 
 
 def needs_exit_3(account: "AccountStatus") -> bool:
-    """Whether an alarm says that something is missing or cannot be read now."""
+    """Whether an alarm means that something is missing or cannot be read now."""
     return any(alarm.kind.value in ALARMS_OF_EXIT_3 for alarm in account.alarms)
 
 

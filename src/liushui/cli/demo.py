@@ -42,7 +42,7 @@ from liushui.sync.options import Options
 from liushui.temporary_folder import temporary_folder
 
 DOCUMENTS_KEPT: Final = timedelta(days=18)
-"""How far back the demonstration reads documents of days, of which a sync reads one after the other."""
+"""How far back the demonstration reads daily documents, which a sync reads one after another."""
 
 
 def run_demo(
@@ -91,7 +91,7 @@ def run_demo(
 
 
 def _new_demo_file() -> Path:
-    """A file that does not exist yet, beside the default ledger. Ledgers of earlier demos stay."""
+    """Return the path of a new file beside the default ledger. Ledgers of earlier demos are not changed."""
     folder = default_ledger().parent
     names = chain(["demo.db"], (f"demo-{number}.db" for number in count(2)))
     return next(path for path in map(folder.joinpath, names) if not path.exists())
@@ -113,12 +113,12 @@ def _add_sources(ledger: Ledger, simulator: SimulatorInfo) -> None:
 
 
 def _first_kept(rules: Rules[Paging], now: datetime) -> datetime:
-    """Where a source begins: with the provider's history, or with the first day that it keeps for some time yet.
+    """Return where a source begins: with the provider's history, or with the first day that it will keep for some time.
 
-    Otherwise a new ledger would lack days that nobody can read any more, and say so for ever.
+    Otherwise a new ledger would for ever lack days that nobody can read any more.
     """
     kept, _ = rules.provable(now)
-    if isinstance(rules.paging, DayDocument):  # one by one, within the rate, months of days would take minutes
+    if isinstance(rules.paging, DayDocument):  # read one by one within the rate, months of days would take minutes
         kept = max(kept, now - DOCUMENTS_KEPT)
     if kept <= rules.history_start:
         return rules.history_start
@@ -127,7 +127,7 @@ def _first_kept(rules: Rules[Paging], now: datetime) -> datetime:
 
 
 def _explain_findings(ledger: Ledger) -> None:
-    """Explain what the simulator does on purpose, as a person would: a new ledger should need no attention."""
+    """Explain what the simulator does on purpose, so that a new ledger needs no attention."""
     model = ReadModel(ledger, ProviderRules())
     ids = [finding.id for finding in list_findings(model, states=(FindingState.OPEN,))]
     for begin in range(0, len(ids), IDS_MAX):
@@ -174,7 +174,8 @@ def snippet(provider: Provider, credentials: dict[str, str], address: Address) -
 
 @contextmanager
 def _simulator(*, accounts: int, flows: int, seed: int) -> Iterator[SimulatorInfo]:
-    """Run `liushui simulate` in a process of its own, ended on leaving. Raises LiushuiError if it does not start."""
+    """Run `liushui simulate` in a child process that ends with the context. Raises LiushuiError if it does not
+    start."""
     command = [sys.executable, "-m", "liushui", "simulate", "--format", "json", "--live", "--port", "0"]
     command += ["--socket-port", "0", "--accounts", str(accounts), "--flows", str(flows), "--seed", str(seed)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own program

@@ -27,7 +27,7 @@ PACKAGE_NAME = "datapackage.json"
 
 
 class FormatArgument(click.Argument):
-    """The argument FORMAT. Its help lists the formats when it is shown, because that imports them."""
+    """The argument FORMAT. Its help lists the formats only when it is shown, because listing imports them."""
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
         """The argument's line in the help."""
@@ -122,7 +122,7 @@ def export(
     if incremental is not None:
         if not chosen.takes_changes or query.as_of is not None:
             raise ConfigError("incremental: expected csv, jsonl or a journal (or vouchers), without --as-of")
-        query = query._replace(after={})  # the batches are known in the reading
+        query = query._replace(after={})  # the reading knows the batches
     with selecting(model, query) as selection:
         if propose_map:
             _propose(selection, output, has_codes=chosen.has_codes)
@@ -134,7 +134,7 @@ def export(
         _write(selection, chosen, parts, output, datapackage=datapackage)
         verdict = selection.verdict
     if incremental is not None and state is not None:
-        with opened_output(incremental) as out:  # last, so that what was not written is written the next time
+        with opened_output(incremental) as out:  # last, so that flows that were not written now are written next time
             out.write(state)
     exit_with(verdict)
 
@@ -164,7 +164,7 @@ def _query(
 
 
 def _texts(query: "ExportQuery") -> dict[str, str]:
-    """The options of an export that have to stay the same from one increment to the next."""
+    """The options of an export that have to stay the same in later increments."""
     from liushui.export.selection import period_text
 
     wanted = query.filter
@@ -176,7 +176,7 @@ def _texts(query: "ExportQuery") -> dict[str, str]:
 
 
 def _since_state(selection: "Selection", path: Path, texts: dict[str, str]) -> "tuple[Selection, bytes]":
-    """The part of a selection that changed since the state in a file, and the state after it."""
+    """Return the part of a selection that changed since the state in a file, and the state after it."""
     import msgspec
 
     from liushui.export.changes import ExportState, check_state, positions_of, read_state
@@ -227,11 +227,11 @@ def _write(
 
     package = PackageBuilder()
     try:
-        first = next(parts, b"")  # before there is a file: whatever is wrong with the input is found here
+        first = next(parts, b"")  # before the file exists: this finds all faults of the input
     except MissingTargets as error:
         for line in error.missing:
             messages.plain(f"missing in the account map: {line}")
-        raise ConfigError(error.summary) from None  # without what has just been listed
+        raise ConfigError(error.summary) from None  # without the flows that were just listed
     with opened_output(output) as out:
         out.write(first)
         package.add(first)
@@ -245,7 +245,7 @@ def _write(
 
 
 class _TextOutput:
-    """Standard output that takes text only, such as one that was redirected within a program."""
+    """Standard output that accepts only text, for example one that was redirected within a program."""
 
     def write(self, part: bytes) -> int:
         return sys.stdout.write(part.decode())
@@ -253,7 +253,7 @@ class _TextOutput:
 
 @contextmanager
 def opened_output(output: Path | None) -> "Iterator[IO[bytes] | _TextOutput]":
-    """Standard output, or a new file that takes the place of `output` when all is written."""
+    """Open standard output, or a new file that replaces `output` when everything is written."""
     if output is None:
         yield getattr(sys.stdout, "buffer", None) or _TextOutput()
         sys.stdout.flush()
@@ -276,7 +276,7 @@ def opened_output(output: Path | None) -> "Iterator[IO[bytes] | _TextOutput]":
 
 
 def _umask() -> int:
-    """The permissions that new files of this process do not get. They can only be read by setting them."""
+    """Return the permissions that new files of this process do not get. They can only be read by setting them."""
     mask = os.umask(0o077)
     os.umask(mask)
     return mask

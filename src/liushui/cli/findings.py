@@ -70,7 +70,7 @@ def findings(settings: Settings, accounts: tuple[str, ...], only: str | None, st
 
 
 def _finding_record(finding: "Finding") -> Record:
-    """A finding by its columns: those of its flow, or of that no more than what names it."""
+    """A finding by its columns: the fields of its flow, or at least the flow's key if the flow is gone."""
     from liushui.ledger.read.flows import COLUMNS, flow_record
 
     flow: Record = dict.fromkeys(COLUMNS) | {"account": finding.account, "at": finding.at, "id": finding.flow_id}

@@ -56,7 +56,7 @@ as_of_option = click.option(
 
 
 class By(StrEnum):
-    """What a summary is by: the length of its periods, and what is told apart."""
+    """What a summary is grouped by: the length of its periods, and further fields."""
 
     DAY = "day"
     WEEK = "week"
@@ -236,7 +236,7 @@ def exit_with(verdict: "Verdict") -> None:
     """Say why a result is not complete, and exit with code 3. Return if nothing is known to be missing."""
     from liushui.ledger.read.completeness import Cause
 
-    # Of an account without a source nothing can be missing that anybody knows of: it is named by `complete` alone.
+    # If an account has no source, it is not known whether anything is missing; only `complete` names it.
     _exit_with_gaps([gap for gap in verdict.gaps if gap.cause is not Cause.NO_SOURCE])
 
 

@@ -115,7 +115,7 @@ def import_(
 
 @dataclass(frozen=True)
 class ImportRequest:
-    """What the options of an import say, whatever the files are."""
+    """The options of an import that do not depend on the files."""
 
     settings: Settings
     account: str
@@ -146,7 +146,7 @@ def _import_answers(request: ImportRequest, files: Sequence[Path], provider: "Pr
 def write_and_print(
     request: ImportRequest, provider: str, zone: str, names: "Names", run: "Callable[[Ledger], Imported]"
 ) -> None:
-    """Make the account, run an import, or rehearse it, and print what it did. Ends with 3 where rows were rejected."""
+    """Create the account, run or rehearse an import, and print the result. Exits with 3 if rows were rejected."""
     from liushui.ledger.maintenance.heads_file import try_record_heads
     from liushui.ledger.write.commit import make_account
 
@@ -169,7 +169,7 @@ def _format_names() -> str:
 
 @contextmanager
 def _rehearsed(settings: Settings, account: str) -> Iterator["Ledger"]:
-    """The ledger, or an empty one where there is none, with whatever is written to it undone at the end."""
+    """Open the ledger, or an empty one if there is none; everything written to it is undone at the end."""
     from liushui.errors import LedgerNotFound
     from liushui.ledger.engine import open_ledger
 
@@ -191,7 +191,7 @@ def _rehearsed(settings: Settings, account: str) -> Iterator["Ledger"]:
 
 
 def _print(imported: "Imported", account: str, names: "Names", form: Format, *, dry_run: bool) -> None:
-    """Print the counts, and in messages what needs a look."""
+    """Print the counts, and messages about what needs attention."""
     record: dict[str, object] = {"account": account, **{name: getattr(imported, name) for name in COUNTS}}
     if form in (Format.JSON, Format.JSONL):
         id_ = None if dry_run else imported.id
@@ -265,7 +265,7 @@ def _text(value: str | None) -> str:
 
 
 def check_name(settings: Settings, account: str) -> None:
-    """Check the name of an account that is new. Raises ConfigError. Older programs took any name."""
+    """Check the name of a new account. Raises ConfigError. Older versions accepted any name."""
     from liushui.errors import LedgerNotFound
     from liushui.ledger.engine import account_names
     from liushui.ledger.jobs.sources import check_source_name
@@ -285,10 +285,10 @@ Names = Mapping[Path, str]
 
 @contextmanager
 def regular_files(files: Sequence[Path]) -> Iterator[tuple[list[Path], Names]]:
-    """The files and their names, with copies in place of standard input and of the shell's
-    pipes, which can be read only once.
+    """Return the files and their names. Standard input and the shell's pipes are copied first, because they can be read
+    only once.
 
-    Raises ConfigError for what is no file.
+    Raises ConfigError for anything that is not a file.
     """
     with temporary_folder("import") as folder:
         paths = [_regular_file(path, folder, number) for number, path in enumerate(files, 1)]
@@ -298,7 +298,7 @@ def regular_files(files: Sequence[Path]) -> Iterator[tuple[list[Path], Names]]:
 
 @contextmanager
 def naming(names: Names) -> Iterator[None]:
-    """Have errors name files as the user does."""
+    """Let errors name files as the user does."""
     from liushui.importing.prepare import naming_files
 
     with naming_files(names):
@@ -306,7 +306,7 @@ def naming(names: Names) -> Iterator[None]:
 
 
 _OPEN_FILES: Final = (Path("/dev/fd"), Path("/proc/self/fd"))
-"""Folders of the files that this process has open already, such as the shell's pipe in `import <(command)`."""
+"""Folders of the files that this process has already open, such as the shell's pipe in `import <(command)`."""
 
 
 def _regular_file(path: Path, folder: Path, number: int) -> Path:
@@ -324,7 +324,7 @@ def _regular_file(path: Path, folder: Path, number: int) -> Path:
     if path.is_file():
         return path
     if not (path.is_fifo() and path.absolute().parent in _OPEN_FILES):
-        # A named pipe without a writer would hold the import up for ever, and some devices have no end.
+        # A named pipe without a writer would block the import for ever, and some devices have no end.
         raise ConfigError(f"{path}: expected a file, got a pipe or device: read it with `liushui import - < FILE`")
     copy = folder / f"pipe {number}"
     with path.open("rb") as pipe, copy.open("wb") as out:

@@ -21,7 +21,7 @@ _HAS_COMMAND: Final = "liushui.cli.import_group.has_command"
 
 
 class ImportGroup(click.Group):
-    """A command that takes files, and has commands of its own. The first word decides which of them is meant."""
+    """A command that takes files and also has subcommands. The first word decides."""
 
     def __init__(self, files_command: click.Command) -> None:
         super().__init__(
@@ -42,7 +42,7 @@ class ImportGroup(click.Group):
         return super().parse_args(ctx, args)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """The parameters: those of files are not asked for where a command is named."""
+        """Return the parameters, without those for files if a subcommand is named."""
         params = super().get_params(ctx)
         return [param for param in params if param not in self.params] if ctx.meta.get(_HAS_COMMAND) else params
 
@@ -51,7 +51,7 @@ class ImportGroup(click.Group):
         return list(self.commands)
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
-        """The usage of files."""
+        """Return the usage for files."""
         return click.Command.collect_usage_pieces(self, ctx)
 
     def _import_files(self, ctx: click.Context, /, **params: Any) -> None:  # noqa: ANN401 - click's

@@ -66,7 +66,7 @@ def import_statements(
 
 
 def _maybe_double(others: Sequence[str], account: str, provider: str) -> str:
-    """That accounts which are collected from the provider's API may have the same money."""
+    """Warn that accounts collected from the provider's API may have the same money."""
     return (
         f"{', '.join(others)} {'is' if len(others) == 1 else 'are'} collected from {provider}: if the file "
         f"is of the same account, its money is in totals twice. Then leave {account} out of them"
@@ -74,7 +74,7 @@ def _maybe_double(others: Sequence[str], account: str, provider: str) -> str:
 
 
 def _chosen_format(format_name: str | None, map_file: Path | None) -> "FileFormat | None":
-    """The format that the user named, or described. None: it is to be recognised."""
+    """Return the format that the user named or described. None: recognise it."""
     from liushui.files.mapping import load_mapping
     from liushui.formats import get_format
     from liushui.formats.mapped import FORMAT
@@ -85,7 +85,7 @@ def _chosen_format(format_name: str | None, map_file: Path | None) -> "FileForma
 
 
 def _open(paths: Sequence[Path], names: Names, folder: Path, chosen: "FileFormat | None") -> "list[StatementFile]":
-    """The files that were named, and those that are packed in them."""
+    """Yield the named files, and the files packed in them."""
     from liushui.formats import load_formats
     from liushui.importing.statements import open_statements
 
@@ -97,7 +97,7 @@ def _open(paths: Sequence[Path], names: Names, folder: Path, chosen: "FileFormat
 
 
 def _tell(statements: "Sequence[StatementFile]", *, recognised: bool) -> None:
-    """Say as what each file was recognised, and which may have been cut off."""
+    """Print the recognised format of each file, and which files may have been cut off."""
     for file in statements:
         if recognised:
             messages.plain(f"{file.content.name}: {file.format.title} ({file.format.name})")

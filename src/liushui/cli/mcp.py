@@ -39,7 +39,7 @@ def mcp(url: str | None) -> None:
             f"{TOKEN_VARIABLE}: expected a token, or {TOKEN_VARIABLE}_FILE with a file that has one: "
             "`liushui token create --scope read --all-accounts --name assistant`"
         )
-    # An assistant waits for the answer: it should soon read that the server does not run.
+    # An assistant waits for the answer, so it should learn soon that the server is not running.
     with Client(server_url() if url is None else parse_base_url(url), token, attempts=3) as client:
         run_server(client)
 

@@ -13,7 +13,7 @@ from liushui.cli.reconcile import describe_failures
 from liushui.cli.statement import StatementLanguage
 
 REASONS_MAX = 6
-"""How many reasons are printed."""
+"""The most reasons that are printed."""
 
 
 @click.command("month-pack")

@@ -21,7 +21,7 @@ SECRET_MAX: Final = 10_000
 
 
 def _kind_help() -> str:
-    """The kinds of alarms, those that a rule wants by default first."""
+    """Return the kinds of alarms, default ones first."""
     from liushui.ledger.jobs.notifications import DEFAULT_KINDS
     from liushui.ledger.read.status import AlarmKind
 
@@ -216,7 +216,7 @@ def replay(settings: Settings, ids: tuple[str, ...], rule: str | None) -> None:
 
 
 def _read_secret(path: Path) -> str:
-    """A secret from a file or standard input, without the white space around it. Raises ConfigError."""
+    """Read a secret from a file or standard input, without white space around it. Raises ConfigError."""
     try:
         text = sys.stdin.read(SECRET_MAX) if str(path) == "-" else path.read_text(encoding="utf-8")[:SECRET_MAX]
     except (OSError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""What commands share: the ledger and the format they were given, common options, and types of option values."""
+"""Shared by commands: the ledger and the format, common options, and types of option values."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ class Settings:
     def _named_ledger(self) -> str | None:
         from liushui.environment import read_secret
 
-        return self.ledger or read_secret(LEDGER_VARIABLE)  # a URL may have a password in it
+        return self.ledger or read_secret(LEDGER_VARIABLE)  # a URL may contain a password
 
     @property
     def format(self) -> Format:
@@ -60,7 +60,7 @@ class Settings:
         return self.chosen_format or Format.TABLE
 
     def open_ledger(self, *, create: bool = False) -> "Ledger":
-        """Open the ledger. `create` makes one where there is none. Raises ConfigError and LedgerError."""
+        """Open the ledger. `create`: create it if it does not exist. Raises ConfigError and LedgerError."""
         from liushui.cli.audited import audit_command
         from liushui.ledger.engine import open_ledger
 
@@ -80,7 +80,7 @@ class Settings:
 
 
 def _record_heads(ledger: "Ledger") -> None:
-    """Record where the chains end that the command has added to, and say where that is not possible."""
+    """Record the heads of the chains that the command has extended; print a message if that fails."""
     if not ledger.has_appended:
         return
     from liushui.cli.output import messages
@@ -111,9 +111,9 @@ class OrderedGroup(click.Group):
 
 
 def account_zone(settings: Settings, account: str, wanted: str | None, default: str) -> ZoneInfo:
-    """The time zone of an account: its own, or the wanted or the default one if it is new.
+    """Return the time zone of an account: its own or, for a new account, the wanted or the default one.
 
-    Raises ConfigError for a zone that does not exist, and for one that is not the account's.
+    Raises ConfigError for an unknown zone, and for a zone that differs from the account's.
     """
     from liushui.errors import ConfigError, LedgerNotFound
     from liushui.instant import load_zone
@@ -146,7 +146,7 @@ class EnumChoice(click.Choice[E], Generic[E]):
     """A choice between the values of an enum. (click would show and take the members' names.)"""
 
     def normalize_choice(self, choice: object, ctx: click.Context | None) -> str:  # noqa: ARG002 - click's signature
-        """What is typed for a member: its value."""
+        """Return what the user types for a member: its value."""
         return str(choice.value if isinstance(choice, Enum) else choice)
 
 
@@ -175,7 +175,7 @@ class DialectType(click.ParamType["Dialect"]):
 
 
 class LazyHelpOption(click.Option):
-    """An option whose help ends with what `more_help` returns. It is called only when the help is shown, because it
+    """An option whose help ends with the result of `more_help`. It is called only when the help is shown, because it
     imports the providers or the simulator."""
 
     def __init__(self, *args: Any, more_help: Callable[[], str], **attributes: Any) -> None:  # noqa: ANN401 - click's
@@ -279,7 +279,7 @@ def ledger_only(function: Callable[Concatenate[Settings, P], R]) -> Callable[P, 
 
 
 def format_only(function: Callable[Concatenate[Settings, P], R]) -> Callable[P, R]:
-    """Add --format to a command that uses no ledger, or names it otherwise, and pass it the Settings."""
+    """Add --format to a command without a ledger (or with its own option for it), and pass it the Settings."""
     return _format(click.pass_obj(function))
 
 
@@ -293,7 +293,7 @@ until_eof = click.option(
 
 
 def end_with_input() -> None:
-    """End this process with SIGTERM when standard input ends, which it does however the parent process ended."""
+    """End this process with SIGTERM when standard input ends, which happens however the parent process ended."""
     import os
     import signal
     import sys

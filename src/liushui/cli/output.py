@@ -19,7 +19,7 @@ Record = Mapping[str, object]
 
 
 def terminal_console(*, stderr: bool = False, soft_wrap: bool = False) -> "Console":
-    """A console of rich's that shows control characters in any text as escapes, so that none reaches the terminal."""
+    """A rich console that shows control characters in any text as escapes, so that none reaches the terminal."""
     from rich.console import Console
     from rich.text import Text
 
@@ -44,7 +44,7 @@ class Messages:
         return self.console.is_terminal
 
     def print(self, text: str) -> None:
-        """Print a line of rich's markup. It is not cut, however narrow the terminal is."""
+        """Print a line of rich's markup. Long lines are not cut."""
         self.console.print(text)
 
     def warn(self, text: str) -> None:
@@ -54,7 +54,7 @@ class Messages:
         self.print(f"[yellow]{escape(text)}[/]")
 
     def plain(self, text: str) -> None:
-        """Print a line of plain text, without rich: for what is printed beside JSON at every call."""
+        """Print a line of plain text without rich, for messages that accompany JSON at every call."""
         sys.stderr.write(terminal_text(text) + "\n")
 
 
@@ -88,7 +88,7 @@ def emit_one(record: Record, form: Format, *, title: str | None = None) -> None:
 
         table = Table(title=title, show_header=False, box=None, pad_edge=False, title_justify="left")
         table.add_column()
-        table.add_column(overflow="fold")  # a key or a link is of no use where it is cut
+        table.add_column(overflow="fold")  # a key or a link is useless if it is cut
         for name, value in record.items():
             table.add_row(f"[bold]{escape(name)}[/]", escape(_cell(value)))
         terminal_console(soft_wrap=True).print(table)

@@ -105,7 +105,7 @@ def sync_bars(*, shown: bool = True) -> Iterator[SyncBars]:
 
 @contextmanager
 def file_bar(paths: Sequence[Path]) -> Iterator[Callable[[int], None]]:
-    """One bar over the bytes of all files. Yields a function to call with how many bytes more were read."""
+    """One bar over the bytes of all files. Yields a function that is called with the number of further bytes read."""
     with _bars(DownloadColumn()) as bar:
         task = bar.add_task("importing", total=sum(path.stat().st_size for path in paths if path.is_file()))
         yield lambda read: bar.advance(task, read)
@@ -121,7 +121,7 @@ class WorkBar:
 
     def show(self, step: str, done: int, total: int | None) -> None:
         """Show how much of a step is done. `total`: the whole amount, or None if it is unknown."""
-        if done < self._last or not self._last:  # another step begins
+        if done < self._last or not self._last:  # the next step begins
             self._first = done
             self._bar.reset(self._task)
         self._last = done
@@ -130,7 +130,7 @@ class WorkBar:
         self._bar.update(self._task, description=step, completed=done, total=total, rate=rate)
 
     def counter(self, step: str) -> Callable[[int], None]:
-        """A function that shows a step, called with how much more of it is done."""
+        """Return a function that shows a step; it is called with the additional amount done."""
         done = 0
 
         def advance(more: int) -> None:

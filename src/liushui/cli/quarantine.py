@@ -163,8 +163,8 @@ def escaped(row: bytes) -> str:
 
 
 def _providers(ledger: "Ledger", accounts: tuple[str, ...]) -> "dict[str, Provider | FileFormat]":
-    """The provider of each account, or the format of its statement files. The user's own accounts have neither, and no
-    received rows."""
+    """Return the provider of each account, or the format of its statement files. The user's own accounts have neither,
+    and no received rows."""
     from liushui.ledger.read.accounts import find_accounts
     from liushui.ledger.write.record import OWN
 

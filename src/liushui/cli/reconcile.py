@@ -36,11 +36,11 @@ STATEMENT_COLUMNS: Final = (
 )
 STATEMENT_TABLE_COLUMNS: Final = ("account", "subaccount", "currency", "item", "项目", "amount", "at", "age_days")
 REASONS_MAX: Final = 12
-"""Lines that do not pass, explained below a table."""
+"""The most lines without a pass that are explained below a table."""
 
 
 class Form(StrEnum):
-    """What is printed of a month."""
+    """The form in which a month is printed."""
 
     PROOF_OF_CASH = "proof-of-cash"
     BANK_RECONCILIATION = "bank-reconciliation"
@@ -109,7 +109,7 @@ def reconcile(settings: Settings, accounts: tuple[str, ...], period: str | None,
 
 
 def _exit_unless_passed(proofs: "Iterable[AccountMonth]") -> None:
-    """Explain what did not pass, and exit with 3. Return where everything did."""
+    """Explain the lines that did not pass, and exit with 3. Return if all passed."""
     failed = [proof for proof in proofs if proof.status.value != "pass"]
     reasons = [reason for proof in failed for reason in describe_failures(proof)]
     for reason in reasons[:REASONS_MAX]:
@@ -195,7 +195,7 @@ def _break_record(one: "Break") -> Record:
 
 
 def _table_rows(proof: "AccountMonth") -> Iterator[Record]:
-    """Three rows for each line: what the flows come to, what is stated, and the difference."""
+    """Return three rows for each line: the figures of the flows, the stated ones, and the difference."""
     for record in proof_records(proof):
         about = {name: record[name] for name in ("account", "subaccount", "currency", "period")}
         check = _verdict_text(str(record["check"]))
@@ -250,7 +250,7 @@ def _open_item_record(item: "OpenItem") -> Record:
 
 
 def _statement_rows(statement: "BankReconciliation", record: Record) -> Iterator[Record]:
-    """The rows of the statement as a table has them, each figure with its items, and the outstanding items."""
+    """Return the rows of the statement for a table: each figure with its items, and the outstanding items."""
     from liushui.ledger.read.open_items import STATEMENT_ROWS
 
     about = {name: record[name] for name in ("account", "subaccount", "currency")}

@@ -36,23 +36,24 @@ class WatchOptions(NamedTuple):
     metrics_port: int | None
     format: Format
     scheduled: bool
-    """Whether a source is synced when it is due, and not only when the page or the API asks for it."""
+    """Whether a source is synced when it is due, and not only when the page or the API requests it."""
 
 
 def run_sync(ledger: Ledger, names: list[str], options: Options, log_format: str = "none") -> list[SyncResult]:
     """Sync sources (without names: all) once, with progress bars or log lines. Raises ConfigError."""
-    gc.freeze()  # what was imported stays: the collector need not look at it again
+    gc.freeze()  # imported modules stay: the collector need not examine them again
     with _observer(ledger, LogFormat(log_format)) as notify:
         return asyncio.run(sync_sources(ledger, find_sources(ledger, names), options, notify))
 
 
 def run_watch(ledger: Ledger, names: list[str], options: Options, watch_options: WatchOptions) -> None:
-    """Sync sources whenever they are due or asked for, until SIGTERM (returns) or SIGINT (raises KeyboardInterrupt)."""
+    """Sync sources whenever they are due or a sync is requested, until SIGTERM (returns) or SIGINT (raises
+    KeyboardInterrupt)."""
     from liushui.notify.notifier import Notifier
     from liushui.sync import sync_observers  # metrics are imported only by watches, which serve them
     from liushui.sync.ledger_metrics import LedgerCollector
 
-    gc.freeze()  # what was imported stays: the collector need not look at it again
+    gc.freeze()  # imported modules stay: the collector need not examine them again
     default = LogFormat.NONE if messages.is_terminal else LogFormat.TEXT
     metrics = sync_observers.Metrics(ledger.clock, LedgerCollector(ReadModel(ledger, ProviderRules())))
     log_format = LogFormat(watch_options.log_format or default)
@@ -97,7 +98,7 @@ async def _until_terminated(work: Coroutine[None, None, None]) -> None:
 
 @contextmanager
 def _observer(ledger: Ledger, log_format: LogFormat, *others: Observer) -> Iterator[Observer]:
-    """What is told each event of a sync: bars on a terminal or logs, and the progress that the page shows."""
+    """Return the observer of a sync's events: bars on a terminal, or logs, and the progress that the page shows."""
     logs = [] if log_format is LogFormat.NONE else [EventLog(log_format, sys.stderr, ledger.clock)]
     with sync_bars(shown=not logs) as bars, ProgressWriter(ledger) as progress:
         yield notify_all([bars, *logs, progress, *others])

@@ -27,7 +27,7 @@ FLOWS: Final = 10_000
 PASSWORD_VARIABLE: Final = "LIUSHUI_PAGE_PASSWORD"  # noqa: S105 - its name
 """The environment variable with the password of a page that has none yet."""
 KEY_NOT_SHOWN: Final = "(a key: see --credentials-dir)"
-"""What a table has in place of a key."""
+"""What a table shows instead of a key."""
 FIRST_STEPS: Final = "/welcome"
 """The path of the page for an empty ledger."""
 
@@ -174,7 +174,7 @@ def serve(
 
 
 def open_or_make(settings: Settings) -> "Ledger":
-    """The ledger. Where there is none one is made, and the user is told: a mistyped path should be noticed."""
+    """Open the ledger, or create it. The user is told if it is created, because a mistyped path should be noticed."""
     from rich.markup import escape
 
     from liushui.errors import LedgerNotFound
@@ -188,9 +188,9 @@ def open_or_make(settings: Settings) -> "Ledger":
 
 
 def sync_command(ledger_url: str, *, scheduled: bool, quiet: bool = False) -> "Command":
-    """The process that syncs beside a server. The ledger is in its environment, because the URL may have a password
-    and other users can read a process's arguments."""
-    # The first of these is imported for the process, which is a copy of this one and shares what this one has imported.
+    """Return the process that syncs next to a server. The ledger's URL is passed in the environment, because it may
+    contain a password and other users can read a process's arguments."""
+    # The process is a copy of this one, so it shares the modules that are imported here.
     from liushui.cli import run_sync, sync  # noqa: F401
     from liushui.server.run import Command
 
@@ -217,7 +217,7 @@ def _run(words: Sequence[str]) -> None:
 
 
 def _environment(ledger_url: str) -> dict[str, str]:
-    """The variables that name the ledger to a process beside a server."""
+    """Return the variables that name the ledger to a process next to a server."""
     from liushui.environment import FILE_SUFFIX
 
     return {options.LEDGER_VARIABLE: ledger_url, f"{options.LEDGER_VARIABLE}{FILE_SUFFIX}": ""}
@@ -225,7 +225,7 @@ def _environment(ledger_url: str) -> dict[str, str]:
 
 def listening_address(host: str, port: int, socket_port: int | None) -> "Address":
     """The address to listen on. Without `socket_port` the WebSocket gets the next port, or a free one if `port` is 0 or
-    the last. Raises ConfigError for a port that is taken."""
+    the last. Raises ConfigError if a port is taken."""
     from liushui.server.run import free_address
 
     if socket_port is None:
@@ -382,7 +382,7 @@ def demo(
     Nothing needs to be configured. The ledger is temporary and deleted at the end, unless --keep or --ledger is given.
     Ctrl-C ends everything. `liushui login` prints another link to the page meanwhile.
     """
-    # Before the imports, which take most of a second: the user should see at once that something happens.
+    # Before the imports, which take most of a second, so that the user sees at once that something happens.
     messages.print("liushui demo: simulated providers, a ledger that is synced from them, and its web page.")
     from liushui.cli.demo import run_demo
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 STANDARD_INPUT: Final = "-"
 FILE_SUFFIX: Final = "_file"
-"""Ends the name of a field of a credentials file that names a file with the value."""
+"""Suffix of a field in a credentials file that names a file with the value."""
 SOURCE_COLUMNS: Final = ("source", "provider", "base_url", "since", "zone", "paced", "paused", "credentials")
 
 name_argument = click.argument("name", metavar="NAME", help="The source.")
@@ -87,7 +87,7 @@ def add(
         base_url=parse_base_url(base_url or provider.base_url),
         since=options.parse_when("since", since, account_zone) or provider.rules.history_start,
         paced=paced,
-        # Last, because the user may have to type them: everything else should be known to be valid by then.
+        # Last, because the user may have to type them: everything else should be checked before.
         credentials=read_credentials(provider, credentials),
     )
     check_source(added)  # before a ledger is created for a source that cannot be added
@@ -224,7 +224,8 @@ def read_credentials(provider: "Provider", file: str | None) -> dict[str, str]:
 
 
 def _given_value(given: Mapping[str, object], name: str, file: str) -> object:
-    """The value of a field in a credentials file, or in the file that its field NAME_file names, relative to it."""
+    """Return the value of a field in a credentials file, or in the file that its field NAME_file names, relative to
+    it."""
     named = f"{name}{FILE_SUFFIX}"
     if named not in given:
         return given.get(name)
@@ -238,7 +239,7 @@ def _given_value(given: Mapping[str, object], name: str, file: str) -> object:
 
 
 def _ask_for(field: "CredentialField") -> str:
-    """What the user enters for a field at a terminal: its value, or the name of a file with a key."""
+    """Ask the user for a field at a terminal: its value, or the name of a file with a key."""
     if field.form is not CredentialForm.TEXT:
         return read_secret_file(field.name, Path(input(f"{field.title} (name of a file): ").strip()).expanduser())
     return getpass.getpass(f"{field.title}: ") if field.secret else input(f"{field.title}: ")

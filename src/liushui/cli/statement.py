@@ -121,7 +121,7 @@ def _rendered(texts: "StatementTexts", layout: StatementFormat, fonts: tuple[Pat
 
 
 def _print(content: bytes) -> None:
-    # Where standard output is replaced by text in memory, it has no bytes behind it.
+    # If standard output is replaced by text in memory, it has no byte stream.
     buffer = getattr(sys.stdout, "buffer", None)
     if buffer is None:
         sys.stdout.write(content.decode())

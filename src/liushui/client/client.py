@@ -1,4 +1,4 @@
-"""A client of liushui's API. It reads all pages of a list, and retries calls where that is safe.
+"""A client of liushui's API. It reads all pages of a list, and retries calls if that is safe.
 
 with liushui.Client("http://127.0.0.1:8700", token) as client:
     for flow in client.flows(account=["trader-1"], since=datetime(2024, 1, 1, tzinfo=UTC)):
@@ -27,7 +27,7 @@ ROOT: Final = "/api/v1"
 TIMEOUT: Final = timedelta(seconds=30)
 ATTEMPTS: Final = 5
 BACKOFF: Final = Backoff(timedelta(milliseconds=200), timedelta(seconds=30))
-"""The pauses between retries where the server asks for none."""
+"""The pauses between retries if the server asks for none."""
 RETRIED: Final = frozenset({429, 502, 503, 504})
 
 T = TypeVar("T")
@@ -39,8 +39,8 @@ Values = Value | Sequence[Value]
 class Client:
     """Calls the API of one server with one token. Use it as a context manager, or close it.
 
-    Calls are retried while the server is too busy, writes too: with an Idempotency-Key a write takes effect only once.
-    Raises a subclass of ApiError, and ConfigError for an address that is not a URL.
+    Calls, including writes, are retried while the server is too busy. With an Idempotency-Key, a write takes effect
+    only once. Raises a subclass of ApiError, and ConfigError for an address that is not a URL.
     """
 
     def __init__(
@@ -125,7 +125,8 @@ class Client:
         return self._get("/coverage", models.Coverage, account=account).ranges
 
     def heads(self, *, account: Sequence[str] = ()) -> list[models.Head]:
-        """Where the chain of each account ends. Kept elsewhere, it shows if the ledger was cut off or replaced."""
+        """Where the chain of each account ends. A copy kept elsewhere reveals whether the ledger was cut off or
+        replaced."""
         return self._get("/heads", models.Heads, account=account).heads
 
     def findings(self, *, account: Sequence[str] = ()) -> list[models.FindingCount]:
@@ -145,7 +146,7 @@ class Client:
         return self._get(f"/findings/{_part(finding)}", models.FindingInFull)
 
     def breaks(self, *, account: Sequence[str] = ()) -> models.Breaks:
-        """Where stated balances do not follow from those before them."""
+        """Breaks: where a stated balance does not follow from the one before."""
         return self._get("/breaks", models.Breaks, account=account)
 
     def quarantine(
@@ -379,7 +380,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
         repeat: bool = True,
     ) -> httpx2.Response:
-        """Make a call, and retry it. `repeat`: whether a retry is safe when the answer was lost."""
+        """Make a call, and retry it. `repeat`: whether a retry is safe if the answer was lost."""
         query: list[tuple[str, str | int | float | bool | None]] = [
             (name, _text(value)) for name, values in (params or {}).items() for value in _each(values)
         ]

@@ -38,7 +38,7 @@ SearchText = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class Order(StrEnum):
-    """Which end of a range comes first."""
+    """The end of a range that comes first."""
 
     NEWEST = "newest"
     OLDEST = "oldest"
@@ -55,7 +55,8 @@ class Model(msgspec.Struct, kw_only=True):
 
     @classmethod
     def of(cls, record: Record, **fields: object) -> Self:
-        """The resource with the fields of a record that have its names. `fields` replace those or add to them."""
+        """Return the resource with the fields of a record that have the same names. `fields` replace those or add to
+        them."""
         return msgspec.convert(record._asdict() | fields, cls)
 
 

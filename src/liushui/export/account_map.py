@@ -13,8 +13,8 @@
     [commodity]                  # what the target calls a currency, if not the same
     USDT = "USDT"
 
-A rule applies if all keys that it has match; a key that it leaves out matches anything. Of several rules that apply,
-the one with the most keys decides, and of equally many keys, the first one. If some flows have no target, an error
+A rule applies if all of its keys match; a key that it leaves out matches anything. If several rules apply, the one with
+the most keys wins; among rules with the same number of keys, the first one. If some flows have no target, an error
 lists what is missing.
 """
 
@@ -45,12 +45,12 @@ class Rule(NamedTuple):
         return sum(value is not None for value in self[1:])
 
     def holds(self, values: Sequence[str]) -> bool:
-        """Whether the rule applies to an account, subaccount, currency and perhaps kind."""
+        """Whether the rule applies to an account, subaccount, currency and, if given, kind."""
         return all(mine is None or mine == value for mine, value in zip(self[1:], values, strict=False))
 
 
 class MissingTargets(ConfigError):
-    """The account map has no target for something. `missing` has all of it, each as a table that could be added."""
+    """The account map lacks targets. `missing` lists all of them, each as a table that could be added."""
 
     def __init__(self, missing: Sequence[str]) -> None:
         count = f"map: {len(missing)} target{'' if len(missing) == 1 else 's'} missing"
@@ -58,7 +58,7 @@ class MissingTargets(ConfigError):
         super().__init__(f"{count}: {'; '.join(missing)}. {advice.capitalize()}")
         self.missing = tuple(missing)
         self.summary = f"{count}: {advice}"
-        """The message for those who have seen the list."""
+        """The message after the list of missing targets."""
 
 
 class AccountMap:
@@ -70,7 +70,7 @@ class AccountMap:
         self._rules = {"asset": _sorted(assets), "counter": _sorted(counters)}
         self._targets: dict[tuple[str, ...], str] = {}
         self.opening = opening
-        """Where opening balances come from. Empty: the map does not say."""
+        """The source of opening balances. Empty: not in the map."""
         self.commodities = dict(commodities)
 
     def asset(self, account: str, subaccount: str, currency: str) -> str:
@@ -109,7 +109,7 @@ def _sorted(rules: Sequence[Rule]) -> list[Rule]:
 
 
 def table_line(table: str, *values: str) -> str:
-    """What would be a table of the map, in one line: `[[asset]] account="broker" currency="USD"`."""
+    """Return a table of the map in one line: `[[asset]] account="broker" currency="USD"`."""
     if table == OPENING:
         return f"{OPENING}=…"
     pairs = zip(COUNTER_FIELDS, values, strict=False)
@@ -130,7 +130,7 @@ def toml_text(text: str) -> str:
 
 
 def read_account_map(text: str) -> AccountMap:
-    """The map in a TOML text. Raises ConfigError with everything that is wrong with it."""
+    """Read the map in a TOML text. Raises ConfigError with all faults."""
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -199,15 +199,16 @@ _PROPOSED: Final[Mapping[Kind, str]] = {
     Kind.CONVERSION: "Equity:Conversions",
     Kind.ADJUSTMENT: "Equity:Adjustments",
 }
-"""The other side of a flow by kind. `other` has none: a person has to say what it is."""
+"""The other side of a flow by kind. `other` has none, because a person has to say what it is."""
 
 
 def propose_map(
     keys: Iterable[tuple[str, str, str, str]], providers: Mapping[str, str], *, has_codes: bool = False
 ) -> str:
-    """A first account map, as TOML, for these accounts, subaccounts, currencies and kinds. `providers` by account.
+    """Return a first account map, as TOML, for these accounts, subaccounts, currencies and kinds. `providers` by
+    account.
 
-    A target that only a person can choose is left empty, which counts as missing: with `has_codes`, all of them.
+    Targets that only a person can choose are left empty and count as missing; with `has_codes`, all targets.
     """
     every = sorted(set(keys))
     lines = [] if has_codes else ['opening = "Equity:Opening-Balances"', ""]

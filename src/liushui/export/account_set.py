@@ -1,7 +1,7 @@
 """An Account Set of SimpleFIN: balances and transactions of accounts in currencies of countries, in two decimals.
 
-Source: https://www.simplefin.org/protocol.html, version 1.0. Each account, subaccount and currency of the ledger is an
-account of its own. What SimpleFIN cannot say is left out, and what is not complete is served: both with a message.
+Source: https://www.simplefin.org/protocol.html, version 1.0. Each account, subaccount and currency of the ledger is a
+separate account. What SimpleFIN cannot express is left out, and incomplete data is served; both with a message.
 """
 
 from collections import defaultdict
@@ -31,16 +31,17 @@ from liushui.money import EXACT
 
 CENT: Final = Decimal("0.01")
 _CENTS: Final = Context(prec=EXACT.prec, Emax=EXACT.Emax, Emin=EXACT.Emin, traps=[Inexact, InvalidOperation])
-"""Drops zeros at the end of an amount, which EXACT takes for rounding. Other digits are not dropped."""
+"""Drops trailing zeros of an amount, which EXACT would treat as rounding. Other digits are not dropped."""
 SECOND_US: Final = 1_000_000
 TRANSACTIONS_MAX: Final = 50_000
-"""Transactions of one account of the ledger in an answer. Of more, the oldest are left out, with a message."""
+"""The most transactions of one ledger account in an answer. If there are more, the oldest are left out, with a
+message."""
 GAPS_MAX: Final = 3
-"""Gaps that a message describes; it counts the others."""
+"""The number of gaps that a message describes; it counts the others."""
 
 
 class AccountSetQuery(NamedTuple):
-    """What a program asks for: accounts of the ledger, and their transactions of [since, until).
+    """A program's query: accounts of the ledger, and their transactions of [since, until).
 
     `ids`: only the SimpleFIN accounts with these ids; None: all. `transactions` False: balances only.
     """
@@ -61,7 +62,7 @@ class Organization(msgspec.Struct):
 
 
 class Transaction(msgspec.Struct):
-    """A transaction. Times are Unix seconds. No flow of a ledger is pending: the provider has booked it."""
+    """A transaction. Times are Unix seconds. No flow of a ledger is pending, because the provider has booked it."""
 
     id: str
     posted: int
@@ -94,7 +95,7 @@ class AccountSet(msgspec.Struct):
 
 
 class _Part(NamedTuple):
-    """A subaccount and currency of an account of the ledger, that can be served."""
+    """A subaccount and currency of a ledger account that can be served."""
 
     balance: Balance
     id: str
@@ -104,7 +105,7 @@ class _Part(NamedTuple):
 
 
 class ServedAt(NamedTuple):
-    """Where an Account Set is served: the root URL of the SimpleFIN server, and the titles of providers by name."""
+    """Where an Account Set is served: the root URL of the SimpleFIN server, and provider titles by name."""
 
     root_url: str
     titles: Mapping[str, str]
@@ -116,7 +117,7 @@ class ServedAt(NamedTuple):
 
 
 def read_account_set(model: ReadModel, query: AccountSetQuery, served_at: ServedAt) -> AccountSet:
-    """The Account Set of a query, from one state of the ledger. Raises AccountNotFound for an account of the query."""
+    """The Account Set of a query, from one state of the ledger. Raises AccountNotFound for an account in the query."""
     answer = AccountSet([], [])
     unknown = set(query.ids or ())
     with model.reading(query.accounts) as reading:
@@ -141,7 +142,7 @@ def _add(
     query: AccountSetQuery,
     served_at: ServedAt,
 ) -> None:
-    """Add what can be served of one account of the ledger, and the messages about it."""
+    """Add the data of one ledger account that can be served, and the messages about it."""
     parts, left_out = _servable(reading, balances)
     answer.errors += left_out
     is_empty = not balances and query.ids is None
@@ -179,7 +180,7 @@ def _add(
 
 
 def _servable(reading: Reading, balances: Iterable[Balance]) -> tuple[list[_Part], list[str]]:
-    """The balances that SimpleFIN can say, and messages about the others."""
+    """Return the balances that SimpleFIN can express, and messages about the others."""
     parts: list[_Part] = []
     coins: defaultdict[str, set[str]] = defaultdict(set)
     messages: list[str] = []
@@ -208,7 +209,8 @@ def _servable(reading: Reading, balances: Iterable[Balance]) -> tuple[list[_Part
 
 @cache
 def fiat_currencies() -> frozenset[str]:
-    """The codes of currencies that are legal tender somewhere today, and that of the yuan outside of mainland China."""
+    """Return the codes of currencies that are legal tender somewhere today, and of the yuan outside of mainland
+    China."""
     territories = get_global("territory_currencies")
     return frozenset(chain.from_iterable(map(get_territory_currencies, territories))) | {"CNH"}
 
@@ -223,9 +225,10 @@ def in_cents(amount: Decimal) -> str | None:
 
 
 def _has_fractions_of_cents(reading: Reading, balance: Balance) -> bool:
-    """Whether any flow of a balance, at whatever time, has more than two decimals that are not zero."""
+    """Whether any flow of a balance, at any time, has more than two decimals that are not zero."""
     total = reading.accounts[balance.account].snapshot.sums.get((balance.subaccount, balance.currency))
-    # A sum has as many decimals as the longest of its amounts, zeros too. Only where it has more, flows are searched.
+    # A sum has as many decimals as the longest of its amounts, including zeros. Flows are searched only if it has more
+    # than two.
     if total is None or all(_decimals(amount) <= 2 for amount in (total.money_in, total.money_out)):
         return False
     c = flows.c
@@ -242,7 +245,7 @@ def _decimals(amount: Decimal) -> int:
 
 
 def _id_of(balance: Balance) -> str:
-    """A SimpleFIN account's id: it stays the same, and reveals nothing."""
+    """Return a SimpleFIN account's id, which never changes and reveals nothing."""
     return served_identity(balance.account, f"simplefin {balance.subaccount} {balance.currency}")
 
 
@@ -252,7 +255,8 @@ def _id_of(balance: Balance) -> str:
 def _transactions(
     model: ReadModel, reading: Reading, account: Account, part: _Part, query: AccountSetQuery
 ) -> tuple[list[Transaction], int | None]:
-    """The newest transactions of the range, oldest first; and the second of the oldest, if older ones are left out."""
+    """Return the newest transactions of the range, oldest first; and, if older ones are left out, the second of the
+    oldest."""
     wanted = FlowFilter(
         since=query.since,
         until=query.until,
@@ -261,7 +265,7 @@ def _transactions(
         newest_first=True,
     )
     with closing(account_rows(reading.connection, wanted.of(account.name), model.rules)) as rows:
-        # The filter compares currencies whatever their case.
+        # The filter compares currencies regardless of case.
         own = (_transaction(row) for row in rows if row.currency == part.balance.currency)
         newest = list(islice(own, TRANSACTIONS_MAX + 1))
     is_cut = len(newest) > TRANSACTIONS_MAX
@@ -289,7 +293,7 @@ def _transaction(row: sa.Row[Any]) -> Transaction:
 
 
 def _range_messages(reading: Reading, account: Account, query: AccountSetQuery) -> Iterator[str]:
-    """A message if the transactions of the range, as far as it lies in the past, may not be all."""
+    """Yield a message if the transactions of the past part of the range may not be complete."""
     until = reading.now if query.until is None else min(query.until, reading.now)
     if query.since is not None and query.since >= until:
         return
@@ -320,7 +324,7 @@ def _gaps(gaps: Sequence[Gap]) -> str:
 
 
 def _balance_us(reading: Reading, account: Account, balance: Balance) -> int:
-    """The time of a balance: up to when it is complete, but not before the newest flow in it."""
+    """Return the time of a balance: up to when it is complete, but not before the newest flow in it."""
     return max(_ends(account, balance.verdict), default=to_us(reading.now))
 
 

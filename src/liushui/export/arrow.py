@@ -1,6 +1,7 @@
-"""Parquet and Arrow: columns of one declared type in every file, so that several files are one data set.
+"""Parquet and Arrow: columns have the same declared types in every file, so several files are one data set.
 
-Money is decimal128(38, 18). What does not fit is refused: readers round it, or turn it into null, without a word.
+Money is decimal128(38, 18). Values that do not fit are refused, because readers would silently round them or turn them
+into null.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,10 +18,10 @@ from liushui.ledger.read.flows import COLUMNS as FLOW_COLUMNS
 PRECISION: Final = 38
 SCALE: Final = 18
 BATCH_ROWS: Final = 32_768
-"""Rows of a row group: all that is in memory at a time."""
+"""Rows of a row group; only these are in memory at a time."""
 MONEY: Final = ("amount", "balance_after", "fx_amount")
 EXACT_TEXT: Final = "amount_text"
-"""A column beside the others: the amount with the digits as they came. 1.230 is 1.230000000000000000 as a decimal."""
+"""An additional column: the amount with its original digits. 1.230 is 1.230000000000000000 as a decimal."""
 _TIMES: Final = ("at", "settled_at")
 
 
@@ -61,7 +62,7 @@ def _pyarrow() -> Any:  # noqa: ANN401 - an optional package, without types
 
 
 class _Sink:
-    """A file in memory that gives away what was written to it."""
+    """A file in memory from which the written bytes can be taken."""
 
     closed = False
 
@@ -73,13 +74,13 @@ class _Sink:
         return len(self._parts[-1])
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Nothing is buffered."""
 
     def close(self) -> None:
         """Do nothing: `take` still returns the rest."""
 
     def take(self) -> bytes:
-        """What was written since the last time."""
+        """Return what was written since the last call."""
         parts, self._parts = self._parts, []
         return b"".join(parts)
 
@@ -103,7 +104,7 @@ def _batches(pyarrow: Any, schema: Any, selection: Selection) -> Iterator[Any]: 
         columns: list[Sequence[Any]] = list(zip(*chunk, strict=True))
         values = [*columns, [verdict] * len(chunk), columns[amount]]
         arrays = [
-            pyarrow.array(value, pyarrow.string()).cast(field.type)  # exact: what does not fit is an error
+            pyarrow.array(value, pyarrow.string()).cast(field.type)  # exact: a value that does not fit is an error
             if field.name in MONEY
             else pyarrow.array(value, field.type)
             for value, field in zip(values, schema, strict=True)
@@ -112,7 +113,7 @@ def _batches(pyarrow: Any, schema: Any, selection: Selection) -> Iterator[Any]: 
 
 
 def _check(selection: Selection) -> None:
-    """Raises ConfigError for money that decimal128(38, 18) does not hold."""
+    """Raise ConfigError for money that decimal128(38, 18) cannot hold."""
     faults = [
         fault
         for name in MONEY

@@ -1,7 +1,7 @@
-"""Beancount 3: opens, entries with links and metadata, and an exact assertion of each balance that is known.
+"""Beancount 3: opens, entries with links and metadata, and an exact assertion of each known balance.
 
-The tolerance of the file is zero and every leg has all its digits, so that bean-check finds a difference in the last
-of them. Beancount calculates with 28 digits: longer amounts are refused.
+The file's tolerance is zero and every leg has all its digits, so bean-check finds a difference even in the last digit.
+Beancount calculates with 28 digits: longer amounts are refused.
 """
 
 import re
@@ -54,7 +54,7 @@ def _header(journal: Journal, selection: Selection) -> Iterator[str]:
     if journal.begins_books:
         yield from (f'option "operating_currency" "{name}"' for name in _operating(journal.commodities))
     yield ""
-    day, mark = journal.first_day.isoformat(), "" if journal.begins_books else "; "  # they are open already
+    day, mark = journal.first_day.isoformat(), "" if journal.begins_books else "; "  # they are already open
     yield from (f"{mark}{day} open {account}" for account in journal.accounts)
     yield ""
     yield f'{day} custom "{ID_PREFIX}coverage" "{selection.verdict.status.value}"'
@@ -70,7 +70,8 @@ def _header(journal: Journal, selection: Selection) -> Iterator[str]:
 
 
 def _operating(commodities: Sequence[str]) -> Sequence[str]:
-    """The commodities in which Fava sums up, of which it needs one: currencies of countries, or else the first."""
+    """Return the commodities in which Fava sums up; it needs at least one: national currencies, or else the first
+    commodity."""
     known = list_currencies()
     return [name for name in commodities if name in known] or commodities[:1]
 
@@ -87,7 +88,8 @@ def _entry(one: Entry) -> str:
 
 
 def _assertions(journal: Journal) -> Iterator[str]:
-    """A balance is checked at the begin of its day: it is dated the day after the last one of the range."""
+    """A balance assertion is checked at the beginning of its day, so its date is the day after the last one of the
+    range."""
     for one in journal.closings:
         account, name = one.target
         day = add_days(one.day, 1)
@@ -99,7 +101,7 @@ def _assertions(journal: Journal) -> Iterator[str]:
 
 
 def text_of(row: StoredRow) -> str:
-    """What a flow is about, in one line: label, name and note, or else its kind."""
+    """Return the description of a flow in one line: label, name and note, or else its kind."""
     text = " · ".join(dict.fromkeys(filter(None, (row[index] for index in _TEXTS))))
     text = _one_line(text) or str(row[_KIND])
     return f"{_CHANGES[row[CHANGE]]}{text}" if len(row) > CHANGE else text
@@ -122,7 +124,7 @@ def quoted(text: str) -> str:
 
 
 def account_error(name: str) -> str:
-    """What is wrong with an account's name; empty if nothing is."""
+    """Return what is wrong with an account's name; empty if it is valid."""
     root, *parts = name.split(":")
     if root not in _ROOTS or not parts:
         return f"expected a name such as Assets:Bank, below one of {', '.join(_ROOTS)}"

@@ -1,6 +1,6 @@
 """CAMT.053.001.08, the bank statement of ISO 20022: a statement for each account, subaccount and currency.
 
-Amounts have no sign there, at most 18 digits and 5 of them after the point; a currency is three capitals.
+Amounts have no sign, and at most 18 digits, 5 of them after the point. A currency is three capitals.
 """
 
 import re
@@ -91,7 +91,7 @@ def _side(amount: str) -> str:
 
 
 def _unsigned(amount: str) -> str:
-    """An amount without its sign; without zeros at its end where it has too many digits after the point."""
+    """Return an amount without its sign, and without trailing zeros if it has too many digits after the point."""
     text = amount.removeprefix("-")
     whole, _, fraction = text.partition(".")
     return text if len(fraction) <= FRACTION_MAX else f"{whole}.{fraction.rstrip('0') or '0'}"
@@ -103,7 +103,7 @@ def _time(at_us: int, zone: ZoneInfo) -> str:
 
 
 def _text(text: str, most: int) -> str:
-    """A text of at most so many characters, in one line, escaped for XML."""
+    """Return a text in one line, cut to this length and escaped for XML."""
     line = _NOT_XML.sub(" ", text).strip()
     line = line if len(line) <= most else f"{line[: most - 1]}…"
     return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
@@ -119,6 +119,6 @@ LIMITS: Final = Limits(
     names_currency=lambda currency: _CURRENCY.fullmatch(currency) is not None,
     currencies="currencies of three capitals",
     fits=fits_camt,
-    longer_than=FRACTION_MAX + 1,  # of fewer characters, no amount has so many digits
+    longer_than=FRACTION_MAX + 1,  # shorter texts never have too many digits
     expected=f"at most {DIGITS_MAX} digits, and {FRACTION_MAX} of them after the point",
 )

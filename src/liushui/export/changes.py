@@ -1,8 +1,8 @@
-"""What changed since an earlier export: new flows, reversals of versions that ended, and what took their place.
+"""The changes since an earlier export: new flows, reversals of ended versions, and their corrections.
 
-The target's books may be closed, so an entry that was exported once is never changed there: a restated flow becomes a
-reversal and a correction, and a withdrawn flow becomes a reversal. A state file records where the earlier export ended,
-with the links of the accounts' chains, so that a state file of another ledger is recognised as such.
+The target's books may be closed, so an exported entry is never changed there. A restated flow becomes a reversal and a
+correction, and a withdrawn flow becomes a reversal. A state file records where the earlier export ended, with the links
+of the accounts' chains, so that a state file of another ledger is recognised.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,14 +21,14 @@ from liushui.ledger.schema import batches, flows, history
 from liushui.ledger.tombstones import erased_until
 
 ADDED, REVERSED, CORRECTED = "added", "reversed", "corrected"
-"""How a row of a changed export came to be. REVERSED: an earlier row with the opposite sign. CORRECTED: what takes the
-place of a reversed one."""
+"""The origins of a row in an export of changes. REVERSED: an earlier row with the opposite sign. CORRECTED: the row
+that replaces a reversed one."""
 
 CHANGE, RECORDED_US = len(COLUMNS), len(COLUMNS) + 1
-"""The two columns of a changed row after those of schema.flows: how, and when the ledger recorded it."""
+"""The two columns after those of schema.flows: the origin of the row, and when the ledger recorded it."""
 
 MARK: Final = "#"
-"""Separates a flow's id from the batch of its correction or, after a minus, of the version that is reversed."""
+"""Separates a flow's id from the batch of its correction or, after a minus, from the batch of the reversed version."""
 
 _ID, _AMOUNT, _FX_AMOUNT, _BALANCE, _BATCH = (
     COLUMNS.index(name) for name in ("id", "amount", "fx_amount", "balance_after", "batch")
@@ -36,14 +36,14 @@ _ID, _AMOUNT, _FX_AMOUNT, _BALANCE, _BATCH = (
 
 
 class Position(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How far an account was exported: up to which batch, and the link of its chain there."""
+    """How far an account was exported: the batch, and its link."""
 
     batch: int
     link: str
 
 
 class ExportState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where an export ended, as its state file has it. `selection`: the options that have to stay the same."""
+    """The state of an export in its state file. `selection`: the options that have to stay the same."""
 
     selection: dict[str, str]
     accounts: dict[str, Position]
@@ -58,12 +58,12 @@ def read_state(content: bytes) -> ExportState:
 
 
 def positions_of(queries: Queries, names: list[str]) -> dict[str, Position]:
-    """Where the chains of those accounts end."""
+    """Return the current heads of these accounts' chains."""
     return {head.account: Position(head.batch, head.link) for head in list_heads(queries, names)}
 
 
 def check_state(connection: Connection, state: ExportState, selection: Mapping[str, str]) -> dict[str, int]:
-    """The batch up to which each account was exported. Raises ConfigError for a state of other options, or of another
+    """The batch up to which each account was exported. Raises ConfigError for a state with other options or of another
     ledger."""
     changed = [name for name in selection if state.selection.get(name) != selection[name]]
     if changed or len(selection) != len(state.selection):
@@ -82,7 +82,7 @@ def check_state(connection: Connection, state: ExportState, selection: Mapping[s
 
 
 def changed_rows(connection: Connection, part: AccountFilter, after: int) -> Iterator[tuple[Any, ...]]:
-    """The rows of one account that changed after a batch, streamed: reversals first, then what is new.
+    """Stream the rows of one account that changed after a batch: reversals first, then new rows.
 
     Each has the columns of schema.flows, then CHANGE and RECORDED_US.
     """
@@ -116,7 +116,7 @@ def _reversal(row: sa.Row[Any]) -> tuple[Any, ...]:
 
 
 def reversed_keys(connection: Connection, part: AccountFilter, after: int) -> set[tuple[str, str, str]]:
-    """The subaccounts, currencies and kinds of the rows that are reversed after a batch."""
+    """Return the subaccounts, currencies and kinds of the rows that are reversed after a batch."""
     h = history.c
     query = part.apply(sa.select(h.subaccount, h.currency, h.kind).distinct(), history)
     rows = connection.execute(query.where(h.batch <= after, h.ended_batch > after))

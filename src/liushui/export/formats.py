@@ -1,4 +1,4 @@
-"""The export formats: what each is called, and the function that writes it. A format's module is imported when used."""
+"""The export formats: their names, and the functions that write them. A format's module is imported when used."""
 
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from liushui.errors import ConfigError, short_repr
 from liushui.export.account_map import AccountMap
 
-if TYPE_CHECKING:  # the help of the command lists the formats, and needs no ledger
+if TYPE_CHECKING:  # the command's help lists the formats, and needs no ledger
     from liushui.export.selection import ExportQuery, Selection
     from liushui.ledger.read.model import ReadModel
 
 
 class Refusal(StrEnum):
-    """Why a format cannot hold an export, for faces that say it in the reader's language."""
+    """Why a format cannot hold an export, for messages in the reader's language."""
 
     CURRENCY = "currency"
     """It cannot name some of the currencies."""
@@ -31,7 +31,7 @@ class Refusal(StrEnum):
 
 
 class CannotExport(ConfigError):
-    """A format cannot hold an export. The text names what it is about."""
+    """A format cannot hold an export. The text names the values that it cannot hold."""
 
     def __init__(self, refusal: Refusal, text: str) -> None:
         super().__init__(text)
@@ -48,13 +48,13 @@ class ExportOptions(NamedTuple):
 
 
 Write = Callable[["Selection", ExportOptions], Iterator[bytes]]
-"""Writes a selection, in pieces. Whatever is wrong with the input is raised as a ConfigError before the first piece."""
+"""Writes a selection, in pieces. All faults of the input are raised as ConfigError before the first piece."""
 
 
 class Format(NamedTuple):
-    """A format. `function` of `module` in this package is its `Write`. `needs_map`: it has double entry, so an account
-    map has to name the accounts of both sides. `takes_filter`: a file may contain only some of a range's flows.
-    `has_codes`: accounts are subject codes, which are different in all books."""
+    """A format. `function` of `module` in this package is its `Write`. `needs_map`: it is double entry, so an account
+    map has to name both accounts. `takes_filter`: a file may contain only some of a range's flows. `has_codes`:
+    accounts are subject codes, which are different in all books."""
 
     name: str
     title: str
@@ -69,13 +69,13 @@ class Format(NamedTuple):
 
     @property
     def address(self) -> str:
-        """What the address of its download ends with: its extension. Vouchers have their name there, because some are
-        workbooks as tables are."""
+        """The end of its download address: its extension. Vouchers have their name there, because some are workbooks,
+        like tables."""
         return self.name if self.has_codes else self.extension
 
     @property
     def takes_changes(self) -> bool:
-        """Whether it can hold only what changed since an earlier export."""
+        """Whether it can hold only the changes since an earlier export."""
         return self.needs_map or self.module == "rows"
 
     @property
@@ -128,8 +128,8 @@ def get_format(name: str) -> Format:
 
 
 def export_parts(model: "ReadModel", form: Format, query: "ExportQuery", options: ExportOptions) -> Iterator[bytes]:
-    """The file of a query, in pieces, from one state of the ledger. The first piece raises what the input has wrong:
-    AccountNotFound, ConfigError."""
+    """Yield the file of a query in pieces, from one state of the ledger. The first piece raises all faults of the
+    input: AccountNotFound, ConfigError."""
     from liushui.export.selection import selecting
 
     with selecting(model, query) as selection:

@@ -1,7 +1,7 @@
-"""What the plain text accounting formats share: entries of two legs, opening and closing balances, names.
+"""Shared by the plain text accounting formats: entries with two legs, opening and closing balances, names.
 
-A journal books each flow on the account of its money and on a counter-account, with the same digits on both sides, so
-that every entry balances exactly. It ends with an assertion of each balance that is known.
+A journal books each flow on the account that holds the money and on a counter-account. Both sides have the same digits,
+so every entry balances exactly. It ends with an assertion of each known balance.
 """
 
 from collections import defaultdict
@@ -29,7 +29,7 @@ Target = tuple[str, str]
 
 
 class Opening(NamedTuple):
-    """What an account has of a currency before the range."""
+    """An account's opening balance in a currency before the range."""
 
     id: str
     day: date
@@ -38,8 +38,8 @@ class Opening(NamedTuple):
 
 
 class Closing(NamedTuple):
-    """What a target holds at the end of a day: its opening balances and the flows of the file. `completeness`: whether
-    all flows of the range that may be booked on it are in the file."""
+    """The closing balance of a target at the end of a day: its opening balances and the flows of the file.
+    `completeness`: whether all flows of the range for this target are in the file."""
 
     day: date
     target: Target
@@ -48,9 +48,9 @@ class Closing(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A flow in double entry. `amount` is booked on `asset`, and `contra` on `counter`: the same with another sign.
+    """A flow in double entry. `amount` is booked on `asset`; `contra`, the amount with the opposite sign, on `counter`.
 
-    `day` is that of the flow; of a reversal and a correction, the day on which the ledger recorded it.
+    `day` is the day of the flow; for reversals and corrections, the day on which the ledger recorded them.
     """
 
     id: str
@@ -65,7 +65,7 @@ class Entry(NamedTuple):
 
 
 class Names(NamedTuple):
-    """The names that a format allows. `account_error` says what is wrong with a target, empty if nothing is.
+    """The rules of a format for names. `account_error` returns what is wrong with a target, empty if it is valid.
     `commodity` turns a currency into a commodity, empty if that is not possible. `digits_max`: the most digits of an
     amount; None: no limit."""
 
@@ -80,7 +80,8 @@ _AMOUNT, _CURRENCY, _KIND = (_INDEX[name] for name in ("amount", "currency", "ki
 
 
 class Journal:
-    """A selection in double entry. Making one raises ConfigError, with all that the map or the format lacks."""
+    """A selection in double entry. The constructor raises ConfigError with everything that the map or the format
+    lacks."""
 
     def __init__(self, selection: Selection, options: ExportOptions, names: Names) -> None:
         if options.account_map is None:
@@ -93,7 +94,7 @@ class Journal:
         assets = {(name, *key[:2]) for name, one in sums.items() for key in one}
         opened = {(name, *key): amount for name, one in before.items() for key, amount in one.items() if amount}
         self.begins_books = options.opening and not any((selection.query.after or {}).values())
-        """Whether nothing of the target's books is expected before this file."""
+        """Whether this file does not build on earlier content of the target's books."""
         begun = {name for name, batch in (selection.query.after or {}).items() if batch}
         opening = {key: amount for key, amount in opened.items() if options.opening and key[0] not in begun}
         keys = [(name, *key) for name, one in sums.items() for key in one]
@@ -109,7 +110,7 @@ class Journal:
         self._check_accounts(keys, opened)
         self._parts = {part.account.name.account: part for part in selection.parts}
         self.openings = [self._opening(key, amount) for key, amount in sorted(opening.items())]
-        # Later changes may be of any day: an assertion among them would not hold for long.
+        # Later changes may belong to any day, so an assertion among them would not hold for long.
         self.closings = [] if after is not None else self._closings(sums, opened, unknown)
         self._check_digits([*(one.amount for one in self.openings), *(one.amount for one in self.closings)])
         counters = {self._map.counter(*key) for key in keys}
@@ -133,7 +134,7 @@ class Journal:
     # ------------------------------------------------------------ entries
 
     def entries(self) -> Iterator[Entry]:
-        """The flows, by account and time, streamed."""
+        """Stream the flows, by account and time."""
         days: dict[str, BusinessDays] = {}
         targets: dict[tuple[str, str, str, str], tuple[str, str, str]] = {}
         texts = InstantTexts()
@@ -169,7 +170,7 @@ class Journal:
         opened: dict[tuple[str, str, str], Decimal],
         unknown: set[tuple[str, str, str]],
     ) -> list[Closing]:
-        """The balance of each target at the end, if all that is booked on it has a known opening balance."""
+        """The balance of each target at the end, if everything booked on it has a known opening balance."""
         amounts: dict[Target, Decimal] = defaultdict(lambda: ZERO)
         parts: dict[Target, list[AccountPart]] = defaultdict(list)
         unsure = {self._target(key) for key in unknown}
@@ -234,7 +235,7 @@ class Journal:
     def _check_accounts(
         self, keys: Sequence[tuple[str, str, str, str]], opened: Iterable[tuple[str, str, str]]
     ) -> None:
-        """Check the targets themselves, and that none is on both sides. Raises ConfigError."""
+        """Check the targets, and that none is used on both sides. Raises ConfigError."""
         assets = {self._map.asset(*key[:3]) for key in (*keys, *opened)}
         counters = {self._map.counter(*key) for key in keys} | ({self._map.opening} if self._map.opening else set())
         faults = [
@@ -249,7 +250,7 @@ class Journal:
             raise ConfigError(f"map: {'; '.join(faults)}")
 
     def _check_digits(self, balances: Sequence[Decimal]) -> None:
-        """Raises ConfigError for amounts with more digits than the format holds."""
+        """Raise ConfigError for amounts with more digits than the format allows."""
         most = self._names.digits_max
         if most is None:
             return

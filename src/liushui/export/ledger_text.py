@@ -1,7 +1,7 @@
-"""The journal of hledger and Ledger: one file that both read, with an exact assertion of each balance that is known.
+"""The journal of hledger and Ledger: both read the same file, with an exact assertion of each known balance.
 
-Commodities are quoted unless they are letters only: without quotes, both read `100 700.HK` as 100700 of HK, without an
-error. There is no `commodity` directive, because one with fewer digits than the data loosens the check.
+Commodities are quoted unless they are letters only: without quotes, both read `100 700.HK` as 100700 of HK without an
+error. There is no `commodity` directive, because one with fewer digits than the data makes the check less strict.
 """
 
 import re
@@ -20,7 +20,7 @@ _LETTERS: Final = re.compile(r"[A-Za-z]+", re.ASCII)
 _BAD_IN_COMMODITY: Final = re.compile(r'["\s\x00-\x1f\x7f;]')
 _BAD_IN_ACCOUNT: Final = re.compile(r"  |[\t\n\r;\u3000\x00-\x1f]")
 _UNSAFE: Final = re.compile(r"[;|\s\u3000\x00-\x1f\x7f]+")
-"""What has a meaning in a description, or none: `;` begins a comment, `|` splits payee and note."""
+"""Characters with a meaning in a description: `;` begins a comment, `|` splits payee and note."""
 TEXT_BYTES: Final = 3_000
 """Most bytes of a text in UTF-8. Ledger refuses a file with a line of more than 4,096."""
 _SHORT: Final = TEXT_BYTES // 4
@@ -90,7 +90,7 @@ def _cut(text: str) -> str:
 
 
 def account_error(name: str) -> str:
-    """What is wrong with an account's name; empty if nothing is."""
+    """Return what is wrong with an account's name; empty if it is valid."""
     if _BAD_IN_ACCOUNT.search(name) or name != name.strip():
         return "expected no tab, semicolon, wide space, or two spaces in a row"
     if not name or name[0] in "([*!@=" or any(not part for part in name.split(":")):
@@ -99,10 +99,11 @@ def account_error(name: str) -> str:
 
 
 def commodity(currency: str) -> str:
-    """The commodity of a currency, without what cannot stand between quotes. Empty if nothing of it is left."""
+    """Return the commodity of a currency, without characters that are not allowed between quotes. Empty if nothing is
+    left."""
     return _BAD_IN_COMMODITY.sub("", currency)
 
 
 def written(name: str) -> str:
-    """A commodity as it is in a journal."""
+    """Return a commodity as it is written in a journal."""
     return name if _LETTERS.fullmatch(name) else f'"{name}"'

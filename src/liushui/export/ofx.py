@@ -1,6 +1,6 @@
 """OFX 1.02, the form that most programs read: a statement for each account, subaccount and currency.
 
-Source: the Open Financial Exchange Specification 1.0.2. What both ofxtools and ofxparse read is written: SGML with
+Source: the Open Financial Exchange Specification 1.0.2. The file uses what both ofxtools and ofxparse read: SGML with
 `ENCODING:UTF-8` and `CHARSET:NONE`.
 """
 
@@ -37,7 +37,7 @@ NEWFILEUID:NONE
 
 """
 AMOUNT_MAX: Final = 32
-"""Characters of an amount."""
+"""The most characters of an amount."""
 NAME_MAX, MEMO_MAX, MESSAGE_MAX, REF_MAX, ACCOUNT_MAX = 32, 255, 255, 32, 22
 CHUNK_ROWS: Final = 500
 _CONTROL: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
@@ -47,14 +47,15 @@ _TYPES: Final = {
     Kind.DIVIDEND: "DIV",
     Kind.TRANSFER: "XFER",
 }
-"""The transaction types of kinds. Others are CREDIT or DEBIT, by their sign."""
+"""The transaction types of kinds. Other kinds are CREDIT or DEBIT, by their sign."""
 _INDEX: Final = {name: index for index, name in enumerate(COLUMNS)}
 _ACCOUNT, _AT_US, _ID, _AMOUNT = (_INDEX[name] for name in ("account", "at_us", "id", "amount"))
 _KIND, _REF = _INDEX["kind"], _INDEX["ref"]
 
 
 def ofx_parts(selection: Selection, _options: ExportOptions) -> Iterator[bytes]:
-    """An OFX file. Raises ConfigError for what OFX cannot say: a currency without an ISO code, an unknown balance."""
+    """An OFX file. Raises ConfigError for what OFX cannot express: a currency without an ISO code, an unknown
+    balance."""
     statements = list_statements(selection, LIMITS)
     now = _time(to_us(selection.reading.now), ZoneInfo("UTC"))
     message = "; ".join(coverage_lines(selection))
@@ -109,7 +110,8 @@ def _status(message: str, *, is_complete: bool) -> str:
 
 
 def _time(at_us: int, zone: ZoneInfo) -> str:
-    """A local time with its offset in whole hours, `20260102235959[8:HKT]`; in UTC where the offset is not whole."""
+    """Return a local time with its offset in whole hours, `20260102235959[8:HKT]`; in UTC if the offset is not
+    whole."""
     at = to_local(from_us(at_us), zone)
     offset = at.utcoffset() or timedelta()
     if offset % timedelta(hours=1):
@@ -118,7 +120,7 @@ def _time(at_us: int, zone: ZoneInfo) -> str:
 
 
 def _text(text: str, most: int) -> str:
-    """A text of at most so many characters, in one line, escaped for SGML."""
+    """Return a text in one line, cut to this length and escaped for SGML."""
     line = _CONTROL.sub(" ", text).strip()
     line = line if len(line) <= most else f"{line[: most - 1]}…"
     return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

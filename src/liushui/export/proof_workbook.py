@@ -1,6 +1,6 @@
 """The proof of cash and the bank reconciliation statement (银行存款余额调节表) of a month, as an Excel workbook.
 
-Figures are text with all their digits, each with a number beside it, as in the workbook of flows.
+Figures are text with all digits, each followed by a number, as in the workbook of flows.
 """
 
 import io
@@ -43,7 +43,7 @@ def proof_workbook(
     """The workbook of an account's month, from the state that the reading sees."""
     content = io.BytesIO()
     options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
-    import xlsxwriter  # here: a server that exports nothing needs no 3 MB for it
+    import xlsxwriter  # imported here: a server that exports nothing does not need these 3 MB
 
     with xlsxwriter.Workbook(content, options) as book:
         bold = book.add_format({"bold": True})
@@ -59,7 +59,7 @@ def proof_workbook(
 
 
 def about_lines(proof: AccountMonth) -> list[str]:
-    """What the month of an account is, whether it is complete, and whether it passes."""
+    """Lines that describe the account's month, whether it is complete, and whether it passes."""
     verdict = proof.verdict
     lines = [
         f"account: {proof.account}",
@@ -104,7 +104,7 @@ def _open_rows(found: OpenItems) -> list[Sequence[Cell]]:
 
 
 def _sheet(book: "Workbook", bold: "Format", name: str, titles: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
-    """A sheet. A title that ends in `*` is of two columns: the exact text, and the number."""
+    """A sheet. A title that ends in `*` has two columns: the exact text, and the number."""
     sheet = book.add_worksheet(name)
     sheet.set_column(0, max(0, 2 * len(titles)), 24)
     header = [

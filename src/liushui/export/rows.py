@@ -1,6 +1,7 @@
 """Flows as rows: CSV and JSON Lines, and the description of such a file as a Frictionless data package.
 
-Both are written from the ledger's rows directly, without a Flow in between: a million of them is a common export.
+Both are written directly from the ledger's rows, without making Flow objects, because exports of a million rows are
+common.
 """
 
 import csv
@@ -30,7 +31,7 @@ CHANGE_COLUMNS: Final = ("change", "recorded_at")
 """Two further columns of a file with changes: `added`, `reversed` or `corrected`; and when the ledger recorded it."""
 
 CHUNK_ROWS: Final = 500
-"""Rows that are written together."""
+"""The number of rows that are written together."""
 _BOM: Final = "\ufeff".encode()
 _TIMES: Final = {"at": "at_us", "settled_at": "settled_at_us"}
 _STORED_NAMES: Final = [_TIMES.get(name, name) for name in FLOW_COLUMNS]
@@ -45,7 +46,7 @@ _AMOUNT: Final = FLOW_COLUMNS.index("amount")
 _DETAIL: Final = FLOW_COLUMNS.index("detail")
 _EXACT: Final = ("amount", "balance_after", "price", "quantity", "fx_amount", "fx_rate")
 _OURS: Final = ("direction", "kind", "category", "batch")
-"""Columns whose texts are our own words or numbers, so that no spreadsheet reads a formula in them."""
+"""Columns whose texts are our own words or numbers, so that they never contain a formula."""
 FOREIGN: Final = [
     index
     for index, name in enumerate(FLOW_COLUMNS)
@@ -55,7 +56,7 @@ FOREIGN: Final = [
 
 
 class InstantTexts:
-    """ISO 8601 texts of instants, looked up in tables, because formatting them takes a large part of the time of a big
+    """ISO 8601 texts of instants, from lookup tables, because formatting them takes a large part of the time of a big
     export."""
 
     def __init__(self) -> None:
@@ -63,7 +64,7 @@ class InstantTexts:
         self._text = ""
 
     def of(self, at_us: int) -> str:
-        """The text of an instant, in UTC: that of `us_to_iso`."""
+        """Return the text of an instant in UTC, as `us_to_iso` does."""
         second, rest = divmod(at_us, SECOND_US)
         if rest:
             return us_to_iso(at_us)
@@ -74,7 +75,7 @@ class InstantTexts:
         return f"{self._text}{_MINUTES[minute]}{_SECONDS[second]}"
 
     def of_many(self, instants: Sequence[int | None]) -> list[str | None]:
-        """The texts of instants; None for none."""
+        """Return the texts of instants; None for None."""
         of = self.of
         return [None if at_us is None else of(at_us) for at_us in instants]
 
@@ -94,7 +95,7 @@ def csv_parts(selection: Selection, options: ExportOptions) -> Iterator[bytes]:
     yield (_BOM if options.bom else b"") + f"{','.join(columns_of(selection))}\r\n".encode()
     verdict, texts = selection.verdict.status.value, InstantTexts()
     for chunk in _chunks(selection.rows()):
-        stored = list(zip(*chunk, strict=True))  # by column: most of them have few values, or none
+        stored = list(zip(*chunk, strict=True))  # by column, because most columns have few values, or none
         columns: list[Sequence[Any]] = [stored[index] for index in _PICKED]
         for index in (_AT, _SETTLED_AT):
             columns[index] = texts.of_many(columns[index])
@@ -109,7 +110,7 @@ def csv_parts(selection: Selection, options: ExportOptions) -> Iterator[bytes]:
 
 
 def without_formulas(texts: Sequence[str | None]) -> Sequence[str | None]:
-    """Texts of providers and files, changed so that no spreadsheet takes them for formulas."""
+    """Change texts of providers and files so that no spreadsheet takes them for formulas."""
     suspicious = {text for text in set(texts) if text and text[0] in _SUSPICIOUS}
     if not suspicious:
         return texts
@@ -164,7 +165,8 @@ class PackageBuilder:
         self._bytes += len(part)
 
     def package(self, selection: Selection, form: Format, path: str) -> bytes:
-        """The file's `datapackage.json` (Data Package v2), with what the file covers. `path`: the file's name."""
+        """Return the file's `datapackage.json` (Data Package v2), with what the file covers. `path`: the file's
+        name."""
         resource = {
             "name": "flows",
             "path": path,

@@ -1,4 +1,4 @@
-"""What an export is about: accounts and a range, as one state of the ledger has them, and how complete that is."""
+"""The content of an export: accounts and a range, in one state of the ledger, and their completeness."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,10 +23,10 @@ StoredRow = Sequence[Any]
 
 
 class ExportQuery(NamedTuple):
-    """Which flows an export has, and in which order: by account and time, or by time alone.
+    """The flows of an export and their order: by account and time, or by time alone.
 
-    `as_of`: as the ledger had recorded them until then. None: all that is recorded. `after`: only what changed after
-    a batch of each account; see `changes`. None: all flows.
+    `as_of`: as the ledger had recorded them at that time. None: the current state. `after`: only changes after a batch
+    of each account; see `changes`. None: all flows.
     """
 
     filter: FlowFilter
@@ -45,7 +45,7 @@ class AccountPart(NamedTuple):
 
 @dataclass(frozen=True)
 class Selection:
-    """The flows of an export, as of one state of the ledger. It can be read as long as the reading is open."""
+    """The flows of an export, in one state of the ledger. It can be read while the reading is open."""
 
     model: ReadModel
     reading: Reading
@@ -54,11 +54,11 @@ class Selection:
 
     @cached_property
     def verdict(self) -> Verdict:
-        """Whether all flows of the range are in it."""
+        """Whether it has all flows of the range."""
         return combine([part.verdict for part in self.parts])
 
     def rows(self) -> Iterator[StoredRow]:
-        """The rows, with the columns of schema.flows, streamed. Rows of changes have two more columns."""
+        """Stream the rows, with the columns of schema.flows. Rows of changes have two more columns."""
         if self.query.by_time and self.query.as_of is None:
             filters = [part.filter for part in self.parts]
             return rows_by_time(self.reading.connection, filters, self.model.rules)
@@ -74,11 +74,11 @@ class Selection:
         return account_rows_as_of(connection, part.filter, as_of, self.model.rules)
 
     def sums(self, part: AccountPart) -> KindSums:
-        """What the flows of one account come to in the range, by subaccount, currency and kind."""
+        """Return the sums of one account's flows in the range, by subaccount, currency and kind."""
         return self.sums_within(part, part.filter.since_us, part.filter.until_us)
 
     def sums_within(self, part: AccountPart, since_us: int, until_us: int) -> KindSums:
-        """The same for any range: [since, until) in microseconds since the epoch."""
+        """Return the sums for any range: [since, until) in microseconds since the epoch."""
         connection, name = self.reading.connection, part.account.name
         if self.query.as_of is None:
             return sum_kinds(connection, part.filter._replace(since_us=since_us, until_us=until_us))
@@ -98,7 +98,7 @@ class Selection:
 
 @contextmanager
 def selecting(model: ReadModel, query: ExportQuery) -> Iterator[Selection]:
-    """The flows of a query, as of one state. Raises AccountNotFound."""
+    """Open the flows of a query in one state of the ledger. Raises AccountNotFound."""
     wanted = query.filter
     with model.reading(wanted.accounts, query.as_of) as reading:
         parts = [
@@ -117,7 +117,8 @@ def read_period(text: str) -> tuple[date, date]:
 # ---------------------------------------------------------------- what a file says about itself
 
 GAPS_MAX: Final = 1_000
-"""Gaps that a file lists. An export of hundreds of accounts may have more; `liushui coverage` shows all of them."""
+"""The most gaps that a file lists. An export of hundreds of accounts may have more; `liushui coverage` shows all of
+them."""
 
 _WORDS: Final = {
     Completeness.COMPLETE: "complete",
@@ -128,7 +129,8 @@ _WORDS: Final = {
 
 
 def coverage_lines(selection: Selection) -> Iterator[str]:
-    """What a file covers, in English, a line for each fact: accounts, range, recording, completeness, each gap."""
+    """Return what a file covers, in English, one line for each fact: accounts, range, recording, completeness, each
+    gap."""
     wanted, verdict = selection.query.filter, selection.verdict
     yield f"accounts: {', '.join(part.account.name.account for part in selection.parts) or 'none'}"
     if wanted.currency is not None:
@@ -147,15 +149,15 @@ def coverage_lines(selection: Selection) -> Iterator[str]:
 
 
 def period_text(wanted: FlowFilter) -> str:
-    """The range of a filter: `2026-10-01 until 2026-11-01`. The end is not included."""
+    """Return the range of a filter: `2026-10-01 until 2026-11-01`. The end is not included."""
     since, until = bound_text(wanted.since) or "the beginning", bound_text(wanted.until) or "the newest flow"
     return f"{since} until {until}"
 
 
 def ends_of(selection: Selection) -> tuple[int, int]:
-    """The earliest and the latest instant that the export may have flows of, in microseconds since the epoch.
+    """Return the earliest and the latest instant of flows that the export may have, in microseconds since the epoch.
 
-    If the range has no such end, it is that of the flows; if there are no flows either, it is the moment of the export.
+    If the range has no such end, the flows determine it; without flows, it is the moment of the export.
     """
     now_us = to_us(selection.reading.now)
     wanted = selection.query.filter

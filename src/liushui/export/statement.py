@@ -23,13 +23,14 @@ from liushui.ledger.schema import flows
 from liushui.money import EXACT, ZERO, to_plain_string
 
 FAULTS_MAX: Final = 20
-"""Flows that an error names; it counts the others."""
+"""The number of flows that an error names; it counts the others."""
 _SUBACCOUNT, _CURRENCY = COLUMNS.index("subaccount"), COLUMNS.index("currency")
 
 
 class Limits(NamedTuple):
-    """What a bank format can hold. `names_currency`: whether it has a code for a currency. `fits`: whether it can hold
-    an amount; asked only for amounts of more characters than `longer_than`. `expected` is the same in words."""
+    """The limits of a bank format. `names_currency`: whether it has a code for a currency. `fits`: whether it can hold
+    an amount; called only for amounts with more characters than `longer_than`. `expected` describes the limit in
+    words."""
 
     names_currency: Callable[[str], bool]
     currencies: str
@@ -59,25 +60,25 @@ class Statement(NamedTuple):
 
     @property
     def coverage(self) -> str:
-        """Whether all flows of the range are in it, in a line."""
+        """One line that says whether it has all flows of the range."""
         verdict = self.part.verdict
         if verdict.is_complete:
             return "complete: every flow that the provider has of this period"
         return "; ".join([f"{verdict.status.value}: flows may be missing", *(gap.describe() for gap in verdict.gaps)])
 
     def rows(self, selection: Selection) -> Iterator[StoredRow]:
-        """Its flows, by time and balance chain, streamed."""
+        """Stream its flows, by time and balance chain."""
         conditions = self.part.filter.conditions._replace(subaccount=self.subaccount, currency=self.currency)
         part = self.part._replace(filter=self.part.filter._replace(conditions=conditions))
-        # The filter compares currencies whatever their case, and versions of another time are not filtered.
+        # The filter compares currencies regardless of case, and versions as of another time are not filtered.
         for row in selection.rows_of(part):
             if row[_CURRENCY] == self.currency and row[_SUBACCOUNT] == self.subaccount:
                 yield row
 
 
 def list_statements(selection: Selection, limits: Limits) -> list[Statement]:
-    """The statements of a selection. Raises ConfigError with all that a bank format cannot say: currencies that it
-    cannot name, balances that are not known, amounts that it cannot hold."""
+    """The statements of a selection. Raises ConfigError with everything that a bank format cannot express: currencies
+    without a code, unknown balances, amounts that do not fit."""
     statements: list[Statement] = []
     unnamed: list[str] = []
     unknown: list[str] = []
@@ -136,8 +137,8 @@ def digits_of(amount: str) -> int:
 def unfit_flows(
     selection: Selection, *, longer_than: int, fits: Callable[[str], bool], column: str = "amount"
 ) -> list[str]:
-    """The flows with an amount in a column that a format cannot hold, as words for an error. Only those of more
-    characters than `longer_than` are looked at."""
+    """Return the flows with an amount that a format cannot hold, as words for an error. Only amounts with more
+    characters than `longer_than` are checked."""
     found: list[str] = []
     amount, indexes = flows.c[column], [COLUMNS.index(name) for name in ("account", "at_us", "id", column)]
     for part in selection.parts:
@@ -145,7 +146,7 @@ def unfit_flows(
             query = part.filter.apply(sa.select(flows.c.account, flows.c.at_us, flows.c.id, amount), flows)
             query = query.where(sa.func.length(sa.cast(amount, sa.Text)) > longer_than)
             rows: Iterable[StoredRow] = selection.reading.connection.execute(query)
-        else:  # the versions of another time are not in one table
+        else:  # versions as of another time are in several tables
             rows = ([row[index] for index in indexes] for row in selection.rows_of(part))
         found += [
             f"flow {id_} of {account} at {us_to_iso(at_us)} ({text})"
@@ -165,7 +166,7 @@ def listed(faults: Sequence[str]) -> str:
 
 
 def balances_before(selection: Selection, part: AccountPart) -> dict[Key, Decimal | None]:
-    """What an account has of each subaccount and currency before the range. None: not known."""
+    """Return the balance of each subaccount and currency before the range. None: not known."""
     wanted = selection.query.filter.currency
     as_of, reading = selection.query.as_of, selection.reading
     if as_of is None:
@@ -188,7 +189,7 @@ def balances_before(selection: Selection, part: AccountPart) -> dict[Key, Decima
 
 
 def first_us(part: AccountPart) -> int:
-    """The first instant of an account's part: that of the range, else of its first flow."""
+    """The first instant of an account's part: the beginning of the range, or else its first flow."""
     if part.filter.since_us > BEFORE_ALL_US:
         return part.filter.since_us
     return part.account.snapshot.first_flow_us or 0
@@ -200,12 +201,12 @@ def first_day(part: AccountPart) -> date:
 
 
 def last_day(selection: Selection, part: AccountPart) -> date:
-    """The last day that a part is about: that of its range, but not later than today or the last flow."""
+    """The last day of a part: the end of its range, but not later than today or the last flow."""
     return date.fromisoformat(BusinessDays(part.account.name.tz).day_of(last_us(selection, part)))
 
 
 def last_us(selection: Selection, part: AccountPart) -> int:
-    """The last instant that a part is about: that of its range, but not later than now or the last flow."""
+    """The last instant of a part: the end of its range, but not later than now or the last flow."""
     until_us = max(to_us(selection.reading.now), (part.account.snapshot.last_flow_us or 0) + 1)
     if part.filter.until_us < AFTER_ALL_US:
         until_us = min(until_us, part.filter.until_us)

@@ -23,13 +23,13 @@ from liushui.rules import Rate
 
 
 DOUBLINGS_MAX: Final = 20
-"""Keeps a wait within what a timedelta can hold. By then it has long reached its longest."""
+"""Limits the exponent, so that a wait fits a timedelta. The wait has long reached its maximum by then."""
 
 N = TypeVar("N", int, float)
 
 
 def next_call(now: N, *, nth_last: N | None, last: N | None, per: N, spacing: N) -> N:
-    """Return when the next call may begin, so that no `per` has over `n` calls and `spacing` lies between two.
+    """Return when the next call may begin, so that each period `per` has at most `n` calls, at least `spacing` apart.
 
     `last` is the end of the last call, `nth_last` that of the n-th last one; None if there were fewer. All times are in
     one unit.
@@ -45,7 +45,7 @@ def next_call(now: N, *, nth_last: N | None, last: N | None, per: N, spacing: N)
 
 
 class Pacer:
-    """Makes the calls of one client one at a time, and each when `rate` allows it."""
+    """Makes the calls of one client, one at a time, each when `rate` allows it."""
 
     def __init__(self, rate: Rate) -> None:
         self._rate = rate
@@ -70,8 +70,8 @@ class Pacer:
             try:
                 yield
             finally:
-                # The provider saw the call before its end. Counted from there, no two calls reach it too close
-                # together, however long each was on its way.
+                # The provider saw the call before the call's end. Counting from the end, calls never reach it too close
+                # together, however long each was in transit.
                 ends_s.append(now_s())
 
 
@@ -82,7 +82,7 @@ class Backoff(NamedTuple):
     longest: timedelta
 
     def wait(self, attempt: int) -> timedelta:
-        """Return the wait after the attempt of that number, counted from 1, has failed."""
+        """Return the wait after the failed attempt with this number, counted from 1."""
         return min(self.longest, self.first * (1 << min(attempt - 1, DOUBLINGS_MAX)))
 
 

@@ -170,7 +170,7 @@ def _unzip(path: Path, name: str, folder: Path, ask: AskPassword, depth: int) ->
 
 
 _AES: Final = 99
-"""What stands in a zip archive in place of the compression where a file is encrypted with AES."""
+"""What is in a zip archive in place of the compression where a file is encrypted with AES."""
 _STRONG_ENCRYPTION: Final = 0x40
 
 
@@ -230,7 +230,7 @@ def _new_path(folder: Path) -> Path:
 
 
 def _copy(packed: IO[bytes] | gzip.GzipFile, target: Path) -> None:
-    """Write what a packed file contains. Raises FileError where it gets too large."""
+    """Write what a packed file contains. Raises FileError if it gets too large."""
     size = 0
     with target.open("wb") as out:
         while part := packed.read(_COPIED):

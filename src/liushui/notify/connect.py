@@ -46,7 +46,7 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
 def connect(host: str, port: int, *, allow_private: bool) -> socket.socket:
     """A connection to a host. The very address that was checked is connected to: a name cannot change in between.
 
-    Raises Refused if all its addresses are private and these are not allowed, Unreachable where none answers.
+    Raises Refused if all its addresses are private and these are not allowed, Unreachable if none answers.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)

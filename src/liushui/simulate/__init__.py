@@ -1,1 +1,4 @@
-"""The simulator: a seeded world of accounts, read through the same contract as a ledger. No provider is known here."""
+"""The simulator: a seeded world of accounts, read through the same contract as a ledger.
+
+It does not know any provider.
+"""

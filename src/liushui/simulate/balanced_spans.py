@@ -1,8 +1,8 @@
 """Spans of days that begin and end with known balances, so that a balance needs only the flows of its own span.
 
-A span is generated as a whole. Its last rows, one for each wallet that it moves, bring the balances back to where they
-began. The first rows of an account set those levels. Which rows these are follows from the number of rows of each day.
-Pure. Days are counted from the Unix epoch.
+A span is generated as a whole. Its last rows (one for each wallet that it moves) restore the balances at its beginning.
+The first rows of an account set those levels. The number of rows of each day determines which rows these are. Pure.
+Days are counted from the Unix epoch.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,10 +11,10 @@ from typing import Final, NamedTuple
 from liushui.simulate.role_profile import Wallet
 
 SPAN_ROWS: Final = 40
-"""The least average number of rows of a span, so that few rows are closing rows. A busy day is a span of its own."""
+"""The smallest average number of rows of a span, so that few rows are closing rows. A busy day is a separate span."""
 
 ROWS_PER_CLOSING: Final = 3
-"""A span has at least so many rows for each wallet that it closes, and one more for each wallet that it opens."""
+"""A span has at least this many rows for each wallet that it closes, and one more for each wallet that it opens."""
 
 
 class SpanCalendar(NamedTuple):
@@ -48,17 +48,17 @@ class SpanPlan(NamedTuple):
     """The wallets that the span moves, in the order in which they are opened and closed."""
 
     def free(self, day: int) -> int:
-        """How many rows of a day neither open nor close a wallet."""
+        """The number of rows of a day that neither open nor close a wallet."""
         index = day - self.days.start
         return self.counts[index] - self.opening[index] - self.closing[index]
 
     @property
     def idle(self) -> bool:
-        """Whether the span has no closing row. Then no row but an opening one may move money."""
+        """Whether the span has no closing row. Then only opening rows may move money."""
         return not any(self.closing)
 
     def room(self, day: int) -> int:
-        """How many rows of a day may be transfers from or to other accounts."""
+        """The number of rows of a day that may be transfers from or to other accounts."""
         return 0 if self.idle else self.free(day)
 
     def opened_on(self, day: int) -> tuple[Wallet, ...]:
@@ -76,7 +76,7 @@ class SpanPlan(NamedTuple):
 
 
 def plan_span(days: range, counts: Sequence[int], wallets: tuple[Wallet, ...], *, opens: bool) -> SpanPlan:
-    """Plan a span. `opens`: it is the account's first one, and has an opening row for each wallet that it moves."""
+    """Plan a span. `opens`: it is the account's first span, and has an opening row for each wallet that it moves."""
     rows = sum(counts)
     if opens and rows < min(ROWS_PER_CLOSING, len(wallets) + 1):
         opening, closing = rows, 0
@@ -94,7 +94,7 @@ def plan_span(days: range, counts: Sequence[int], wallets: tuple[Wallet, ...], *
 
 
 def _first_rows(counts: Iterable[int], rows: int) -> list[int]:
-    """How many of the first `rows` rows fall on each day."""
+    """Return how many of the first `rows` rows are on each day."""
     taken = []
     for count in counts:
         taken.append(min(count, rows))

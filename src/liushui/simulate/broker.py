@@ -1,7 +1,8 @@
 """A broker's account: the events of a day, of one to three rows each. Pure.
 
-The oddities are intended, because real services have them: rows equal in every field, a direction that contradicts the
-sign, a missing or an empty symbol, amounts of zero, trailing zeros, an empty description, a category without a code.
+The oddities are intentional, because real services have them: rows equal in every field, a direction that contradicts
+the sign, a missing or an empty symbol, amounts of zero, trailing zeros, an empty description, a category without a
+code.
 """
 
 from collections.abc import Sequence
@@ -45,7 +46,7 @@ def scope_of(currencies: tuple[str, ...]) -> Scope:
 
 
 def day(draw: Draw, wallets: Sequence[Wallet], count: int) -> list[list[Flow]]:
-    """The events of a day, with exactly `count` rows together. Trades happen on weekdays only."""
+    """Return the events of a day, with exactly `count` rows in total. Trades happen on weekdays only."""
     events = ON_TRADING_DAYS if draw.midnight.weekday() < SATURDAY else ON_OTHER_DAYS
     scope = scope_of(tuple(wallet.currency for wallet in wallets))
     return draw_events(draw, scope, count, events=events, single_row_events=SINGLE_ROW_EVENTS)
@@ -82,7 +83,7 @@ def trade(draw: Draw, scope: Scope) -> list[Flow]:
 
 @cache
 def settlement(midnight: datetime) -> datetime:
-    """The beginning of the day on which a trade of that day settles."""
+    """Return the beginning of the day on which a trade of that day settles."""
     days = SETTLES_DAYS
     while days:
         midnight += timedelta(days=1)
@@ -112,14 +113,14 @@ def dividend(draw: Draw, scope: Scope) -> list[Flow]:
     side, note = (OUT, f"{listing.name} in transit") if draw.one_in(6) else (IN, listing.name)
     amount = decimal_of(units, 3)
     paid = new_flow(draw.at(second), amount, listing.currency, side, Kind.DIVIDEND, CASH, listing.symbol, note)
-    if listing.currency in ("HKD", "SGD"):  # no withholding tax there
+    if listing.currency in ("HKD", "SGD"):  # this market has no withholding tax
         return [paid]
     at, tax = draw.at(second + 1 + draw.below(5)), decimal_of(-units * 3 // 10, 3)
     return [paid, new_flow(at, tax, listing.currency, OUT, Kind.TAX, CASH, listing.symbol, listing.name)]
 
 
 def conversion(draw: Draw, scope: Scope) -> list[Flow]:
-    """Both legs of a currency conversion, at one instant. A deposit where the span moves only one currency."""
+    """Both legs of a currency conversion, at one instant. A deposit if the span moves only one currency."""
     if len(scope.currencies) == 1:
         return deposit(draw, scope)
     first = draw.below(len(scope.currencies))

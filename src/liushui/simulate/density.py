@@ -1,15 +1,15 @@
-"""How many rows an account has on each day. Days are UTC days, counted from the Unix epoch."""
+"""The number of rows of an account on each day. Days are UTC days, counted from the Unix epoch."""
 
 from array import array
 from random import Random
 from threading import Lock
 
 WeekdayWeights = tuple[tuple[int, int], ...]
-"""The range of weights for each weekday, Monday first: the least weight, and how many different weights there are."""
+"""The weights for each weekday, Monday first: the smallest weight, and the number of different weights."""
 
 BUSY_ROWS = 4
-"""Average rows a day. A quieter account rests on most days instead: a day of one row could not hold a purchase and
-its fee."""
+"""Average rows a day. A quieter account has no rows on most days, because a day with one row could not hold a purchase
+and its fee."""
 
 _EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday
 
@@ -17,9 +17,9 @@ _EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday
 class Density:
     """The running count of one account's rows.
 
-    Every day has a weight and gets its share of `flows` by it, so that the days of [begin, end) sum to `flows` exactly.
-    With `live`, the days after `end` go on with the same density. Accounts with the same `resting` generator rest on
-    the same days. Safe to use from several threads.
+    Every day has a weight and gets a corresponding share of `flows`, so that the days of [begin, end) sum to `flows`
+    exactly. With `live`, the days after `end` continue with the same density. Accounts with the same `resting`
+    generator rest on the same days. Thread-safe.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Density:
 
     def _grow(self, days: int) -> None:
         """Extend the weights to that many days."""
-        # Always in order, from one generator: a day's weight must not depend on which day was requested first.
+        # Always in order, from one generator, so that a day's weight does not depend on the order of requests.
         with self._lock:
             for day in range(len(self._weights) - 1, days):
                 self._weights.append(self._weights[-1] + self._weight((self._begin + day + _EPOCH_WEEKDAY) % 7))

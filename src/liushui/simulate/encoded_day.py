@@ -13,15 +13,15 @@ from liushui.instant import to_us
 
 
 class RowPosition(NamedTuple):
-    """A keyset cursor: a row's position in the one total order of rows, which a growing world does not change."""
+    """A keyset cursor: a row's position in the total order of rows, which stays valid when the world grows."""
 
     at_us: int
     account: str
     number: int
-    """The index of the row among its account's rows of that day, or of all time."""
+    """The index of the row among its account's rows of that day, or of all rows."""
 
     def to_cursor(self) -> str:
-        """The text that `FlowPage.end_cursor` has."""
+        """Return the text of `FlowPage.end_cursor`."""
         return msgspec.json.encode(self).decode()
 
 
@@ -29,7 +29,7 @@ _position = msgspec.json.Decoder(RowPosition)
 
 
 def position_of(cursor: str) -> RowPosition:
-    """The position in a cursor. Raises WireError for one that no page named."""
+    """Return the position in a cursor. Raises WireError for a cursor that no page returned."""
     try:
         return _position.decode(cursor)
     except msgspec.MsgspecError as error:
@@ -68,11 +68,11 @@ class EncodedDay:
         return range(bisect_left(self._instants, begin_us), bisect_left(self._instants, end_us))
 
     def count_up_to(self, position: RowPosition) -> int:
-        """How many rows stand before a position or at it."""
+        """Return the number of rows up to and including a position."""
         return bisect_right(range(len(self)), position, key=self.position)
 
     def count_before(self, position: RowPosition) -> int:
-        """How many rows stand before a position."""
+        """Return the number of rows before a position."""
         return bisect_left(range(len(self)), position, key=self.position)
 
     def position(self, index: int) -> RowPosition:
@@ -80,7 +80,7 @@ class EncodedDay:
         return RowPosition(self._instants[index], self._accounts[self._account_indexes[index]], self._numbers[index])
 
     def rows(self, indexes: Iterable[int]) -> Iterator[bytes]:
-        """The rows with those indexes, in that order. Raises NotRepresentable for one that cannot be encoded."""
+        """Return the rows with these indexes, in this order. Raises NotRepresentable if one cannot be encoded."""
         for index in indexes:
             row = self._rows[index]
             if isinstance(row, NotRepresentable):

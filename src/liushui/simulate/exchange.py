@@ -1,7 +1,7 @@
-"""An account at an exchange with one balance for each coin: futures in USDT, and now and then a spot trade. Pure.
+"""An account at an exchange with one balance for each coin: futures in USDT, and a spot trade now and then. Pure.
 
-The events are those of a futures account. But the account has no subaccounts, each row has a number of its own, and a
-row names its order by the order's number. A spot trade is two rows, one for each coin.
+The events are those of a futures account. But the account has no subaccounts, each row has its own number, and a row
+refers to its order by the order's number. A spot trade is two rows, one for each coin.
 """
 
 from collections.abc import Sequence
@@ -34,12 +34,13 @@ def wallets_of(_draw: Draw) -> tuple[Wallet, ...]:
 
 
 def numbered(flow: Flow) -> Flow:
-    """The flow with its record number as the number of an order. The statement numbers the rows."""
+    """Return the flow with its record number, which serves as the number of an order. The statement numbers the
+    rows."""
     return flow._replace(ref=None, order_ref=flow.ref or None)
 
 
 def in_margin(event: Event[Sequence[Wallet]]) -> Event[Sequence[Wallet]]:
-    """The event in the coin in which futures are settled."""
+    """Convert the event to the coin in which futures are settled."""
 
     def happen(draw: Draw, _wallets: Sequence[Wallet]) -> list[Flow]:
         return [numbered(flow) for flow in event(draw, (MARGIN_WALLET,))]

@@ -4,8 +4,9 @@
     outcome = run_sync(double, ledger, double.source())
     assert outcome.calls <= call_bound(double)
 
-A double answers from known rows through the provider's own codec and server. It knows the truth, counts its calls, and
-stops a client that makes too many. `liushui.testing.conformance.deviations` checks what a sync must have made of them.
+A double answers from known rows through the provider's own codec and server. It knows the true rows, counts its calls,
+and stops a client that makes too many. `liushui.testing.conformance.deviations` checks what a sync must have made of
+them.
 """
 
 import asyncio
@@ -77,27 +78,27 @@ NOW: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
 """The time of the first sync."""
 ROWS: Final = 240
 CROWDED_PAGE: Final = 40
-"""Rows of a page, where a deviation needs more rows at one instant than a page holds."""
+"""Rows of a page, if a deviation needs more rows at one instant than a page holds."""
 OPTIONS: Final = Options(attempts=2, leases=False)
 """How the syncs are made: few retries, and no leases, because they only save work."""
 FIRST_CALLS: Final = 46
 CALLS_A_PAGE: Final = 6
 CALLS_OVER: Final = 4
-"""A client is stopped after so many times the calls that it may make."""
+"""A client is stopped after this multiple of its allowed calls."""
 
 Facts = tuple[int, str, str, str, str | None]
-"""Time in microseconds, amount, currency, subaccount and record id of a flow: what no spelling may change."""
+"""Time in microseconds, amount, currency, subaccount and record id of a flow: facts that do not depend on spelling."""
 
 
 class TooManyCalls(BaseException):
-    """A client makes calls without end. No Exception, so that no client takes it for a network error."""
+    """A client makes calls without end. It is not an Exception, so that no client takes it for a network error."""
 
 
 class DeviatingProvider(DialectTransport):
     """A service that deviates, as a transport for its own client.
 
     `rows` are the rows of its account; None generates some. `provider` is the provider, perhaps with smaller pages. The
-    service has a second account, with a key of its own.
+    service has a second account with its own key.
     """
 
     def __init__(
@@ -142,7 +143,7 @@ class DeviatingProvider(DialectTransport):
         return {corrupt(row, self.provider) for corrupt in hooks for row in self.stored if is_marked(row)}
 
     def facts(self, until: datetime | None = None) -> Counter[Facts]:
-        """The facts of `rows`, of those before an instant where it is given."""
+        """Return the facts of `rows`; with an instant, only of the rows before it."""
         decoded = (self.provider.codec.read(row).flow for row in self.rows)
         return Counter(facts_of(flow) for flow in decoded if until is None or flow.at < until)
 
@@ -166,7 +167,7 @@ class DeviatingProvider(DialectTransport):
 
     @contextmanager
     def connected(self) -> Iterator[None]:
-        """Inside, httpx2 clients reach the double, and the system's clock is the double's."""
+        """In the block, httpx2 clients reach the double, and the system's clock is the double's."""
         with clients_over(self), system_clock_is(self.clock):
             yield
 
@@ -197,9 +198,9 @@ class DeviatingProvider(DialectTransport):
 
 
 def generated_rows(provider: Provider, seed: int, *, count: int = ROWS, has_crowd: bool = False) -> list[bytes]:
-    """About `count` rows of an account, of which some are marked, with rows at both ends of every day.
+    """Generate about `count` rows of an account, some of them marked, with rows at both ends of every day.
 
-    `has_crowd`: the rows of one kind, which are more than CROWDED_PAGE, share an instant.
+    `has_crowd`: the rows of one kind, more than CROWDED_PAGE, share an instant.
     """
     institutions = institutions_of({"": provider})
     step = provider.rules.resolution
@@ -232,14 +233,14 @@ def _generate(
 
 
 def facts_of(flow: Flow) -> Facts:
-    """What a flow states, whatever its row looks like."""
+    """Return the facts of a flow, independent of the form of its row."""
     amount = to_plain_string(flow.amount.normalize(EXACT))
     return to_us(flow.at), amount, flow.currency, flow.subaccount, flow.ref
 
 
 def with_small_pages(provider: Provider, size_max: int | None = None) -> Provider:
-    """The provider with pages of at most `size_max` rows (None: as many as before), and of a few where it has a least
-    size."""
+    """Return the provider with pages of at most `size_max` rows (None: unchanged); if it has a smallest size, that
+    becomes a few rows."""
     rules, server = provider.rules, provider.server
     paging = rules.paging if size_max is None else replace(rules.paging, size_max=size_max)
     if isinstance(paging, PageNumber):
@@ -261,7 +262,7 @@ class SyncOutcome(NamedTuple):
 
     @property
     def said(self) -> str:
-        """Everything that the sync says about what it did not do."""
+        """All messages of the sync about what it did not do."""
         result = self.result
         return "" if result is None else "\n".join((*result.gaps, result.error, result.note, result.status.value))
 
@@ -295,11 +296,11 @@ def run_sync(
 
 
 def call_bound(double: DeviatingProvider) -> int:
-    """The most calls that one sync of a double may make, whatever it deviates in.
+    """Return the most calls that one sync of a double may make, for any deviations.
 
-    It follows from rows and pages: FIRST_CALLS for the start, for slices that find their length and for failures that
-    are tried again, and CALLS_A_PAGE for every page of rows and every longest range, in each part that has to be asked
-    for separately. A page is read, looked behind, perhaps cut in half, and perhaps read again.
+    It is computed from rows and pages: FIRST_CALLS for the start, for finding the slice length and for repeated
+    failures, and CALLS_A_PAGE for every page of rows and every longest range, in each part that is requested
+    separately. A page is read, checked beyond its end, perhaps halved, and perhaps read again.
     """
     rules = double.provider.rules
     caps = [one.page_cap or one.page_min for one in double.deviations]

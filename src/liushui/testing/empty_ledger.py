@@ -1,4 +1,4 @@
-"""Ledgers without accounts for tests, copied from one that the program made."""
+"""Ledgers without accounts for tests, copied from one that the product created."""
 
 from functools import cache
 from pathlib import Path

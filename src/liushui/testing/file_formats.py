@@ -1,4 +1,4 @@
-"""What every format of statement files must do, for the formats of this package and for outside ones.
+"""The requirements for every format of statement files, in this package or outside.
 
 `check_format(FORMAT, folder)` runs all checks on the samples in a folder. Each sample has its flows beside it:
 `<sample>.flows.json`. `python -m liushui.testing.file_formats FORMAT...` writes them again.
@@ -28,7 +28,8 @@ from liushui.testing.conformance.assertions import ensure, ensure_equal
 from liushui.testing.golden import FLOWS, flow_record
 
 BYTES_CUT: Final = int(os.environ.get("LIUSHUI_CUTS", "40"))
-"""At how many places of a sample it is cut off, evenly spread. LIUSHUI_CUTS sets it; a large number is every byte."""
+"""The number of evenly spread places at which a sample is cut off. LIUSHUI_CUTS sets it; a large number is every
+byte."""
 FORMULAS: Final = ("=1+1", '=HYPERLINK("http://example.com","x")', "+1-1", "@SUM(A1)", "-2+3")
 
 
@@ -69,21 +70,21 @@ def check_format(format_: FileFormat, folder: Path) -> None:
         check_recognised(format_, path)
         check_cut_off(format_, path)
         if isinstance(format_, TableFormat):
-            rows_only = replace(format_, has_totals=False)  # the checks write tables without the totals after them
+            rows_only = replace(format_, has_totals=False)  # the checks write tables without the totals below them
             check_columns(rows_only, path)
             check_parts(rows_only, path)
             check_formulas(rows_only, path)
 
 
 def check_golden(format_: FileFormat, path: Path) -> None:
-    """The flows of a sample are those beside it."""
+    """The flows of a sample equal those in the file beside it."""
     expected = path.with_name(path.name + FLOWS)
     ensure(expected.exists(), f"{path}: write its flows with python -m liushui.testing.file_formats {format_.name}")
     ensure_equal(str(path), golden(format_, path), expected.read_text("utf-8"))
 
 
 def check_recognised(format_: FileFormat, path: Path) -> None:
-    """A sample is recognised by its own format and by no other, whatever it is called."""
+    """A sample is recognised only by its own format, with any file name."""
     formats: Mapping[str, FileFormat] = {**load_formats(), format_.name: format_}
     with _contents(path.read_bytes()) as contents:
         for content in contents:
@@ -92,7 +93,7 @@ def check_recognised(format_: FileFormat, path: Path) -> None:
 
 
 def check_cut_off(format_: FileFormat, path: Path) -> None:
-    """A file that was cut off gives flows of the whole file only, or says that it may have been cut off."""
+    """A file that was cut off gives only flows of the whole file, or the format says that it may have been cut off."""
     whole = path.read_bytes()
     flows = [_without_line(record) for record in flows_of(format_, path)]
     for end in sorted({len(whole) * number // BYTES_CUT for number in range(BYTES_CUT)}):
@@ -136,7 +137,7 @@ def check_columns(format_: TableFormat, path: Path) -> None:
 
 
 def check_parts(format_: TableFormat, path: Path) -> None:
-    """However the rows are split over files, and in whatever order, they give the same flows."""
+    """Rows that are split over files in any way and order give the same flows."""
     (before, header, after), key = _parts(format_, path), msgspec.json.encode
     flows = sorted(key(_without_line(record)) for record in flows_of(format_, path))
     for cut in range(len(after) + 1):
@@ -165,7 +166,7 @@ def _without_line(record: Mapping[str, object]) -> object:
 
 
 def _parts(format_: TableFormat, path: Path) -> tuple[list[list[str]], list[str], list[list[str]]]:
-    """The lines before a table, its header, and its rows, without what follows them."""
+    """Return the lines before a table, its header and its rows, without the lines after them."""
     with _contents(path.read_bytes()) as (content,):
         for lines in lines_of(content):
             listed = [cells for _, cells in lines]
@@ -177,7 +178,7 @@ def _parts(format_: TableFormat, path: Path) -> tuple[list[list[str]], list[str]
 
 @contextmanager
 def _contents(data: bytes, *, may_fail: bool = False) -> Iterator[list[Content]]:
-    """The files in some bytes, for a block. If they `may_fail` to be read, there are none then."""
+    """Yield the files in some bytes. With `may_fail`, there are none if reading fails."""
     with TemporaryDirectory() as folder:
         path, unpacked = Path(folder).joinpath("statement"), Path(folder).joinpath("unpacked")
         path.write_bytes(data)

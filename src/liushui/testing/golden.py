@@ -1,6 +1,6 @@
 """Golden pairs: an answer of a provider, `<case>.wire.json`, and its decoded flows beside it, `<case>.flows.json`.
 
-The answer of a provider whose answers are no JSON has another ending, such as `<case>.wire.csv`.
+If a provider's answers are not JSON, the answer has another extension, such as `<case>.wire.csv`.
 
 A changed behaviour shows as a diff of the flows. `python -m liushui.testing.golden PROVIDER...` writes them again.
 """
@@ -23,7 +23,7 @@ from liushui.provider import UNSERVABLE, Codec, Provider
 from liushui.providers import get_provider
 
 WIRE: Final = ".wire."
-"""Before the ending of an answer's file."""
+"""The part of an answer's file name before the extension."""
 JSON: Final = ".json"
 """The ending of the file of an answer in JSON."""
 FLOWS: Final = ".flows.json"
@@ -42,7 +42,7 @@ def cases(folder: Path) -> Iterator[tuple[str, Path, Path]]:
 
 
 def golden(codec: Codec, document: bytes) -> str:
-    """An answer decoded, as JSON: its rows in their order, each a flow or the reason why it is rejected."""
+    """Return a decoded answer as JSON: its rows in order, each as a flow or the reason for its rejection."""
     records = [_record(codec, row) for row in codec.extract_rows(document)]
     return msgspec.json.format(msgspec.json.encode(records), indent=2).decode() + "\n"
 

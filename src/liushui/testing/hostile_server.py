@@ -1,9 +1,9 @@
-"""A provider's double on a real port that answers every request as no service should, and a port that must stay silent.
+"""A double of a provider on a real port that misbehaves at every request, and a port that nobody may connect to.
 
     with hostile_server(gzip_bomb()) as server:
         run("source", "add", "longbridge", "broker", "--base-url", server.url, ...)
 
-For syncs in a process of their own: what a client does then is measured from outside, with its memory and its time.
+For syncs in a separate process: memory, time and behaviour of the client are measured from outside.
 """
 
 import socket
@@ -18,12 +18,12 @@ from typing import Final
 from liushui.testing.processes import HOST
 
 Behaviour = Callable[[BaseHTTPRequestHandler], None]
-"""Answers one request. It ends when the client closes the connection, which raises OSError, or when it returns."""
+"""Answers one request. It ends when it returns, or when the client closes the connection, which raises OSError."""
 
 CHUNK: Final = b" " * 65_536
 UNPACKED_CHUNK: Final = 1 << 20
 BOMB_BYTES: Final = 3 << 30
-"""What the gzip bomb unpacks to. Packed it is a thousandth of that."""
+"""The unpacked size of the gzip bomb. Its compressed size is a thousandth of that."""
 PAUSE_S: Final = 0.05
 """The pause between two bytes of a slow answer."""
 GZIP_HEAD: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
@@ -39,7 +39,7 @@ class HostileServer:
 
 @dataclass
 class SilentListener:
-    """A port that nobody should use. `connections` counts those who did."""
+    """A port that nobody should use. `connections` is the number of connections."""
 
     port: int
     connections: int = 0
@@ -52,7 +52,7 @@ class SilentListener:
 
 @contextmanager
 def hostile_server(behaviour: Behaviour) -> Iterator[HostileServer]:
-    """Serve on a free port until the block ends. Clients that are still being answered are cut off."""
+    """Serve on a free port until the block ends. Answers still in progress are cut off."""
     found = HostileServer("")
 
     class Handler(BaseHTTPRequestHandler):
@@ -68,7 +68,7 @@ def hostile_server(behaviour: Behaviour) -> Iterator[HostileServer]:
         do_GET = do_POST = answer  # noqa: N815 - the names that http.server looks for
 
         def log_message(self, *_: object) -> None:
-            """Print nothing: what clients do is asserted, not read."""
+            """Print nothing, because tests assert what clients do."""
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
@@ -158,7 +158,7 @@ def no_answer() -> Behaviour:
 
 
 def slow_body() -> Behaviour:
-    """A body that comes a byte at a time and never ends: no pause is long enough to time out."""
+    """A body that arrives one byte at a time and never ends: no pause is long enough for a timeout."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         _begin(handler)
@@ -168,7 +168,7 @@ def slow_body() -> Behaviour:
 
 
 def slow_headers() -> Behaviour:
-    """A header that comes a byte at a time and never ends."""
+    """A header that arrives one byte at a time and never ends."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         handler.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-slow: ")

@@ -1,4 +1,4 @@
-"""liushui's commands in processes of their own, as a user runs them: `liushui serve`, `liushui simulate` and others."""
+"""liushui's commands in separate processes, as a user runs them: `liushui serve`, `liushui simulate` and others."""
 
 import os
 import secrets
@@ -48,7 +48,7 @@ def run(
 ) -> str:
     """Run a liushui command to its end and return what it printed.
 
-    `given` is its standard input. Raises LiushuiError with its messages if its exit code is none of `codes`.
+    `given` is its standard input. Raises LiushuiError with its messages if its exit code is not in `codes`.
     """
     command = [*command_of(ledger), *arguments]
     done = subprocess.run(  # noqa: S603 - our own program
@@ -76,11 +76,11 @@ code = subprocess.run(sys.argv[2:], stdin=subprocess.DEVNULL).returncode
 with open(sys.argv[1], "w") as file:
     json.dump([code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss], file)
 """
-"""A small process that runs the command: Linux counts the memory of a process into the peak of those that it starts."""
+"""A small process that runs the command, because Linux counts a process's memory into the peak of its children."""
 
 
 def measure(*arguments: str, ledger: Path | str | None = None, timeout_s: float = 120.0) -> Measured:
-    """Run a liushui command to its end, whatever its exit code is. Raises LiushuiError if it takes too long."""
+    """Run a liushui command to its end, with any exit code. Raises LiushuiError if it takes too long."""
     begun_s = time.monotonic()
     with NamedTemporaryFile() as used, TemporaryFile("w+") as output, TemporaryFile("w+") as messages:
         command = [sys.executable, "-I", "-S", "-c", _MEASURE, used.name, *command_of(ledger), *arguments]
@@ -141,7 +141,7 @@ def simulating(
 
 
 def free_port() -> int:
-    """A port that nobody listens on. Outgoing connections use higher ports, so none can take it meanwhile."""
+    """Return a port that is not in use. Outgoing connections use higher ports, so they cannot take it meanwhile."""
     for _ in range(PORT_TRIES):
         port = secrets.choice(PORTS)
         with suppress(OSError), socket.socket() as probe:
@@ -167,13 +167,13 @@ def _ports(ports: tuple[int, int]) -> list[str]:
 
 
 def _environment() -> Mapping[str, str]:
-    """This process's environment without liushui's own settings, in UTC."""
+    """Return this process's environment without liushui's settings, in UTC."""
     return {name: value for name, value in os.environ.items() if not name.startswith("LIUSHUI_")} | {"TZ": "UTC"}
 
 
 @contextmanager
 def process_of(command: list[str], messages: IO[str], *, stdout: int | None = None) -> Iterator[subprocess.Popen[str]]:
-    """A process, which is ended with the block, together with the workers that it started."""
+    """Run a process. When the block ends, it and the workers that it started are ended."""
     process = subprocess.Popen(  # noqa: S603 - our own program
         command,
         stdin=subprocess.DEVNULL,
@@ -197,7 +197,8 @@ def process_of(command: list[str], messages: IO[str], *, stdout: int | None = No
 
 
 def _wait_for(process: subprocess.Popen[str], ports: tuple[int, int], messages: IO[str]) -> None:
-    """Return once the server answers on the first port, and the second is open: a port is open before any worker runs.
+    """Return when the server answers on the first port, and the second port is open. An open port is not enough for the
+    first, because it is open before any worker runs.
 
     Raises LiushuiError with the process's messages if that takes too long.
     """

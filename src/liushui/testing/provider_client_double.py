@@ -19,7 +19,7 @@ class ClientDouble:
         self._codec = codec
         self._fault = fault
         self._cap = cap
-        """The most rows of a page, whatever was requested."""
+        """The most rows of a page, whatever size was requested."""
 
     async def fetch_page(self, request: PageRequest) -> Page:
         """One page."""
@@ -34,7 +34,7 @@ class ClientDouble:
         return Page(rows, next_token=str(number + 1) if rows else None)
 
     async def close(self) -> None:
-        """Remember that the client was closed."""
+        """Record that the client was closed."""
         self.closed = True
 
     def _dated(self) -> list[tuple[datetime, bytes]]:

@@ -1,4 +1,4 @@
-"""A FlowReader and rate limits in memory: what a server under test reads."""
+"""A FlowReader and rate limits in memory, for servers under test."""
 
 from bisect import bisect_left
 from collections import Counter, defaultdict

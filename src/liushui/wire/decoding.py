@@ -19,7 +19,7 @@ C = TypeVar("C")
 K = TypeVar("K")
 
 ROW_MAX: Final = 16 * 1024 * 1024
-"""The largest row of an answer, in bytes. A file that is imported has none larger either."""
+"""The largest row of an answer, in bytes. It is also the limit for imported files."""
 DECODE_ERRORS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """Raised by msgspec's decoders for invalid JSON or types, for bytes that are not UTF-8, and for deep nesting."""
 
@@ -27,16 +27,16 @@ CODE_MAX: Final = 2**31 - 1
 """Largest code. Official clients decode codes as 32-bit integers, and reject the whole page for a larger one."""
 
 RECORD_ID_MAX: Final = 200
-"""Characters of the longest id of a record that is an identity as it is."""
+"""The most characters of a record id that is used unchanged as an identity."""
 _COPY_MARK: Final = "~"
-"""Stands in no identity: the ledger numbers equal rows with it."""
+"""Does not occur in identities: the ledger numbers equal rows with it."""
 
 _EXPECTED: Final = re.compile(r"^Expected `([^`]+)`")
 _TYPE_NAMES: Final = {"int": "an integer", "str": "text", "decimal": "a number", "array": "a list"}
 """Names in error texts for the types in msgspec's messages."""
 _CURRENCY_MAX: Final = 32
 _STRUCTURE = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}:,]', re.DOTALL)
-"""Possessive, so that a long string costs no memory for ways back."""
+"""Possessive quantifiers, so that a long string needs no memory for backtracking."""
 _INTEGER, _QUOTED_INTEGER = (re.compile(pattern % rb"(?:0|-?[1-9][0-9]*)") for pattern in (rb"%b", rb'"%b"'))
 _QUOTED_DECIMAL = re.compile(rb'"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?"')
 _DIGITS = re.compile(r"[0-9]{1,18}", re.ASCII)
@@ -47,8 +47,8 @@ _raw_fields = msgspec.json.Decoder(dict[str, Raw])
 class RowReader(Generic[T]):
     """Decodes JSON objects into one struct type. Keys that the struct does not have are ignored.
 
-    msgspec keeps the last of two fields with one name. Here that is an error, because it is unknown which one is right.
-    Looking for it is slow, so it is done only where a row has more colons than its fields explain.
+    If a field occurs twice, msgspec uses the last value. Here it is an error, because it is unknown which value is
+    right. The check is slow, so it is made only if a row has more colons than its fields explain.
     """
 
     def __init__(self, struct: type[T], what: str, *, nested_fields: Callable[[T], int] | None = None) -> None:
@@ -70,7 +70,7 @@ class RowReader(Generic[T]):
         anything that is not a JSON object in UTF-8.
         """
         try:
-            text = row.decode()  # msgspec does not check the encoding of fields that it skips, but the row is kept
+            text = row.decode()  # msgspec does not check the encoding of fields that it skips, but the row is stored
             struct: T = self._decode(row)
         except DECODE_ERRORS as error:
             raise self._named(row, error) from error
@@ -84,9 +84,9 @@ class RowReader(Generic[T]):
         return struct
 
     def read_lenient(self, row: bytes) -> tuple[T, bytes | None]:
-        """`read`, also of a row with whole numbers as text, or text as whole numbers, where the value is unambiguous.
+        """Like `read`, but accepts whole numbers as text, and text as whole numbers, if the value is unambiguous.
 
-        Returns the row in the documented form too, further keys included. None: it came in that form.
+        Returns also the row in the documented form, including unknown keys. None: it already had that form.
         """
         try:
             struct = self.read(row)
@@ -102,7 +102,7 @@ class RowReader(Generic[T]):
 
     @cached_property
     def _respellings(self) -> dict[str, re.Pattern[bytes]]:
-        """What a value of another JSON type looks like that can only mean one value of its field."""
+        """Return the possible spellings of a value in another JSON type that can only mean one value of its field."""
         struct = inspect.type_info(self._struct)
         known = struct.fields if isinstance(struct, inspect.StructType) else ()
         patterns = {field.encode_name: _respelling(field.type) for field in known}
@@ -110,12 +110,12 @@ class RowReader(Generic[T]):
 
     @cached_property
     def _raw_fields(self) -> tuple[str, ...]:
-        """The attributes that take any JSON value, and should be numbers."""
+        """Return the attributes that accept any JSON value and should be numbers."""
         fields = msgspec.structs.fields(self._struct)
         return tuple(field.name for field in fields if self._respellings.get(field.encode_name) is _QUOTED_DECIMAL)
 
     def _respell(self, row: bytes) -> bytes | None:
-        """The row with each value in the JSON type that its field should have. None: no value has to change."""
+        """Return the row with each value in its field's JSON type. None: no change is needed."""
         self._check_unique(row.decode())
         fields = _raw_fields.decode(row)
         changed = {}
@@ -130,12 +130,12 @@ class RowReader(Generic[T]):
         return None if batch is None else batch[0]
 
     def read_columns(self, rows: Sequence[bytes]) -> list[Sequence[Any]] | None:
-        """`read_many` of one or more rows, as one sequence for each field, in the order of the struct."""
+        """Return `read_many` of one or more rows as one sequence for each field, in the order of the struct."""
         batch = self._read_batch(rows)
         return None if batch is None else batch[1]
 
     def read_stated(self, rows: Sequence[bytes]) -> list[Sequence[Any]] | None:
-        """`read_columns`, with None for a field that is missing."""
+        """Return `read_columns`, with None for missing fields."""
         batch = self._read_batch(rows)
         if batch is None:
             return None
@@ -151,7 +151,7 @@ class RowReader(Generic[T]):
         """The rows, their columns, and how many rows lack each optional field, by its index."""
         try:
             joined = b"".join(rows)
-            joined.decode()  # only to check it
+            joined.decode()  # only checked
             structs: list[T] = list(map(self._decode, rows))
         except DECODE_ERRORS:
             return None
@@ -189,14 +189,14 @@ class RowReader(Generic[T]):
             if any(f"`$.{name}{end}" in text for end in "[.`"):
                 return WireError(name, f"expected {self._what}'s, got {_json_excerpt(bytes(fields[name]))}: {text}")
         for name in self._fields:
-            # Types stand in such quotes too, and a field may have the name of a type.
+            # Types are in such quotes too, and a field may have the name of a type.
             if f"field `{name}`" in text:
                 return WireError(name, "expected, but missing")
         return WireError("row", f"expected {self._what}, got {excerpt(row)}: {text}")
 
 
 def _respelling(type_: inspect.Type) -> re.Pattern[bytes] | None:
-    """What a value of another JSON type looks like that can only mean one value of this type. None: nothing does."""
+    """Return the value in another JSON type that can only mean one value of this type. None: no such value."""
     types = {type(part) for part in (type_.types if isinstance(type_, inspect.UnionType) else (type_,))}
     if inspect.RawType in types:
         return _QUOTED_DECIMAL
@@ -217,14 +217,14 @@ class SplitAnswer(NamedTuple):
 
 
 def split_rows(document: bytes, path: Sequence[str]) -> SplitAnswer | None:
-    """Split an answer by its brackets, quotes and commas alone, so that rows which are no JSON can be set apart.
+    """Split an answer only by its brackets, quotes and commas, so that rows that are not JSON can be separated.
 
     `path` names the fields from the outermost object to the list. None: the answer has no such list, or its end is
     missing.
     """
     names = [json.dumps(name).encode() for name in path]
-    keys: list[bytes] = []  # of the objects and lists that are open, the last key of each
-    ends: list[bytes] = []  # and the bracket that closes each
+    keys: list[bytes] = []  # the last key of each open object or list
+    ends: list[bytes] = []  # the closing bracket of each
     text, begin, start = b"", -1, -1
     rows: list[bytes] = []
     for token in _STRUCTURE.finditer(document):
@@ -283,16 +283,16 @@ def parse_integer(field: str, text: str, *, least: int, most: int) -> int:
 
 
 def parse_choice(field: str, value: K, choices: Mapping[K, C]) -> C:
-    """What a value of a closed list stands for. Raises WireError naming `field` and the list."""
+    """Return the meaning of a value from a closed list. Raises WireError naming `field` and the list."""
     try:
         return choices[value]
-    except (KeyError, TypeError):  # TypeError: the value cannot be hashed
+    except (KeyError, TypeError):  # TypeError: the value is not hashable
         expected = " or ".join(str(known) for known in choices)
         raise WireError(field, f"expected {expected}, got {short_repr(value)}") from None
 
 
 def record_identity(text: str) -> str:
-    """The identity of a row that has the id of its record: the id, or a digest of one that cannot be an identity."""
+    """Return the identity of a row with a record id: the id, or a digest of an id that cannot be an identity."""
     return text if len(text) <= RECORD_ID_MAX and _COPY_MARK not in text else identity_digest([text])
 
 
@@ -308,7 +308,7 @@ def identity_digests(facts: Iterable[Sequence[object]]) -> list[str]:
 
 
 def copy_rows(rows: Sequence[Raw] | None) -> list[bytes]:
-    """The rows of an answer, of which they are parts until then, as bytes of their own; none for None.
+    """Copy the rows out of their answer into separate bytes; None becomes an empty list.
 
     Raises Untrustworthy for a row of more than ROW_MAX bytes, before it is copied.
     """
@@ -317,7 +317,7 @@ def copy_rows(rows: Sequence[Raw] | None) -> list[bytes]:
 
 
 def check_lengths(rows: Sequence[bytes | Raw]) -> None:
-    """Raises Untrustworthy for a row of more than ROW_MAX bytes."""
+    """Raise Untrustworthy for a row of more than ROW_MAX bytes."""
     longest = max(map(len, rows), default=0)
     if longest > ROW_MAX:
         raise Untrustworthy(

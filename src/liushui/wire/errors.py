@@ -1,4 +1,4 @@
-"""Errors on the wire: an error answer of a server, and the error class that a client makes of one."""
+"""Errors on the wire: a server's error answer, and the error class that a client derives from it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
@@ -24,7 +24,7 @@ class ErrorResponse(Exception):
 
 
 def decode_envelope(decoder: msgspec.json.Decoder[E], answer: Answer, *, trace: str | None = None) -> E:
-    """Decode the envelope of an answer, whatever its status.
+    """Decode the envelope of an answer with any status.
 
     Raises WireError, or Unavailable with an HTTP status of 500 or more: a broken service need not answer in JSON.
     """
@@ -39,10 +39,10 @@ def decode_envelope(decoder: msgspec.json.Decoder[E], answer: Answer, *, trace: 
 
 
 def parse_tolerantly(parse: Callable[[Answer], P], answer: Answer, path: Sequence[str]) -> tuple[P, list[bytes] | None]:
-    """Parse an answer although rows of its list, at `path`, may be invalid JSON. Those must not hide the others.
+    """Parse an answer in which rows of the list at `path` may be invalid JSON. Such rows must not hide the others.
 
-    Returns what `parse` makes of the answer, and None. Where `parse` raises WireError: what it makes of the answer with
-    an empty list, and all rows that were in the list. The codec rejects those that cannot be read.
+    Returns the result of `parse` on the answer, and None. If `parse` raises WireError, it returns the result for the
+    answer with an empty list, and all rows of the list. The codec rejects those that cannot be read.
     """
     try:
         return parse(answer), None
@@ -63,10 +63,10 @@ def provider_error(
     trace: str | None = None,
     retry_after_s: float | None = None,
 ) -> ProviderError:
-    """The error for an error answer, by its code and its HTTP status.
+    """Return the error for an error answer, by its code and its HTTP status.
 
-    `classes` maps the provider's error codes; other codes go by the status. `retry_after_s` is the wait in seconds
-    where the answer has no Retry-After header.
+    `classes` maps the provider's error codes; for other codes the status decides. `retry_after_s` is the wait in
+    seconds if the answer has no Retry-After header.
     """
     known = None if code is None else classes.get(code)
     wait_s = retry_after_s if answer.retry_after_s is None else answer.retry_after_s

@@ -19,7 +19,8 @@ _encode = msgspec.json.Encoder().encode
 
 
 def read_columns(rows: Sequence[bytes], reader: RowReader[T], to_flow: Callable[[T], Flow]) -> FlowColumns | None:
-    """A codec's `read_many`, made of what its `read` uses. None: one of the rows has to be read by itself."""
+    """Return a codec's `read_many`, built from the functions of its `read`. Its result is None if one of the rows has
+    to be read by itself."""
     structs = reader.read_many(rows)
     if structs is None:
         return None
@@ -30,7 +31,8 @@ def read_columns(rows: Sequence[bytes], reader: RowReader[T], to_flow: Callable[
 
 
 def columns_of(flows: Sequence[Flow]) -> FlowColumns | None:
-    """The columns of flows, none of which has the other leg of a conversion. None: one has, or there are no flows."""
+    """Return the columns of flows without conversions. None: a flow has the other leg of a conversion, or there are no
+    flows."""
     if not flows or any(flow.fx is not None for flow in flows):
         return None
     return FlowColumns(

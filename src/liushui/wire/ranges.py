@@ -33,7 +33,8 @@ def to_steps(at: datetime, step: timedelta) -> int:
 
 
 def from_steps(steps: int, step: timedelta) -> datetime:
-    """The instant so many steps after the Unix epoch. Raises OverflowError outside the years 1 to 9999."""
+    """Return the instant this number of steps after the Unix epoch. Raises OverflowError outside the years 1 to
+    9999."""
     return EPOCH + steps * step
 
 
@@ -54,7 +55,7 @@ def steps_to_us(steps: Sequence[int], step: timedelta) -> list[int] | None:
 
 
 def parse_integers(texts: Sequence[str]) -> list[int] | None:
-    """The integers in texts. None: one of them is no integer, or not in plain form (`+1`, `01`, ` 1`)."""
+    """Parse the integers in texts. None: a text is not an integer, or not in plain form (`+1`, `01`, ` 1`)."""
     try:
         numbers = list(map(int, texts))
     except ValueError:

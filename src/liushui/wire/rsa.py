@@ -1,7 +1,7 @@
 """RSA keys of providers: their forms as text, signatures (RSASSA-PKCS1-v1_5 with SHA-256), and new pairs of keys.
 
-A key is PEM text (PKCS #8, PKCS #1, or SubjectPublicKeyInfo), or the base64 of its body alone, as the key tools of some
-providers export it. Line ends do not matter, because forms and environment variables lose them.
+A key is PEM text (PKCS #8, PKCS #1, or SubjectPublicKeyInfo), or only the base64 of its body, as some providers' key
+tools export it. Line ends do not matter, because forms and environment variables lose them.
 """
 
 import re
@@ -37,7 +37,7 @@ from cryptography.x509 import load_der_x509_certificate
 from liushui.errors import InvalidField
 
 BITS: Final = 2048
-"""The length of the keys that we make."""
+"""The length of the keys that we generate."""
 EXPONENT: Final = 65537
 KEYS_CACHED: Final = 256
 SIGNATURES_CACHED: Final = 1_024
@@ -55,7 +55,7 @@ _FORMS: Final = {
     "PUBLIC KEY": "a public key",
     "RSA PUBLIC KEY": "a public key (PKCS #1)",
 }
-"""What the labels of PEM blocks say, for error texts."""
+"""Descriptions of PEM labels, for error texts."""
 
 _PADDING: Final = PKCS1v15()
 _DIGEST: Final = Prehashed(SHA256())
@@ -74,10 +74,9 @@ class KeyPair(NamedTuple):
 
 @lru_cache(KEYS_CACHED)
 def read_private_key(field: str, text: str, *, is_ours: bool = False) -> RSAPrivateKey:
-    """The private key in a credential. Raises InvalidField that says what came, without the key.
+    """The private key in a credential. Raises InvalidField that describes the input without showing the key.
 
-    `is_ours`: whether this program made the key. Then it is not checked whether its primes are primes, which takes a
-    tenth of a second.
+    `is_ours`: this program generated the key. Then its primes are not checked, which would take a tenth of a second.
     """
 
     def load(der: bytes) -> object:
@@ -88,7 +87,7 @@ def read_private_key(field: str, text: str, *, is_ours: bool = False) -> RSAPriv
 
 @lru_cache(KEYS_CACHED)
 def read_public_key(field: str, text: str, *, takes_certificate: bool = False) -> RSAPublicKey:
-    """The public key in a credential, or in a certificate where one is taken. Raises InvalidField."""
+    """Return the public key in a credential, or in a certificate if that is allowed. Raises InvalidField."""
 
     def load(der: bytes) -> object:
         try:
@@ -105,7 +104,7 @@ def read_public_key(field: str, text: str, *, takes_certificate: bool = False) -
 def _read(
     field: str, text: str, chosen: Callable[[object], K | None], expected: str, load: Callable[[bytes], object]
 ) -> K:
-    """The key in a text. `load` raises ValueError for DER that is no key; `chosen` is None for another kind of key."""
+    """The key in a text. `load` raises ValueError for invalid DER; `chosen` returns None for another kind of key."""
     label, body = _body_of(text)
     try:
         der = b64decode("".join(body.split()), validate=True)
@@ -115,7 +114,7 @@ def _read(
         loaded = load(der)
     except (ValueError, TypeError):  # TypeError: the key has a password
         loaded = None
-    except Exception as error:  # an algorithm that the library does not have, such as of national standards
+    except Exception as error:  # an algorithm that the library does not support, such as a national standard
         raise InvalidField(field, expected, f"a key of another kind: {error}") from None
     if (key := chosen(loaded)) is not None:
         return key
@@ -123,13 +122,14 @@ def _read(
 
 
 def _body_of(text: str) -> tuple[str, str]:
-    """The label of the first PEM block and its base64. Without a block, the label is "" and the text is the base64."""
+    """Return the label of the first PEM block, and its base64. Without a block, the label is "" and the text is the
+    base64."""
     block = _PEM.search(text)
     return ("", text) if block is None else (block[1], block[2])
 
 
 def _describe(text: str, label: str, der: bytes, key: object) -> str:
-    """What came in place of a key, in words."""
+    """Describe the input that is not a valid key."""
     if _ENCRYPTED_HEADER in text:
         return _FORMS["ENCRYPTED PRIVATE KEY"]
     if key is not None:
@@ -173,7 +173,7 @@ def _signature(key: RSAPrivateKey, digest: bytes) -> str:
 
 
 def is_signed(key: RSAPublicKey, message: bytes | memoryview, signature: str) -> bool:
-    """Whether a signature, as base64, is that of a message by the other half of a key."""
+    """Whether a base64 signature of a message was made by the other half of a key."""
     try:
         key.verify(b64decode(signature, validate=True), sha256(message).digest(), _PADDING, _DIGEST)
     except (InvalidSignature, Base64Error, ValueError):
@@ -185,7 +185,7 @@ def is_signed(key: RSAPublicKey, message: bytes | memoryview, signature: str) ->
 
 
 def new_key_pair() -> KeyPair:
-    """A new pair of keys, of the system's random numbers. It takes about a tenth of a second."""
+    """Generate a pair of keys from the system's random numbers. It takes about a tenth of a second."""
     return _to_text(generate_private_key(EXPONENT, BITS))
 
 
@@ -199,13 +199,13 @@ Q_OFFSETS: Final = (
     *(1037, 1697, 1937, 2087, 2197, 3031, 3727, 5111, 5209, 8329, 8401, 9661),
     *(10421, 10519, 11789, 12409, 13717, 14027, 14237, 14257, 14725, 16351, 16831, 16951),
 )
-"""P_BASE and Q_BASE plus each of these is a prime. The primes of simulated keys: everybody knows them."""
+"""P_BASE and Q_BASE plus each of these is a prime. The primes of simulated keys, which are public."""
 
 
 def simulated_key_pair(random_bytes: Callable[[int], bytes]) -> KeyPair:
-    """One of 576 pairs of keys that anybody can compute, for simulated accounts and tests. It protects nothing.
+    """Return one of 576 public pairs of keys, for simulated accounts and tests. It protects nothing.
 
-    It follows from two random bytes, in every process, and takes a millisecond: no prime has to be searched.
+    It is determined by two random bytes, and takes a millisecond, because no prime has to be searched.
     """
     first, second = random_bytes(2)
     return _known_pair(P_BASE + P_OFFSETS[first % len(P_OFFSETS)], Q_BASE + Q_OFFSETS[second % len(Q_OFFSETS)])

@@ -1,6 +1,6 @@
-"""Texts that only a server with a secret can have made, such as cursors: nothing has to be stored to check them.
+"""Texts that only a server with a secret can make, such as cursors. They can be checked without storing them.
 
-They consist of characters that need no URL encoding, so clients may encode them never, once or twice.
+They contain only characters that need no URL encoding, so clients may encode them once, twice or not at all.
 """
 
 import hmac
@@ -15,7 +15,7 @@ def sign_text(secret: str, purpose: str, payload: bytes, scope: bytes = b"") -> 
 
 
 def open_text(text: str, secret: str, purpose: str, scope: bytes = b"") -> bytes | None:
-    """The payload of a signed text. None: it was not made with this secret, for this purpose and scope."""
+    """The payload of a signed text. None: it was not made with this secret, purpose and scope."""
     payload = claimed_payload(text)
     if payload is None:
         return None

@@ -1,4 +1,4 @@
-"""HTTP calls to one provider: rate-limited, one at a time, failures as errors by class. It knows no provider."""
+"""HTTP calls to one provider: rate-limited, one at a time, with failures as error classes. It knows no provider."""
 
 import asyncio
 import re
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 NO_HEADERS: Final[Mapping[str, str]] = {}
 
 BODY_MAX: Final = 64 * 1024 * 1024
-"""The largest body of an answer, unpacked. The largest page of any provider has a tenth of it."""
+"""The largest unpacked body of an answer. The largest page of any provider has a tenth of it."""
 CONNECT_TIMEOUT_S: Final = 5.0
-"""How long a connection may take to be made: without a network, a sync should say so soon."""
+"""How long connecting may take. It is short, so that a sync without a network reports it soon."""
 TIMEOUTS_PER_CALL: Final = 3
-"""How many timeouts a whole call may take: to connect, to send, to be answered."""
+"""The number of timeouts that a whole call may take: to connect, to send, to receive."""
 
 _HEADER = re.compile(r"[!-~]+(?: [!-~]+)*")
 """Printable ASCII, with single spaces inside."""
 _SECONDS = re.compile(r"[0-9]{1,20}")
 _PIECE: Final = 1024 * 1024
 _WAIT_MAX_S: Final = 100 * 366 * 86_400
-"""No wait is longer, so that its end is an instant: a century."""
+"""The longest wait, a century, so that its end is a valid instant."""
 
 
 class Answer(NamedTuple):
@@ -55,7 +55,7 @@ class Answer(NamedTuple):
 
     @property
     def date(self) -> datetime | None:
-        """The time of the server's own clock, to the second. None if it does not say."""
+        """The time of the server's own clock, to the second. None if it does not state it."""
         return parse_http_date(self.headers.get("date"))
 
 
@@ -64,30 +64,30 @@ class ServiceClock:
 
     def __init__(self) -> None:
         self.offset: timedelta | None = None
-        """What to add to this machine's time to get the service's. None: no answer has told its time yet."""
+        """This machine's time plus this offset is the service's time. None: no answer has stated its time yet."""
 
     def observe(self, answer: Answer, sent_s: float, received_s: float) -> None:
-        """Measure with an answer, and the times of this machine when its request began and when it had arrived."""
+        """Measure with an answer, and this machine's times at the beginning of the request and at its arrival."""
         date = answer.date
         if date is None:
             return
-        # The header has whole seconds, cut off. Within them and the time of the call the offset may lie anywhere. None
-        # is taken if it may be, so that an exact clock is left alone, and else the least, because nothing may be called
-        # complete that is later than the service's clock.
+        # The header has whole seconds, rounded down. So the offset is only known within that second and the duration of
+        # the call. It is zero if zero is possible, so that an exact clock is left alone. Otherwise it is the smallest
+        # possible one, because nothing may be called complete later than the service's clock.
         least = (date - EPOCH).total_seconds() - received_s
         most = (date - EPOCH).total_seconds() + 1 - sent_s
         self.offset = timedelta(seconds=0.0 if least <= 0 <= most else round(least, 3))
 
     def now_s(self) -> float:
-        """The service's time, in Unix seconds, as well as it is known."""
+        """The service's time in Unix seconds, as far as it is known."""
         return time.time() + (self.offset.total_seconds() if self.offset else 0.0)
 
 
 class HttpConnection:
     """A connection to one account's API.
 
-    `rate` None: calls do not wait for each other. With `bare_key` calls carry the API key itself, not a signature,
-    so the base URL must be https, or a loopback address. Raises ConfigError for an unusable base URL.
+    `rate` None: calls do not wait for each other. With `bare_key` calls carry the API key itself, not a signature, so
+    the base URL must be https, or a loopback address. Raises ConfigError for an unusable base URL.
     """
 
     def __init__(
@@ -101,9 +101,9 @@ class HttpConnection:
     ) -> None:
         self._base_url = parse_secure_url(base_url) if bare_key else parse_base_url(base_url)
         self.prefix = urlsplit(self._base_url).path
-        """The path of the base URL. Signatures cover the whole path, this part included."""
+        """The path of the base URL. Signatures cover the whole path, including this part."""
         self._pacer = Pacer(rate) if rate else None
-        import httpx2  # here, because most users of a provider's rules and codec make no calls
+        import httpx2  # imported here because most users of a provider's rules and codec make no calls
 
         self._http_error = httpx2.HTTPError
         self._connect_errors = (httpx2.ConnectError, httpx2.ConnectTimeout)
@@ -112,8 +112,8 @@ class HttpConnection:
         self.clock = ServiceClock()
         self._call_max_s = TIMEOUTS_PER_CALL * timeout_s
         timeout = httpx2.Timeout(timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S))
-        # gzip alone, because its unpacking can be stopped at a size. A redirect is not followed: it would show the
-        # credentials to another host.
+        # Only gzip, because its decompression can be stopped at a size limit. Redirects are not followed, because they
+        # would show the credentials to another host.
         headers = {"accept-encoding": "gzip", **headers}
         self._http = httpx2.AsyncClient(timeout=timeout, headers=headers, follow_redirects=False, verify=_tls_context())
 
@@ -129,19 +129,20 @@ class HttpConnection:
     ) -> Answer:
         """Make one call as soon as the rate allows it.
 
-        `headers` is called only then, and so is a `query`, because signed ones contain the time. Raises Unreachable if
-        there was no connection, Unanswered if nothing came on it within the timeout, Unfinished if the answer began and
-        did not go on, or if the call took longer than TIMEOUTS_PER_CALL, Unavailable if the connection broke, and
-        Untrustworthy for a redirect or a body without an end.
+        `headers` is called only then, and so is `query` if it is a function, because signed ones contain the time.
+        Raises Unreachable without a connection, Unanswered if nothing was received within the timeout, Unfinished if
+        the answer stopped or the call took longer than TIMEOUTS_PER_CALL, Unavailable if the connection broke, and
+        Untrustworthy for a redirect or an endless body.
         """
         async with self._pacer.call() if self._pacer and paced else nullcontext():
             text = query if isinstance(query, str) else query()
-            # Absolute, because joining a relative one with the client's base URL parses it three times.
+            # Absolute, because joining a relative URL with the client's base URL parses it three times.
             target = f"{self._base_url}{path}?{text}" if text else f"{self._base_url}{path}"
             sent_s, has_begun = time.time(), False
             try:
                 async with (
-                    asyncio.timeout(self._call_max_s),  # a timeout is of one read: an answer may come a byte at a time
+                    # a timeout applies to one read, so an answer may arrive one byte at a time
+                    asyncio.timeout(self._call_max_s),
                     self._http.stream(method, target, content=body, headers=dict(headers())) as response,
                 ):
                     has_begun = True
@@ -168,10 +169,10 @@ class HttpConnection:
         return answer
 
     async def _read_body(self, response: "httpx2.Response") -> bytes:
-        """The unpacked body. Raises Untrustworthy as soon as it is longer than BODY_MAX."""
-        if response.is_stream_consumed:  # it was made in memory
+        """The unpacked body. Raises Untrustworthy as soon as it exceeds BODY_MAX."""
+        if response.is_stream_consumed:  # it was built in memory
             return response.content
-        body = BytesIO()  # hands out what it has without a copy, unlike a list of pieces that are joined
+        body = BytesIO()  # returns its buffer without a copy, unlike joining a list of pieces
         async for chunk in _unpacked(response, self._base_url):
             body.write(chunk)
             if body.tell() > BODY_MAX:
@@ -193,7 +194,7 @@ def parse_base_url(text: str) -> str:
         usable = False
     if not usable or _HEADER.fullmatch(text) is None or " " in text or any(sign in text for sign in "?#@"):
         expected = "http://HOST[:PORT][/PATH] or https://…, in ASCII, without a query or a password"
-        # An error text must not show a password, so whatever stands before an @ is left out.
+        # An error text must not show a password, so everything before an @ is left out.
         raise ConfigError(f"base-url: expected {expected}, got {short_repr(text.partition('@')[2] or text)}")
     return text.rstrip("/")
 
@@ -209,16 +210,16 @@ def parse_secure_url(text: str) -> str:
 
 
 def check_header_value(name: str, value: str) -> str:
-    """Return a credential that goes into a header. Raises ConfigError, without showing it, if no header can hold it."""
+    """Return a credential for use in a header. Raises ConfigError, without showing it, if no header can hold it."""
     if _HEADER.fullmatch(value) is None:
         raise ConfigError(f"{name}: expected printable ASCII, got {len(value)} characters that no header can hold")
     return value
 
 
 def parse_retry_after(header: str | None, *, now: datetime | None = None) -> float | None:
-    """The seconds to wait by a Retry-After header, which has seconds or a date. None without one.
+    """Return the seconds to wait from a Retry-After header, which has seconds or a date. None without one.
 
-    `now`: the time of the server that sent a date. None: it is the same as ours.
+    `now`: the time of the server that sent a date. None: our own time.
     """
     if not header:
         return None
@@ -231,7 +232,7 @@ def parse_retry_after(header: str | None, *, now: datetime | None = None) -> flo
 
 
 def parse_http_date(header: str | None) -> datetime | None:
-    """The instant in a header such as `Fri, 31 Dec 2027 04:00:00 GMT`. None if there is none."""
+    """Return the instant in a header such as `Fri, 31 Dec 2027 04:00:00 GMT`. None if it has no valid date."""
     if not header or not header[:1].isalpha():
         return None
     with suppress(ValueError, TypeError, OverflowError, IndexError):
@@ -241,7 +242,7 @@ def parse_http_date(header: str | None) -> datetime | None:
 
 
 async def _unpacked(response: "httpx2.Response", base_url: str) -> AsyncIterator[bytes]:
-    """The body in pieces of at most some MiB, however much a packed piece unpacks to."""
+    """Yield the body in pieces of at most some MiB, even if a compressed piece is much larger unpacked."""
     encoding = response.headers.get("content-encoding", "").strip().lower()
     if encoding in ("", "identity"):
         async for chunk in response.aiter_raw():

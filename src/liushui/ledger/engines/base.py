@@ -1,4 +1,4 @@
-"""The interface of an open ledger, whatever database it is in."""
+"""The interface of an open ledger, independent of its database."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
@@ -14,8 +14,8 @@ from liushui.ledger.access.vault import Vault
 from liushui.ledger.engines.sql_dialects import SQLDialect, dialect_of
 
 if TYPE_CHECKING:
-    # Imported where it is needed: a command that only reads a file's totals does without SQLAlchemy, whose import takes
-    # several times as long as its queries.
+    # Imported where it is needed: a command that only reads a file's totals does not need SQLAlchemy, whose import
+    # takes several times as long as its queries.
     from sqlalchemy.engine import Connection, Engine, RootTransaction
 
 REVISION: Final = "0028"
@@ -25,7 +25,8 @@ APPLICATION_ID: Final = 0x6C697573
 """Marks an SQLite file as a liushui ledger (PRAGMA application_id)."""
 
 UNFINISHED_COPY: Final = f"unfinished copy, {REVISION}"
-"""The revision of a ledger that another one is being copied into. Every release refuses to open it, older ones too."""
+"""The revision of a ledger while another one is copied into it. Every release refuses to open it, including older
+ones."""
 
 
 class Cursor(Protocol):
@@ -36,7 +37,7 @@ class Cursor(Protocol):
 
 
 class RawConnection(Protocol):
-    """A read-only connection of the driver's own, without SQLAlchemy. Not for two threads at once."""
+    """A read-only connection of the driver, without SQLAlchemy. Not thread-safe."""
 
     def execute(self, statement: str, parameters: Sequence[object] = ..., /) -> Cursor:
         """Run a statement whose placeholders are `?`."""
@@ -50,7 +51,7 @@ Execute = Callable[[str, Sequence[object]], Cursor]
 
 
 class Queries(NamedTuple):
-    """Statements of text, with `?` as placeholders, in one read transaction."""
+    """SQL text with `?` as placeholders, in one read transaction."""
 
     sql: SQLDialect
     execute: Execute
@@ -60,16 +61,16 @@ class Queries(NamedTuple):
         return self.execute(statement, parameters).fetchall()
 
     def value(self, statement: str, *parameters: object) -> Any:  # noqa: ANN401 - a column has its own type
-        """The first column of the first row; None if there is no row."""
+        """Return the first column of the first row; None if there are no rows."""
         row = self.execute(statement, parameters).fetchone()
         return None if row is None else row[0]
 
 
 def queries_of(connection: "Connection") -> Queries:
-    """Statements of text in the transaction of one of SQLAlchemy's connections."""
+    """Return queries of SQL text in the transaction of a SQLAlchemy connection."""
 
     def execute(statement: str, parameters: Sequence[object]) -> Cursor:
-        found: Any = connection.exec_driver_sql(statement, tuple(parameters))  # it calls its list a Sequence
+        found: Any = connection.exec_driver_sql(statement, tuple(parameters))  # SQLAlchemy calls its list a Sequence
         cursor: Cursor = found
         return cursor
 
@@ -77,18 +78,18 @@ def queries_of(connection: "Connection") -> Queries:
 
 
 DataVersion = Hashable | None
-"""While it stays equal, what was read with it is still true. None: the engine cannot tell, so read again."""
+"""While this value stays equal, what was read with it is still valid. None: the engine cannot tell, so read again."""
 
 
 class Ledger(ABC):
     """An open ledger. Only `liushui.ledger.write` changes the facts in it."""
 
     name: str
-    """What messages call it: a path, or a URL without its password."""
+    """The ledger's name in messages: a path, or a URL without its password."""
     url: str
     """Opens the ledger again. It may contain a password: never show it."""
     sql: SQLDialect
-    """The SQL in which its engine differs from the other one."""
+    """The SQL that differs between the engines."""
     clock: Clock
 
     def __init__(self, name: str, url: str, clock: Clock) -> None:
@@ -111,13 +112,13 @@ class Ledger(ABC):
 
     @contextmanager
     def querying(self) -> Iterator[Queries]:
-        """A read transaction for statements of text: every one of them sees the ledger in the same state."""
+        """Open a read transaction for SQL text: all statements see the same state of the ledger."""
         with self.reading() as connection:
             yield queries_of(connection)
 
     @contextmanager
     def reading(self) -> Iterator["Connection"]:
-        """A read transaction: every statement sees the ledger in the same state."""
+        """Open a read transaction: all statements see the same state of the ledger."""
         if self._rehearsal is not None:
             yield self._rehearsal
             return
@@ -128,12 +129,12 @@ class Ledger(ABC):
 
     @contextmanager
     def writing(self) -> Iterator["Connection"]:
-        """A write transaction: committed when the block ends, rolled back when it raises.
+        """Open a write transaction: it commits at the end of the block, and rolls back if the block raises.
 
-        On SQLite it excludes every other writer. On PostgreSQL it holds only the rows that it locks:
+        On SQLite it excludes every other writer. On PostgreSQL it holds only the rows that it locks.
         `batch_writer.lock_account` locks the account, so commits to one account wait for each other, and commits to
         other accounts do not. Raises ConnectionLost if the connection was lost before the commit, and
-        CommitOutcomeUnknown where it was lost during the commit.
+        CommitOutcomeUnknown if it was lost during the commit.
         """
         if self._rehearsal is not None:
             with self.translating_errors(), self._rehearsal.begin_nested():
@@ -148,15 +149,16 @@ class Ledger(ABC):
                 self._on_begin(connection)
                 yield connection
             except BaseException:
-                with suppress(DBAPIError):  # the connection was lost: then the server rolls back by itself
+                with suppress(DBAPIError):  # if the connection was lost, the server rolls back by itself
                     transaction.rollback()
                 raise
-            if transaction.is_active:  # the block may have ended the transaction itself
+            if transaction.is_active:  # the block may already have ended the transaction
                 self._commit(transaction)
 
     @contextmanager
     def rehearsing(self, account: str) -> Iterator[Self]:  # noqa: ARG002 - SQLite copies the account's rows
-        """The same ledger, in one transaction that is rolled back: what is written to it can be read until the end.
+        """Yield the same ledger in one transaction that is rolled back: what is written to it can be read until the
+        end.
 
         Only `account`, which need not exist, may be read and written. Other processes go on writing; on a server those
         that write to that account wait. Not for two threads at once.
@@ -170,7 +172,7 @@ class Ledger(ABC):
                 self._on_begin(connection)
                 yield self._on(connection)
             finally:
-                with suppress(DBAPIError):  # the connection was lost: then the server rolls back by itself
+                with suppress(DBAPIError):  # if the connection was lost, the server rolls back by itself
                     transaction.rollback()
 
     def _on(self, connection: "Connection") -> Self:
@@ -181,7 +183,7 @@ class Ledger(ABC):
 
     @property
     def path(self) -> Path:
-        """The file that contains the ledger. Raises ConfigError if it is on a server."""
+        """Return the file with the ledger. Raises ConfigError if it is on a server."""
         raise ConfigError(f"{self.name} is on a server, not in a file")
 
     @abstractmethod
@@ -190,7 +192,7 @@ class Ledger(ABC):
 
     @abstractmethod
     def data_version(self, connection: RawConnection, accounts: Sequence[str] = ()) -> DataVersion:
-        """Changes when a fact of the accounts changes; without accounts, when anything does that keys depend on."""
+        """Changes when a fact of the accounts changes; without accounts, when anything changes that keys depend on."""
 
     @property
     @abstractmethod
@@ -207,14 +209,15 @@ class Ledger(ABC):
 
     @abstractmethod
     def revision(self) -> str | None:
-        """The schema revision; None if there is no schema yet. Raises LedgerError for another program's database."""
+        """Return the schema revision; None if there is no schema yet. Raises LedgerError for another program's
+        database."""
 
     @abstractmethod
     def migrate(self, migrations: "Callable[[Connection], None]") -> None:
-        """Upgrade the schema in one transaction. Other processes that migrate wait for it."""
+        """Upgrade the schema in one transaction. Other migrating processes wait for it."""
 
     def distribute(self) -> int:
-        """Distribute the tables over the nodes of Citus. Returns how many tables were not distributed before.
+        """Distribute the tables over the nodes of Citus. Returns the number of newly distributed tables.
 
         Raises ConfigError for a ledger in a file, LedgerError for a server without Citus.
         """
@@ -226,22 +229,22 @@ class Ledger(ABC):
 
     @abstractmethod
     def tolerating_damage(self, connection: "Connection") -> AbstractContextManager[None]:
-        """Have a connection read damaged text as far as it can, instead of raising."""
+        """Let a connection read damaged text as far as possible, instead of raising."""
 
     @abstractmethod
     def compact(self, tables: Sequence[str] = ()) -> str:
-        """Rewrite tables, or all where none is named, so that nothing of deleted rows is left between others.
+        """Rewrite tables (all if none is named), so that no remains of deleted rows are left in them.
 
-        Returns where something of them may still be; empty if it is nowhere. Raises LedgerError. It may take minutes,
-        and needs as much free space again as the tables have.
+        Returns where remains may still exist; empty if nowhere. Raises LedgerError. It may take minutes, and needs as
+        much free space as the tables occupy.
         """
 
     def is_distributed(self, connection: "Connection") -> bool:  # noqa: ARG002 - only a server has to ask
-        """Whether accounts are on several nodes. Then one transaction may see two accounts at two moments."""
+        """Whether accounts are on several nodes. Then one transaction may see two accounts at different moments."""
         return False
 
     def with_clock(self, clock: Clock) -> Self:
-        """The same ledger, sharing its connections, under another clock."""
+        """Return the same ledger with another clock; both share their connections."""
         self.engine  # noqa: B018 - made before the copy, so that both have one
         other = copy(self)
         other.clock = clock
@@ -253,10 +256,10 @@ class Ledger(ABC):
             self.engine.dispose()
 
     def _on_begin(self, connection: "Connection") -> None:  # noqa: B027 - most engines need nothing here
-        """The first thing in every write transaction."""
+        """Runs first in every write transaction."""
 
     def _commit(self, transaction: "RootTransaction") -> None:
-        """Raises CommitOutcomeUnknown if the engine cannot tell whether the commit happened."""
+        """Raise CommitOutcomeUnknown if the engine cannot tell whether the commit happened."""
         transaction.commit()
 
     @abstractmethod
@@ -269,21 +272,21 @@ class Ledger(ABC):
 
 
 STREAMED: Final[Mapping[str, object]] = {"stream_results": True, "max_row_buffer": 1_000}
-"""Execution options of a statement with many rows: a thousand of them are in memory at a time."""
+"""Execution options for statements with many rows: at most a thousand rows are in memory."""
 
 
 class UpgradeResult(NamedTuple):
-    """What an upgrade did. `before` is None where the ledger had no schema yet."""
+    """The result of an upgrade. `before` is None if the ledger had no schema yet."""
 
     ledger: str
     before: str | None
     after: str
     distributed_tables: int = 0
-    """How many tables were distributed over the nodes of Citus."""
+    """The number of tables that were distributed over the nodes of Citus."""
 
 
 def read_revision(connection: "Connection") -> str | None:
-    """The newest migration that a database has had; None if it had none."""
+    """Return the newest migration of a database; None if it has none."""
     import sqlalchemy as sa
 
     if not sa.inspect(connection).has_table("alembic_version"):

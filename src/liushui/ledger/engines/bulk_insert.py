@@ -1,9 +1,9 @@
-"""Insert many rows at once, the fastest way of each engine: one statement for a hundred rows, or COPY.
+"""Inserts many rows at once, in each engine's fastest way: one statement for a hundred rows, or COPY.
 
 Rows have a value for each column of their table, in its order, amounts as text. Most columns of most rows are empty: a
 provider fills about half of a flow's columns, and the time of an INSERT grows with the number of its columns. So
-columns that are empty in all rows are left out. `filled` has the indexes of the other columns, if the caller knows
-them.
+columns that are empty in all rows are left out of the statement. `filled` has the indexes of the other columns, if the
+caller knows them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,24 +21,27 @@ from liushui.ledger.engines.sql_dialects import POSTGRESQL, dialect_of
 from liushui.ledger.flow_row import Row
 from liushui.ledger.schema import BigInt, Bytes, Flag, Money, Text, metadata
 
-if TYPE_CHECKING:  # psycopg is there once a connection is, and not where ledgers are files
+if TYPE_CHECKING:  # psycopg is imported once a connection exists, and never if ledgers are files
     import psycopg
 
 STATEMENT_ROWS: Final = 100
-"""Rows of one INSERT into SQLite. It costs less than a hundred statements, and other threads run while it does. A
+"""The rows of one INSERT into SQLite. It is cheaper than a hundred statements, and other threads run meanwhile. A
 hundred rows of a flow's columns stay well below SQLite's limit on parameters."""
 
 COPY_ROWS_MIN: Final = 4
-"""Rows from which on COPY pays. Measured, it is as fast as an INSERT of one row, and faster for more."""
+"""The number of rows from which on COPY is used. In measurements it was as fast as an INSERT for one row, and faster
+for more."""
 
 CONCURRENT_ROWS_MIN: Final = 500
-"""Rows from which on a COPY of their own pays, beside other work, instead of one together with other batches' rows."""
+"""The number of rows from which on a separate COPY, parallel to other work, is faster than one COPY for several
+batches."""
 
 PIECE_ROWS: Final = 250
-"""Rows that are sent at once: preparing the next piece takes less time than the server needs for one."""
+"""The rows that are sent at a time: preparing them takes less time than the server needs for the previous ones."""
 
 AMOUNT_CHARS_MAX: Final = 16_000
-"""Characters of an amount. NUMERIC has 131,072 digits before the point and 16,383 after it, so these always fit."""
+"""The most characters of an amount. NUMERIC has 131,072 digits before the point and 16,383 after it, so these always
+fit."""
 
 
 def insert_rows(connection: Connection, table: str, rows: Sequence[Row], filled: tuple[int, ...] = ()) -> None:
@@ -65,10 +68,11 @@ def insert_rows(connection: Connection, table: str, rows: Sequence[Row], filled:
 def inserting_concurrently(
     connection: Connection, table: str, rows: Sequence[Row], filled: tuple[int, ...] = ()
 ) -> Iterator[Iterator[Sequence[Row]] | None]:
-    """Insert rows while the block works on them: it is given the rows in pieces, each once it was sent to the server.
+    """Insert rows while the block works on them: the block gets the rows in pieces, each after it was sent to the
+    server.
 
-    The block must not use the connection. Pieces that it does not take are sent after it. It is given None, and nothing
-    is inserted, where that does not pay: in SQLite, which has no other process to work meanwhile, and for few rows.
+    The block must not use the connection. Pieces that it does not take are sent afterwards. If parallel work has no
+    advantage, the block gets None and nothing is inserted: in SQLite, which has no other process, and for few rows.
     """
     if len(rows) < CONCURRENT_ROWS_MIN or dialect_of(connection) is not POSTGRESQL:
         yield None
@@ -81,17 +85,18 @@ def inserting_concurrently(
 def _copying(
     connection: Connection, table: str, rows: Sequence[Row], filled: tuple[int, ...]
 ) -> Iterator[Iterator[Sequence[Row]]]:
-    """COPY rows straight into their table: a commit knows that they are not there yet.
+    """COPY rows directly into their table: a commit knows that they are new.
 
-    Measured, the text format costs the client less than the binary one, and the server as much. Two threads are no
-    faster than one: the one that sends would wait for the interpreter whenever the server has taken what was sent.
+    In measurements, the text format cost the client less than the binary one, and the server the same. Two threads are
+    not faster than one: the sending thread would wait for the interpreter whenever the server is ready.
     """
     columns = metadata.tables[table].columns.values()
     filled = filled or _filled_columns(rows)
     names = ", ".join(columns[index].name for index in filled)
     driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
     with driver.cursor() as cursor, cursor.copy(f"COPY {table} ({names}) FROM STDIN".encode()) as copy:
-        copy.set_types([_POSTGRESQL_TYPES[columns[index].type] for index in filled])  # else each value is inspected
+        # otherwise each value is inspected
+        copy.set_types([_POSTGRESQL_TYPES[columns[index].type] for index in filled])
 
         def send() -> Iterator[Sequence[Row]]:
             values, write_row = itemgetter(*filled), copy.write_row
@@ -121,7 +126,8 @@ def _filled_columns(rows: Sequence[Row]) -> tuple[int, ...]:
     """The indexes of the columns in which some row has a value."""
     first = rows[0]
     empty = [index for index, value in enumerate(first) if value is None]
-    # Most often all rows lack the same columns, which is quick to see: at least two, so that itemgetter gives tuples.
+    # Usually all rows lack the same columns, which is fast to check. At least two columns, so that itemgetter returns
+    # tuples.
     if len(empty) > 1 and list(map(nothing := itemgetter(*empty), rows)).count(nothing(first)) == len(rows):
         return tuple(index for index, value in enumerate(first) if value is not None)
     return tuple(index for index, column in enumerate(zip(*rows, strict=True)) if column.count(None) < len(rows))

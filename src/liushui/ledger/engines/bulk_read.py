@@ -1,4 +1,4 @@
-"""Read many rows at once, the fastest way of each engine."""
+"""Reads many rows at once, in each engine's fastest way."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -15,7 +15,7 @@ CHUNK_ROWS: Final = 2_000
 def read_chunks(connection: Connection, statement: str, parameters: Sequence[object]) -> Iterator[list[Any]]:
     """The rows of a statement with `?` as placeholders, as tuples, CHUNK_ROWS of them in memory at a time.
 
-    SQLite's rows come straight from its driver: SQLAlchemy takes half as long again to wrap them.
+    SQLite's rows come directly from its driver, because wrapping them in SQLAlchemy takes half as long again.
     """
     if dialect_of(connection) is POSTGRESQL:
         result = connection.exec_driver_sql(statement, tuple(parameters), execution_options=STREAMED)

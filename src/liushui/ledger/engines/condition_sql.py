@@ -1,11 +1,11 @@
-"""Conditions on flows in SQL, alike on both engines: amounts and texts are compared inside the database.
+"""Conditions on flows in SQL, equal on both engines: amounts and texts are compared inside the database.
 
 PostgreSQL compares amounts as NUMERIC. SQLite has no exact numbers, so it compares their decimal texts.
 
-Texts are compared in upper case, which makes one of the two small sigmas, and of "ß" and "SS". For a text of ASCII
-letters the databases' own comparisons are enough, and much cheaper. A text without any letters that have a case, such
-as Chinese, is compared as it is. Others take ICU on PostgreSQL, because the database's locale may be "C", and a
-function of ours on SQLite: there, both know ASCII only.
+Texts are compared in upper case, which makes the two small sigmas equal, and also "ß" and "SS". For ASCII letters the
+databases' own comparisons suffice, and are much cheaper. A text whose letters have no case, such as Chinese, is
+compared unchanged. All other texts need ICU on PostgreSQL, because the database's locale may be "C", and our own
+function on SQLite, which folds only ASCII.
 """
 
 import unicodedata
@@ -28,7 +28,7 @@ from liushui.money import to_plain_string
 class _ByEngine(FunctionElement[Any]):
     """An expression with two clauses: the first is for SQLite, the second for PostgreSQL."""
 
-    inherit_cache = True  # SQLAlchemy may cache the compiled statement: both clauses are in its key
+    inherit_cache = True  # SQLAlchemy may cache the compiled statement, because its key contains both clauses
 
     def __init__(self, sqlite: ColumnElement[Any], postgresql: ColumnElement[Any]) -> None:
         super().__init__(sqlite, postgresql)
@@ -49,14 +49,14 @@ def _compile_first(element: _ByEngine, compiler: SQLCompiler, **options: Any) ->
 
 
 def equals_folded(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
-    """Whether a column is a text, whatever the case of either."""
+    """Whether a column equals a text, ignoring case."""
     if text.isascii():
         return _ByEngine(sa.collate(column, "NOCASE") == text, _upper(column, "C") == fold(text))
     return _folded(column) == fold(text)
 
 
 def contains_folded(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
-    """Whether a column contains a text, whatever the case of either."""
+    """Whether a column contains a text, ignoring case."""
     if has_no_case(text):
         exact = sa.collate(column, "C").contains(text, autoescape=True)
         return _ByEngine(sa.func.instr(column, text) > 0, exact)
@@ -112,10 +112,10 @@ def _is_negative(column: ColumnElement[Any]) -> ColumnElement[bool]:
 def _compare_digits(
     column: ColumnElement[Any], bound: Decimal, *, largest: bool, negative: bool = False
 ) -> ColumnElement[bool]:
-    """Whether an amount of the given sign has at most (`largest`), or at least, the absolute value of `bound`.
+    """Whether an amount with the given sign has at most (`largest`) or at least the absolute value of `bound`.
 
-    Of two plain decimal texts without leading and trailing zeros, the one with more digits before the point is larger;
-    of two with as many, the one that sorts later.
+    Among plain decimal texts without leading and trailing zeros, the one with more digits before the point is larger;
+    with equally many, the one that sorts later.
     """
     amount = sa.type_coerce(column, sa.Text())
     whole = sa.func.instr(amount.op("||")("."), ".") - 1
@@ -137,12 +137,11 @@ def exact_sums(connection: Connection, *columns: ColumnElement[Any]) -> list[Col
 
 # ---------------------------------------------------------------- conditions as text
 
-# For statements that are not SQLAlchemy's: over the columns of schema.flows, or of any table with the columns that a
-# condition names.
+# For statements outside of SQLAlchemy, on the columns of schema.flows or of any table with the condition's columns.
 
 
 TOTALLED: Final = frozenset({"subaccount", "currency", "kind"})
-"""The columns that day totals are grouped by: they answer a condition on these alone."""
+"""The columns by which day totals are grouped; conditions on these alone can use day totals."""
 
 _SIDE: Final = """
 CASE WHEN trim(amount, '-0.') <> '' THEN CASE WHEN amount LIKE '-%' THEN 'out' ELSE 'in' END
@@ -154,14 +153,14 @@ _COLUMNS: Final = frozenset(
 
 
 def condition(where: Where, sql: SQLDialect) -> tuple[str, list[object]]:
-    """` AND …` for each part of a condition, empty for none; and the parameters of that text."""
+    """Return ` AND …` for each part of a condition (empty for none), and the parameters of that text."""
     writer = _Writer(sql)
     text = "".join(f" AND ({writer.any_of(part)})" for part in where)
     return text, writer.parameters
 
 
 def is_totalled(where: Where) -> bool:
-    """Whether day totals can tell how many flows a condition holds for."""
+    """Whether day totals suffice to count the flows that meet a condition."""
     return all(term.field in TOTALLED for part in where for terms in part for term in terms)
 
 
@@ -183,13 +182,13 @@ class _Writer:
         return f"NOT coalesce(({any_of}), FALSE)" if term.negated else f"({any_of})"
 
     def _test(self, term: Term, value: object) -> str:
-        if isinstance(value, str) and "\0" in value:  # no column holds one, and PostgreSQL refuses it as a parameter
+        if isinstance(value, str) and "\0" in value:  # no column contains NUL, and PostgreSQL refuses it as a parameter
             return "FALSE"
         if value is None:
             return self._is_missing(term.field)
         if term.ending:
             suffix = str(value)
-            # The column may have parameters of its own, and stands here twice.
+            # The column may have parameters of its own, and occurs twice here.
             column = self._column(term.field)
             self.parameters.append(len(suffix))
             self._column(term.field)

@@ -1,6 +1,6 @@
 """A ledger in a PostgreSQL database, 15 or later, which Citus may distribute over several nodes.
 
-Rows come back as SQLite gives them: amounts as plain decimal text, numbers as int, texts sorted by their bytes.
+Rows have the same types as from SQLite: amounts as plain decimal text, numbers as int, texts sorted by their bytes.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -36,14 +36,14 @@ from liushui.ledger.schema import metadata
 VERSION_MIN: Final = 15
 IDLE_CONNECTIONS_MAX: Final = 4
 CONNECTIONS_MAX: Final = 64
-"""Connections of one process: as many as threads that read and write at once."""
+"""The most connections of one process: the number of threads that read and write at the same time."""
 
 MARKER_TABLE: Final = "liushui"
 """The table that marks a database schema as a ledger. It contains the ledger's id."""
 
 
 class PostgresLedger(Ledger):
-    """A ledger in a database, or in one schema of it, that contains nothing else."""
+    """A ledger in a database of its own, or in one schema of a database."""
 
     sql = POSTGRESQL
 
@@ -56,7 +56,7 @@ class PostgresLedger(Ledger):
 
     @property
     def id(self) -> str:
-        """A random name: the same whatever URL the ledger is reached by."""
+        """A random id, which is the same for every URL of the ledger."""
         if self._id is None:
             with self.reading() as connection:
                 self._id = str(connection.exec_driver_sql(f"SELECT id FROM {MARKER_TABLE}").scalar_one())
@@ -83,7 +83,7 @@ class PostgresLedger(Ledger):
         return RawPostgresConnection(self.url)
 
     def data_version(self, connection: RawConnection, accounts: Sequence[str] = ()) -> DataVersion:
-        """The last batch of each account. Keys belong to no account, so a change of one cannot be seen."""
+        """The last batch of each account. Keys belong to no account, so a change of a key is not visible here."""
         if not accounts:
             return None
         placeholders = ", ".join("?" * len(accounts))
@@ -108,7 +108,7 @@ class PostgresLedger(Ledger):
 
     def migrate(self, migrations: Callable[[Connection], None]) -> None:
         with self.writing() as connection:
-            # Of a schema that does not exist yet there is no row to lock: an advisory lock keeps out other processes.
+            # A schema that does not exist yet has no row to lock, so an advisory lock keeps out other processes.
             connection.exec_driver_sql(_LOCK_SCHEMA, (APPLICATION_ID,))
             if read_revision(connection) != REVISION:
                 connection.exec_driver_sql(_CREATE_MARKER)
@@ -144,11 +144,11 @@ class PostgresLedger(Ledger):
 
     @contextmanager
     def tolerating_damage(self, connection: Connection) -> Iterator[None]:  # noqa: ARG002
-        yield  # the server itself raises for damaged text, and cannot be told otherwise
+        yield  # the server itself raises for damaged text, and this cannot be turned off
 
     def _on_begin(self, connection: Connection) -> None:
         if _driver(connection).has_citus:
-            # A session's settings do not reach the other nodes; those of a transaction do.
+            # A session's settings do not reach the other nodes, but those of a transaction do.
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{postgres_connection.BUSY_TIMEOUT_S}s'")
 
     def _commit(self, transaction: RootTransaction) -> None:
@@ -167,7 +167,8 @@ class PostgresLedger(Ledger):
         return {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
     def _writing_options(self) -> dict[str, object]:
-        # READ COMMITTED, the default: a writer that waited for an account's lock must see what the other one committed.
+        # READ COMMITTED, the default: a writer that waited for an account's lock must see what the other writer
+        # committed.
         return {}
 
 
@@ -176,7 +177,7 @@ SELECT c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnames
 WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
   AND NOT EXISTS (SELECT 1 FROM pg_depend AS d WHERE d.objid = c.oid AND d.deptype = 'e')
 """
-"""What is in the schema, except what an extension put there."""
+"""Select the tables in the schema, except those of an extension."""
 
 _SELECT_INVALID_INDEXES: Final = """
 SELECT c.relname FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
@@ -196,7 +197,7 @@ def _engine(url: str) -> Engine:
     engine = sa.create_engine(
         "postgresql+psycopg://",
         creator=Connector(url),
-        pool_pre_ping=True,  # a connection that was cut while it was idle is replaced unnoticed
+        pool_pre_ping=True,  # a connection that was cut while it was idle is replaced without an error
         pool_size=IDLE_CONNECTIONS_MAX,
         max_overflow=CONNECTIONS_MAX - IDLE_CONNECTIONS_MAX,
         use_native_hstore=False,
@@ -213,7 +214,7 @@ def _change_placeholders(
     context: ExecutionContext | None,
     _executemany: bool,
 ) -> tuple[str, object]:
-    """For `exec_driver_sql`: statements that SQLAlchemy compiled have psycopg's placeholders already."""
+    """For `exec_driver_sql`: statements compiled by SQLAlchemy already have psycopg's placeholders."""
     if context is not None and context.compiled is None:
         return to_psycopg(statement), parameters
     return statement, parameters
@@ -247,7 +248,7 @@ def _distributed_tables(connection: Connection) -> set[str]:
 
 
 def _distribute(connection: Connection) -> int:
-    """Distribute the tables that are not distributed yet, in the caller's transaction. Returns how many these were.
+    """Distribute the tables that are not distributed yet, in the caller's transaction. Returns their number.
 
     A table with the account in its key is distributed by account, colocated with the others, so that all rows of an
     account are on one node and a commit is a transaction of that node. The other tables are small, and copied to all.
@@ -255,7 +256,7 @@ def _distribute(connection: Connection) -> int:
     distributed = _distributed_tables(connection)
     new = [table for table in metadata.sorted_tables if table.name not in distributed]
     by_account = [table.name for table in new if "account" in table.primary_key.columns]
-    for name in sorted(by_account, key=lambda name: name != ROOT_TABLE):  # the root first: colocation needs it
+    for name in sorted(by_account, key=lambda name: name != ROOT_TABLE):  # the root first, because colocation needs it
         colocation = "" if name == ROOT_TABLE else f", colocate_with => '{ROOT_TABLE}'"
         connection.exec_driver_sql(f"SELECT create_distributed_table(?, 'account'{colocation})", (name,))
     for table in new:

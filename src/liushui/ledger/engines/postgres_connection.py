@@ -16,14 +16,15 @@ from liushui.ledger.engines.sql_dialects import to_psycopg
 
 CONNECT_TIMEOUT_S: Final = 10
 BUSY_TIMEOUT_S: Final = 60
-"""How long a writer waits for another one."""
+"""How long a writer waits for another one, in seconds."""
 
 RECONNECT_PAUSES_S: Final = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 3.2, 3.2)
 """Pauses between attempts to reach a server that was there before: about 13 s in all."""
 
 
 class ServerCursor(psycopg.ServerCursor[Any]):
-    """A cursor on the server. One that is never closed is no leak: the end of its transaction closes it."""
+    """A cursor on the server. A cursor that is never closed does not leak, because the end of its transaction closes
+    it."""
 
     def __del__(self, _warn: object = None) -> None:
         """Without psycopg's warning."""
@@ -42,21 +43,22 @@ class PostgresConnection(psycopg.Connection[Any]):
 def connect(url: str, *, read_only: bool = False) -> PostgresConnection:
     """Connect. A `read_only` connection runs each statement as its own transaction.
 
-    Raises LedgerError, and LedgerBusy if it may work later.
+    Raises LedgerError, or LedgerBusy if a later attempt may succeed.
     """
     parameters = _DEFAULTS | _parse(url)
     try:
-        # Settings that are made outside a transaction stay when the first transaction is rolled back.
+        # Settings made outside of a transaction stay when the first transaction is rolled back.
         driver = PostgresConnection.connect(**parameters, autocommit=True)
     except psycopg.OperationalError as error:
-        raise connect_error(display_url(url), error) from None  # the cause's text may show more than we want to
+        raise connect_error(display_url(url), error) from None  # the cause's text may contain secrets
     driver.server_cursor_factory = ServerCursor
-    # psycopg sends small numbers as smallint. One type for all numbers means one prepared statement, and no overflow.
+    # psycopg sends small numbers as smallint. Using one type for all numbers means one prepared statement and no
+    # overflow.
     driver.adapters.register_dumper(int, Int8Dumper)
     driver.adapters.register_dumper(int, Int8BinaryDumper)
     row = driver.execute(_SETTINGS, [f"{BUSY_TIMEOUT_S}s", "on" if read_only else "off"]).fetchone()
     driver.has_citus = bool(row and row[-1])
-    if driver.has_citus:  # have SET LOCAL reach the nodes that a transaction uses
+    if driver.has_citus:  # lets SET LOCAL reach the nodes that a transaction uses
         driver.execute("SET citus.propagate_set_commands = 'local'")
     driver.autocommit = read_only
     return driver
@@ -77,12 +79,14 @@ SELECT set_config('lock_timeout', %s, FALSE),
   CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', FALSE) END,
   EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'citus')
 """
-"""`lock_timeout` bounds how long a writer waits. The keepalives have both ends notice a cut network within a minute:
-then the server rolls back, and frees the locks. A commit is on the server's disk, whatever its default is."""
+"""`lock_timeout` bounds how long a writer waits. With the keepalives, both ends notice a cut network within a minute;
+then the server rolls back and releases the locks. A commit is on the server's disk, whatever the server's default
+is."""
 
 
 class Connector:
-    """Connects for a pool. Once it has worked it retries for some seconds, so that a restarted server is waited for."""
+    """Connects for a pool. After the first success it retries for some seconds, so that a restarting server is waited
+    for."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -101,7 +105,7 @@ class Connector:
 
 
 class RawPostgresConnection:
-    """A RawConnection that prepares each statement once, and reconnects when its connection was lost."""
+    """A RawConnection that prepares each statement once, and reconnects after its connection was lost."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -142,7 +146,7 @@ def display_url(url: str) -> str:
 def _parse(url: str) -> dict[str, Any]:
     try:
         return conninfo_to_dict(url)
-    except psycopg.Error:  # its message quotes what it could not read, which may be the password
+    except psycopg.Error:  # its message quotes the text that it could not parse, which may be the password
         raise ConfigError(
             "ledger: expected postgresql://USER@HOST:PORT/DATABASE, got a URL that PostgreSQL cannot read"
         ) from None
@@ -169,11 +173,11 @@ _BY_CONNECT_TEXT: Final = (
     ("shutting down", LedgerBusy, "{name}: the server is shutting down: try again"),
     ("recovery", LedgerBusy, "{name}: the server is recovering: try again"),
 )
-"""By what the message contains: libpq keeps no SQLSTATE of a connection that failed, so there is nothing else."""
+"""Decided by the message, because libpq stores no SQLSTATE for a failed connection."""
 
 
 def connect_error(name: str, error: psycopg.OperationalError) -> LedgerError:
-    """Why a connection could not be made. LedgerBusy where it may work later."""
+    """Return why a connection failed. LedgerBusy if a later attempt may succeed."""
     text = " ".join(str(error).split())
     for part, raised, message in _BY_CONNECT_TEXT:
         if part in text:
@@ -204,7 +208,7 @@ _CONNECTION_STATES: Final = ("08", "57P")
 
 _CITUS_NODE: Final = re.compile(r"remote node (?:\S+@)?(\S+:\d+)")
 """Citus reports a node that it cannot reach with the SQLSTATE of a lost connection, although ours, to the coordinator,
-is fine. Only the message tells them apart."""
+is fine. Only the message distinguishes the two."""
 
 
 def is_connection_lost(error: BaseException | None) -> bool:

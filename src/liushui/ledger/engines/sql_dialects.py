@@ -1,7 +1,7 @@
-"""The SQL in which SQLite and PostgreSQL differ, side by side. All other SQL of the ledger is the same on both.
+"""The SQL that differs between SQLite and PostgreSQL, side by side. All other SQL of the ledger is the same on both.
 
-A statement that needs one of these pieces is a function of a `SQLDialect`. A misspelled piece is an error of the type
-checker and an AttributeError, never a statement that silently lacks it. Placeholders are `?` in every statement.
+A statement that needs one of these pieces is a function of a `SQLDialect`. So a misspelled piece is a type error and an
+AttributeError, and never a statement that silently lacks it. Placeholders are `?` in every statement.
 """
 
 from collections.abc import Callable
@@ -9,26 +9,26 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-if TYPE_CHECKING:  # a command that only reads does without SQLAlchemy, whose import takes longer than its queries
+if TYPE_CHECKING:  # a command that only reads does not need SQLAlchemy, whose import takes longer than its queries
     from sqlalchemy.engine import Connection
 
 
-@dataclass(frozen=True, eq=False)  # compared by identity: a dialect is part of the keys of caches
+@dataclass(frozen=True, eq=False)  # compared by identity, because a dialect is part of cache keys
 class SQLDialect:
-    """How one engine spells what the other one spells differently."""
+    """The SQL of one engine where the engines differ."""
 
     name: str
-    """As SQLAlchemy calls the engine."""
+    """SQLAlchemy's name for the engine."""
     for_update: str
-    """Ends a SELECT in a writing transaction: no other transaction changes its rows before this one ends."""
+    """Suffix of a SELECT in a write transaction: no other transaction changes its rows before this one ends."""
     integers_in_json: str
     """A query of one column, `wanted`: the numbers in a JSON array, which is its one parameter."""
     texts_in_json: str
     """A query of one column, `wanted`: the strings in a JSON array, which is its one parameter."""
     position: str
-    """The function that finds its second argument in the first: counted from 1, 0 where it is not there."""
+    """The function that returns the position of its second argument in the first, from 1; 0 if it is not there."""
     is_distinct_from: str
-    """`<>` to which two NULLs are equal, between row values too."""
+    """Like `<>`, but two NULLs are equal; also for row values."""
     text_in_detail: str
     """The string at a JSON path of `detail`, else NULL. The path is a parameter, twice."""
     number_in_detail: str
@@ -37,41 +37,45 @@ class SQLDialect:
     """Whether `detail` has no value at a JSON path, which is a parameter."""
 
     def using(self, index: str) -> str:
-        """Follows the name of a table in FROM: its rows are found by that index."""
-        # SQLite has no statistics, and takes the primary key. PostgreSQL knows how few rows a partial index has.
+        """Suffix of a table name in FROM: its rows are found by that index."""
+        # SQLite has no statistics here and would use the primary key. PostgreSQL knows how few rows a partial index
+        # has.
         return f"INDEXED BY {index}" if self is SQLITE else ""
 
     def exact_sum(self, column: str) -> str:
         """An aggregate that sums a column of amounts exactly. Its value is to be read with `day_totals.parse_sum`.
 
-        SQLite has no exact numbers. It gives the amounts of a group as one text, which takes a fifth of the time of
-        fetching them one by one.
+        SQLite has no exact numbers. It returns a group's amounts as one text, which takes a fifth of the time of
+        fetching each of them.
         """
         if self is SQLITE:
             return f"group_concat(nullif({column}, '0'), ' ')"
         return f"sum(CAST({column} AS NUMERIC))"
 
     def join_lines(self, *, newest_first: bool | None, only_shown: bool) -> str:
-        """An aggregate: the values of `line` with commas between, as UTF-8 bytes; those of `shown` rows alone if asked.
+        """An aggregate: the values of `line`, joined by commas, as UTF-8 bytes; optionally only for `shown` rows.
 
-        `newest_first` None joins the rows as the query gives them, which is enough for rows of one account. Rows of
-        several accounts are joined by time, account and id.
+        `newest_first` None joins the rows in the query's order, which suffices for rows of one account. Rows of several
+        accounts are joined by time, account and id.
         """
         shown = " FILTER (WHERE shown)" if only_shown else ""
         if self is SQLITE:
             return f"CAST(group_concat(line, ','){shown} AS BLOB)"
-        # A server may read accounts side by side, so the order of a subquery is no order for the aggregate.
+        # A server may read accounts in parallel, so the order of a subquery does not determine the order of the
+        # aggregate.
         order = "" if newest_first is None else f" ORDER BY {_ordered(('at_us', 'account', 'id'), newest_first)}"
         return f"convert_to(string_agg(line, ','{order}){shown}, 'UTF8')"
 
     def first_rows(self, select: str, rows: int, *, newest_first: bool, by: tuple[str, ...] = ("at_us", "id")) -> str:
-        """One account's SELECT in a UNION ALL of several accounts, of which no more than the first `rows` are needed.
+        """Return one account's SELECT in a UNION ALL of several accounts, of which at most the first `rows` are needed.
 
         The result may have more rows than that.
         """
         if self is SQLITE:
-            return select  # SQLite merges the parts in the order of their keys, and stops at the limit of the whole
-        # PostgreSQL would read each part to its end. Powers of two, so that few different statements are prepared.
+            # SQLite merges the parts in the order of their keys, and stops at the limit of the whole query
+            return select
+        # PostgreSQL would read each part to its end. The limits are powers of two, so that few different statements are
+        # prepared.
         limit = 1 << max(0, rows - 1).bit_length()
         return f"({select} ORDER BY {_ordered(by, newest_first)} LIMIT {limit})"
 
@@ -82,7 +86,7 @@ def _ordered(columns: tuple[str, ...], newest_first: bool) -> str:
 
 SQLITE: Final = SQLDialect(
     name="sqlite",
-    for_update="",  # a writing transaction begins IMMEDIATE: no other one writes until it ends
+    for_update="",  # a write transaction begins IMMEDIATE, so no other one writes until it ends
     integers_in_json="SELECT value AS wanted FROM json_each(?)",
     texts_in_json="SELECT value AS wanted FROM json_each(?) WHERE type = 'text'",
     position="instr",
@@ -108,7 +112,7 @@ POSTGRESQL: Final = SQLDialect(
 
 
 def dialect_of(connection: "Connection") -> SQLDialect:
-    """The dialect that a connection speaks."""
+    """Return the dialect of a connection."""
     return SQLITE if connection.dialect.name == SQLITE.name else POSTGRESQL
 
 
@@ -117,12 +121,12 @@ FOLD_FUNCTION: Final = "liushui_fold"
 
 
 def fold(text: str | None) -> str | None:
-    """A text as it is compared."""
+    """Return a text in the form in which it is compared."""
     return None if text is None else text.upper()
 
 
 class Statement:
-    """A statement with a text for each engine. Both are made at once, so that a mistake shows when it is imported."""
+    """A statement with a text for each engine. Both texts are built at import, so that a mistake shows at once."""
 
     def __init__(self, text: Callable[[SQLDialect], str]) -> None:
         self._texts = {dialect.name: text(dialect) for dialect in (SQLITE, POSTGRESQL)}

@@ -1,4 +1,4 @@
-"""A ledger in one SQLite file: its pragmas, its transactions, and what its errors mean."""
+"""A ledger in one SQLite file: its pragmas, its transactions, and the meaning of its errors."""
 
 import sqlite3
 import time
@@ -35,13 +35,15 @@ _WAL_ATTEMPTS: Final = 100
 _WAL_PAUSE_S: Final = 0.02
 
 PAGE_BYTES: Final = 16 * 1024
-"""SQLite's page size: about 40 flows. Measured, four times the default writes and reads ranges of flows faster."""
+"""SQLite's page size: about 40 flows. In measurements, four times the default was faster for writing and reading ranges
+of flows."""
 
 CACHE_PAGES: Final = 1_000
-"""Pages that a connection caches: 16 MiB. SQLite converts a number of bytes before it knows the file's page size."""
+"""Pages that a connection caches: 16 MiB. SQLite computes this from a number of bytes before it knows the file's page
+size."""
 
 MAPPED_BYTES: Final = 1 << 30
-"""How much of the file a raw connection maps. Writing connections map nothing: their memory does not grow."""
+"""How much of the file a raw connection maps. Writing connections map nothing, so their memory does not grow."""
 
 WAL_PAGES: Final = 2_000
 """Pages in the write-ahead log before they are moved into the file: 32 MiB."""
@@ -75,7 +77,7 @@ class SQLiteLedger(Ledger):
         try:
             yield
         except Exception as error:
-            # An error of SQLAlchemy's has the driver's in `orig`. SQLAlchemy itself may not have been imported.
+            # SQLAlchemy's errors have the driver's error in `orig`. SQLAlchemy itself may not be imported.
             cause = getattr(error, "orig", error)
             if not isinstance(cause, sqlite3.Error):
                 raise
@@ -83,7 +85,7 @@ class SQLiteLedger(Ledger):
 
     @contextmanager
     def querying(self) -> Iterator[Queries]:
-        if "engine" in self.__dict__:  # then its pool has a connection that need not be opened first
+        if "engine" in self.__dict__:  # then the pool already has an open connection
             with super().querying() as queries:
                 yield queries
             return
@@ -113,7 +115,7 @@ class SQLiteLedger(Ledger):
         return connection
 
     def data_version(self, connection: RawConnection, accounts: Sequence[str] = ()) -> DataVersion:  # noqa: ARG002
-        """Changes whenever another connection commits anything: SQLite counts the commits to the file."""
+        """Changes whenever another connection commits: SQLite counts the commits to the file."""
         (version,) = connection.execute("PRAGMA data_version").fetchone()
         return int(version)
 
@@ -128,7 +130,7 @@ class SQLiteLedger(Ledger):
                     return None
                 revision: str | None = queries.value("SELECT version_num FROM alembic_version")
                 return revision
-        except UnicodeDecodeError as error:  # raised by the driver for a message that quotes damaged bytes
+        except UnicodeDecodeError as error:  # the driver raises it for a message that quotes damaged bytes
             raise LedgerError(_DAMAGED.format(path=self.path)) from error
 
     def migrate(self, migrations: "Callable[[Connection], None]") -> None:
@@ -152,7 +154,7 @@ class SQLiteLedger(Ledger):
         with self.translating_errors(), closing(_connect(self.path)) as connection:
             _set_pragmas(connection)
             connection.execute("VACUUM")
-            # The log still has pages from before. It can be emptied once no other process reads an older state.
+            # The log still has earlier pages. It can be emptied when no other process reads an older state.
             connection.execute(f"PRAGMA busy_timeout = {_CHECKPOINT_TIMEOUT_S * 1000}")
             is_busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if is_busy:
@@ -177,7 +179,7 @@ class SQLiteLedger(Ledger):
 
 
 def has_content(path: Path) -> bool:
-    """Whether there is a file that is not empty. Raises ConfigError if there is something else, LedgerError."""
+    """Whether a file exists and is not empty. Raises ConfigError if the path is something else, and LedgerError."""
     try:
         if not path.exists():
             return False
@@ -217,7 +219,8 @@ def sqlite_engine(path: Path) -> "Engine":
 
 
 def enable_wal(connection: sqlite3.Connection) -> None:
-    """Turn on write-ahead logging. Other processes may do the same: for this change SQLite's busy timeout is void."""
+    """Turn on write-ahead logging. Other processes may do the same; SQLite's busy timeout does not apply to this
+    change."""
     for _ in range(_WAL_ATTEMPTS):
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -234,7 +237,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"file:{quote(str(path))}?mode=rw",
         uri=True,
-        isolation_level=None,  # the driver begins no transaction by itself: `_begin` does
+        isolation_level=None,  # the driver itself begins no transaction: `_begin` does
         timeout=BUSY_TIMEOUT_S,
         check_same_thread=False,
         cached_statements=512,
@@ -244,10 +247,10 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _set_pragmas(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA synchronous = FULL")  # a commit survives a power cut, which WAL with NORMAL may lose
+    connection.execute("PRAGMA synchronous = FULL")  # a commit survives a power cut, which WAL with NORMAL may not
     connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
     connection.execute(f"PRAGMA cache_size = {CACHE_PAGES}")
-    connection.execute("PRAGMA trusted_schema = OFF")  # a ledger from elsewhere may have a manipulated schema
+    connection.execute("PRAGMA trusted_schema = OFF")  # a ledger from elsewhere may have a malicious schema
 
 
 def _begin(connection: "Connection") -> None:
@@ -258,9 +261,9 @@ def _begin(connection: "Connection") -> None:
 
 
 def begin_writing(connection: "Connection") -> None:
-    # IMMEDIATE takes the write lock now. A deferred transaction would take it at its first write, and fail there if
-    # another process wrote after its first read.
-    # By the driver: SQLAlchemy's way to execute a text takes much longer than this statement.
+    # IMMEDIATE takes the write lock now. A deferred transaction would take it at its first write, and fail if another
+    # process had written after its first read. It uses the driver, because executing text through SQLAlchemy takes much
+    # longer than this statement.
     sqlite_connection(connection).execute("BEGIN IMMEDIATE")
 
 
@@ -320,7 +323,7 @@ _BY_CODE: Final[dict[int, tuple[type[LedgerError], str]]] = {
 def _ledger_error(error: BaseException | None, path: Path) -> LedgerError:
     code = _primary_code(error)
     if code is None and isinstance(error, sqlite3.OperationalError):
-        # Python raises this one itself, without a code of SQLite's, for text that is not UTF-8.
+        # Python itself raises this error, without a code of SQLite, for text that is not UTF-8.
         return LedgerError(_DAMAGED.format(path=path))
     if code not in _BY_CODE:
         return LedgerError(f"{path}: {error}")
@@ -329,6 +332,6 @@ def _ledger_error(error: BaseException | None, path: Path) -> LedgerError:
 
 
 def _primary_code(error: BaseException | None) -> int | None:
-    """SQLite's result code without what extends it. None: the error is not SQLite's."""
+    """Return SQLite's primary result code. None: the error is not from SQLite."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF

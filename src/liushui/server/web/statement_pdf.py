@@ -25,7 +25,7 @@ TEMPLATE: Final = Path(__file__).parent / "templates" / "statement" / "statement
 def statement_pdf(texts: StatementTexts, folders: Sequence[Path] = ()) -> bytes:
     """The PDF, on A4 with page numbers. `folders` have further fonts.
 
-    Raises ConfigError if Typst is not installed, and where no font has the statement's Chinese characters.
+    Raises ConfigError if Typst is not installed, and if no font has the statement's Chinese characters.
     """
     try:
         import typst

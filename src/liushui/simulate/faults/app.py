@@ -1,4 +1,4 @@
-"""The application behind a misbehaving provider's port: carries out transport outcomes over Granian's interface."""
+"""The application at a misbehaving provider's port: carries out transport outcomes through Granian's interface."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,7 +14,7 @@ STALL_MAX_S: Final = 300
 
 
 class FaultyApp:
-    """Serves `app`, whose dialects are FaultyDialects, and carries out what goes wrong.
+    """Serves `app`, whose dialects are FaultyDialects, and carries out the faults.
 
     `own_routes` answers the simulator's own paths, which never fail. It returns None for all other paths.
     """
@@ -42,9 +42,9 @@ class FaultyApp:
 
 
 async def carry_out(outcome: TransportOutcome, http: StreamingHttp) -> None:
-    """Let a client see an outcome.
+    """Let a client experience an outcome.
 
-    The port stays open, so a refused connection is one that is closed before the first byte of an answer.
+    The port stays open, so a refused connection is closed before the first byte of an answer.
     """
     await asyncio.sleep(outcome.delay.total_seconds())
     match outcome:
@@ -65,8 +65,8 @@ async def carry_out(outcome: TransportOutcome, http: StreamingHttp) -> None:
 
 async def _break_off(response: Response, after_bytes: int, http: StreamingHttp) -> None:
     """Send the first bytes of an answer, then let the connection break."""
-    # Granian closes a connection whose answer is shorter than its length. Where no byte of the body was sent, it closes
-    # before the head: the client sees no answer at all.
+    # Granian closes a connection whose answer is shorter than its length. If no byte of the body was sent, it closes
+    # before the head, so the client sees no answer at all.
     head = [*response.headers, ("content-length", str(max(1, len(response.body))))]
     stream = http.response_stream(response.status, head)
     await stream.send_bytes(response.body[:after_bytes])
@@ -79,11 +79,11 @@ async def _send_without_end(response: Response, chunk: bytes, http: StreamingHtt
     disconnected = asyncio.ensure_future(http.client_disconnect())
     while not disconnected.done():
         await stream.send_bytes(chunk)
-        await asyncio.sleep(0)  # else the client's disconnection would never be noticed
+        await asyncio.sleep(0)  # otherwise the client's disconnection would not be noticed
 
 
 class _CapturedHttp:
-    """The answering side of a request, which captures the answer instead of sending it."""
+    """The response side of a request, which captures the answer instead of sending it."""
 
     def __init__(self, http: Http) -> None:
         self._http = http

@@ -32,7 +32,7 @@ _rows = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class Service:
-    """A provider's own server with deviations, and what they remember between requests. For one thread."""
+    """A provider's own server with deviations, which remember data between requests. Not thread-safe."""
 
     def __init__(self, provider: Provider, deviations: Iterable[Deviation]) -> None:
         self.provider = provider
@@ -40,11 +40,11 @@ class Service:
         """Whether the service deviates now."""
         self._deviations = tuple(deviations)
         self._available_at: datetime | None = None
-        """When the service answers again. None: it has not refused a call yet."""
+        """The time at which the service answers again. None: it has not refused a call yet."""
 
     @property
     def deviations(self) -> Sequence[Deviation]:
-        """The deviations that are in force now."""
+        """The active deviations."""
         return self._deviations if self.is_active else ()
 
     def answer(self, request: Request, reader: FlowReader) -> Response | Endless:
@@ -64,12 +64,12 @@ class Service:
         if response.body != signed and isinstance(server, SigningServer):
             response = server.sign_again(request, response, reader)
         for deviation in self.deviations:
-            if deviation.change_response is not None:  # one at most: two of them contradict each other
+            if deviation.change_response is not None:  # at most one, because two of them contradict each other
                 return deviation.change_response(response)
         return response
 
     def _server(self) -> Server:
-        """The provider's server, with the documents that the deviations make of its own."""
+        """The provider's server, with documents changed by the deviations."""
         server = self.provider.server
         for deviation in self.deviations:
             if deviation.change_document is not None and isinstance(server, DocumentServer):
@@ -77,7 +77,7 @@ class Service:
         return server
 
     def refuses(self, now: datetime) -> bool:
-        """Whether the service wants no calls at an instant. Its wait begins with the first call."""
+        """Whether the service refuses calls at an instant. Its wait begins with the first call."""
         waits = [deviation.retry_after for deviation in self.deviations if deviation.retry_after is not None]
         if waits and self._available_at is None:
             self._available_at = now + max(waits)
@@ -124,7 +124,7 @@ class DeviatingReader:
         page = RowsPage([bytes(row) for row in _rows.decode(b"[%b]" % found.rows)], found.end_cursor)
         for deviation in self._service.deviations:
             page = self._changed_page(deviation, page, query)
-        # The marker of an empty list is no row.
+        # The marker of an empty list is not a row.
         self._rows_on_page, self.has_read = len(page.rows) - page.rows.count(EMPTY_LIST_MARKER), True
         return FlowPage(b",".join(page.rows), len(page.rows), page.end_cursor)
 
@@ -142,19 +142,19 @@ class DeviatingReader:
         reading = Reading(self.now(), self._service.provider.rules.resolution)
         for deviation in self._service.deviations:
             if deviation.page_cap is not None:
-                # Numbered pages are as long as the cap, so that no row is left out between two of them.
+                # Numbered pages have the length of the cap, so that no row is left out between two of them.
                 limit = min(query.limit, deviation.page_cap)
                 query = query._replace(limit=limit, offset=query.offset // query.limit * limit)
             if deviation.change_query is not None:
                 query = deviation.change_query(query, reading)
-        # For the service, what is later than its own clock has not happened yet.
+        # For the service, rows later than its own clock have not happened yet.
         return query._replace(until=max(query.since, min(query.until, reading.now + timedelta.resolution)))
 
     def _changed_page(self, deviation: Deviation, page: RowsPage, query: FlowQuery) -> RowsPage:
         rows = page.rows
         if deviation.hides is not None:
             rows = [row for row in rows if not deviation.hides(row)]
-        if deviation.repeats_marked and len(rows) < query.limit:  # a page never has more rows than it was asked for
+        if deviation.repeats_marked and len(rows) < query.limit:  # a page never has more rows than requested
             marked = [row for row in rows if is_marked(row)]
             rows = sorted([*rows, *marked[: query.limit - len(rows)]], key=rows.index)
         if deviation.corrupt is not None:

@@ -1,8 +1,7 @@
 """A Deviation: a legal or common way in which a real service differs from its document, and from liushui's own server.
 
-A Deviation is data. It changes what a provider's own server reads, or the answer that the server has made, and names no
-provider. So every provider with the right way of paging has every deviation, and a new provider needs no code for them.
-Pure.
+A Deviation is data. It changes what a provider's own server reads, or the server's answer, and names no provider. So
+every provider with the right way of paging has every deviation, and a new provider needs no code for them. Pure.
 """
 
 import zlib
@@ -18,11 +17,11 @@ from liushui.simulate.faults.fault import Endless
 
 NO_OFFSET: Final = timedelta(0)
 MARKED_ONE_IN: Final = 40
-"""One row in so many is marked: marked rows are corrupted or repeated."""
+"""One row in this number is marked; marked rows are corrupted or repeated."""
 
 
 class Scenario(StrEnum):
-    """What has to happen around a deviation for it to matter."""
+    """The situation in which a deviation has an effect."""
 
     ALWAYS = "always"
     """The service deviates all the time."""
@@ -31,9 +30,9 @@ class Scenario(StrEnum):
     OTHER_ACCOUNT = "other account"
     """After a correct sync, the source gets the credentials of another account."""
     CLOCK = "clock"
-    """The service's clock differs from ours, until ours is corrected."""
+    """The service's clock differs from ours, until our clock is corrected."""
     WAIT = "wait"
-    """The service refuses every call until the time that it names."""
+    """The service refuses every call until the time that it states."""
 
 
 Rows = list[bytes]
@@ -55,57 +54,59 @@ class Reading(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Deviation:
-    """One way in which a service differs. It sets one hook, or two; the others change nothing."""
+    """One way in which a service differs from its document. It sets one or two hooks; the others change nothing."""
 
     name: str
     description: str
     """One line: what the service does."""
     reason: str = ""
-    """A regular expression for what a sync says when it gives up a range because of the deviation; case is ignored.
-    Empty: the deviation is no reason to give up anything."""
+    """A regular expression, case-insensitive, for the reason with which a sync gives up a range because of the
+    deviation. Empty: the deviation is no reason to give up a range."""
     applies_to: Callable[[Provider], bool] = lambda _provider: True
     scenario: Scenario = Scenario.ALWAYS
     group: str = ""
     """Two deviations of one group contradict each other. Empty: it contradicts none."""
     is_drawn: bool = True
-    """Whether seeds choose it, for a run of the soak or a pair. A new one is not, so that a seed stays what it was."""
+    """Whether seeds select it, for a run of the soak or a pair. New deviations are not selected, so that existing seeds
+    keep their meaning."""
     needs_crowd: bool = False
-    """Whether it matters only where more rows than a page holds share an instant."""
+    """Whether it has an effect only if an instant has more rows than a page."""
     page_cap: int | None = None
-    """The most rows of a page, whatever was requested."""
+    """The most rows of a page, whatever size was requested."""
     page_min: int | None = None
-    """The fewest rows at which it cuts a page, where that is no fixed number: so many pages it takes."""
+    """The fewest rows at which it cuts a page, if that number is not fixed."""
     calls_max: int | None = None
-    """The most calls that a sync makes until it notices, where every answer shows it. None: it depends on the rows."""
+    """The most calls until a sync notices it, if every answer shows it. None: it depends on the rows."""
 
     change_query: Callable[[FlowQuery, Reading], FlowQuery] | None = None
-    """What the service reads, instead of what it was asked for."""
+    """Returns the query that the service reads, instead of the requested one."""
     change_page: Callable[[RowsPage, FlowQuery], RowsPage] | None = None
-    """What a page has, instead of what the service read for the original query."""
+    """Returns the content of a page, instead of what the service read for the original query."""
     change_total: Callable[[int, int], int] | None = None
-    """What the service states as the total, from the right total and the number of rows on the page."""
+    """Returns the total that the service states, from the right total and the number of rows on the page."""
     change_stored: Callable[[Rows, Provider], Rows] | None = None
-    """What the service stores, instead of these rows. Not part of a request: whoever stores the rows applies it."""
+    """Returns the rows that the service stores, instead of these rows. It is not part of a request: the code that
+    stores the rows applies it."""
     corrupt: Callable[[bytes, Provider], bytes] | None = None
-    """What the service sends instead of a marked row."""
+    """Returns what the service sends instead of a marked row."""
     repeats_marked: bool = False
     """Whether marked rows are listed twice."""
     hides: Callable[[bytes], bool] | None = None
-    """Which rows a permission filter removes from a page after it was read."""
+    """Decides which rows a permission filter removes from a page after it was read."""
     clock_offset: timedelta = NO_OFFSET
     """How far the service's clock is ahead of ours."""
     retry_after: timedelta | None = None
     retry_as_date: bool = False
     change_body: Callable[[bytes], bytes] | None = None
-    """What an answer with rows has as its body."""
+    """Returns the body of an answer with rows."""
     change_document: Callable[[bytes], bytes] | None = None
-    """What the service sends, and states the digest of, instead of a document."""
+    """Returns the document that the service sends and whose digest it states."""
     change_response: Callable[[Response], Response | Endless] | None = None
-    """What is sent instead of an answer with rows."""
+    """Returns the response that is sent instead of an answer with rows."""
 
     @property
     def works_per_request(self) -> bool:
-        """Whether it changes answers to requests, and neither what is stored nor whom the credentials belong to."""
+        """Whether it changes answers to requests, and neither the stored rows nor the account of the credentials."""
         return self.change_stored is None and self.scenario is not Scenario.OTHER_ACCOUNT
 
     def __str__(self) -> str:
@@ -113,5 +114,5 @@ class Deviation:
 
 
 def is_marked(row: bytes) -> bool:
-    """Whether a row is marked, which follows from its bytes."""
+    """Whether a row is marked; its bytes decide."""
     return zlib.crc32(row) % MARKED_ONE_IN == 0

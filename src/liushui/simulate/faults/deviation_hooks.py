@@ -1,4 +1,4 @@
-"""What services with deviations do: which rows they read, what an answer has, and how it is sent.
+"""The behaviour of services with deviations: which rows they read, what an answer contains, and how it is sent.
 
 Each function is a hook of a Deviation, or makes one.
 """
@@ -21,13 +21,13 @@ from liushui.simulate.faults.deviation import Reading, Rows, RowsPage
 from liushui.simulate.faults.fault import Endless
 
 VISIBLE_ONE_IN: Final = 4
-"""Where rows are hidden, one row in so many is still visible."""
+"""If rows are hidden, one row in this number is still visible."""
 UNLISTED_ONE_IN: Final = 10
 UNLISTED_VALUE: Final = b'"liushui_unlisted"'
 """The value of a filter that no document lists."""
 
 CAPS: Final = (13, 25, 40, 100)
-"""Numbers of rows at which a service cuts its pages that has no fixed one."""
+"""The page lengths of a service that cuts pages at no fixed number of rows."""
 NEWEST_DAYS: Final = timedelta(days=7)
 ENDLESS_CHUNK: Final = b" " * (1 << 20)
 BOMB_BYTES: Final = 68 << 20
@@ -37,7 +37,7 @@ NEW_CURSOR: Final = "liushui:"
 
 
 def partitions_of(provider: Provider) -> tuple[str, ...]:
-    """The filters each value of which is requested separately."""
+    """Return the filters of which each value is requested separately."""
     paging = provider.rules.paging
     return paging.partition_by if isinstance(paging, RangeOnly) else ()
 
@@ -53,12 +53,12 @@ def newest_days(query: FlowQuery, reading: Reading) -> FlowQuery:
 
 
 def capped(rows: int) -> Callable[[FlowQuery, Reading], FlowQuery]:
-    """At most so many rows of the page. Numbered pages begin where the number of rows that was requested puts them."""
+    """At most this number of rows of the page. Numbered pages begin according to the requested number of rows."""
     return lambda query, _reading: query._replace(limit=min(query.limit, rows))
 
 
 def capped_by_chance(query: FlowQuery, _reading: Reading) -> FlowQuery:
-    """At most some rows of the page: another number for each page, as if pages had a limit of bytes."""
+    """At most some rows of the page: a different number for each page, as if pages were limited by bytes."""
     place = f"{query.since} {query.until} {query.limit} {query.offset} {query.after}"
     return query._replace(limit=min(query.limit, CAPS[zlib.crc32(place.encode()) % len(CAPS)]))
 
@@ -69,7 +69,7 @@ def any_time(query: FlowQuery, _reading: Reading) -> FlowQuery:
 
 
 def first_page(query: FlowQuery, _reading: Reading) -> FlowQuery:
-    """The first page, whichever was requested."""
+    """The first page, whichever page was requested."""
     return query._replace(offset=0, after=query.after and "")
 
 
@@ -102,7 +102,7 @@ def is_type(field: str) -> bool:
 
 
 def moved_ends(begin_steps: int, end_steps: int) -> Callable[[FlowQuery, Reading], FlowQuery]:
-    """The same query of a range whose ends are so many steps later."""
+    """The same query with both ends of its range moved by this number of steps."""
 
     def change(query: FlowQuery, reading: Reading) -> FlowQuery:
         since, until = query.since, query.until
@@ -119,7 +119,7 @@ def moved_ends(begin_steps: int, end_steps: int) -> Callable[[FlowQuery, Reading
 
 
 def is_hidden(row: bytes) -> bool:
-    """Whether a row is hidden where rows are hidden, which follows from its bytes."""
+    """Whether a row is hidden; its bytes decide."""
     return zlib.crc32(row) % VISIBLE_ONE_IN != 0
 
 
@@ -146,7 +146,7 @@ def ever_new_cursors(page: RowsPage, query: FlowQuery) -> RowsPage:
 
 
 def marked_if_empty(page: RowsPage, _query: FlowQuery) -> RowsPage:
-    """The page, or, where it is empty, a marker that a later hook replaces."""
+    """The page or, if it is empty, a marker that a later hook replaces."""
     return page if page.rows else page._replace(rows=[rewriting.EMPTY_LIST_MARKER])
 
 
@@ -185,7 +185,7 @@ def with_further_line(body: bytes) -> bytes:
 
 
 def without_first_row(document: bytes) -> bytes:
-    """The document without the first line after its header, so that its control totals are those of other rows."""
+    """The document without the first line after its header, so that its control totals no longer fit."""
     header, _, rows = document.partition(b"\n")
     return header + b"\n" + rows.partition(b"\n")[2]
 
@@ -230,20 +230,20 @@ def with_unlisted_values(rows: Rows, provider: Provider) -> Rows:
 
 
 def endless(response: Response) -> Endless:
-    """The beginning of the answer, and spaces without end."""
+    """The beginning of the answer, followed by endless spaces."""
     return Endless(response._replace(body=response.body[:-1]), ENDLESS_CHUNK)
 
 
 @lru_cache(1)
 def _padding() -> tuple[bytes, bytes]:
-    """Spaces, and the same as a deflate stream that can follow another one."""
+    """Spaces, and a deflate stream of spaces that can follow another stream."""
     spaces = b" " * BOMB_BYTES
     compressor = zlib.compressobj(1, wbits=-zlib.MAX_WBITS)
     return spaces, compressor.compress(spaces) + compressor.flush()
 
 
 def compressed_with_padding(response: Response) -> Response:
-    """The answer as gzip, with padding after its body. The padding is compressed once, because that takes long."""
+    """The answer as gzip, with padding after its body. The padding is compressed only once, because that takes long."""
     body = response.body[:-1]
     spaces, compressed_spaces = _padding()
     compressor = zlib.compressobj(1, wbits=-zlib.MAX_WBITS)

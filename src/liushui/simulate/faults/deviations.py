@@ -1,4 +1,4 @@
-"""Every deviation, which providers can have it, and pairs of them."""
+"""All deviations, the providers that can have them, and pairs of them."""
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -22,7 +22,7 @@ RETRY_DATE: Final = timedelta(days=2)
 
 
 def _splits(provider: Provider) -> tuple[str, ...]:
-    """The filters that divide what no shorter range can."""
+    """Return the filters that divide ranges which cannot be shortened."""
     paging = provider.rules.paging
     return paging.split_by if isinstance(paging, RangeOnly) else ()
 
@@ -52,7 +52,7 @@ def _has_further_pages(provider: Provider) -> bool:
 
 
 def _has_documents(provider: Provider) -> bool:
-    """Whether a service sends whole documents, of which a digest and totals are stated, in place of rows in JSON."""
+    """Whether a service sends whole documents, with a digest and totals, instead of rows in JSON."""
     return isinstance(provider.rules.paging, DayDocument)
 
 
@@ -82,7 +82,7 @@ def _splits_by_type(provider: Provider) -> bool:
 
 
 def _has_record_ids(provider: Provider) -> bool:
-    """Whether ids tell a record that is listed twice from two equal records."""
+    """Whether ids distinguish a record that is listed twice from two equal records."""
     return provider.rules.id_field is not None
 
 
@@ -432,7 +432,7 @@ def deviations_of(provider: Provider) -> list[Deviation]:
 
 
 def seeded_pairs(provider: Provider, seed: int, count: int) -> list[tuple[Deviation, Deviation]]:
-    """Up to `count` pairs of deviations that a provider can have at the same time, without contradiction."""
+    """Return up to `count` pairs of deviations that a provider can have at the same time."""
     single = [
         one
         for one in deviations_of(provider)

@@ -1,4 +1,4 @@
-"""What goes wrong with one request, as a value, and what the client then sees. Pure.
+"""A fault of one request, as a value, and what the client then sees. Pure.
 
 A schedule decides on a Fault for each request. Faults that a server can express itself (rates, expiry, clocks, pages)
 are carried out by faulty_dialects.py; the others become a TransportOutcome here, which a port or an in-memory transport
@@ -44,9 +44,9 @@ class FaultKind(StrEnum):
     SKEWED = "skewed"
     """The provider's clock is an hour ahead."""
     REPEATED = "repeated"
-    """The page before this one comes again."""
+    """The previous page is returned again."""
     CURSOR_LOST = "cursor lost"
-    """The cursor is not known any more."""
+    """The cursor is no longer known."""
 
 
 class Fault(NamedTuple):
@@ -57,7 +57,8 @@ class Fault(NamedTuple):
     delay: timedelta = NO_DELAY
     """How long the answer takes."""
     variant: int = 0
-    """Selects one of the variants of a fault, or the byte at which it happens. Any number; taken modulo the choices."""
+    """Selects one of the variants of a fault, or the byte at which it happens. Any number; it is taken modulo the
+    number of choices."""
     retry_after_s: int | None = None
     """The Retry-After header of a call above a rate. None: the header is not sent."""
 
@@ -91,13 +92,13 @@ class Reset(NamedTuple):
 
 
 class Unreached(NamedTuple):
-    """No byte of an answer: the connection is refused or closed."""
+    """No byte of an answer arrives: the connection is refused or closed."""
 
     delay: timedelta = NO_DELAY
 
 
 class Stalled(NamedTuple):
-    """A connection that stays open and on which nothing arrives. `delay`: how long it takes to be accepted."""
+    """A connection that stays open without any data. `delay`: how long it takes to be accepted."""
 
     delay: timedelta = NO_DELAY
 
@@ -124,7 +125,7 @@ BEFORE_THE_SERVER: Final = frozenset(
         FaultKind.MAINTENANCE,
     }
 )
-"""Faults of something in front of the provider's server, which never sees the request and counts it against no rate."""
+"""Faults in front of the provider's server. The server never sees the request and counts it against no rate."""
 
 GARBAGE: Final = (
     *(b"", b" ", b"OK", b"null", b"0", b"{}", b"[]", b'"busy"', b"\xff\xfe", b"\x1f\x8b\x08\x00\x00\x00\x00\x00"),
@@ -143,7 +144,7 @@ _TEXT: Final = ("content-type", "text/plain; charset=utf-8")
 def transport_outcome(fault: Fault, response: Response, outages: Sequence[Response] = ()) -> TransportOutcome:
     """What the client sees, where `response` is the server's answer.
 
-    `outages` are answers in which the provider says in its own format that it is broken or under maintenance.
+    `outages` are answers with which the provider reports, in its own format, that it is broken or under maintenance.
     """
     delay, length = fault.delay, len(response.body)
     match fault.kind:
@@ -177,7 +178,7 @@ def _response_of(fault: Fault, response: Response, outages: Sequence[Response]) 
 
 
 def with_retry_after(response: Response, value: str) -> Response:
-    """The response with that Retry-After header, in place of the one that its server sent."""
+    """Return the response with this Retry-After header instead of the server's own."""
     headers = [(name, text) for name, text in response.headers if name.lower() != "retry-after"]
     return response._replace(headers=[*headers, ("retry-after", value)])
 

@@ -1,4 +1,4 @@
-"""A fault schedule that follows from a profile, a seed and the requests so far: equal requests meet equal faults."""
+"""A fault schedule that a profile, a seed and the previous requests determine: equal requests meet equal faults."""
 
 from collections import OrderedDict
 from hashlib import blake2b
@@ -11,19 +11,19 @@ from liushui.simulate.faults.profiles import RATE_BASE, Profile, choose
 from liushui.simulate.random_draw import seeded_random
 
 EXPIRIES_APART: Final = 20
-"""The least number of requests from one expiry to the next. Some clients ask for a new token as soon as one is refused;
-with expiries closer together they could go on without end."""
+"""The smallest number of requests between two expiries. Some clients request a new token as soon as one is refused;
+with more frequent expiries they might never finish."""
 TRIES_REMEMBERED: Final = 10_000
-"""The failed requests whose tries are remembered."""
+"""The number of failed requests whose attempts are remembered."""
 VARIANT_BITS: Final = 32
 RETRY_AFTER_S: Final = (None, None, 1, 2, 5)
 
 
 class SeededSchedule:
-    """A FaultSchedule without an end. Safe to use from several threads.
+    """A FaultSchedule without an end. Thread-safe.
 
-    A fault goes on for some requests, at most `profile.burst`. After so many failures in a row, or so many tries of one
-    request, a request is answered correctly: a patient client always gets through.
+    A fault lasts for some requests, at most `profile.burst`. After this number of consecutive failures, or of attempts
+    of one request, a request is answered correctly, so a patient client always gets through.
     """
 
     def __init__(self, profile: Profile, seed: int) -> None:
@@ -31,7 +31,7 @@ class SeededSchedule:
         self._number = 0
         self._current: FaultKind | None = None
         self._left = 0
-        """How many more requests the current fault lasts."""
+        """For how many more requests the current fault lasts."""
         self._in_a_row = 0
         self._expired_at = -EXPIRIES_APART
         self._tries: OrderedDict[bytes, int] = OrderedDict()
@@ -57,7 +57,7 @@ class SeededSchedule:
             return fault._replace(kind=self._allowed_kind(number, request))
 
     def _allowed_kind(self, number: int, request: Request) -> FaultKind | None:
-        """The current fault. None if there is none, or where it has lasted long enough."""
+        """Return the current fault. None if there is none, or if it has lasted long enough."""
         kind, most = self._current, self._profile.burst
         key = _key_of(request)
         tries = self._tries.pop(key, 0)
@@ -76,6 +76,6 @@ class SeededSchedule:
 
 
 def _key_of(request: Request) -> bytes:
-    """Identifies what a request asks for. Headers do not count: they carry the time and the signature."""
+    """Return what identifies a request. Headers are not included, because they contain the time and the signature."""
     target = "\n".join((request.method, request.path, request.query)).encode("utf-8", "surrogatepass")
     return blake2b(target + b"\n" + request.body, digest_size=16).digest()

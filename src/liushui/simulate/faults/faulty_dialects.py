@@ -1,7 +1,8 @@
-"""The providers' servers over a reader that misbehaves.
+"""The providers' servers, reading from a reader that misbehaves.
 
-Where a server can express a fault itself, the reader lies to it (an expired key, a wrong clock, a lost cursor), and the
-provider's own server answers with its own status, code and envelope. So these faults need no code for each provider.
+If a server can express a fault itself, the reader gives it wrong data (an expired key, a wrong clock, a lost cursor),
+and the provider's own server answers with its own status, code and envelope. So these faults need no code for each
+provider.
 """
 
 from collections import OrderedDict
@@ -33,7 +34,7 @@ from liushui.simulate.faults.fault import (
 from liushui.simulate.faults.profiles import Profile
 
 SKEW: Final = timedelta(hours=1)
-"""How far ahead a clock is that is clearly wrong."""
+"""A difference of the clock that is clearly wrong."""
 PAGES_REMEMBERED: Final = 10_000
 
 Outages = Mapping[str, Sequence[Response]]
@@ -91,7 +92,8 @@ class FaultyDialects(DialectRouter):
 
 @contextmanager
 def recorded_outcomes() -> Iterator[list[TransportOutcome]]:
-    """The outcomes of the requests that are answered inside, in this task or in threads that it waits for."""
+    """Collect the outcomes of the requests that are answered in the block, in this task or in threads that it waits
+    for."""
     outcomes: list[TransportOutcome] = []
     token = _outcomes.set(outcomes)
     try:
@@ -108,7 +110,7 @@ PageKey = tuple[tuple[str, ...], datetime, datetime, str]
 
 
 class PageHistory:
-    """The cursor that a page was requested with, by the cursor that it ended at. Latest pages only. Any threads."""
+    """The cursor with which a page was requested, by the cursor at its end. Latest pages only. Thread-safe."""
 
     def __init__(self) -> None:
         self._before: OrderedDict[PageKey, str] = OrderedDict()
@@ -152,7 +154,7 @@ class FaultyReader:
     def admit(self, key: Key, rate: Rate, what: str = "") -> RateCheck:
         """Count one call against a part of the documented rate.
 
-        A banned key has exhausted every rate. A call too many has exhausted the first rate that the server asks about.
+        A banned key has exhausted every rate. One call too many exhausts the first rate that the server asks about.
         """
         refused, self._refused = self._refused, True
         if self._fault.kind is FaultKind.BANNED or (self._fault.kind is FaultKind.TOO_MANY and not refused):

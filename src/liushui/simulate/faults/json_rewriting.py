@@ -1,4 +1,4 @@
-"""Changes to JSON documents, byte for byte: everything that is not changed stays as it was. Pure."""
+"""Changes to JSON documents, byte for byte: everything else stays unchanged. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -7,9 +7,9 @@ from typing import Final
 import msgspec
 
 EMPTY_LIST_MARKER: Final = b'"liushui:empty-list"'
-"""Stands alone in a list of rows that is to be replaced."""
+"""Marks a list of rows that is to be replaced; it is the only element of the list."""
 TOTAL_MARKER: Final = 987_654_321_012
-"""Stands in place of a total that is to be removed."""
+"""Marks a total that is to be removed; it replaces the total."""
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _STRING: Final = rb'"(?:[^"\\]|\\.)*"'
@@ -61,7 +61,7 @@ def whole_numbers_as_text(document: bytes) -> bytes:
 
 
 def numeric_text_as_numbers(document: bytes) -> bytes:
-    """The document without the quotes of values that are whole numbers of up to 18 digits."""
+    """The document with texts of whole numbers of up to 18 digits changed to numbers."""
     return _NUMERIC_TEXT.sub(rb"\1", document)
 
 

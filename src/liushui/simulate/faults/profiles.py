@@ -1,4 +1,4 @@
-"""Fault profiles, as data: how often each kind of fault begins, and how often each change happens to a row."""
+"""Fault profiles, as data: how often each kind of fault begins, and how often each change of a row happens."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,11 +10,11 @@ from liushui.errors import ConfigError, short_repr
 from liushui.simulate.faults.fault import FaultKind
 
 RATE_BASE: Final = 10_000
-"""All rates are out of so many requests, rows or spans of time."""
+"""All rates are out of this number of requests, rows or spans of time."""
 
 
 class RowChange(StrEnum):
-    """What happens to a row. A row without a change is there from its own instant on, unchanged."""
+    """What happens to a row. A row without a change exists from its own instant on, unchanged."""
 
     LATE = "late"
     """It appears seconds to weeks after it happened."""
@@ -31,7 +31,7 @@ class RowChange(StrEnum):
     MALFORMED = "malformed"
     """It can never be decoded."""
     MENDED = "mended"
-    """It cannot be decoded at first, and can later."""
+    """It cannot be decoded at first, but can be later."""
     UNKNOWN = "unknown"
     """It has an unknown kind and an unknown currency."""
 
@@ -41,26 +41,27 @@ K = TypeVar("K", FaultKind, RowChange)
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """How a provider misbehaves. The rates of one mapping sum to RATE_BASE at most: a request has at most one fault."""
+    """How a provider misbehaves. The rates in one mapping sum to at most RATE_BASE, because a request has at most one
+    fault."""
 
     wire: Mapping[FaultKind, int] = field(default_factory=dict)
     """How often each kind of fault begins, out of RATE_BASE requests that were answered correctly."""
     burst: int = 3
-    """The most requests in a row that go wrong. The next one is answered correctly."""
+    """The most consecutive requests that go wrong."""
     delays: tuple[timedelta, ...] = (timedelta(0),)
     """How long answers take. Each delay is equally likely."""
     rate_percent: int = 100
-    """The part of the documented rate that is admitted."""
+    """The percentage of the documented rate that is admitted."""
     skew: timedelta = timedelta(0)
     """How far ahead the provider's clock always is."""
     rows: Mapping[RowChange, int] = field(default_factory=dict)
     """How often each change happens, out of RATE_BASE rows."""
     crowds: int = 0
-    """How many instants of an account have more rows than a page holds."""
+    """The number of an account's instants with more rows than a page holds."""
     miscounts: int = 0
     """How often a span of MISCOUNT_SPAN has a wrong total, out of RATE_BASE spans."""
     deviations: tuple[str, ...] = ()
-    """The names of deviations, each of which is in force at the providers that it applies to."""
+    """The names of deviations; each is active at the providers that it applies to."""
 
 
 MISCOUNT_SPAN: Final = timedelta(seconds=10)
@@ -114,7 +115,7 @@ PROFILES: Final[Mapping[str, Profile]] = {
 
 
 def profile_named(name: str) -> Profile:
-    """The profile with this name, or a profile with the deviation with this name.
+    """Return the profile with this name, or a profile with the deviation of this name.
 
     Raises ConfigError with the known names.
     """
@@ -129,7 +130,7 @@ def profile_named(name: str) -> Profile:
 
 
 def choose(rates: Mapping[K, int], number: int) -> K | None:
-    """What a number below RATE_BASE selects, by the rates. None: nothing happens."""
+    """Return what a number below RATE_BASE selects, by the rates. None: nothing happens."""
     for kind, rate in rates.items():
         if number < rate:
             return kind

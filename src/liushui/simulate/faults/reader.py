@@ -1,6 +1,6 @@
 """A FlowReader over the world, for a provider whose rows appear late, change, disappear or cannot be decoded.
 
-Also the truth about these rows, which the simulator serves on a path of its own.
+It also serves the true rows, which the simulator publishes on a path of its own.
 """
 
 from bisect import bisect_left
@@ -30,7 +30,7 @@ MISCOUNT_MAX: Final = 3
 FLOWS_MAX: Final = 50_000
 """The most flows of an account with faults: all its row versions are held in memory."""
 LIVE_FOR: Final = timedelta(days=30)
-"""How long a live world goes on after its simulator started."""
+"""How long a live world continues after its simulator started."""
 
 TRUTH_PATH: Final = "/simulator/truth"
 
@@ -55,10 +55,10 @@ class Truth(NamedTuple):
 
 
 class LifecycleReader:
-    """A FlowReader of accounts whose rows change. Which rows are there follows from the seed and the clock.
+    """A FlowReader of accounts whose rows change. The seed and the clock determine which rows exist.
 
-    Keys, rates, sessions and the clock are another reader's. An account's rows are generated when it is first read, and
-    held in memory; a page looks at every row of its range. That is fast enough for FLOWS_MAX rows. Any threads.
+    Another reader provides keys, rates, sessions and the clock. An account's rows are generated at the first read and
+    held in memory; a page scans every row of its range. That is fast enough for FLOWS_MAX rows. Thread-safe.
     """
 
     def __init__(
@@ -71,8 +71,8 @@ class LifecycleReader:
         seed: int,
         row_clock_delay: timedelta = NO_DELAY,
     ) -> None:
-        """`flows` gives what truly happened to an account, oldest first. `providers` has each account's provider, by
-        the account's name. Rows change by a clock that runs `row_clock_delay` behind the reader's."""
+        """`flows` returns the true flows of an account, oldest first. `providers` has each account's provider, by the
+        account's name. Rows change by a clock that is `row_clock_delay` behind the reader's."""
         self._reader, self._flows, self._providers = reader, flows, providers
         self._profile, self._seed, self._row_clock_delay = profile, seed, row_clock_delay
         self._versions: dict[str, list[RowVersion]] = {}
@@ -116,7 +116,7 @@ class LifecycleReader:
         return True
 
     def count_flows(self, query: FlowQuery) -> int:
-        """How many rows all pages have together. In some spans of time the number is wrong."""
+        """How many rows all pages have together. In some spans of time the number is wrong on purpose."""
         total = len(self._matching(query))
         span = (self._row_time(self.now()) - EPOCH) // MISCOUNT_SPAN
         random = seeded_random("count", self._seed, query.accounts, span)
@@ -127,9 +127,9 @@ class LifecycleReader:
     def truth(
         self, account: str, since: datetime, until: datetime, at: datetime, *, language: str | None = None
     ) -> Truth:
-        """What reading all of [since, until) of an account would give at an instant of the reader's clock.
+        """Return what reading all of [since, until) of an account would give at an instant of the reader's clock.
 
-        Rows that are not published yet, or not kept any more, are left out. Raises ConfigError for an unknown account.
+        Rows that are not published yet, or no longer kept, are left out. Raises ConfigError for an unknown account.
         """
         provider = self._providers.get(account)
         if provider is None:
@@ -169,7 +169,7 @@ class LifecycleReader:
         return sorted(matching, key=_position) if len(query.accounts) > 1 else matching
 
     def _present(self, account: str, since: datetime, until: datetime, at: datetime) -> list[RowVersion]:
-        """The rows of [since, until) that are there at an instant."""
+        """Yield the rows of [since, until) that exist at an instant."""
         versions, now_us = self._versions_of(account), to_us(self._row_time(at))
         first, after = (bisect_left(versions, to_us(end), key=lambda version: version.at_us) for end in (since, until))
         return [version for version in versions[first:after] if version.from_us <= now_us < version.until_us]
@@ -187,12 +187,12 @@ class LifecycleReader:
             return self._versions[account]
 
     def _row_time(self, at: datetime) -> datetime:
-        """What the clock of the rows says at an instant of the reader's clock."""
+        """Return the time of the rows' clock at an instant of the reader's clock."""
         return at - self._row_clock_delay
 
 
 def _stored(flows: list[Flow], provider: Provider, deviations: Iterable[str]) -> list[Flow]:
-    """What a service stores of flows whose deviations change stored rows."""
+    """Return what a service stores of flows if deviations change stored rows."""
     hooks = [DEVIATIONS[name] for name in deviations if DEVIATIONS[name].applies_to(provider)]
     for change in (deviation.change_stored for deviation in hooks if deviation.change_stored is not None):
         rows = change([provider.codec.write(flow) for flow in flows], provider)
@@ -218,8 +218,8 @@ def with_lifecycles(
 ) -> LifecycleReader:
     """A reader of the same accounts whose rows change. Raises ConfigError for a world that is too large.
 
-    `opened` is when the simulator started. Where the world had ended before, its rows change as though it had ended at
-    that moment: otherwise every late row would have appeared, and every change would be over, before anybody could see.
+    `opened` is when the simulator started. If the world had ended before, its rows change as if it had ended at that
+    moment. Otherwise every late row would already have appeared, and every change would be over.
     """
     parameters = reader.world.parameters
     if parameters.flows > FLOWS_MAX:

@@ -1,6 +1,6 @@
 """How the rows of an account change: which versions a row has, when each is there, and which cannot be decoded.
 
-All of it follows from the seed. Pure.
+The seed determines all of it. Pure.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Assertions with messages of their own, because pytest does not rewrite `assert` in installed packages."""
+"""Assertions with their own messages, because pytest does not rewrite `assert` in installed packages."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -10,18 +10,18 @@ ROWS_SHOWN = 3
 
 
 def ensure(condition: bool, message: str) -> None:
-    """Raises AssertionError with the message if the condition is false."""
+    """Raise AssertionError with the message if the condition is false."""
     if not condition:
         raise AssertionError(message)
 
 
 def ensure_equal(what: str, got: object, expected: object) -> None:
-    """Raises AssertionError if the two differ."""
+    """Raise AssertionError if the two differ."""
     ensure(got == expected, f"{what}: expected {_long_repr(expected)}, got {_long_repr(got)}")
 
 
 def ensure_same_rows(what: str, got: Iterable[bytes], expected: Iterable[bytes]) -> None:
-    """Raises AssertionError if the two differ as multisets."""
+    """Raise AssertionError if the two differ as multisets."""
     actual, wanted = Counter(got), Counter(expected)
     missing, surplus = wanted - actual, actual - wanted
     ensure(

@@ -1,4 +1,4 @@
-"""Both ends of a provider over the same rows: joined in memory, or through `liushui serve` in another process."""
+"""Both ends of a provider over the same rows: connected in memory, or through `liushui serve` in another process."""
 
 import asyncio
 from collections import Counter
@@ -29,9 +29,9 @@ from liushui.testing.reader import MemoryLimits, MemoryReader
 from liushui.testing.transport import HTTPS, DialectTransport, clients_over
 
 ACCOUNT: Final = "ours"
-"""An account of rows that came from the provider."""
+"""An account with rows from the provider."""
 FOREIGN: Final = "elsewhere"
-"""An account of flows that came from elsewhere. The provider's codec writes them."""
+"""An account with flows from elsewhere. The provider's codec writes them."""
 PAGES_MAX: Final = 1_000
 TIMEOUT_S: Final = 30
 
@@ -39,7 +39,8 @@ T = TypeVar("T")
 
 
 class OffsetClock:
-    """The machine's clock plus `offset`. It is not still, because clients stamp their requests with the real time."""
+    """The machine's clock plus `offset`. It does not stand still, because clients stamp their requests with the real
+    time."""
 
     def __init__(self) -> None:
         self.offset = timedelta(0)
@@ -70,7 +71,7 @@ class Endpoint:
         base_url: str = "",
         credentials: Mapping[str, str] = NO_VALUES,
     ) -> T:
-        """Use a client. `credentials` replace fields of the right ones."""
+        """Open a client. `credentials` replace fields of the right ones."""
 
         async def run() -> T:
             async with self.client(base_url, credentials) as client:
@@ -80,7 +81,7 @@ class Endpoint:
 
     @asynccontextmanager
     async def client(self, base_url: str = "", credentials: Mapping[str, str] = NO_VALUES) -> AsyncIterator[Client]:
-        """A client that does not wait between calls."""
+        """Return a client that does not wait between calls."""
         client = self.provider.connect(
             base_url=base_url or self.base_url,
             credentials={**self.credentials, **credentials},
@@ -103,7 +104,7 @@ class Endpoint:
         return self._times[row]
 
     def at_least(self, size: int) -> int:
-        """A page size of this many rows, or the least that may be asked for."""
+        """Return a page size of this many rows, or the smallest allowed one."""
         return max(size, self.provider.rules.size_min)
 
     @property
@@ -134,7 +135,7 @@ async def fetch_rows(client: Client, part: Slice, size: int, params: Mapping[str
 
 
 async def fetch_range(client: Client, provider: Provider, whole: Slice, size: int) -> list[bytes]:
-    """Every row of a range of any length, as a sync reads it: in slices, halved until one page holds each."""
+    """Return every row of a range of any length as a sync reads it: in slices, halved until each fits one page."""
     rules = provider.rules
     step = rules.resolution
     rows: list[bytes] = []
@@ -157,10 +158,10 @@ async def fetch_range(client: Client, provider: Provider, whole: Slice, size: in
 
 
 class InterceptingTransport(DialectTransport):
-    """Joins a client to its server, and may replace the server's answers."""
+    """Connects a client to its server, and can replace the server's answers."""
 
     answer_instead: Callable[[httpx2.Request], httpx2.Response] | None = None
-    """Answers every request in the server's place."""
+    """Answers every request instead of the server."""
     rows_body: bytes | None = None
     """Replaces the body of each answer with rows."""
 
@@ -178,7 +179,8 @@ class InterceptingTransport(DialectTransport):
 
 
 def has_rows(provider: Provider, answer: bytes) -> bool:
-    """Whether an answer is a page with rows. One without rows looks like a token, where an empty list may be absent."""
+    """Whether an answer is a page with rows. An answer without rows looks like a token answer, if an empty list may be
+    absent."""
     try:
         return bool(list(provider.codec.extract_rows(answer)))
     except (WireError, ProviderError):
@@ -191,7 +193,7 @@ class MemoryPair:
     def __init__(self, provider: Provider) -> None:
         self.clock = OffsetClock()
         self.calls_clock = MovableClock()
-        """The clock of the rate limits. It stands still until it is moved."""
+        """The clock of the rate limits. It stands still until a test moves it."""
         self.limits = MemoryLimits(self.calls_clock)
         self.reader = MemoryReader(self.clock)
         self.key = self.reader.create_key(provider, ACCOUNT, FOREIGN)
@@ -202,7 +204,7 @@ class MemoryPair:
         self.endpoint = samples.endpoint(HTTPS, self.key.credentials, samples.rows + samples.written)
 
     def run(self, use: Callable[[Client], Awaitable[T]], *, key: Key | None = None) -> T:
-        """Use a client with the credentials of a key, by default of the one that reads everything."""
+        """Open a client with the credentials of a key; by default, of the key that reads everything."""
         return self.endpoint.run(use, credentials=(key or self.key).credentials)
 
 
@@ -260,7 +262,7 @@ class _Samples:
 
 
 def _written(provider: Provider, flows: list[Flow]) -> Iterator[bytes]:
-    """The rows that the provider's server makes of the foreign account's flows."""
+    """Return the rows that the provider's server makes from the foreign account's flows."""
     copies: Counter[str] = Counter()
     for flow in flows:
         id_ = flow_id(flow.identity, copies[flow.identity])
@@ -272,7 +274,7 @@ def _written(provider: Provider, flows: list[Flow]) -> Iterator[bytes]:
 
 
 class Checks:
-    """A group of checks of one provider. Its fixtures join both ends in three ways."""
+    """A group of checks of one provider. Its fixtures connect both ends in three ways."""
 
     provider: ClassVar[Provider]
 

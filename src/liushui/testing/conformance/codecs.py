@@ -39,7 +39,7 @@ class CodecChecks(Checks):
             ensure_equal(f"{name}{FLOWS}", golden(self.provider.codec, wire.read_bytes()), expected)
 
     def test_rows_are_bytes_of_the_answer(self) -> None:
-        """The cells of a table are, one after the other, where an answer is no JSON."""
+        """If an answer is not JSON, the cells of a table occur in it one after another."""
         for _, wire, _ in cases(samples_of(self.provider)):
             document, at = wire.read_bytes(), 0
             for row in self.provider.codec.extract_rows(document):
@@ -69,7 +69,7 @@ class CodecChecks(Checks):
                 ensure(decoded.served != UNSERVABLE, f"the codec writes the flow of {decoded.row!r} nevertheless")
 
     def test_a_foreign_flow_is_written_exactly_or_refused(self) -> None:
-        """Exact are its time to the wire's finest step, its currency, and every digit of its amount."""
+        """The time (to the wire's finest step), the currency and every digit of the amount must be exact."""
         random, known = Random(3), sample_rows.golden_rows(self.provider)  # noqa: S311 - the same flows in each run
         step = self.provider.rules.resolution
         moments = [decoded.flow.at for decoded in known]
@@ -97,7 +97,7 @@ class CodecChecks(Checks):
             ensure_equal("the row kept", again.row, row)
 
     def test_an_unknown_value_is_accepted_or_named(self) -> None:
-        """For fields whose values a filter lists: the list may grow."""
+        """For fields with a filter that lists their values: the list may grow."""
         for decoded in sample_rows.golden_rows(self.provider):
             for one in self.provider.rules.filters:
                 value = fields_of(decoded.row).get(one.field, b"")
@@ -106,7 +106,7 @@ class CodecChecks(Checks):
                     self._check_changed(decoded, one.field, unknown, exact=True)
 
     def test_a_missing_or_mistyped_field_is_named_or_irrelevant(self) -> None:
-        """If irrelevant, the row's amount, currency and time stay what they were."""
+        """If it is irrelevant, the row's amount, currency and time stay the same."""
         for decoded in sample_rows.golden_rows(self.provider):
             for field in fields_of(decoded.row):
                 for value in (*IMPOSSIBLE_VALUES, *ODD_VALUES):
@@ -126,7 +126,7 @@ class CodecChecks(Checks):
     def test_a_batch_decodes_as_its_rows_do_one_by_one(self) -> None:
         """Golden rows, rows with odd values, broken rows, and rows that the codec wrote.
 
-        The last ones are ordinary: a codec that decodes batches must decode them as a batch.
+        The last ones are ordinary, so a codec that decodes batches must decode them as a batch.
         """
         random, known = Random(5), sample_rows.golden_rows(self.provider)  # noqa: S311 - the same rows in each run
         rows = [decoded.row for decoded in known]
@@ -183,7 +183,7 @@ class CodecChecks(Checks):
 
 
 def _cells_of(row: bytes) -> list[bytes]:
-    """The texts of a line's cells, as the document has them. What the document does not say is under a name with #."""
+    """Return the texts of a line's cells in the document. Values that are not in the document have a name with #."""
     cells = msgspec.json.decode(row, type=dict[str, str])
     return [text.encode() for name, text in cells.items() if not name.startswith("#")]
 

@@ -1,4 +1,4 @@
-"""What a sync must make of services that deviate: all rows exactly once, or an incomplete range with the reason.
+"""How a sync must handle services that deviate: all rows exactly once, or an incomplete range with the reason.
 
 The suite syncs from doubles of the provider with every deviation that it can have. For one of them:
 
@@ -47,9 +47,9 @@ from liushui.testing.deviations import (
 from liushui.testing.empty_ledger import create_ledger
 
 LATER: Final = timedelta(days=9)
-"""How long after the first sync of a wrong clock the clock is right again."""
+"""How long after the first sync a wrong clock is corrected."""
 TOKEN_CALLS: Final = 1
-"""The calls that a sync may need to sign in."""
+"""The calls that a sync may need to log in."""
 
 NO_DEVIATION: Final = Deviation(name="none", description="answers as its document says")
 CROWDED: Final = Deviation(name="crowded", description="has more rows at an instant than on a page", needs_crowd=True)
@@ -63,7 +63,7 @@ HARD_PAIRS: Final = (
     ("page-cap-by-size-asked", "end-exclusive"),
     ("page-cap-varies", "ends-wider"),
 )
-"""Pairs that syncs did not survive once."""
+"""Pairs that syncs once failed on."""
 
 
 class DeviationChecks(Checks):
@@ -78,7 +78,7 @@ class DeviationChecks(Checks):
     def test_a_sync_has_every_row_once_or_says_what_it_lacks(
         self, deviations: tuple[Deviation, ...], tmp_path: Path
     ) -> None:
-        """It ends by itself, within a number of calls that follows from rows and pages: see `check_deviations`."""
+        """It ends by itself, within a number of calls that is computed from rows and pages: see `check_deviations`."""
         violations = check_deviations(self.provider, deviations, tmp_path)
         ensure(not violations, "\n".join(violations))
 
@@ -103,10 +103,10 @@ def _name_of(deviations: tuple[Deviation, ...]) -> str:
 def check_deviations(provider: Provider, deviations: Sequence[Deviation], folder: Path) -> list[str]:
     """Run the syncs that show the deviations, and return what breaks the invariant, as text.
 
-    After each sync: it ended by itself, within `call_bound`. The ledger has no row that the service does not have, and
-    none twice. Every row of the service is there, or the range is not complete, with a reason that names a deviation.
-    Nothing is proven beyond the service's own clock. After the last sync of an outage, a wait or a corrected clock,
-    every row is there and the range is complete.
+    After each sync: it ended by itself, within `call_bound`. Every row in the ledger exists at the service, and none is
+    there twice. Every row of the service is in the ledger, or the range is not complete, with a reason that names a
+    deviation. Nothing is proven beyond the service's own clock. After the last sync of an outage, a wait or a corrected
+    clock, every row is there and the range is complete.
     """
     check = _DeviationCheck(DeviatingProvider(provider, deviations, MovableClock(NOW)), folder)
     scenarios = {deviation.scenario for deviation in deviations} - {Scenario.ALWAYS}
@@ -159,7 +159,8 @@ class _DeviationCheck:
         self._check_complete("the sync after the outage")
 
     def _run_other_account(self) -> None:
-        """Another account's credentials are refused when they are given, and by a sync where nobody could ask then."""
+        """Another account's credentials are refused when they are given; if nobody could ask then, a sync refuses
+        them."""
         double, other = self._double, self._double.source(self._double.other_key)
         own = double.source()
         add_source(
@@ -187,7 +188,8 @@ class _DeviationCheck:
         self._check_complete("the sync with the right credentials again")
 
     def _run_clock(self) -> None:
-        """The machine's clock is wrong, and so the service's differs. Later it is right, and time has passed."""
+        """The machine's clock is wrong, so it differs from the service's. Later it is corrected, and time has
+        passed."""
         double, offset = self._double, sum((one.clock_offset for one in self._double.deviations), timedelta())
         outcome = self._sync("the sync with a wrong clock")
         service_now = double.clock() + offset
@@ -231,7 +233,7 @@ class _DeviationCheck:
         return outcome
 
     def _check_rows(self, outcome: SyncOutcome, name: str, until: datetime | None = None) -> None:
-        """No surplus row, and every row or a reason."""
+        """There is no surplus row, and every row is there or a reason is given."""
         expected, got = self._double.facts(until), self._facts()
         surplus, lacking = (got - expected).total(), (expected - got).total()
         rejected, to_reject = self._rejected(), self._double.bad_rows

@@ -1,4 +1,4 @@
-"""The client against invalid answers: each must raise an error of the right class, and never give invented rows."""
+"""The client with invalid answers: each must raise an error of the right class, and never return invented rows."""
 
 from collections.abc import Callable
 from random import Random
@@ -45,7 +45,7 @@ class AnswerChecks(Checks):
 
     @pytest.mark.parametrize("status", [200, 204, 301, 400, 401, 404, 429])
     def test_an_invalid_answer_is_an_error(self, memory: MemoryPair, status: int) -> None:
-        """With HTTP 200 a WireError. With other statuses perhaps another error, but never rows."""
+        """With HTTP 200, a WireError. With other statuses another error is allowed, but never rows."""
         for junk in JUNK:
             with pytest.raises(WireError if status == 200 else (WireError, ProviderError)):
                 _page(memory, lambda _, body=junk: httpx2.Response(status, content=body))  # type: ignore[misc]
@@ -84,7 +84,7 @@ class AnswerChecks(Checks):
             except (WireError, ProviderError):
                 continue
             for row in page.rows:
-                # A document that may be packed is accepted only if it is the one of which the digest was stated.
+                # A document that may be compressed is accepted only if it has the stated digest.
                 ensure(row in body or row in documented, f"answer {number} does not have the row {row!r}")
 
 
@@ -94,7 +94,7 @@ def _page(
     *,
     rows_body: bytes | None = None,
 ) -> Page:
-    """The page that a client makes of another answer, or of an answer with this body."""
+    """Return the page that a client makes of another answer, or of an answer with this body."""
     memory.transport.answer_instead, memory.transport.rows_body = instead, rows_body
     return memory.run(
         lambda client: client.fetch_page(PageRequest(memory.endpoint.recent, memory.endpoint.at_least(ROWS)))

@@ -54,10 +54,10 @@ class RequestChecks(Checks):
                         PageRequest(endpoint.recent, size, params=part, newest=random.choice((True, False)))
                     )
                 except LiushuiError:
-                    pass  # the exchange is judged below
+                    pass  # the answer is judged below
                 except Exception as error:
                     if not memory.transport.exchanges and not all(isinstance(value, str) for value in part.values()):
-                        continue  # a client may refuse parameters that are no text
+                        continue  # a client may refuse parameters that are not text
                     error.add_note(f"seed {self.seed}, signed request {number}: {part!r}")
                     raise
                 ensure(
@@ -88,15 +88,15 @@ class RequestChecks(Checks):
 
     @property
     def _count(self) -> int:
-        """How many requests of each kind there are: few where each answer is made of all rows of a day."""
+        """The number of requests of each kind: few if each answer contains all rows of a day."""
         return REQUESTS // 10 if isinstance(self.provider.rules.paging, DayDocument) else REQUESTS
 
     def _odd(self, random: Random, judge: "Judge") -> str:
-        """A value for a parameter: any JSON where parameters are sent in a JSON body. Clients send text only."""
+        """A value for a parameter: any JSON if parameters are sent in a JSON body; otherwise text."""
         return cast("str", random.choice(ODD_JSON)) if judge.sends_json and random.randrange(2) else odd_text(random)
 
     def _random(self, kind: str, number: int) -> Random:
-        """The generator of one request, which can so be repeated without those before it."""
+        """Return the generator of one request, so that the request can be repeated without the earlier ones."""
         return Random(f"{self.seed} {kind} {number}")  # noqa: S311 - the same requests in each run
 
 
@@ -118,7 +118,7 @@ class Judge:
         ensure(bool(self._row_routes), "no answer to a client that asked for a page is one of rows")
 
     def check(self, exchange: Exchange, what: str) -> None:
-        """Raises AssertionError for an invalid answer, or one that says the server is broken."""
+        """Raise AssertionError for an invalid answer, or for one that says that the server is broken."""
         request, response = exchange
         fault = self._fault(request, response)
         ensure(not fault, f"{what}: {fault}: {request!r} was answered with {response.status} {response.body[:300]!r}")

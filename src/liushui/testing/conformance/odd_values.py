@@ -1,4 +1,4 @@
-"""Odd texts, broken bytes and JSON objects with odd fields, from a seeded random.Random or one after the other."""
+"""Odd texts, broken bytes and JSON objects with odd fields, from a seeded random.Random or in sequence."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -49,7 +49,7 @@ _text = msgspec.json.Decoder(str)
 
 
 def odd_text(random: Random) -> str:
-    """A text that a parameter hardly expects, and sometimes a number that it does."""
+    """Return an unusual text for a parameter, and sometimes a valid number."""
     kind = random.randrange(10)
     if kind == 0:
         return "".join(chr(random.choice((random.randrange(32, 127), random.randrange(160, 0xD800)))) for _ in range(8))
@@ -78,7 +78,7 @@ def break_bytes(random: Random, intact: bytes) -> bytes:
 
 
 def break_text(random: Random, intact: str) -> str:
-    """The text broken as `break_bytes` breaks bytes, and decoded as a server would, each byte a character."""
+    """The text broken in the way of `break_bytes`, decoded as a server would, with each byte as a character."""
     return break_bytes(random, intact.encode()).decode("latin-1")
 
 
@@ -99,7 +99,7 @@ def with_unknown_field(document: bytes) -> bytes:
 
 
 def with_misfits(document: bytes) -> Iterator[bytes]:
-    """The object once for each field and misfit, at any depth of objects. Lists are left as they are."""
+    """Yield the object once for each field and misfit, at any depth of objects. Lists are not changed."""
     for name, value in fields_of(document).items():
         for misfit in MISFITS:
             yield with_field(document, name, misfit)
@@ -110,7 +110,7 @@ def with_misfits(document: bytes) -> Iterator[bytes]:
 
 @lru_cache(maxsize=10_000)
 def parameter_value(row: bytes, name: str) -> str:
-    """The value of a row's field as a parameter would have it. Empty where the field is missing or null."""
+    """Return the value of a row's field in the form of a parameter. Empty if the field is missing or null."""
     value = fields_of(row).get(name, b"null")
     if value.startswith(b'"'):
         return _text.decode(value)

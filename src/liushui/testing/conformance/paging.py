@@ -22,7 +22,7 @@ from liushui.testing.conformance.both_ends import (
 from liushui.testing.conformance.odd_values import parameter_value
 
 FAR: Final = str(10**6)
-"""The number of a page far behind the last one."""
+"""A page number far beyond the last page."""
 
 
 class PageChecks(Checks):
@@ -62,7 +62,7 @@ class PageChecks(Checks):
         ensure(all(order == orders[0] for order in orders), "the order of rows changes with the size of a page")
 
     def test_a_full_page_is_the_only_sign_of_more_rows(self, endpoint: Endpoint) -> None:
-        """Without further pages, a page has all rows, or as many as were requested, from the right end."""
+        """Without further pages, a page has all rows, or the requested number from the right end."""
         expected = endpoint.within(endpoint.recent)
         if not isinstance(self.provider.rules.paging, RangeOnly):
             pytest.skip("there are further pages")
@@ -76,7 +76,7 @@ class PageChecks(Checks):
                 ensure(page.next_token is None, "a page names a next one")
 
     def test_a_slice_includes_its_beginning_and_excludes_its_end(self, endpoint: Endpoint) -> None:
-        """Also where its ends lie between two steps of the wire's clock."""
+        """Also if its ends are between two steps of the wire's clock."""
         step = self.provider.rules.resolution
         instants = sorted({endpoint.at(row) for row in endpoint.within(endpoint.recent)})[:12]
 
@@ -188,7 +188,7 @@ class LimitChecks(Checks):
             except Unavailable:
                 if not isinstance(rules.paging, DayDocument):
                     raise
-                continue  # the document of a day is not there yet
+                continue  # the document of the day does not exist yet
             ensure_same_rows(f"rows around {at}", got, endpoint.within(asked))
 
     def test_an_invalid_page_is_refused_and_a_far_one_empty(self, endpoint: Endpoint) -> None:
@@ -224,7 +224,8 @@ class FilterChecks(Checks):
                 self._check(endpoint, {one: value})
 
     def test_combined_filters_give_the_rows_with_all_values(self, endpoint: Endpoint) -> None:
-        """In pairs, and all that a row has a value for: with six filters every combination would be a minute's work."""
+        """Pairs of filters, and all filters for which a row has a value, because all combinations of six filters would
+        take a minute."""
         filters = self._filters()
         for row in endpoint.within(endpoint.recent)[:20]:
             stated = tuple(one for one in filters if parameter_value(row, one.field))

@@ -12,7 +12,7 @@ from liushui.testing.conformance.assertions import ensure_same_rows
 from liushui.testing.conformance.both_ends import ACCOUNT, FOREIGN, Checks, Endpoint, MemoryPair, fetch_rows
 
 SLACK = timedelta(seconds=20)
-"""How long a test may take from stamping a request until the server gets it."""
+"""The longest time between stamping a request and its arrival at the server."""
 
 
 class AccessChecks(Checks):
@@ -31,7 +31,7 @@ class AccessChecks(Checks):
         endpoint.run(_first_page(endpoint))
 
     def test_a_wrong_credential_is_an_authentication_error(self, endpoint: Endpoint) -> None:
-        """What is no key, where a key is needed, is found before a call."""
+        """An invalid key format, where a key is needed, is found before a call."""
         for field in self.provider.credentials:
             with pytest.raises(AuthError if field.form is CredentialForm.TEXT else ConfigError):
                 endpoint.run(_first_page(endpoint), credentials={field.name: "wrong"})
@@ -41,7 +41,7 @@ class AccessChecks(Checks):
         memory.run(_first_page(memory.endpoint))
         request = memory.transport.exchanges[-1].request._replace(headers={}, query="")
         status, headers, body = self.provider.server.answer(request, memory.reader)
-        # Read by the client: some services say it by the HTTP status only.
+        # Decided by the client, because some services report it only by the HTTP status.
         memory.transport.answer_instead = lambda sent: httpx2.Response(
             status, headers=headers, content=body, request=sent
         )
@@ -49,7 +49,7 @@ class AccessChecks(Checks):
             memory.run(_first_page(memory.endpoint))
 
     def test_mixed_credentials_of_two_keys_are_refused(self, memory: MemoryPair) -> None:
-        """By the server, or by the client where the public key is not that of the service which answers."""
+        """By the server; or by the client, if the public key is not the key of the answering service."""
         other = memory.reader.create_key(self.provider, ACCOUNT)
         if len(self.provider.credentials) == 1:
             pytest.skip("a credential has one part")

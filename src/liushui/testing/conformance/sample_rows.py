@@ -19,13 +19,13 @@ from liushui.testing.golden import cases, samples_of
 from liushui.wire.ranges import from_steps, to_steps
 
 ROWS: Final = 120
-"""Rows of each account. More than one page of most providers."""
+"""The number of rows of each account. It is more than one page of most providers."""
 SPAN: Final = timedelta(days=20)
-"""Invented rows lie in the newest part of what can be read, or in less where a request must be shorter."""
+"""Invented rows are in the newest part of the readable range, or in less if a request must be shorter."""
 TRIES_MAX: Final = 100
-"""The flows that are tried for each row. A wire may not be able to represent most of them."""
+"""The number of flows that are tried for each row. A wire may not be able to represent most of them."""
 INSTANTS: Final = 50
-"""Rows share so many instants, so that most instants have several rows."""
+"""The number of instants that the rows share, so that most instants have several rows."""
 
 AMOUNTS: Final = ("0.00", "0.01", "-0.01", "12.50", "-248.60", "1000", "-7", "99999999.99", "0.00000001", "-1.230")
 
@@ -44,7 +44,7 @@ def golden_rows(provider: Provider) -> list[DecodedRow]:
 
 
 def whole_range(rules: Rules[Paging], now: datetime) -> Slice:
-    """Everything that a first sync would read now. Both ends are whole steps of the provider's clock."""
+    """Return the range that a first sync would read now. Both ends are whole steps of the provider's clock."""
     begin, end = rules.provable(now)
     step = rules.resolution
     first = to_steps(max(begin, rules.history_start) - timedelta(microseconds=1), step) + 1
@@ -79,7 +79,7 @@ def provider_rows(provider: Provider, now: datetime) -> list[DecodedRow]:
                 records.add(record)
     ensure(len(rows) > 1, f"{provider.name} cannot write flows like its own golden ones")
     if provider.rules.id_field is None:
-        rows += rows[-2:]  # equal in every byte, and yet two flows each
+        rows += rows[-2:]  # equal in every byte, but each is a separate flow
     return [provider.codec.read(row) for row in rows]
 
 
@@ -97,7 +97,7 @@ def foreign_flows(provider: Provider, now: datetime) -> list[Flow]:
         if _written(provider, flow):
             flows.append(flow)
     ensure(len(flows) > 1, f"{provider.name} cannot write flows in the currencies of its own golden rows")
-    return flows + flows[-2:]  # equal in everything, and yet two flows each
+    return flows + flows[-2:]  # equal in everything, but each is a separate flow
 
 
 def invented_flow(golden: Sequence[DecodedRow], instants: Sequence[datetime], random: Random) -> Flow:
@@ -130,7 +130,7 @@ def invented_flow(golden: Sequence[DecodedRow], instants: Sequence[datetime], ra
 
 
 def _with_other_record_id(flow: Flow, random: Random) -> Flow:
-    """The flow as another record of the provider's, where the provider's id of a record is its identity."""
+    """The flow as another record of the provider, if the provider's record id is its identity."""
     if flow.ref is None or flow.ref != flow.identity:
         return flow
     other = f"{flow.ref}{random.randrange(10**9)}"
@@ -138,9 +138,9 @@ def _with_other_record_id(flow: Flow, random: Random) -> Flow:
 
 
 def _row_count(rules: Rules[Paging]) -> int:
-    """How many rows an account has: where there are no further pages, few enough for one page."""
+    """Return the number of rows of an account; without further pages, few enough for one page."""
     if isinstance(rules.paging, DayDocument):
-        return ROWS // 4  # each answer has all rows of a day, whatever the size of a page
+        return ROWS // 4  # each answer has all rows of a day, independent of the page size
     return min(ROWS, rules.paging.size_max // 3) if isinstance(rules.paging, RangeOnly) else ROWS
 
 

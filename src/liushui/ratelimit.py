@@ -94,7 +94,7 @@ class Backoff(NamedTuple):
 
 LOCK_TIMEOUT_S: Final = 30
 POLL: Final = timedelta(milliseconds=20)
-"""How long to wait for another worker's call that is under way: its end is unknown."""
+"""How long to wait for another worker's call in progress, whose end is unknown."""
 BLOCK_MAX: Final = timedelta(days=2)
 """The longest that others who use a credential are held back. A longer time is left by a clock that was set back; of a
 longer wait the source itself knows."""

@@ -30,7 +30,7 @@ def temporary_folder(purpose: str) -> Iterator[Path]:
 
 
 def folders_in_use(purpose: str) -> Iterator[Path]:
-    """The folders of that purpose whose process runs, also those of other users."""
+    """Return the folders for a purpose whose process is running, including other users' folders."""
     for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}{purpose}-*/{_LOCK}"):
         try:
             with path.open() as lock:

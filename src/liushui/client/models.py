@@ -628,7 +628,7 @@ class ClosedLine(Model):
 
 
 class PeriodDecision(Model):
-    """That a month was closed, or opened again. `certificate`: the digest of the one that the close wrote."""
+    """That a month was closed, or opened again. `certificate`: the digest of the certificate that the close wrote."""
 
     account: str
     period: MonthName
@@ -756,7 +756,8 @@ FindingKind = Annotated[
 
 
 class DecidedLink(Model):
-    """An event: a person decided about a link. `account` is that of its first flow, `batch` the commit that says so."""
+    """An event: a person decided about a link. `account` is the account of its first flow, `batch` the commit with the
+    decision."""
 
     account: str
     batch: int

@@ -122,7 +122,7 @@ class Journal:
         self.opening_account = self._map.opening
         days = [one.day for one in self.openings] + [first_day(part) for part in selection.parts]
         self.first_day = min(days, default=date(1970, 1, 1))
-        """No entry is older."""
+        """The oldest day of an entry."""
         unsure = sorted({self._target(key) for key in unknown if key in assets})
         self.notes = [
             f"no balance is asserted of {account} in {commodity}: its opening balance is not known"

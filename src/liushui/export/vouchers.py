@@ -55,7 +55,7 @@ KINGDEE_COLUMNS: Final = (
     *("单价", "参考信息", "业务日期", "往来业务编号", "附件数", "序号", "系统模块", "业务描述", "汇率类型", "汇率"),
     *("分录序号", "核算项目", "过账", "机制凭证", "现金流量"),
 )
-"""The columns of 金蝶's standard voucher format, in its order."""
+"""The columns of 金蝶's standard voucher format, in order."""
 
 _CODE: Final = re.compile(r"[0-9A-Za-z]+(?:[.-][0-9A-Za-z]+)*", re.ASCII)
 _CURRENCY: Final = re.compile(r"[A-Z]{3}", re.ASCII)
@@ -100,7 +100,7 @@ def _yonyou_lines(voucher: Voucher) -> str:
 
 
 def _summary(voucher: Voucher) -> str:
-    """The summary and the id, in as many bytes as there are."""
+    """Return the summary and the id, cut to the bytes of the field."""
     left = SUMMARY_BYTES - len(voucher.id) - 1
     text = _UNSAFE.sub(" ", voucher.summary).strip().encode(ENCODING)[:left].decode(ENCODING, "ignore")
     return f"{text.rstrip()} {voucher.id}".lstrip()
@@ -185,7 +185,7 @@ def _text(entry: Entry) -> str:
 
 
 def _fixed(amount: Decimal) -> str:
-    """An amount with two decimals. It has no more of them that count."""
+    """An amount with two decimals. Further decimals are zero."""
     whole, _, fraction = to_plain_string(amount).partition(".")
     return f"{whole}.{fraction[:DECIMALS].ljust(DECIMALS, '0')}"
 
@@ -194,7 +194,8 @@ def _fixed(amount: Decimal) -> str:
 
 
 def _journal(selection: Selection, options: ExportOptions) -> Journal:
-    """The selection in double entry, without opening balances, which are no vouchers. Raises ConfigError."""
+    """Return the selection in double entry, without opening balances, because these are not vouchers. Raises
+    ConfigError."""
     _currency_of(selection)
     journal = Journal(selection, options._replace(opening=False), Names(code_error, commodity))
     faults = unfit_flows(selection, longer_than=DECIMALS + 1, fits=fits_voucher)

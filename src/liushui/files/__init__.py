@@ -1,1 +1,1 @@
-"""What all formats of statement files share: unpacking, encodings, tables, cells, recognition. Names no bank."""
+"""Shared by all formats of statement files: unpacking, encodings, tables, cells, recognition. Names no bank."""

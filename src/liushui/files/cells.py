@@ -16,22 +16,22 @@ from liushui.money import DIGITS_MAX, parse_decimal, to_plain_string
 from liushui.wire.decoding import identity_digest, parse_currency, record_identity
 
 CONTEXT: Final = "#"
-"""Begins the names of what a file states once for all rows, such as `#currency`, and no column has."""
+"""Prefix of names for values that a file states once for all rows, such as `#currency`."""
 PROBLEM: Final = "#problem"
-"""Why a row does not fit its table. Such a row has no other cells but TEXT."""
+"""Why a row does not fit its table. Such a row has only this cell and TEXT."""
 TEXT: Final = "#text"
 SEPARATOR: Final = ", "
-"""Between the cells in the text of a row that does not fit."""
+"""The text between the cells of a row that does not fit."""
 ZONE: Final = "#zone"
-"""The zone of times that have none, where the file or the account decides it: a name, or an offset such as UTC+8."""
+"""The zone of times without an offset, if the file or the account decides it: a name, or an offset such as UTC+8."""
 
 OFFSET: Final = re.compile(
     r"UTC(?:(?P<sign>[-+])(?P<hours>\d{1,2})(?::(?P<minutes>\d{2}))?)?", re.IGNORECASE | re.ASCII
 )
-"""A zone as headers name it: `UTC`, `UTC+8`, `UTC+08:00`."""
+"""A zone in the form of headers: `UTC`, `UTC+8`, `UTC+08:00`."""
 _CURRENCY_SIGNS: Final = re.compile(r"^(?P<sign>[-+]?)(?:[¥$€£]|CN¥|HK\$|US\$)?(?P<rest>[-+]?.*)$")
 _PLAIN: Final = re.compile(r"-?[1-9][0-9]*(?:\.[0-9]+)?|0(?:\.[0-9]+)?", re.ASCII)
-"""An amount as money.parse_decimal takes it."""
+"""An amount that money.parse_decimal accepts."""
 _GROUPED: Final = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+")
 _SERIAL: Final = re.compile(r"[1-9][0-9]{4}(?:\.[0-9]+)?", re.ASCII)
 """A day as spreadsheets count it, such as 46027.385. It has two meanings: from 1900, or from 1904."""
@@ -48,7 +48,8 @@ _PLAIN_FORMS: Final = {
 }
 """Full-width characters and other signs of minus become plain ones; blanks and what groups digits go."""
 SPREADSHEET_MAX: Final = 10**15
-"""Spreadsheets keep 15 digits: whole numbers from here on, such as ids, have lost some. They are written as 1.2E+17."""
+"""Spreadsheets keep 15 digits, so whole numbers from here on, such as ids, have lost digits. They are written as
+1.2E+17."""
 _INEXACT_ID: Final = re.compile(r"[0-9.]+E\+[0-9]+", re.ASCII)
 _NOTHING: Final = frozenset({"", "—", "/", "N/A", "n/a", *("-" * length for length in range(1, 41))})
 """What is in a cell without a value. Bank of China fills such cells with dashes to the width of the column."""
@@ -106,7 +107,7 @@ class Cells:
             return cls({})
 
     def text(self, name: str) -> str:
-        """The text of a cell; empty if there is none."""
+        """Return the text of a cell; empty if it has none."""
         text = self._values.get(name, "")
         return "" if text in _NOTHING else text
 
@@ -122,7 +123,7 @@ class Cells:
         return text
 
     def amount(self, name: str, mark: str = ".") -> Decimal:
-        """The number in a cell, whose decimal mark is `mark`. Raises WireError."""
+        """Return the number in a cell, with `mark` as its decimal mark. Raises WireError."""
         return parse_amount(name, self.required(name), mark)
 
     def amount_or_none(self, name: str, mark: str = ".") -> Decimal | None:
@@ -154,7 +155,7 @@ class Cells:
         times: Mapping[str, datetime] = MappingProxyType({}),
         mark: str = ".",
     ) -> str:
-        """A digest of some cells: what tells a row from others where it has no id.
+        """Return a digest of some cells, which identifies a row without an id.
 
         `amounts` are those of the names whose cells hold numbers, and `times` has the times in others. They count by
         their value, because a download as CSV has `¥4.50` and `2026/1/5` where one as a workbook has 4.5 and
@@ -175,7 +176,7 @@ class Cells:
 
 
 def _by_value(text: str, mark: str) -> str:
-    """A text that is the same for all spellings of a number. What is no number stays as it is."""
+    """Return the same text for all spellings of a number. Other texts are returned unchanged."""
     try:
         plain = to_plain_string(parse_amount("amount", text, mark)) if text else text
     except WireError:
@@ -209,7 +210,7 @@ def parse_amount(field: str, text: str, mark: str = ".") -> Decimal:
     with full-width digits.
 
     `mark` is the decimal mark; the other of `.` and `,` may group digits by threes. Raises WireError naming `field` for
-    what is no number, or could be two.
+    anything that is not a number, or could be two.
     """
     if mark == "." and _PLAIN.fullmatch(text):
         return parse_decimal(field, text)
@@ -296,14 +297,15 @@ def _zone(name: str) -> tzinfo:
 
 
 def cell_text(value: object) -> str:
-    """The text of a workbook's cell. A date-time at midnight is a date to the reader, so a date gets its time back."""
+    """The text of a workbook's cell. The reader turns a date-time at midnight into a date, so a date gets its time
+    back."""
     match value:
         case None:
             return ""
         case bool():
             return str(value).upper()
         case datetime():
-            near = value + timedelta(microseconds=500)  # a spreadsheet's time is a fraction of a day, a little off
+            near = value + timedelta(microseconds=500)  # a spreadsheet's time is a fraction of a day, slightly inexact
             moment = near.replace(microsecond=near.microsecond // 1_000 * 1_000)
             return moment.isoformat(" ", timespec="milliseconds" if moment.microsecond else "seconds")
         case date():
@@ -321,8 +323,9 @@ def cell_text(value: object) -> str:
 
 
 def clean(text: str) -> str:
-    """A cell without what programs put around it: blanks, a backtick, an apostrophe, or `="…"` against spreadsheets."""
-    if text.isalnum():  # most cells, for which the rest would take most of the time of reading a table
+    """Return a cell without what programs put around it: blanks, a backtick, an apostrophe, or `="…"` to protect it
+    from spreadsheets."""
+    if text.isalnum():  # for most cells; the rest would take most of the time of reading a table
         return text
     text = text.strip().strip("\ufeff")
     if text.startswith('="') and text.endswith('"') and len(text) > 3:

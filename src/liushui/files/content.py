@@ -23,9 +23,9 @@ SIZE_MAX: Final = 4 * 1024**3
 MEMBERS_MAX: Final = 1_000
 """Most files in an archive."""
 DEPTH_MAX: Final = 3
-"""Most archives within one another."""
+"""The deepest nesting of archives."""
 HEAD_SIZE: Final = 64 * 1024
-"""Characters by which a format is recognised."""
+"""The number of characters by which a format is recognised."""
 
 _COPIED: Final = 1024 * 1024
 _ZIP, _GZIP, _OLE, _PDF = b"PK\x03\x04", b"\x1f\x8b", b"\xd0\xcf\x11\xe0", b"%PDF"
@@ -33,7 +33,8 @@ _EURO: Final = "liushui.euro"
 _CUT_OFF: Final = "cut off"
 _CUT_OFF_REASONS: Final = ("unexpected end of data", "incomplete multibyte sequence", "truncated data")
 _DOS: Final = "cp850"
-"""Has a letter for every byte, so it is tried last, and not for files with control characters, which are no text."""
+"""It has a letter for every byte, so it is tried last, and not for files with control characters, which are not
+text."""
 _WESTERN: Final = ("cp1252", _DOS)
 _CONTROLS: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x19\x1b-\x1f\x7f]")
 _HIGH_BYTES: Final = re.compile(rb"[\x80-\xff]++")
@@ -51,7 +52,7 @@ class Sheet(NamedTuple):
 
 @dataclass(frozen=True)
 class Content:
-    """One file, unpacked: text, or a workbook. `name` is what the user calls it, with the path in its archive."""
+    """One file, unpacked: text, or a workbook. `name` is the user's name for it, with the path in its archive."""
 
     path: Path
     name: str
@@ -105,7 +106,7 @@ class Content:
 
     @cached_property
     def ends_with_line(self) -> bool:
-        """Whether a text ends with the end of a line. One that was cut off mostly does not."""
+        """Whether a text ends with the end of a line. A file that was cut off usually does not."""
         if self.is_workbook:
             return True
         with self.path.open("rb") as file:
@@ -114,7 +115,7 @@ class Content:
 
 
 def unpack(path: Path, name: str, folder: Path, ask: AskPassword) -> Iterator[Content]:
-    """The files in a file: itself, or what is packed in it. They are unpacked into `folder`.
+    """Yield the files in a file: itself, or the files packed in it. They are unpacked into `folder`.
 
     Raises FileError for a damaged archive, PasswordNeeded, and OSError.
     """
@@ -244,7 +245,8 @@ def _copy(packed: IO[bytes] | gzip.GzipFile, target: Path) -> None:
 
 
 def detect_encoding(path: Path) -> str:
-    """The encoding of a text: UTF-8, UTF-16, GB18030, Windows-1252 or code page 850. Raises FileError for no text.
+    """The encoding of a text: UTF-8, UTF-16, GB18030, Windows-1252 or code page 850. Raises FileError if the file is
+    not text.
 
     The whole file is decoded, so that no byte is replaced later.
     """
@@ -271,7 +273,7 @@ def detect_encoding(path: Path) -> str:
 
 
 def _utf_16_of(head: bytes) -> list[str]:
-    """UTF-16 without a byte order mark, told by where the zero bytes of its Latin letters stand."""
+    """Detect UTF-16 without a byte order mark by the positions of the zero bytes of its Latin letters."""
     even, odd = head[0::2].count(0), head[1::2].count(0)
     if min(even, odd) or max(even, odd) * 8 < len(head):
         raise FileError("expected text or a workbook, got a file with zero bytes in it")
@@ -279,13 +281,13 @@ def _utf_16_of(head: bytes) -> list[str]:
 
 
 def _has_single_letters(head: bytes) -> bool:
-    """Whether most bytes above ASCII stand alone, as letters with accents do. Chinese characters are pairs of them."""
+    """Whether most bytes above ASCII are single, as letters with accents are. Chinese characters are pairs of them."""
     runs = _HIGH_BYTES.findall(head)
     return 2 * sum(len(run) == 1 for run in runs) > len(runs)
 
 
 def _decoding_problem(path: Path, encoding: str) -> str:
-    """Why a file is not in an encoding. Empty: it is."""
+    """Return why a file is not in an encoding. Empty: it is."""
     decoder = getincrementaldecoder(encoding)(_EURO)
     try:
         with path.open("rb") as file:

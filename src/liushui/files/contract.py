@@ -1,7 +1,7 @@
 """The contract between liushui and a format of statement files.
 
 A format is one folder of liushui.formats, or an installed package, that exports FORMAT. It has a codec and no client:
-it says how to recognise its files by their content, and how a row becomes a flow.
+it recognises its files by their content, and turns rows into flows.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -64,7 +64,7 @@ class ControlTotal(NamedTuple):
 
 @dataclass
 class Claims:
-    """What a statement says about itself. It is known once all rows have been read.
+    """What a statement claims about itself. It is known once all rows have been read.
 
     `opening` and `closing` are balances at both ends of [since, until).
     """
@@ -75,7 +75,7 @@ class Claims:
     closing: list[StatedAmount] = field(default_factory=list)
     totals: list[ControlTotal] = field(default_factory=list)
     trailer: list[str] = field(default_factory=list)
-    """The header of the control totals, while the line with them is expected next."""
+    """The header of the control totals, if their line comes next."""
 
     @property
     def prove_something(self) -> bool:
@@ -98,17 +98,17 @@ class FileFormat(Protocol):
 
     @property
     def name(self) -> str:
-        """Its name in `--as`. Accounts that are imported from its files have this name in place of a provider."""
+        """Its name in `--as`. Accounts imported from its files have this name instead of a provider."""
         ...
 
     @property
     def title(self) -> str:
-        """What users call the file."""
+        """The users' name for the file."""
         ...
 
     @property
     def rules(self) -> Rules[Paging]:
-        """What is known about its rows: zone, record ids, balances."""
+        """The rules of its rows: zone, record ids, balances."""
         ...
 
     @property
@@ -118,7 +118,7 @@ class FileFormat(Protocol):
 
     @property
     def is_recognised(self) -> bool:
-        """Whether its files are recognised by their content."""
+        """Whether its files can be recognised by their content."""
         ...
 
     @property
@@ -132,15 +132,15 @@ class FileFormat(Protocol):
         ...
 
     def recognise(self, content: Content) -> bool:
-        """Whether a file is of this format, told by its content."""
+        """Whether the content of a file has this format."""
         ...
 
     def explain(self, content: Content) -> str:
-        """What a file lacks to be of this format. Empty: the file does not resemble the format at all."""
+        """Return what a file lacks for this format. Empty: the file does not resemble the format at all."""
         ...
 
     def statements(self, content: Content, zone: str) -> Iterator[Statement]:
-        """The statements of a file. `zone` is the account's, for times that have none. Raises FileError."""
+        """The statements of a file. `zone` is the account's zone, for times without an offset. Raises FileError."""
         ...
 
 
@@ -224,10 +224,10 @@ def file_rules(
     currencies: Iterable[str] | None = None,
     fee_legs: Sequence[FeeLeg] = (),
 ) -> Rules[Paging]:
-    """The rules of a format. `id_columns` are the columns whose values are one record's id: its identity.
+    """The rules of a format. `id_columns` are the columns that form a record's id, which is the identity.
 
-    Without them, several rows with the same identity count as often as in the file that has the most of them.
-    `balances` None: rows state none. `fee_legs`: the fees within rows.
+    Without them, rows with the same identity are counted, and the file with the most of them decides. `balances` None:
+    rows state none. `fee_legs`: the fees within rows.
     """
     return Rules(
         paging=RangeOnly(1, 1),

@@ -4,7 +4,7 @@ from liushui.errors import ConfigError
 
 
 class FileError(ConfigError):
-    """A file cannot be read as a statement. The text says in one line what it is and what to do."""
+    """A file cannot be read as a statement. The text is one line that says what the file is and what to do."""
 
 
 class NotRecognised(FileError):

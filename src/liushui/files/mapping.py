@@ -1,4 +1,4 @@
-"""A mapping: a TOML file that says how the rows of any table become flows."""
+"""A mapping: a TOML file that describes how rows of any table become flows."""
 
 import tomllib
 from collections.abc import Sequence
@@ -18,14 +18,13 @@ from liushui.money import EXACT
 from liushui.wire.decoding import parse_currency
 
 MAPPING: Final = f"{CONTEXT}mapping"
-"""The cell of each row that has its mapping, as JSON: so a row can be read again without the file."""
+"""The cell of each row with its mapping, as JSON, so that a row can be read again without the file."""
 
 
 class Columns(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
-    """Which column holds which value, by the names in the table's header. The amount is signed in `amount`; or unsigned
-    in `amount`, with the direction in `side`; or in `money_in` and `money_out`. `fee` is taken off the amount. `time`
-    may be several columns, whose texts are joined by a blank.
-    """
+    """Which column holds which value, by the names in the table's header. `amount` is signed; or it is unsigned, with
+    the direction in `side`; or `money_in` and `money_out` are used instead. `fee` is subtracted from the amount. `time`
+    may be several columns, whose texts are joined by a blank."""
 
     time: str | list[str]
     amount: str = ""
@@ -61,7 +60,7 @@ class Mapping(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, fr
 
     columns: Columns
     date_format: str | list[str] = ""
-    """As strptime has it. Empty: ISO 8601."""
+    """A format of strptime. Empty: ISO 8601."""
     zone: str = "UTC"
     decimal_mark: str = "."
     currency: str = ""
@@ -69,13 +68,13 @@ class Mapping(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, fr
     """Whether amounts above zero are money out."""
     in_words: list[str] = []
     out_words: list[str] = []
-    """What the column `side` says of money in and of money out."""
+    """The words in the column `side` for money in and money out."""
     kinds: dict[str, Kind] = {}
     """The kind of a flow, by the text in the column `kind`."""
     skip_lines: int = 0
     delimiter: str = ""
     encoding: str = ""
-    """Empty: told by the bytes."""
+    """Empty: detected from the bytes."""
 
     def read(self, cells: Cells) -> Flow:
         """The flow in a row. Raises WireError naming the column that does not fit."""
@@ -181,7 +180,7 @@ def parse_mapping(text: str) -> Mapping:
 
 
 def check_mapping(mapping: Mapping) -> None:
-    """Raises ConfigError for a mapping by which no row could be read."""
+    """Raise ConfigError for a mapping with which no row could be read."""
     columns = mapping.columns
     has_two = bool(columns.money_in and columns.money_out)
     if bool(columns.amount) == has_two or bool(columns.money_in) != bool(columns.money_out):
@@ -206,7 +205,7 @@ def check_mapping(mapping: Mapping) -> None:
 
 
 def _in_words(problem: str) -> str:
-    """What msgspec says, with the key first."""
+    """Return msgspec's message, with the key first."""
     text, _, path = problem.partition(" - at `$")
     key = path.strip("`.")
     return f"{key}: {text}" if key else text

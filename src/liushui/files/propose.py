@@ -49,7 +49,7 @@ NAMES: Final[MappingType[str, Sequence[str]]] = {
     "name": ("对方户名", "对方账户名", "对方名称", "交易对方", "对手信息", "counterparty", "payee", "name"),
     "note": ("备注", "附言", "用途", "memo", "note", "remarks", "verwendungszweck"),
 }
-"""What tables call each column of a mapping, the best name first."""
+"""The usual names of each column of a mapping in tables, the best name first."""
 
 _NO_SIGNED_AMOUNT: Final = re.compile(
     r"收入|支出|存入|支取|取出|转入|转出|收款|付款|贷方|借方|贷记|借记|余额|手续费|日期|时间"
@@ -117,7 +117,7 @@ class _Table(NamedTuple):
     header: list[str]
     rows: list[list[str]]
     columns: dict[str, str]
-    """The column of the table for each of NAMES that was found."""
+    """The column of the table for each of NAMES that exists."""
 
     def values(self, name: str) -> list[str]:
         """The texts in the column of a mapping's name."""
@@ -190,7 +190,7 @@ def _table_in(lines: Sequence[Line], delimiter: str) -> _Table | None:
 
 
 def _columns_of(cells: Sequence[str]) -> dict[str, str]:
-    """Which of NAMES the cells of a header name. A cell is used once; a name that is equal counts before a part."""
+    """Return which of NAMES a header's cells contain. A cell is used once; equal names have priority over parts."""
     columns: dict[str, str] = {}
     for is_equal in (True, False):
         for name, spellings in NAMES.items():
@@ -242,7 +242,7 @@ def _times(table: _Table) -> tuple[list[str], str, bool]:
 
 
 def _are_most(texts: Sequence[str], check: Callable[[str], bool]) -> bool:
-    """Whether nearly all texts pass a check. A table may have lines that are no rows."""
+    """Whether nearly all texts pass a check. A table may have lines that are not rows."""
     return bool(texts) and 10 * sum(map(check, texts)) >= 6 * len(texts)
 
 
@@ -280,7 +280,7 @@ def _decimal_mark(table: _Table) -> str:
 
 
 def _words(table: _Table) -> tuple[list[str], list[str]] | None:
-    """The words for money in and money out. None: there is no such column, or the amounts have signs of their own."""
+    """The words for money in and money out. None: no such column, or the amounts have signs."""
     if "side" not in table.columns or "amount" not in table.columns:
         return None
     words = list(dict.fromkeys(table.values("side")))

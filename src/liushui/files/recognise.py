@@ -19,7 +19,7 @@ def recognise(content: Content, formats: Mapping[str, FileFormat]) -> FileFormat
 
 
 def check_is(content: Content, format_: FileFormat, formats: Mapping[str, FileFormat]) -> None:
-    """Raises FileError if a file is not of the format that the user named."""
+    """Raise FileError if a file does not have the format that the user named."""
     if format_.recognise(content):
         return
     others = [other.name for other in formats.values() if other is not format_ and other.recognise(content)]
@@ -30,7 +30,7 @@ def check_is(content: Content, format_: FileFormat, formats: Mapping[str, FileFo
 
 
 def describe(content: Content, formats: Mapping[str, FileFormat]) -> str:
-    """Describes a file that no format recognises: what it looks like, and what would read it."""
+    """Describe an unrecognised file: what it looks like, and what could read it."""
     begin = content.head.lstrip()[:1]
     if not content.is_workbook and not content.head.strip():
         return "the file is empty"

@@ -25,7 +25,7 @@ CELL_MAX: Final = 128 * 1024
 """Most characters of a cell. An unclosed quote would make the rest of the file one cell."""
 
 _RULE_LINE: Final = re.compile(r"[-=*—]{3,}.*|#.*")
-"""A line that is drawn, or a remark: not a row."""
+"""A ruled line, or a remark: not a row."""
 _RULES: Final = frozenset("-=*—#")
 
 Line = tuple[int, list[str]]
@@ -33,7 +33,7 @@ Line = tuple[int, list[str]]
 
 
 class Lines:
-    """The lines of a text or of a sheet, which can be walked once. `merged` are the lines with merged cells."""
+    """The lines of a text or of a sheet, which can be read once. `merged` are the lines with merged cells."""
 
     def __init__(self, lines: Iterator[Line], merged: Sequence[int] = ()) -> None:
         self._lines, self.merged = lines, merged
@@ -42,7 +42,7 @@ class Lines:
         return self._lines
 
     def check_merged(self, header_line: int) -> None:
-        """Raises FileError if cells of the table are merged: a merged cell has one value for several rows."""
+        """Raise FileError if cells of the table are merged, because a merged cell has one value for several rows."""
         wrong = [line for line in self.merged if line >= header_line]
         if wrong:
             raise FileError(f"line {wrong[0]}: expected a table, got merged cells: unmerge them and save the sheet")
@@ -52,7 +52,7 @@ class Lines:
 class Header:
     """A set of columns by which a format is recognised, in any order.
 
-    A column is its name, or its name and a regular expression that further spellings match. `optional` columns may be
+    A column is its name, or its name and a regular expression that matches other spellings. `optional` columns may be
     missing; further columns of a file are kept in the row, but not used.
     """
 
@@ -93,7 +93,7 @@ class Table(NamedTuple):
 
 
 Preface = Mapping[str, str]
-"""What a file states before its header, as cells of each row: names begin with `#`."""
+"""What a file states before its header, as cells of each row whose names begin with `#`."""
 ReadPreface = Callable[[Sequence[Line]], tuple[Preface, Claims]]
 
 
@@ -113,7 +113,7 @@ class TableFormat:
     read: Callable[[Cells], Flow]
     read_preface: ReadPreface = no_preface
     read_trailer: Callable[[list[str], Claims], bool] | None = None
-    """Called with each line. True: it is no row, but part of what follows the rows."""
+    """Called with each line. True: the line is not a row, but part of the trailer."""
     has_totals: bool = False
     """Whether every file ends with control totals, so that one without them was cut off."""
     zone_column: str = ""
@@ -124,7 +124,7 @@ class TableFormat:
 
     @property
     def states_totals(self) -> bool:
-        """Whether there is something to compare rows with: what stands before the header, or after the rows."""
+        """Whether there is something to compare rows with, before the header or after the rows."""
         return self.read_trailer is not None or self.read_preface is not no_preface
 
     @cached_property
@@ -137,7 +137,7 @@ class TableFormat:
         return next(self._tables(content), None) is not None
 
     def explain(self, content: Content) -> str:
-        """Which columns a table lacks that has most of them."""
+        """Return the columns that are missing in a table that has most of them."""
         best: tuple[int, str] = (0, "")
         for lines in lines_of(content):
             for number, cells in islice(lines, PREFACE_MAX):
@@ -172,14 +172,14 @@ class TableFormat:
             raise FileError(f"line {line[0]}: {error}") from error
 
     def rows(self, table: Table, preface: Preface, claims: Claims) -> Iterator[NumberedRow]:
-        """The rows of a table. What follows them is added to the claims. Raises FileError."""
+        """The rows of a table. The trailer is added to the claims. Raises FileError."""
         is_over = False
         for line in table.lines:
             if self._is_trailer(line, claims):
                 continue
             is_over = is_over or is_drawn(line[1])
             if is_over and sum(map(bool, line[1])) < 2:
-                continue  # remarks below a drawn line
+                continue  # remarks below a ruled line
             row = row_of(table, line, preface)
             if row is not None:
                 yield row
@@ -205,7 +205,7 @@ def _zone_in_name(content: Content, column: str) -> str:
 
 
 def find_table(lines: Lines, headers: Sequence[Header]) -> Table | None:
-    """The table with one of the headers. None: the beginning has none of them."""
+    """The table with one of the headers. None: the beginning of the file has no such header."""
     walk = iter(lines)
     preface: list[Line] = []
     for line in islice(walk, PREFACE_MAX):
@@ -265,7 +265,7 @@ def is_drawn(cells: Sequence[str]) -> bool:
 
 @lru_cache(4_096)
 def normal(cell: str) -> str:
-    """A header's cell, so that spellings which mean one column are equal: width, case and blanks do not count."""
+    """Normalise a header's cell, so that spellings of one column are equal: width, case and blanks do not count."""
     text = unicodedata.normalize("NFKC", clean(cell)).casefold()
     return " ".join(text.split())
 
@@ -274,7 +274,7 @@ def normal(cell: str) -> str:
 
 
 def lines_of(content: Content, delimiter: str | None = None) -> Iterator[Lines]:
-    """The lines of each sheet, or of a text: once for each delimiter that it may have."""
+    """Yield the lines of each sheet, or of a text once for each possible delimiter."""
     if content.is_workbook:
         for sheet in content.sheets:
             yield Lines(_sheet_lines(sheet), sheet.merged)

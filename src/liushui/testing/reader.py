@@ -51,7 +51,7 @@ class MemoryReader:
         self._flows: list[StoredFlow] = []
         """Oldest first."""
         self._copies: Counter[tuple[str, str]] = Counter()
-        """How many flows of an account have an identity."""
+        """Return the number of an account's flows with this identity."""
         self._keys: dict[tuple[str, str], Key] = {}
         self._sessions: dict[tuple[str, str], datetime] = {}
         self._random = Random(1)  # noqa: S311 - the same keys in each run
@@ -95,7 +95,7 @@ class MemoryReader:
         self._keys[key.dialect, key.public] = key
 
     def revoke(self, key: Key) -> None:
-        """Accept a key no longer."""
+        """Revoke a key."""
         del self._keys[key.dialect, key.public]
 
     def now(self) -> datetime:

@@ -33,7 +33,7 @@ _NEUTRAL: Final = (
     ("买入", Direction.OUT),
     ("购买", Direction.OUT),
 )
-"""Words in rows that a bill counts neither as income nor as expense, and where the money went. The first one counts."""
+"""Words in rows that count neither as income nor as expense, and the direction of the money. The first one counts."""
 
 _KINDS: Final = (
     ("退款", Kind.REFUND),
@@ -73,7 +73,7 @@ def merchant_kind(type_: str) -> Kind:
 
 
 def personal_side(cells: Cells, *texts: str) -> Direction:
-    """The side of a row of a personal bill, whose neutral rows are told by their words. Raises WireError."""
+    """Return the side of a row of a personal bill; for neutral rows, the words decide. Raises WireError."""
     stated = cells.text("收/支")
     if stated in SIDES:
         return SIDES[stated]
@@ -104,7 +104,7 @@ def period(lines: Sequence[tuple[int, list[str]]]) -> Claims:
 
 
 def read_total(cells: Sequence[str], claims: Claims) -> bool:
-    """Read a line such as `#支出合计：3笔，共-12.00元` into the claims. False: it is none."""
+    """Read a line such as `#支出合计：3笔，共-12.00元` into the claims. False: it is not such a line."""
     match = _TOTAL.search(" ".join(filter(None, cells)))
     if match is None or not cells[0].startswith("#"):
         return False

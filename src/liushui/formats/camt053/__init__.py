@@ -41,7 +41,7 @@ PATHS: Final = {
     "Cdtr": ("NtryDtls", "TxDtls", "RltdPties", "Cdtr"),
     "Ustrd": ("NtryDtls", "TxDtls", "RmtInf", "Ustrd"),
 }
-"""Where each cell of an entry is."""
+"""The XML path of each cell of an entry."""
 FAMILIES: Final = (
     ("CHRG", Kind.FEE),
     ("COMM", Kind.FEE),
@@ -59,7 +59,7 @@ OPENING, CLOSING = ("OPBD", "PRCD"), ("CLBD",)
 
 
 def read(cells: Cells) -> Flow:
-    """The flow in an entry. An amount is unsigned; CdtDbtInd has its side, also of a reversal."""
+    """The flow in an entry. An amount is unsigned; CdtDbtInd states its side, also for reversals."""
     status = cells.text("Sts") or "BOOK"
     if status != "BOOK":
         raise WireError("Sts", f"expected BOOK, got {short_repr(status)}: an entry that is not booked moves no balance")
@@ -100,7 +100,7 @@ class Camt053:
 
     @cached_property
     def rules(self) -> Rules[Paging]:
-        """Entries have no id that every bank makes unique."""
+        """No entry id is unique at every bank."""
         return file_rules("UTC", resolution=DAY, balances=None)
 
     @cached_property
@@ -113,7 +113,7 @@ class Camt053:
         return content.head.lstrip().startswith("<") and NAMESPACE in content.head
 
     def explain(self, content: Content) -> str:
-        """Which other message of ISO 20022 the file is. Empty: none."""
+        """Return which other ISO 20022 message the file is. Empty: none."""
         for other, what in (
             ("camt.052", "an intraday report"),
             ("camt.054", "a notification"),
@@ -220,7 +220,7 @@ def _at(element: Element, path: tuple[str, ...]) -> str:
 
 
 def _first(element: Element, name: str) -> str:
-    """The text of the first element of a name, at whatever depth."""
+    """Return the text of the first element with a name, at any depth."""
     found = next((child for child in element.iter() if _local(child) == name), None)
     return "" if found is None else " ".join(text.strip() for text in found.itertext() if text.strip())
 

@@ -32,20 +32,21 @@ ASSETS = {
     **{f"X{code}": code for code in ("ETC", "ETH", "LTC", "MLN", "REP", "XLM", "XMR", "XRP", "ZEC")},
     **{f"Z{code}": code for code in ("AUD", "CAD", "EUR", "GBP", "JPY", "USD")},
 }
-"""Kraken's older names of currencies. Newer files have the common ones, so that an account has one currency of both.
-Names with a suffix, such as DOT.S, are balances of their own."""
+"""Kraken's older names of currencies. Newer files have the common names, so old and new files give an account the same
+currency. Names with a suffix, such as DOT.S, are separate balances."""
 PENDING = "pending"
-"""Ends the label of a row without txid and balance: the request for a deposit or withdrawal. The row that has moved the
-balance follows it, with the same refid."""
+"""Suffix of the label of a row without txid and balance: the request for a deposit or withdrawal. The row that has
+moved the balance follows it, with the same refid."""
 EARN = {"reward": Kind.INTEREST, "allocation": Kind.TRANSFER, "deallocation": Kind.TRANSFER, "migration": Kind.TRANSFER}
 """The kind of an `earn` row, by its subtype."""
 
 REQUEST = ("refid", "time", "type", "asset", "amount")
-"""What tells requests apart."""
+"""The fields that distinguish requests."""
 
 
 def read(cells: Cells) -> Flow:
-    """The flow in a row. The balance moves by the amount less the fee, so both are one flow. That of a request is 0."""
+    """The flow in a row. The balance moves by the amount less the fee, so both are one flow. A request is a flow of
+    0."""
     amount, fee = cells.amount("amount"), cells.amount_or_none("fee") or ZERO
     type_, subtype = cells.text("type"), cells.text("subtype")
     asset, fee_asset = cells.required("asset"), cells.text("feecurrency")

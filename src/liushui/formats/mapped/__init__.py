@@ -21,7 +21,7 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True)
 class MappedFormat:
-    """Tables that are read by a mapping. Without one it only reads the rows that it has read before."""
+    """Tables that are read by a mapping. Without a mapping it can only read stored rows."""
 
     mapping: Mapping | None = None
     name: str = "mapped"

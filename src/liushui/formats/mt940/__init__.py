@@ -116,7 +116,7 @@ class Mt940:
         return f"it lacks the fields {', '.join(lacking)}"
 
     def statements(self, content: Content, zone: str) -> Iterator[Statement]:
-        """The statements, one after another. A statement of several pages is one for each page."""
+        """The statements, one after another. If a statement has several pages, each page is one statement."""
         for fields in _statements(content):
             yield _statement(fields, zone)
 
@@ -126,7 +126,7 @@ Field = tuple[int, str, str]
 
 
 def _statements(content: Content) -> Iterator[list[Field]]:
-    """The fields of each statement, told by field 20."""
+    """Yield the fields of each statement; field 20 begins one."""
     fields: list[Field] = []
     with content.open() as text:
         for number, line in enumerate(text, 1):

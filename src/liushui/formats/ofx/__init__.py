@@ -30,7 +30,7 @@ INVESTMENT_TRANSACTIONS: Final = (
     *("INVBANKTRAN", "INCOME", "REINVEST", "INVEXPENSE", "MARGININTEREST", "TRANSFER", "RETOFCAP", "SPLIT"),
     *("CLOSUREOPT", "JRNLFUND", "JRNLSEC"),
 )
-"""Those whose names do not begin with BUY or SELL."""
+"""Investment transactions whose names do not begin with BUY or SELL."""
 KINDS: Final = {
     "INT": Kind.INTEREST,
     "DIV": Kind.DIVIDEND,
@@ -47,8 +47,8 @@ KINDS: Final = {
 def read(cells: Cells) -> Flow:
     """The flow in a transaction. Its amount has a sign. FITID is unique within an account.
 
-    CURSYM is in CURRENCY, where the amount is in that currency. In ORIGCURRENCY it is what the amount was converted
-    from, and the amount is in the statement's currency.
+    CURSYM is in CURRENCY, where the amount is in that currency. In ORIGCURRENCY, CURSYM is the original currency, and
+    the amount is in the statement's currency.
     """
     account = cells.text("#account")
     currency = cells.text("CURSYM") or cells.required("#currency")
@@ -97,7 +97,7 @@ class _Head:
 
 @dataclass(frozen=True)
 class Ofx:
-    """The format. A statement has one balance, that at its end, so it proves nothing."""
+    """The format. A statement has one balance, at its end, so it proves nothing."""
 
     name: str = "ofx"
     title: str = "OFX or QFX bank statement"
@@ -120,7 +120,7 @@ class Ofx:
         return re.search(r"<OFX>", content.head, re.IGNORECASE) is not None
 
     def explain(self, content: Content) -> str:
-        """Whether only the header is there."""
+        """Say whether the file has only a header."""
         return "the element <OFX> is missing" if "OFXHEADER" in content.head and not self.recognise(content) else ""
 
     def statements(self, content: Content, zone: str) -> Iterator[Statement]:

@@ -26,7 +26,8 @@ KINDS = (
 
 
 def read(cells: Cells) -> Flow:
-    """The flow in a row. What moved the balance is the difference of the two balances; the amount may be a quantity."""
+    """The flow in a row. The change of the balance is the difference of the two balances; the amount may be a
+    quantity."""
     before, after = cells.amount("Before Balance"), cells.amount("After Balance")
     label = cells.text("Type")
     return Flow(

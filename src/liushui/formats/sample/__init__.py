@@ -1,7 +1,7 @@
 """Sample data: simulated flows of a shop and of the bank account that it pays out to, to try liushui with.
 
-The accounts have this format in place of a provider. So every face shows that they are simulated, no flows of a real
-account come into them, and none of theirs into a real account.
+The accounts have this format instead of a provider. So every face shows that they are simulated, and simulated and real
+flows never mix in an account.
 """
 
 from collections.abc import Iterator, Mapping
@@ -91,7 +91,7 @@ class _Entry(NamedTuple):
 
 
 def sample_rows(now: datetime) -> Mapping[str, list[NumberedRow]]:
-    """The rows of each account, up to a moment. The same moment gives the same rows."""
+    """The rows of each account, up to a moment. It depends only on the moment."""
     zone = ZoneInfo(ZONE)
     local = now.astimezone(zone).replace(tzinfo=None)
     opening = local.date() - timedelta(days=DAYS)

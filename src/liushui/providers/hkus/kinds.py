@@ -49,7 +49,7 @@ def kind_of(business_type: str | None, business_sub_type: str | None, *, is_pric
 
 
 def label_of(tran_type: str | None, business_type: str | None, business_sub_type: str | None) -> str:
-    """The most specific of the provider's three names that says anything."""
+    """Return the most specific of the provider's three names that has a meaning."""
     specific = None if business_sub_type == NOT else business_sub_type
     return specific or business_type or tran_type or ""
 

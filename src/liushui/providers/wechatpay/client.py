@@ -53,7 +53,7 @@ class DocumentName(NamedTuple):
     account_type: str
 
     def to_token(self, first: int) -> str:
-        """The token of the page that begins with the row of that number, from 0 on."""
+        """Return the token of the page that begins with this row number, counted from 0."""
         return f"{self.day}.{self.account_type}.{first}"
 
 

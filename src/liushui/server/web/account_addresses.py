@@ -1,4 +1,4 @@
-"""Where the pages of an account, of its months and of its flows are, and the flows of a break."""
+"""The addresses of the pages of an account, of its months and of its flows, and the flows around a break."""
 
 from urllib.parse import quote, urlencode
 

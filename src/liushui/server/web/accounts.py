@@ -1,4 +1,4 @@
-"""The page of an account: its balances beside what is stated of them, its balance chains, its coverage."""
+"""The page of an account: its balances with the stated ones, its balance chains, its coverage."""
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, time
@@ -45,7 +45,7 @@ from liushui.server.web.page import CurrentPage, Page, decimal_places, redirect
 BREAKS_SHOWN: Final = 100
 RANGES_SHOWN: Final = 200
 MONTHS_LISTED: Final = 120
-"""Months among which a download is chosen. Others are downloaded from the page of flows."""
+"""The number of months from which a download can be chosen. Others are downloaded from the page of flows."""
 
 
 @get("/accounts/{name:str}", sync_to_thread=True)
@@ -109,7 +109,7 @@ def _account(page: Page, name: str) -> Account:
 
 
 def _read_statement(form: Form, account: Account) -> Statement | None:
-    """The balance that a form states. None: the form's errors say what is wrong with it."""
+    """Return the balance in a form. None: the form's errors say what is wrong."""
     day, amount, currency = form.day("day"), form.amount("amount"), form.text("currency")
     subaccount, note = form.typed("subaccount"), form.typed("note")
     if day is None or amount is None or currency is None:
@@ -138,7 +138,7 @@ def _read_statement(form: Form, account: Account) -> Statement | None:
 
 
 class ChainView(NamedTuple):
-    """One balance chain: its subaccount and currency, and what is known of it. None: no row states a balance."""
+    """One balance chain: its subaccount and currency, and its state. None: no row states a balance."""
 
     key: Key
     flows: int
@@ -146,7 +146,7 @@ class ChainView(NamedTuple):
 
 
 def _render(page: Page, name: str, form: Form | None = None) -> Response[str]:
-    """The page. `form`: a form that was sent and refused."""
+    """Render the page. `form`: a form that was sent and refused."""
     account = _account(page, name)
     model, zone, language = page.read_model, page.view_zone(account.name.zone), page.language
     with model.reading((name,)) as reading:
@@ -236,7 +236,7 @@ def _flows_address(account: str, key: Key) -> str:
 
 
 def _end_of_day(at: datetime, zone: ZoneInfo) -> date | None:
-    """The day that ends at a moment. None: it is within a day."""
+    """Return the day that ends at a moment. None: the moment is within a day."""
     local = to_local(at, zone)
     return local.date() - DAY if local.time() == time() and local.date() > date.min else None
 

@@ -1,4 +1,4 @@
-"""The entries of the audit log in the reader's language: what was done, through what, and how it ended."""
+"""The entries of the audit log in the reader's language: the action, the face, and the outcome."""
 
 from typing import Final, NamedTuple
 
@@ -72,11 +72,11 @@ ACTIONS: Final = {
     "views remove": _("Remove a view"),
     "views save": _("Save a view"),
 }
-"""The actions that the log has, by the name that it stores. Logs of other releases may have further ones."""
+"""The actions in the log, by their stored names. Logs of other releases may have further ones."""
 
 
 class AuditLabel(NamedTuple):
-    """An entry in words. `look` is that of the outcome's tag."""
+    """An entry in words. `look` is the look of the outcome's tag."""
 
     through: str
     action: str
@@ -85,7 +85,7 @@ class AuditLabel(NamedTuple):
 
 
 def audit_label(entry: AuditEntry, language: Language) -> AuditLabel:
-    """An entry in the reader's language. What has no name is shown as the log has it."""
+    """An entry in the reader's language. An action without a name is shown as it is stored."""
     say = language.say
     action = ACTIONS.get(entry.action)
     word, _space, detail = entry.outcome.partition(" ")

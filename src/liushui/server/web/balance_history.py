@@ -1,4 +1,4 @@
-"""The balance over time on the page of an account: a chart of end-of-day balances, and what is not complete of it."""
+"""The balance over time on the page of an account: a chart of end-of-day balances, and its incomplete parts."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -29,13 +29,13 @@ from liushui.server.web.labels import basis_label, cause_text
 from liushui.server.web.page import CurrentPage, Page, decimal_places
 
 SPANS: Final = {"quarter": 91, "year": 365, "all": DAYS_MAX}
-"""How many days a span has at most."""
+"""The most days of a span."""
 STRETCHES_SHOWN: Final = 12
 
 
 class BalanceChart(msgspec.Struct, frozen=True):
     """The data of the chart. `states` has one digit for each day: 0 complete, 1 not complete, 2 flows of the day itself
-    may be missing. `runs`: the index of the first day of each stretch, and its words."""
+    may be missing. `runs`: the index of the first day of each stretch, and its description."""
 
     first: str
     figures: Sequence[Figure]
@@ -44,7 +44,7 @@ class BalanceChart(msgspec.Struct, frozen=True):
 
 
 class Stretch(NamedTuple):
-    """Days in a row that are alike, in words. `look`: that of its tag."""
+    """Consecutive days in the same state, in words. `look`: the look of its tag."""
 
     first: date
     last: date
@@ -55,7 +55,7 @@ class Stretch(NamedTuple):
 
 @get("/page/accounts/{name:str}/balance-history", sync_to_thread=True)
 def load_balance_history(page: CurrentPage, name: FromPath[str]) -> Response[str]:
-    """The chart of one subaccount and currency of the account, and its stretches in words."""
+    """Return the chart of one subaccount and currency of the account, and its stretches in words."""
     try:
         with page.read_model.reading((name,)) as reading:
             account = reading.accounts[name]
@@ -121,7 +121,7 @@ def _chart(series: BalanceSeries, page: Page) -> BalanceChart:
 
 
 def _stretches(days: Sequence[DayBalance], page: Page) -> list[Stretch]:
-    """The stretches of days that are alike, in the reader's words, oldest first."""
+    """Return the stretches of days in the same state, in the reader's words, oldest first."""
     return [_stretch(run, page) for run in day_stretches(days)]
 
 

@@ -19,7 +19,7 @@ from liushui.server.web.i18n import Language
 from liushui.server.web.labels import Labels, axis_name, cause_text, coverage_label, period_name
 
 SERIES_MAX: Final = 12
-"""Colours for series. Of more kinds the smallest are drawn as one series."""
+"""The number of colours for series. If there are more kinds, the smallest ones are drawn as one series."""
 
 
 class Figure(msgspec.Struct, frozen=True):
@@ -30,7 +30,7 @@ class Figure(msgspec.Struct, frozen=True):
 
 
 class Series(msgspec.Struct, frozen=True):
-    """Money in and out of one kind by period. `colour`: 1 or more, or 0 for the series of all other kinds."""
+    """Money in and out of one kind by period. `colour`: 1 or more; 0 for the series of all other kinds."""
 
     name: str
     colour: int
@@ -57,7 +57,7 @@ class BarChart(msgspec.Struct, frozen=True):
 class Node(msgspec.Struct, frozen=True):
     """A node of the Sankey chart. `column`: 0 an origin of money, 1 an account, 2 a destination.
 
-    `colour` is that of the kind in the other chart; 0 for an account.
+    `colour` is the colour of the kind in the other chart; 0 for an account.
     """
 
     name: str
@@ -89,7 +89,8 @@ def script_json(value: msgspec.Struct) -> Markup:
 
 
 def kind_colours(kinds: Sequence[str]) -> dict[str, int]:
-    """The number of each kind's colour; 0 for kinds that are drawn as one series. `kinds`: the largest first."""
+    """Return the number of each kind's colour; 0 for kinds that are drawn together as one series. `kinds`: the largest
+    first."""
     own = len(kinds) if len(kinds) <= SERIES_MAX else SERIES_MAX - 1
     return {kind: number if number <= own else 0 for number, kind in enumerate(kinds, 1)}
 
@@ -159,7 +160,7 @@ def sankey_chart(streams: Streams, colours: Mapping[str, int], currency: str, la
 
 
 def own_transfers_line(streams: Streams, currency: str, language: Language) -> str:
-    """The transfers between own accounts, which are not drawn, in a sentence. Empty if there are none."""
+    """Return a sentence about the transfers between own accounts, which are not drawn. Empty where there are none."""
     own = [*streams.between, *streams.inside]
     if not own:
         return ""
@@ -249,7 +250,7 @@ def state_names(language: Language) -> dict[DayState, str]:
 
 
 def state_looks(language: Language) -> list[tuple[str, str]]:
-    """The CSS class and the name of each state of days, for a legend."""
+    """Return the CSS class and the name of each state of days, for a legend."""
     return [(STATE_LOOKS[state], name) for state, name in state_names(language).items()]
 
 

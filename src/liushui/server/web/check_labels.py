@@ -16,7 +16,7 @@ from liushui.server.web.labels import coverage_label
 
 
 class CheckLabel(NamedTuple):
-    """The verdict on a balance as it is shown: its look, its name in a word or two, and why it is not a pass."""
+    """The verdict on a balance for display: its look, its name in a word or two, and why it is not a pass."""
 
     look: str
     name: str
@@ -24,7 +24,7 @@ class CheckLabel(NamedTuple):
 
 
 def check_label(check: BalanceCheck, zone: str, language: Language) -> CheckLabel:
-    """The verdict on a balance in words, its times in a zone."""
+    """Return the verdict on a balance in words, with times in a zone."""
     say = language.say
     reason = ""
     match check.cause:
@@ -56,7 +56,7 @@ def _label(status: CheckStatus, reason: str, language: Language) -> CheckLabel:
 def chain_label(
     chain: ChainState | None, rules: BalanceRules | None, language: Language, *, is_explained: bool = False
 ) -> CheckLabel:
-    """Whether the balances of a chain follow from each other. `chain` None: no row states one.
+    """Whether the balances of a chain follow from each other. `chain` None: no row states a balance.
 
     `is_explained`: people explained every break of the account.
     """
@@ -79,7 +79,8 @@ def chain_label(
 
 
 def break_text(one: LedgerBreak, language: Language) -> str:
-    """The simplest explanation of a break, in the reader's language, and how many equal flows it may be about."""
+    """Return the simplest explanation of a break in the reader's language, and the number of equal flows it may refer
+    to."""
     if not one.is_ambiguous:
         return _cause_text(one, language)
     which = language.say("It may be any of these %(number)s flows: nothing tells which.", number=len(one.rows))

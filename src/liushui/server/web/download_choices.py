@@ -1,4 +1,5 @@
-"""What can be downloaded: the formats by what reads them, the names of files, and the month-end pack of a filter."""
+"""The possible downloads: the formats by the programs that read them, file names, and the month-end pack of a
+filter."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -12,7 +13,7 @@ from liushui.server.web.account_addresses import month_address
 from liushui.server.web.i18n import Language
 
 ACCOUNTS_NAMED = 3
-"""Accounts that the name of a file lists. Of more it has the number."""
+"""The most accounts that a file name lists. If there are more, it has their number."""
 
 
 class FormatGroup(NamedTuple):
@@ -35,7 +36,7 @@ def download_choices(language: Language) -> list[FormatGroup]:
 def download_name(wanted: FlowFilter, known: Sequence[str]) -> str:
     """The name of a file with the flows of a filter, without its extension: its accounts and its period.
 
-    `known`: all accounts that the reader sees.
+    `known`: all accounts that the reader may see.
     """
     names = wanted.accounts or tuple(known)
     accounts = "+".join(names) if len(names) <= ACCOUNTS_NAMED else f"{len(names)}-accounts"
@@ -44,7 +45,7 @@ def download_name(wanted: FlowFilter, known: Sequence[str]) -> str:
 
 
 def period_name(since: Bound | None, until: Bound | None) -> str:
-    """A range as the name of a file has it: 2026, 2026-10, 2026-10-05..2026-10-20, from-2026-10-05, all."""
+    """Return a range in the form of file names: 2026, 2026-10, 2026-10-05..2026-10-20, from-2026-10-05, all."""
     first, after = _day(since), _day(until)
     if first is None and after is None:
         return "all"

@@ -37,12 +37,12 @@ DISPLAY_FIELDS: Final = ("columns", "order", "zone", "base_view")
 """Fields that say how flows are shown, and which saved view the reader began with."""
 
 ALIASES: Final[Mapping[str, str]] = {"from": "since", "to": "until"}
-"""Names that links of earlier releases have. They mean the same as the names they stand for."""
+"""Names in links of earlier releases. They mean the same as their current names."""
 
 
 @dataclass
 class FilterRequest:
-    """The fields of an address as they were typed, its accounts, and an error for each field that cannot be used."""
+    """The fields of an address as typed, its accounts, and an error for each invalid field."""
 
     PATH: ClassVar[str]
 
@@ -53,7 +53,8 @@ class FilterRequest:
     """Fields that select nothing, and say how what was selected is shown."""
 
     def address(self, path: str | None = None, **changed: str | None) -> str:
-        """An address with the same fields, some of them changed. None leaves one out. `path`: the page's own."""
+        """Return an address with the same fields, some of them changed. None removes a field. `path`: the page's
+        path."""
         path = path or self.PATH
         values: dict[str, str | None] = {**self.typed, **self.display, **changed}
         pairs = [(name, value) for name, value in values.items() if value]
@@ -62,7 +63,7 @@ class FilterRequest:
 
     @property
     def status(self) -> int:
-        """The HTTP status: 400 where something in the address is wrong."""
+        """The HTTP status: 400 if something in the address is wrong."""
         return 400 if self.errors else 200
 
 
@@ -71,7 +72,7 @@ class FilterRequest:
 
 @dataclass
 class FlowsRequest(FilterRequest):
-    """A request for flows, and the filter it means. `zones`: those of its accounts, whose days its dates are."""
+    """A request for flows, and its filter. `zones`: the zones of its accounts, in whose days its dates are."""
 
     PATH: ClassVar[str] = "/flows"
 
@@ -81,7 +82,7 @@ class FlowsRequest(FilterRequest):
 
     @property
     def is_filtered(self) -> bool:
-        """Whether the request is for some flows only."""
+        """Whether the request has a filter."""
         return bool(self.typed or self.accounts)
 
     @property
@@ -120,10 +121,10 @@ def read_flows_request(
     language: Language,
     other: Collection[str] = (),
 ) -> FlowsRequest:
-    """Read the fields of an address. `other`: fields of it that are no filter.
+    """Read the fields of an address. `other`: fields of the address that are not filters.
 
-    A form sends its empty fields too: they are as if they were not there. Anything else that is not understood is an
-    error, and never ignored: whoever misspells a filter must not get all flows for some.
+    A form sends its empty fields too; they are ignored. Anything else that is not understood is an error and never
+    ignored: a misspelled filter must not show all flows.
     """
     texts = _texts(query, (*other, *DISPLAY_FIELDS))
     request = FlowsRequest(
@@ -211,12 +212,12 @@ OVERVIEW_FIELDS: Final = ("unit", "currency", "since", "until")
 UNITS: Final = (Unit.DAY, Unit.WEEK, Unit.MONTH)
 FIRST_YEAR: Final = 1900
 LAST_YEAR: Final = 2200
-"""The years that can be asked for: every calendar and time zone can be trusted for them."""
+"""The last year that can be requested; up to it, calendars and time zones are reliable."""
 
 
 @dataclass
 class OverviewRequest(FilterRequest):
-    """A request for the overview, and the query it means."""
+    """A request for the overview, and its query."""
 
     PATH: ClassVar[str] = "/"
 
@@ -226,7 +227,7 @@ class OverviewRequest(FilterRequest):
 def read_overview_request(
     fields: Mapping[str, Sequence[str]], accounts: Sequence[str], currencies: Sequence[str], language: Language
 ) -> OverviewRequest:
-    """Read the fields of an address. A faulty one is an error, and the overview is shown without it."""
+    """Read the fields of an address. An invalid field is an error, and the overview is shown without it."""
     given = {ALIASES.get(name, name): values[-1][:TEXT_MAX] for name, values in fields.items() if values and values[-1]}
     chosen = tuple(dict.fromkeys(name[:TEXT_MAX] for name in fields.get("account", ()) if name))
     request = OverviewRequest({name: given[name] for name in OVERVIEW_FIELDS if name in given}, chosen)

@@ -24,16 +24,16 @@ from liushui.server.web.guard import NEEDS
 from liushui.server.web.page import CurrentPage, Page, redirect
 
 DOWNLOADS: Final = {form.address: form for form in FORMATS.values()}
-"""The formats by the end of their address."""
+"""The formats by the end of their addresses."""
 
 PACK: Final = "pack"
-"""What the choice of a download calls the month-end pack, which is no format."""
+"""The choice of the month-end pack among the downloads; it is not a format."""
 
 
 @get([f"/flows/download.{address}" for address in DOWNLOADS])
 async def download_flows(page: CurrentPage) -> Response[Any]:
     """All flows of the filter as a file. A format of double entry asks for an account map first."""
-    # Litestar runs only one of a handler's paths in a thread, so this does it itself.
+    # Litestar runs only one of a handler's paths in a thread, so this is done here.
     view = await asyncio.to_thread(read_view, page)
     form = _form(page)
     if view.first_error is not None:
@@ -96,7 +96,7 @@ def _wants_json(page: Page) -> bool:
 def _refuse(
     view: FlowsView, form: Format, text: str, detail: str = "", *, status: HTTPStatus = HTTPStatus.UNPROCESSABLE_ENTITY
 ) -> Response[Any]:
-    """Say why there is no file: as a page to readers, as JSON to programs."""
+    """Say why there is no file: as a page for readers, as JSON for programs."""
     page = view.page
     if _wants_json(page):
         return Response({"detail": detail or text}, status_code=status)
@@ -111,7 +111,7 @@ def _refuse(
 
 
 def _in_words(page: Page, form: Format, error: ConfigError) -> tuple[str, str]:
-    """Why a format cannot hold the flows, in the reader's language, and in detail."""
+    """Return why a format cannot hold the flows, in the reader's language, and the details."""
     say, title = page.say, form.title
     texts = {
         Refusal.CURRENCY: say("%(format)s cannot name some of the currencies. Choose another currency.", format=title),
@@ -132,7 +132,7 @@ def _in_words(page: Page, form: Format, error: ConfigError) -> tuple[str, str]:
 def _ask_for_map(
     view: FlowsView, form: Format, text: str | None = None, error: ConfigError | None = None
 ) -> Response[Any]:
-    """The form for an account map. `text`: the one that was sent, and `error` what is wrong with it."""
+    """The form for an account map. `text`: the map that was sent; `error`: what is wrong with it."""
     page, wanted = view.page, view.request.filter
     if text is None:
         with selecting(page.read_model, ExportQuery(wanted)) as selection:
@@ -160,7 +160,7 @@ def _ask_for_map(
 
 @get("/accounts/{name:str}/download", sync_to_thread=True)
 def choose_download(page: CurrentPage, name: FromPath[str]) -> Response[str]:
-    """Lead to the download of an account's flows that a form chooses: a format, and a month, a year or all."""
+    """Redirect to the download that a form chooses: a format, and a month, a year or all."""
     try:
         page.read_model.accounts((name,))
         period = page.query.get("period", [""])[-1]

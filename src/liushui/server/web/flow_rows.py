@@ -54,7 +54,7 @@ class Rows(msgspec.Struct, frozen=True):
     in a list that begins with the newest; in one that begins with the oldest it is the other way round. None: there is
     nothing on that side.
 
-    `searched`: the time up to which a selective filter was searched, if not to the end.
+    `searched`: the time up to which a selective filter was searched, if it did not reach the end.
     """
 
     rows: Sequence[Row]

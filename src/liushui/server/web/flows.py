@@ -56,7 +56,7 @@ PRINTED_MAX: Final = 20_000
 """Flows on a page to print: some hundred sheets."""
 
 OTHER_FIELDS: Final = ("at", "row", "older", "newer", "all", "view")
-"""Fields of an address that are no filter."""
+"""Fields of an address that are not filters."""
 
 
 class FlowsView(NamedTuple):
@@ -73,7 +73,7 @@ class FlowsView(NamedTuple):
 
     @property
     def query(self) -> str:
-        """What the cursors of these flows are bound to."""
+        """The query to which the cursors of these flows are bound."""
         return f"page {filter_digest(self.request.filter)}"
 
     @property
@@ -89,7 +89,7 @@ class FlowsView(NamedTuple):
 
 
 def read_view(page: Page) -> FlowsView:
-    """The view that the address asks for. Its errors are in the request."""
+    """Return the view for the address. It contains the errors of the address."""
     accounts = _accounts(page)
     return FlowsView(page, accounts, _read_request(page, accounts, page.query))
 
@@ -108,7 +108,8 @@ def _read_request(page: Page, accounts: Sequence[Account], query: Mapping[str, S
     names = [account.name for account in accounts]
     currencies = currencies_of([account.snapshot for account in accounts])
     request = read_flows_request(query, names, currencies, page.language, OTHER_FIELDS)
-    if page.principal.accounts is not None and not request.filter.accounts:  # none would mean those of others too
+    # an empty list would include accounts of others
+    if page.principal.accounts is not None and not request.filter.accounts:
         request.filter = request.filter._replace(accounts=tuple(account.account for account in names))
     if not request.errors:
         try:
@@ -135,7 +136,7 @@ def show_flows(page: CurrentPage) -> Response[str]:
     opened = page.query.get("row", [""])[-1]
     key = parse_flow_key(opened)
     at, error = (Position(key[1] + view.request.filter.newest_first), "") if key else _jump(view)
-    # With a faulty filter there are no rows: readers would take any others for those that they asked for.
+    # With an invalid filter no rows are shown, because readers would take any rows for the requested ones.
     first = Rows.none() if view.request.errors else view.writer().older(FIRST_ROWS, at)
     if error:
         view.request.errors["at"] = error
@@ -187,7 +188,7 @@ def load_totals(page: CurrentPage) -> Response[str]:
 
 
 def _totals_context(view: FlowsView, rows_max: int | None) -> dict[str, Any]:
-    """What the table of totals shows. `rows_max`: at most so many flows are added up; None: all."""
+    """The content of the table of totals. `rows_max`: the most flows that are added up; None: all."""
     totals = read_totals(view.page.read_model, view.request.filter, rows_max)
     sums = sorted(totals.sums.items(), key=lambda item: (-item[1][0].flows, item[0]))
     zone, language = view.zone, view.page.language
@@ -202,10 +203,10 @@ def _totals_context(view: FlowsView, rows_max: int | None) -> dict[str, Any]:
 
 @get("/flows/print", sync_to_thread=True)
 def show_flows_to_print(page: CurrentPage) -> Response[str]:
-    """All flows of the filter on one page, with their totals: the list of the other page holds only those in sight."""
+    """All flows of the filter on one page, with their totals, because the normal list holds only the rows in view."""
     view = read_view(page)
     if view.first_error is not None:
-        return redirect(view.request.address())  # where each error stands beside its field
+        return redirect(view.request.address())  # where each error is shown beside its field
     flows = stream_flows(page.ledger, view.request.filter, page.read_model.rules)
     found = list(islice(flows, PRINTED_MAX + 1))
     return page.render(
@@ -223,7 +224,7 @@ def show_flows_to_print(page: CurrentPage) -> Response[str]:
 def _position(view: FlowsView, text: str) -> Position:
     """The position of a cursor or of a flow's key. Raises CursorError.
 
-    The page keeps some rows only, and continues from a row that it still has.
+    The page keeps only some rows in memory, and continues from a row that it still has.
     """
     key = parse_flow_key(text)
     if key is not None:
@@ -293,7 +294,7 @@ def load_flow(page: CurrentPage) -> Response[str]:
 
 
 def _visible_key(page: Page, text: str) -> tuple[str, int, str] | None:
-    """The key of a flow that the reader may see. None: it is no key, or of another account."""
+    """The key of a flow that the reader may see. None: it is not a key, or belongs to another account."""
     key = parse_flow_key(text)
     return key if key is not None and page.sees(key[0]) else None
 
@@ -307,7 +308,7 @@ def decide_link_of_flow(page: CurrentPage) -> Response[str]:
     error = form.errors.get("by", "")
     if by is not None:
         try:
-            link_in_full(page.read_model, link, page.principal.accounts)  # raises for one that the reader may not see
+            link_in_full(page.read_model, link, page.principal.accounts)  # raises if the reader may not see it
             decide_link(
                 page.ledger,
                 page.read_model.rules,
@@ -335,7 +336,7 @@ def decide_finding_of_flow(page: CurrentPage) -> Response[str]:
 def _render_flow(
     page: Page, key: tuple[str, int, str] | None, *, error: str = "", finding_error: str = ""
 ) -> Response[str]:
-    """The drawer with a flow. `error` and `finding_error`: why a decision on a link or a finding was refused."""
+    """The drawer with a flow. `error` and `finding_error`: why a decision about a link or a finding was refused."""
     versions = [] if key is None else versions_of(page.ledger, *key)
     if not versions:
         return page.render("flows/missing.html", status=404)
@@ -408,7 +409,7 @@ def download_row(page: CurrentPage) -> Response[bytes]:
 
 
 def _versions(page: Page) -> list[FlowVersion]:
-    """The versions of the flow whose key is in the address. Empty: there is none."""
+    """The versions of the flow whose key is in the address. Empty: no such flow."""
     key = _visible_key(page, page.query.get("key", [""])[-1])
     return [] if key is None else versions_of(page.ledger, *key)
 
@@ -443,7 +444,7 @@ def show_quarantine(page: CurrentPage) -> Response[str]:
     return page.render(
         "flows/quarantine.html",
         status=view.request.status,
-        # Bytes that are not UTF-8 are shown by their numbers.
+        # Bytes that are not UTF-8 are shown as numbers.
         found=[(row, pretty_json(row.wire.decode("utf-8", "backslashreplace"))) for row in rejected[:QUARANTINED_MAX]],
         more=len(rejected) > QUARANTINED_MAX,
         asked=view.request,

@@ -1,4 +1,4 @@
-"""Forms: what was typed, read field by field, with an error beside each field that cannot be used."""
+"""Forms: reads the typed values field by field, with an error beside each invalid field."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -15,12 +15,12 @@ from liushui.server.web.page import Page
 from liushui.wire.transport import parse_base_url
 
 TEXT_MAX = 4_000
-"""Characters of one field."""
+"""The most characters of one field."""
 
 
 @dataclass
 class Form:
-    """A form that was sent. Where a method returns None, it has added to `errors`."""
+    """A form that was sent. If a method returns None, it has added to `errors`."""
 
     page: Page
     errors: dict[str, str] = field(default_factory=dict)

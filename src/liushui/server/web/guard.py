@@ -1,4 +1,4 @@
-"""What every page has: the guard in front (for this host, from this site, by somebody logged in), and error pages."""
+"""The guard of every page (right host, same site, logged in), the headers of answers, and error pages."""
 
 import asyncio
 import logging
@@ -39,26 +39,26 @@ from liushui.services.access import Principal
 FORM_TYPE: Final = "application/x-www-form-urlencoded"
 BODY_MAX: Final = 256 * 1024
 FORM_TIMEOUT_S: Final = 30
-"""How long a form may take to arrive. While it does, its request counts as one in progress."""
+"""How long a form may take to arrive. Meanwhile its request counts as in progress."""
 UPLOAD_TYPE: Final = "multipart/form-data"
 UPLOAD_TIMEOUT_S: Final = 600
 """How long a form with a file may take to arrive."""
 FIELDS_MAX: Final = 64 * 1024
-"""Bytes of a form with a file beside the file."""
+"""The most bytes of a form without its file."""
 
 OPEN: Final = "open"
-"""The key in a handler's `opt` that opens it to those who are not logged in."""
+"""Key in a handler's `opt` that opens it without a login."""
 
 UPLOADS: Final = "uploads"
-"""The key in a handler's `opt` by which its form has a file. `file` in the request's state is that file, if any."""
+"""Key in a handler's `opt` that says that its form has a file. `file` in the request's state is that file, if any."""
 
 NEEDS: Final = "needs"
-"""The key in a handler's `opt` with the scope that it needs, or OWNER. Without it, reading needs the scope to read, and
-a request that changes something needs the owner."""
+"""Key in a handler's `opt` with the required scope, or OWNER. Without it, reading needs the scope to read, and changes
+need the owner."""
 
 
 async def guard_page(request: AnyRequest) -> Response[Any] | None:
-    """Check a request before its handler: None if it may be answered, else the way to the login.
+    """Check a request before its handler: return None if it may be answered, else a redirect to the login.
 
     Puts `session`, `csrf` and `form` into the request's state. Raises HTTPException for a request to another host, from
     another site, or without the CSRF token of its session.
@@ -72,7 +72,7 @@ async def guard_page(request: AnyRequest) -> Response[Any] | None:
     request.state["session"], request.state["csrf"] = session, session.csrf if session else ""
     if request.method not in SAFE_METHODS:
         check_origin(request.headers, request.headers.get("host", ""), web.app_context.url)
-        if request.route_handler.opt.get(UPLOADS):  # whoever may not import stores nothing here either
+        if request.route_handler.opt.get(UPLOADS):  # readers who may not import store nothing here either
             if session is None:
                 return _to_login(request)
             _check_rights(request, session.principal)
@@ -91,7 +91,7 @@ async def guard_page(request: AnyRequest) -> Response[Any] | None:
 
 
 def _check_rights(request: AnyRequest, principal: Principal) -> None:
-    """Raises PermissionDeniedException if the principal lacks what the handler needs."""
+    """Raise PermissionDeniedException if the principal lacks the rights for the handler."""
     needed = request.route_handler.opt.get(NEEDS, Scope.READ if request.method in SAFE_METHODS else OWNER)
     if not principal.is_owner and needed not in principal.scopes:
         page = provide_page(request)
@@ -99,7 +99,7 @@ def _check_rights(request: AnyRequest, principal: Principal) -> None:
 
 
 def _missing_right(page: Page, needed: str, role: str) -> str:
-    """Why the reader may not do what needs a scope, or the owner."""
+    """Return why the reader may not do what needs a scope, or the owner."""
     match needed:
         case Scope.READ:
             return page.say("this needs a role that may read; yours: %(role)s", role=role)
@@ -112,7 +112,7 @@ def _missing_right(page: Page, needed: str, role: str) -> str:
 
 
 def check_origin(headers: Mapping[str, str], host: str, url: str) -> None:
-    """Raises PermissionDeniedException if a browser says that another site's page sent a request.
+    """Raise PermissionDeniedException if the browser says that another site's page sent the request.
 
     `url`: the server's address. A proxy may pass on another host than the browser's.
     """
@@ -133,13 +133,13 @@ def _to_login(request: AnyRequest) -> Response[Any]:
     here = request.scope["path"] + (f"?{query}" if query else "")
     is_first_page = request.method not in SAFE_METHODS or here == "/"
     address = "/login" if is_first_page else f"/login?next={quote(here, safe='/')}"
-    if request.headers.get("hx-request") == "true":  # htmx would put a redirect's page into a part of this one
+    if request.headers.get("hx-request") == "true":  # htmx would put the redirect's page into a part of this page
         return Response("", status_code=401, headers={"hx-redirect": "/login"}, media_type=MediaType.TEXT)
     return Response("", status_code=303, headers={"location": address}, media_type=MediaType.TEXT)
 
 
 async def _read_form(request: AnyRequest) -> dict[str, list[str]]:
-    """The texts of a form. A file that comes with it is in the state, in a temporary file."""
+    """The texts of a form. A file in the form goes into the request's state, as a temporary file."""
     takes_file = bool(request.route_handler.opt.get(UPLOADS))
     expected = UPLOAD_TYPE if takes_file else FORM_TYPE
     most = UPLOAD_MAX + FIELDS_MAX if takes_file else BODY_MAX
@@ -188,7 +188,7 @@ CONTENT_SECURITY_POLICY: Final = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-"""Nothing from elsewhere, and no inline script or style: injected HTML can neither run nor load anything."""
+"""Nothing from elsewhere, and no inline script or style, so that injected HTML cannot run or load anything."""
 
 SECURITY_HEADERS: Final = {
     "content-security-policy": CONTENT_SECURITY_POLICY,
@@ -202,7 +202,8 @@ SECURITY_HEADERS: Final = {
 
 
 def add_security_headers(response: Response[Any]) -> Response[Any]:
-    """Add the headers to an answer. It is not cached unless it says otherwise: most answers are for one reader."""
+    """Add the headers to an answer. It is not cached unless it says otherwise, because most answers are for one
+    reader."""
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
     response.headers.setdefault("cache-control", "no-store")
@@ -220,7 +221,7 @@ PROBLEM_JSON: Final = "application/problem+json"
 
 @get("/{rest:path}", sync_to_thread=False, opt={OPEN: True})
 def no_page(rest: FromPath[str]) -> None:
-    """Any address that no other handler has."""
+    """Answer any address without a handler."""
     raise NotFoundException(f"nothing is served at {rest}")
 
 
@@ -245,7 +246,7 @@ def _expected_error(request: AnyRequest, error: LiushuiError) -> Response[Any]:
 
 
 def _internal_error(request: AnyRequest, error: Exception) -> Response[Any]:
-    # The log must not have the query or the form: they may hold secrets.
+    # The query and the form are not logged, because they may contain secrets.
     _log.error("no answer to %s %s", request.method, request.scope["path"], exc_info=error)
     detail = provide_page(request).say("See the server's log for what happened.")
     return _error_page(request, HTTPStatus.INTERNAL_SERVER_ERROR, detail)

@@ -47,7 +47,7 @@ class Language:
 
     @property
     def is_chinese(self) -> bool:
-        """Whether red stands for a rise, as it does for Chinese readers."""
+        """Whether red means a rise, as for Chinese readers."""
         return self.tag.startswith("zh")
 
     @cached_property
@@ -77,14 +77,14 @@ class Language:
         return f"{self.short_amount(amount, currency, signed=signed)} {currency}"
 
     def short_amount(self, amount: Decimal, currency: str | None = None, *, signed: bool = False) -> str:
-        """An amount with its shown decimals only (see `shown_decimals`). Its value is exact all the same."""
+        """An amount with its shown decimals only (see `shown_decimals`). The value is still exact."""
         shown = shown_decimals(amount, currency)
         text, hidden = self.amount(amount, signed=signed), max(0, decimals_of(amount) - shown)
         kept = text[: len(text) - hidden] if hidden else text
         return kept.rstrip(get_decimal_symbol(self.locale)) + self.decimal_zeros(amount, shown)
 
     def decimal_zeros(self, amount: Decimal, shown: int) -> str:
-        """What to write after an amount that has fewer decimals than are shown: zeros, and a point if it has none."""
+        """Return the text after an amount with fewer decimals than are shown: zeros, and a point if it has none."""
         own = decimals_of(amount)
         if shown <= own:
             return ""
@@ -130,9 +130,9 @@ def usual_decimals(currency: str) -> int:
 
 
 def shown_decimals(amount: Decimal, currency: str | None = None) -> int:
-    """The number of decimals that are shown of an amount: the usual ones, and more where the others are not zero.
+    """Return the number of decimals to show: the usual ones, or more if further ones are not zero.
 
-    Without a currency two are usual, and an amount that is written with fewer keeps them.
+    Without a currency, two are usual; an amount written with fewer keeps them.
     """
     own = decimals_of(amount)
     usual = min(own, USUAL_DECIMALS) if currency is None else usual_decimals(currency)
@@ -140,7 +140,7 @@ def shown_decimals(amount: Decimal, currency: str | None = None) -> int:
 
 
 def read_languages(folder: Path = CATALOGUES) -> Mapping[str, Language]:
-    """Every language by tag. The .po files are compiled here, so that no .mo file can be out of date."""
+    """Every language by tag. The .po files are compiled here, so no .mo file can be outdated."""
     languages = {SOURCE: Language(SOURCE, NullTranslations())}
     for tag in TAGS:
         if tag != SOURCE:

@@ -1,4 +1,4 @@
-"""How an uploaded file would be imported: its format, its content, what would change, or why it cannot be."""
+"""How an uploaded file would be imported: its format, its content, the changes, or why it cannot be imported."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,13 +33,14 @@ from liushui.server.web.page import Page
 from liushui.temporary_folder import temporary_folder
 
 FORMAT, PROVIDER = "format", "provider"
-"""What the source of an upload begins with: `format alipay_personal`, `provider okx`."""
+"""Prefixes of an upload's source: `format alipay_personal`, `provider okx`."""
 SECRET: Final = "password"  # noqa: S105 - the name of a field
 """The field of an upload, and of its form, with the password of an archive."""
 
 
 class Problem(NamedTuple):
-    """Why a file cannot be imported as it is. `field`: what of the form can mend it. `mapping`: a first one."""
+    """Why a file cannot be imported as it is. `field`: the form field that can solve it. `mapping`: a proposed
+    mapping."""
 
     text: str
     field: str = ""
@@ -47,7 +48,7 @@ class Problem(NamedTuple):
 
 
 class Check(NamedTuple):
-    """A file that can be imported: what it has, and what the import would do."""
+    """A file that can be imported: its content, and the effect of the import."""
 
     prepared: Prepared
     zone: str
@@ -77,14 +78,14 @@ def check_file(page: Page, upload: Upload) -> Check | Problem:
 
 
 def _maybe_double(page: Page, others: Sequence[str], provider: str) -> str:
-    """That accounts which are collected from the provider's API may have the same money."""
+    """Warn that accounts collected from the provider's API may have the same money."""
     text = page.say("Accounts that are collected from %(provider)s:", provider=page.provider_title(provider))
     known = ", ".join(filter(page.sees, others)) or "–"
     return f"{text} {known}. " + page.say("If this file is of one of them, its money is in totals twice.")
 
 
 def prepare_upload(page: Page, upload: Upload, folder: Path, notices: list[str]) -> Prepared | Problem:
-    """The file, opened and checked as its settings say. `folder`: where it is unpacked."""
+    """Open and check the file with its settings. `folder`: where it is unpacked."""
     formats = load_formats()
     kind, _, name = upload.source.partition(" ")
     others = [one for one in page.providers.values() if one.name != name]
@@ -115,7 +116,7 @@ def prepare_upload(page: Page, upload: Upload, folder: Path, notices: list[str])
 
 
 def _problem(page: Page, upload: Upload, folder: Path, error: UnusableFile) -> Prepared | Problem:
-    """Why a file cannot be read; or its rows, where a provider is recognised by them."""
+    """Return why a file cannot be read, or its rows if they belong to a provider."""
     cause = error.__cause__
     if isinstance(cause, PasswordNeeded):
         text = page.say("This password is wrong.") if upload.password else page.say("The archive has a password.")
@@ -135,7 +136,7 @@ def _problem(page: Page, upload: Upload, folder: Path, error: UnusableFile) -> P
 
 
 def _propose(ledger: Ledger, upload: Upload, folder: Path) -> str:
-    """A first mapping for the table in a file. Empty: it has none."""
+    """Propose a mapping for the table in a file. Empty: it has none."""
     inner = folder / "proposal"
     inner.mkdir()
     try:

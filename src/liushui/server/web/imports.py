@@ -66,7 +66,7 @@ def _list(page: Page, error: str = "") -> Response[str]:
 
 @get("/imports/{id_:str}", sync_to_thread=True)
 def show_import(page: CurrentPage, id_: FromPath[str]) -> Response[str]:
-    """One import, and what became of its rows."""
+    """Show one import and what happened to its rows."""
     known = _import(page, id_)
     zones = [one.zone for one in _accounts(page) if one.account == known.account]
     return page.render("imports/one.html", known=known, zone=page.view_zone(*zones or ["UTC"]))
@@ -115,7 +115,7 @@ def new_import(page: CurrentPage) -> Response[str]:
     request_max_body_size=UPLOAD_MAX + FIELDS_MAX,
 )
 def upload_file(page: CurrentPage) -> Response[str]:
-    """Keep a file until its import is confirmed, and lead to what it has."""
+    """Store a file until its import is confirmed, and redirect to its check."""
     form = Form(page)
     settings = _read_settings(form)
     file = page.request.state.get("file")
@@ -170,7 +170,7 @@ def _accounts(page: Page) -> list[AccountName]:
 
 
 def _read_settings(form: Form) -> dict[str, str]:
-    """The fields of an Upload that a form has. The form's errors say what is wrong with them."""
+    """The fields of an Upload that a form has. The form's errors say what is wrong."""
     page = form.page
     account, zone, source = form.typed("account"), form.typed("zone"), form.typed("source")
     with page.ledger.reading() as connection:
@@ -196,7 +196,7 @@ def _read_settings(form: Form) -> dict[str, str]:
 
 @get("/imports/~check/{id_:str}", sync_to_thread=True, opt={NEEDS: Scope.RECORD})
 def check_upload(page: CurrentPage, id_: FromPath[str]) -> Response[str]:
-    """What an uploaded file has, and what its import would do. Nothing is changed."""
+    """Show the content of an uploaded file, and the effect of its import. Nothing is changed."""
     return _show_check(page, _upload(page, id_), {})
 
 

@@ -1,4 +1,4 @@
-"""Credentials that we give out: keys for the providers' APIs, tokens for ours, and the sessions of browsers."""
+"""Credentials that liushui issues: keys for provider APIs, tokens for its own API, and browser sessions."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,7 +22,7 @@ from liushui.services.access import ExceedsPrincipal
 from liushui.services.dialects import give_out, with_served
 
 EXCEEDED: Final = {"expires_at": "days", "paced": "accounts"}
-"""The form's field for a right that would exceed the principal's, where it has another name."""
+"""The form's field for a right that exceeds the principal's, if its name differs."""
 LIFETIME_DAYS: Final = {"": None, "1": 1, "7": 7, "30": 30, "90": 90, "365": 365}
 """How long a key or a token may be valid, by the value of the form's field. None: until it is revoked."""
 
@@ -222,6 +222,6 @@ def _expiry(page: Page, days: str) -> datetime | None:
 
 
 def _revoke(revoke: Callable[[], object]) -> Response[str]:
-    with suppress(NotFound):  # a form that is sent twice is no error
+    with suppress(NotFound):  # sending a form twice is not an error
         revoke()
     return redirect("/keys")

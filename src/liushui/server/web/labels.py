@@ -180,7 +180,7 @@ class Labels:
         return self.language.say(ALARM_KINDS[kind])
 
     def role(self, role: Role | None) -> str:
-        """The name of a user's role. None: of what has no role, a token."""
+        """The name of a user's role. None: it has no role, for example a token."""
         return self.language.say("token") if role is None else self.language.say(ROLES[role])
 
     def _named(self, names: dict[str, str], value: str) -> str:
@@ -302,7 +302,7 @@ def _alarm_text(alarm: Alarm, zone: str, language: Language) -> tuple[str, str]:
 
 
 def _service_text(alarm: Alarm, at: str, day: str, language: Language) -> tuple[str, str]:
-    """An alarm about what syncs have seen of the provider's service."""
+    """Describe an alarm about what syncs have observed about the provider's service."""
     say, say_many = language.say, language.say_many
     match alarm.kind:
         case AlarmKind.WAITING:
@@ -387,7 +387,7 @@ def _alarm_link(alarm: Alarm, language: Language) -> tuple[str, str]:
 
 
 class CoverageLabel(NamedTuple):
-    """A verdict as it is shown: its look, its name in a word or two, what it means in a sentence, and a link.
+    """A verdict for display: its look, its name in a word or two, its meaning in a sentence, and a link.
 
     `link`: the address of the coverage of the account whose gap the sentence names. Empty if there is no gap.
     """
@@ -399,7 +399,7 @@ class CoverageLabel(NamedTuple):
 
 
 def coverage_label(verdict: Verdict, zone: str, language: Language) -> CoverageLabel:
-    """A verdict in words, its times in a zone."""
+    """Return a verdict in words, with times in a zone."""
     say = language.say
     at = _moment(verdict.until_us, zone, language)
     match verdict.status:
@@ -423,12 +423,12 @@ def _gap_link(verdict: Verdict) -> str:
 
 
 def coverage_address(account: str) -> str:
-    """The address of what is complete of an account, and what is not."""
+    """Return the address of an account's coverage."""
     return f"/accounts/{quote(account, safe='')}#coverage"
 
 
 def _reasons(verdict: Verdict, zone: str, language: Language) -> str:
-    """Why flows may be missing: the first gap in full, and how many more there are."""
+    """Say why flows may be missing: the first gap in full, and the number of further ones."""
     first = verdict.gaps[0]
     text = language.say("%(account)s: %(reason)s.", account=first.account, reason=gap_reason(first, zone, language))
     more = len(verdict.gaps) - 1
@@ -462,7 +462,7 @@ def cause_text(gap: Gap, language: Language) -> str:
 
 
 def basis_label(basis: Basis, language: Language) -> str:
-    """What a sum that is not a balance is: since when it is a net change. Empty for a balance."""
+    """Describe a sum that is not a balance: since when it is a net change. Empty for a balance."""
     return language.say("Net change since %(day)s", day=language.day(basis.since_day)) if basis.since_day else ""
 
 
@@ -471,7 +471,7 @@ def _moment(at_us: int | None, zone: str, language: Language) -> str:
 
 
 def period_name(unit: Unit, first: date, last: date, language: Language) -> str:
-    """The name of a period: a day, the two ends of a week, a month. One that the span cuts short keeps its name."""
+    """The name of a period: a day, the two ends of a week, a month. A period that the span cuts keeps its name."""
     match unit:
         case Unit.DAY:
             return format_skeleton("yMMMd", first, locale=language.locale)

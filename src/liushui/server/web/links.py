@@ -1,4 +1,4 @@
-"""The links of a flow, as the page shows them: what belongs to it, how sure that is, and what people decided."""
+"""The links of a flow for the page: what belongs to it, how certain that is, and people's decisions."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple

@@ -1,6 +1,6 @@
 """Logging in: as a user, by the link that is printed at start, by password or by token. Logging out, and settings.
 
-The login through an identity provider is in `oidc`.
+`oidc` has the login through an identity provider.
 """
 
 from collections.abc import Callable, Mapping
@@ -40,7 +40,7 @@ from liushui.services.access import USER_PREFIX, opens_page
 
 ATTEMPTS_PER_ADDRESS: Final = Rate(calls=10, per=timedelta(minutes=1))
 ATTEMPTS: Final = Rate(calls=60, per=timedelta(minutes=1))
-"""Of all addresses together, for an attacker may have many."""
+"""Counted over all addresses, because an attacker may have many."""
 
 
 @get("/login", sync_to_thread=True, opt={OPEN: True})
@@ -54,7 +54,7 @@ def show_login(page: CurrentPage) -> Response[str]:
         return too_many_attempts(page, next_address)
     if redeem_login_code(page.ledger, code):
         return begin_login(page, "link", next_address)
-    if page.is_logged_in:  # the same link once more, in the browser that it logged in
+    if page.is_logged_in:  # the same link again, in the browser that it logged in
         return redirect(next_address)
     enter_login(page, OWNER, REFUSED)
     error = page.say("This link has already been used or has expired.")
@@ -95,7 +95,8 @@ def log_out(page: CurrentPage) -> Response[str]:
     """End the session."""
     session = page.session
     cookies = [page.web.sessions.end(session, secure=page.is_secure)] if session else []
-    # The browser is still logged in at the provider. A form must not lead there: browsers refuse its redirect.
+    # The browser is still logged in at the provider. A form must not redirect there, because browsers refuse such
+    # redirects.
     is_at_provider = session is not None and session.session.method == OIDC
     return redirect(f"/login?left={OIDC}" if is_at_provider else "/login", cookies)
 
@@ -134,7 +135,7 @@ def may_attempt(page: Page) -> bool:
 
 
 def login_form(page: Page, next_address: str, *, error: str = "", status: int = 200, name: str = "") -> Response[str]:
-    """The form, with every way to log in that there is."""
+    """The form with all available ways to log in."""
     return page.render(
         "login.html",
         status=status,
@@ -169,7 +170,7 @@ SETTINGS: Final[Mapping[str, tuple[str, Callable[[str], bool]]]] = {
     "rise": (RISE_COOKIE, RISES.__contains__),
     "zone": (ZONE_COOKIE, lambda zone: zone == ACCOUNT_ZONE or is_zone(zone)),
 }
-"""For each field of the form, its cookie, and whether it can have a value."""
+"""The cookie of each form field, and a check whether a value is valid."""
 
 
 @post("/preferences", sync_to_thread=False, opt={OPEN: True})

@@ -34,12 +34,12 @@ from liushui.services.periods import Explanations, close_month, reopen_month
 CLOSING = "close"
 REOPENING = "reopen"
 SIGNING = "signing_key"
-"""The forms, by the names under which they have an error that is of no field."""
+"""The names of forms whose errors belong to no field."""
 
 
 @post("/reconcile/{name:str}/{period:str}/close", sync_to_thread=True, opt={NEEDS: Scope.RECORD})
 def close_account_month(page: CurrentPage, name: FromPath[str], period: FromPath[str]) -> Response[str]:
-    """Close the month. Every line that does not agree needs an explanation, or the form names it again."""
+    """Close the month. Every line that does not agree needs an explanation; otherwise the form asks for it again."""
     form = Form(page)
     by = page.user or form.text("by")
     texts = {
@@ -153,7 +153,7 @@ def _as_file(certificate: StoredCertificate, suffix: str) -> dict[str, str]:
 
 @get("/reconcile/{name:str}/{period:str}/pack.zip", sync_to_thread=True)
 def download_pack(page: CurrentPage, name: FromPath[str], period: FromPath[str]) -> Response[Any]:
-    """All that an accountant needs of the month, as one zip."""
+    """Download everything that an accountant needs for the month, as one zip."""
     try:
         proofs = month_proofs(page.read_model, (name,), read_month(period))
     except (AccountNotFound, InvalidField) as error:

@@ -26,7 +26,7 @@ def show_rules(page: CurrentPage) -> Response[str]:
 
 @get("/notifications/new", sync_to_thread=True, opt={NEEDS: Scope.MANAGE})
 def new_rule(page: CurrentPage) -> Response[str]:
-    """The empty form for a rule."""
+    """Show the empty form for a rule."""
     kinds = [kind.value for kind in DEFAULT_KINDS]
     all_ = "yes" if page.principal.accounts is None else ""
     return _form(
@@ -68,7 +68,7 @@ def add_rule(page: CurrentPage) -> Response[str]:
 
 @post("/notifications/test", sync_to_thread=True, opt={NEEDS: Scope.MANAGE})
 def test_rule(page: CurrentPage) -> Response[str]:
-    """Send a test message by a rule, and show what became of it."""
+    """Send a test message by a rule, and show the outcome."""
     try:
         rule = notifications.find_rule(page.ledger, page.principal, page.form.get("rule", ""))
     except NotFound:
@@ -79,7 +79,7 @@ def test_rule(page: CurrentPage) -> Response[str]:
 @post("/notifications/remove", sync_to_thread=True, opt={NEEDS: Scope.MANAGE})
 def remove_rule(page: CurrentPage) -> Response[str]:
     """Remove a rule and its messages."""
-    with suppress(NotFound):  # a form that is sent twice is no error
+    with suppress(NotFound):  # sending a form twice is not an error
         notifications.remove_rule(page.ledger, page.principal, page.form.get("rule", ""))
     return redirect("/notifications")
 
@@ -117,7 +117,7 @@ FIELDS = frozenset({"name", "webhook", "ntfy", "email", "smtp", "from", "secret"
 
 
 def _field_of(error: ConfigError) -> str:
-    """The field that an error is about: each error of a rule begins with one."""
+    """Return the field of an error: each error of a rule begins with its field."""
     name = str(error).partition(":")[0]
     return name if name in FIELDS else "channel"
 

@@ -1,6 +1,6 @@
 """Logging in to the page through an OpenID Connect provider, and logging out there.
 
-The login that has begun is kept by the browser, in an encrypted cookie: any worker process can finish it.
+The browser stores the started login in an encrypted cookie, so any worker process can finish it.
 """
 
 import base64
@@ -87,7 +87,7 @@ def finish_oidc_login(page: CurrentPage) -> Response[str]:
 
 @get("/login/oidc/logout", sync_to_thread=True, opt={OPEN: True})
 def log_out_at_provider(page: CurrentPage) -> Response[str]:
-    """Send the browser to where it ends its session at the provider."""
+    """Redirect the browser to the address where it ends its session at the provider."""
     provider = find_identity_provider(page.ledger)
     if provider is None or not may_attempt(page):
         return redirect("/login")
@@ -99,7 +99,8 @@ def log_out_at_provider(page: CurrentPage) -> Response[str]:
 
 
 def _redirect_uri(page: Page) -> str:
-    """Where the provider sends browsers back: the server's own address, whatever host a request names."""
+    """Return the address to which the provider redirects browsers: the server's own, independent of the request's
+    host."""
     return f"{page.app_context.url}{CALLBACK_PATH}"
 
 
@@ -114,7 +115,7 @@ def _sealed(ledger: Ledger, attempt: Attempt) -> str:
 
 
 def _opened(ledger: Ledger, cookie: str) -> Attempt | None:
-    """The login in a cookie. None: the cookie is forged or too old."""
+    """Return the login in a cookie. None: the cookie is forged or too old."""
     from cryptography.fernet import Fernet, InvalidToken
 
     at_s = int(ledger.clock().timestamp())
@@ -133,7 +134,7 @@ def _key(ledger: Ledger) -> bytes:
 
 
 def _failed(page: Page, provider: IdentityProvider, error: OidcError, next_address: str) -> Response[str]:
-    """The login's page, with what a person can do about a failure. The details are for the log alone."""
+    """Return the login page with advice on a failure. Only the log has the details."""
     _log.warning("%s", error)
     enter_login(page, OIDC, REFUSED)
     status = 502 if error.failure is Failure.UNREACHABLE else 403

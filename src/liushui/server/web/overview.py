@@ -66,7 +66,7 @@ class KindTotal(NamedTuple):
 
 
 class MeaningLine(NamedTuple):
-    """The total of one meaning. `address`: its flows, where they are of one kind; else empty."""
+    """The total of one meaning. `address`: its flows, if they are of one kind; else empty."""
 
     meaning: Meaning
     moved: Total
@@ -129,7 +129,7 @@ def load_streams(page: CurrentPage) -> Response[str]:
 
 @get("/page/overview/fees", sync_to_thread=True)
 def load_fees(page: CurrentPage) -> Response[str]:
-    """The fees of each account: as flows of their own, and within other rows."""
+    """The fees of each account: flows of the kind fee, and fees within other rows."""
     request, overview = _read(page)
     span, currency, zone = overview.span, overview.currency, _zone(page, overview)
     names = tuple(_chosen_names(request, overview))
@@ -149,13 +149,13 @@ def load_fees(page: CurrentPage) -> Response[str]:
 
 
 def _chosen_names(request: OverviewRequest, overview: Overview) -> list[str]:
-    """The accounts that were chosen; all where none was."""
+    """Return the chosen accounts; all if none was chosen."""
     chosen = request.query.accounts
     return [account.name.account for account in overview.accounts if not chosen or account.name.account in chosen]
 
 
 def _meaning_parts(kinds: Mapping[str, Total], own: Total, address_of: Callable[[str], str]) -> list[MeaningPart]:
-    """The table of income and expense: what moved by kind, own transfers left out, by what the kinds mean."""
+    """Return the table of income and expense: sums by meaning, without own transfers."""
     sums: dict[Meaning, Total] = {}
     kinds_of: dict[Meaning, list[str]] = {}
     for kind, moved in kinds.items():
@@ -251,7 +251,7 @@ def _holdings(overview: Overview) -> list[Holding]:
         for balance in balances:
             amount = EXACT.add(amount, balance.amount)
         changes = [balance.basis for balance in balances if not balance.basis.is_balance]
-        # Of several net changes the newest beginning is named: before it, some account is missing.
+        # If there are several net changes, the latest beginning is named: before it, some account is incomplete.
         basis = max(changes, key=lambda one: one.since_us or 0) if changes else Basis()
         held = {balance.account for balance in balances}
         others = [one for one in overview.accounts if one.name.account not in held]
@@ -261,7 +261,7 @@ def _holdings(overview: Overview) -> list[Holding]:
 
 
 def _calendars(page: Page, overview: Overview, zone: str) -> list[tuple[Account, Calendar | None, str]]:
-    """A calendar of the last year for each account, and why the time before it is not complete.
+    """Return a calendar of the last year for each account, and why the time before it is not complete.
 
     None for an account without a source. "": the time before is complete.
     """
@@ -277,7 +277,7 @@ def _calendars(page: Page, overview: Overview, zone: str) -> list[tuple[Account,
 
 
 def _earlier(page: Page, account: Account, first: date, zone: str) -> str:
-    """Why the time from the beginning of an account's source to a day is not complete, in a sentence. "": it is."""
+    """Say why the time from the beginning of an account's source to a day is not complete. "": it is complete."""
     begin_us, until_us = account.completeness.begin_us, to_us(datetime.combine(first, time.min, account.name.tz))
     if not account.completeness.has_source or until_us <= begin_us:
         return ""

@@ -48,17 +48,17 @@ ZONE_COOKIE: Final = "liushui_zone"
 
 THEMES: Final = ("auto", "light", "dark")
 RISES: Final = ("auto", "red", "green")
-"""The colour of money that comes in. auto: as readers of the language expect it."""
+"""The colour of money that comes in. auto: as readers of the language expect."""
 
 OWNER: Final = "owner"
-"""What `Page.may` takes, and a handler needs, in place of a scope where only the owner may do it."""
+"""Used with `Page.may` and in handlers instead of a scope, if only the owner has the right."""
 
 AnyRequest = Request[Any, Any, Any]
 
 
 @dataclass(frozen=True)
 class WebContext:
-    """What every page is made with."""
+    """The objects with which all pages are made."""
 
     app_context: AppContext
     assets: Assets
@@ -86,19 +86,20 @@ class WebContext:
 
 
 def make_web_context(app_context: AppContext) -> WebContext:
-    """What the pages of a ledger are made with. Raises OSError if a file of the page is missing."""
+    """Create the context for a ledger's pages. Raises OSError if a file of the page is missing."""
     return WebContext(app_context, *_read_page_files())
 
 
 @cache
 def _read_page_files() -> tuple[Assets, Mapping[str, Language], Mapping[str, Environment]]:
-    """The assets, the languages and the templates. They are the same for every ledger, and read once a process."""
+    """The assets, the languages and the templates. They are the same for every ledger, and are read once per
+    process."""
     assets, languages = read_assets(), read_languages()
     return assets, languages, {tag: _environment(assets, language) for tag, language in languages.items()}
 
 
 WEB_CONTEXT: Final = "liushui_web_context"
-"""The key of the WebContext in the application's state."""
+"""Key of the WebContext in the application's state."""
 
 
 def web_context_of(request: AnyRequest) -> WebContext:
@@ -180,7 +181,7 @@ class Page:
 
     @property
     def csrf(self) -> str:
-        """The CSRF token that forms carry. Empty where nobody is logged in."""
+        """The CSRF token that forms carry. Empty: nobody is logged in."""
         return str(self.request.state.get("csrf", ""))
 
     @property
@@ -191,7 +192,7 @@ class Page:
 
     @property
     def principal(self) -> Principal:
-        """Whom the request acts for. Only pages that need a login ask."""
+        """The principal of the request. Only pages that need a login use it."""
         session = self.session
         if session is None:
             raise NotAuthorizedException("expected a session")
@@ -202,7 +203,7 @@ class Page:
         return self.principal.sees(account)
 
     def may(self, scope: str) -> bool:
-        """Whether the reader may do what needs a scope. The scope "owner" is for the owner alone."""
+        """Whether the reader has a scope. The scope "owner" belongs only to the owner."""
         principal = self.principal
         return principal.is_owner or scope in principal.scopes
 
@@ -218,7 +219,8 @@ class Page:
 
     @property
     def here(self) -> str:
-        """The address of the request. Of anything but a GET: the first page's, for it cannot be opened again."""
+        """The address of the request. For other methods than GET, the first page's address, because the request cannot
+        be repeated by opening it."""
         if self.request.method != "GET":
             return "/"
         query = self.request.scope["query_string"].decode("latin-1")
@@ -237,12 +239,13 @@ class Page:
 
     @property
     def next(self) -> str:
-        """The page of ours that follows the form; without one, the first page."""
+        """The page to open after the form; by default, the first page."""
         return own_address(self.form.get("next", ""))
 
     @property
     def is_secure(self) -> bool:
-        """Whether the connection uses TLS, to us or to a proxy. A client that lies about it loses its own cookies."""
+        """Whether the connection uses TLS, to us or to a proxy. If a client lies about it, only its own cookies are
+        lost."""
         return self.request.headers.get("x-forwarded-proto", self.request.scope["scheme"]) == "https"
 
     @cached_property
@@ -254,7 +257,7 @@ class Page:
             return [one.account for one in find_accounts(queries) if one.provider == SAMPLE and self.sees(one.account)]
 
     def provider_title(self, name: str) -> str:
-        """What readers call the provider of an account, or the format of files that it is imported from."""
+        """The readers' name for the provider of an account, or for the format of its files."""
         if name == SAMPLE:
             return self.say("sample data (simulated)")
         provider = self.providers.get(name)
@@ -314,25 +317,25 @@ class Page:
         return Response(self.text(template, **context), status_code=status, media_type=MediaType.HTML)
 
 
-CurrentPage: TypeAlias = NamedDependency[SkipValidation[Page]]  # msgspec cannot validate what a page holds
+CurrentPage: TypeAlias = NamedDependency[SkipValidation[Page]]  # msgspec cannot validate the values in a page
 """Annotates the parameter `page` of a handler."""
 
 
 def redirect(address: str, cookies: Iterable[Cookie] = ()) -> Response[str]:
     """Redirect to a page after a form (303), and set cookies."""
-    # A header is ASCII. What is escaped already stays as it is.
+    # A header is ASCII. Existing escapes stay.
     headers = {"location": quote(address, safe=punctuation)}
     return Response("", status_code=303, headers=headers, cookies=list(cookies), media_type=MediaType.TEXT)
 
 
 def own_address(text: str) -> str:
-    """The address if it is on this server, else that of the first page, so that no link redirects to another site."""
+    """Return the address if it is on this server, else the first page's, so that no link redirects to another site."""
     is_own = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable()
     return text if is_own else "/"
 
 
 def common_zone(zones: Sequence[str]) -> str:
-    """The zone that all accounts share; UTC where they do not share one."""
+    """Return the zone of all accounts; UTC if they have several."""
     return zones[0] if len(set(zones)) == 1 else "UTC"
 
 
@@ -414,7 +417,7 @@ def _filters(language: Language) -> dict[str, Any]:
 
 
 def decimal_places(amounts: Iterable[Decimal], currency: str | None = None) -> int:
-    """The most decimals that are shown of any of the amounts. The filter `amount` aligns a column by it."""
+    """Return the largest number of decimals that are shown of any amount. The filter `amount` aligns a column by it."""
     return max((shown_decimals(amount, currency) for amount in amounts), default=0)
 
 
@@ -431,6 +434,7 @@ def _pad(shown: int, places: int | None) -> str:
 
 
 def _hidden_characters(amount: Decimal, shown: int) -> int:
-    """How many characters at the end of an exact amount are zeros that are not shown, and the point before them."""
+    """Return the number of characters at the end of an exact amount that are hidden: zeros, and the point before
+    them."""
     hidden = max(0, decimals_of(amount) - shown)
     return hidden + 1 if hidden and not shown else hidden

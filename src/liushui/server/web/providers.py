@@ -1,4 +1,4 @@
-"""Each provider's rules, limits and mapping, from the same data that the program works with."""
+"""Each provider's rules, limits and mapping, from the data that the program itself uses."""
 
 import inspect
 import re
@@ -109,7 +109,7 @@ _RENDERER: Final = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
 def render_markdown(text: str) -> Markup:
-    """Markdown as HTML that can stand on a page: without HTML of its own, inline styles and links to our pages."""
+    """Convert Markdown to HTML for a page: without raw HTML, inline styles and links to our pages."""
     tokens = _RENDERER.parse(text)
     _label_cells(tokens)
     for token in _all_tokens(tokens):
@@ -124,7 +124,7 @@ def render_markdown(text: str) -> Markup:
 
 
 def _label_cells(tokens: Sequence[Token]) -> None:
-    """Give each cell of a table the name of its column: in a narrow window the cells of a row stand in one column."""
+    """Give each cell of a table the name of its column, because in a narrow window the cells of a row are stacked."""
     names: list[str] = []
     column = 0
     for token, following in pairwise(tokens):

@@ -46,7 +46,7 @@ MONTHS_SHOWN: Final = 6
 BREAKS_SHOWN: Final = 100
 
 EXPLAIN: Final = "explain-"
-"""What the names of fields begin with that explain a line. Its id follows."""
+"""Prefix of the form fields that explain a line. Its id follows."""
 
 
 def month_name(first: date, language: Language) -> str:
@@ -149,7 +149,7 @@ def _months_until(last: date) -> list[date]:
 
 
 def _months_after(last: date) -> date:
-    """The last month of the page after the one that ends with a month."""
+    """Return the last month of the next page after the page that ends with a month."""
     for _month in range(MONTHS_SHOWN):
         last = next_month(last).replace(day=1)
     return last
@@ -159,7 +159,8 @@ def _months_after(last: date) -> date:
 
 
 class FigureRow(NamedTuple):
-    """One figure of a line: what the flows come to, what is stated and by whom. `address`: that of the flows."""
+    """One figure of a line: the sum of the flows, and the stated figure with its origin. `address`: the address of the
+    flows."""
 
     name: str
     ledger: Decimal | None
@@ -180,13 +181,13 @@ class LineView(NamedTuple):
     breaks: Sequence[LedgerBreak]
     flows_address: str
     origin: date | None
-    """The month of the last break before this one, where the line differs since then."""
+    """The month of the last earlier break, if the line has differed since then."""
 
 
 class ToExplain(NamedTuple):
     """A line that has to be explained before its month can be closed.
 
-    `is_carried`: it differs since before the month, and the explanation of an earlier month counts.
+    `is_carried`: the difference is from before the month, and the explanation of an earlier month counts.
     """
 
     id: str
@@ -201,7 +202,7 @@ def show_month(page: CurrentPage, name: FromPath[str], period: FromPath[str]) ->
 
 
 def render_month(page: Page, name: str, period: str, form: Form | None = None) -> Response[str]:
-    """The page of a month. `form`: one of its forms that was sent and refused. Raises NotFoundException."""
+    """The page of a month. `form`: a form that was sent and refused. Raises NotFoundException."""
     model, language = page.read_model, page.language
     try:
         first = read_month(period)
@@ -292,7 +293,7 @@ def _line_name(line: ProofLine) -> str:
 
 
 def _explanations(closed: PeriodDecision | None) -> dict[str, str]:
-    """Why each line was accepted that did not pass when the month was closed, by the line's id."""
+    """Return why lines that did not pass were accepted at the close, by line id."""
     lines = () if closed is None else closed.lines
     account = "" if closed is None else closed.account
     return {line_id(account, (one.subaccount, one.currency)): one.explanation for one in lines if one.explanation}

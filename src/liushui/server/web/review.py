@@ -1,4 +1,4 @@
-"""The page of flows to review: every flow that each finding is about, its state, and what people explain."""
+"""The page of flows to review: every flow of each finding, its state, and people's explanations."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -22,13 +22,13 @@ from liushui.server.web.guard import NEEDS
 from liushui.server.web.page import CurrentPage, Page, redirect
 
 SHOWN_MAX: Final = 50
-"""Findings on one page."""
+"""The most findings on one page."""
 LOOKS: Final = {FindingState.OPEN: "warn", FindingState.EXPLAINED: "good", FindingState.GONE: ""}
 """How the tag of a state looks."""
 
 
 class FindingView(NamedTuple):
-    """A finding as it is shown. `others`: the further flows that it is about, each with what it is to the first."""
+    """A finding as it is shown. `others`: the other flows of the finding, each with its relation to the first."""
 
     finding: Finding
     kind: str
@@ -102,7 +102,7 @@ def action_names(page: Page) -> dict[FindingAction, str]:
 
 
 class ReviewQuery(NamedTuple):
-    """Which findings the address asks for. An empty account or kind means all.
+    """The filter in the page's address. An empty account or kind means all.
 
     `after`: the cursor of the page. Empty: the first page.
     """
@@ -119,7 +119,7 @@ class ReviewQuery(NamedTuple):
 
     @property
     def cursor_query(self) -> str:
-        """What the cursors of its pages are bound to."""
+        """The query to which the cursors of its pages are bound."""
         return f"review {self.account} {self.kind} {self.state.value}"
 
 
@@ -131,7 +131,7 @@ def show_review(page: CurrentPage) -> Response[str]:
 
 @post("/review", sync_to_thread=True, opt={NEEDS: Scope.RECORD})
 def decide_findings(page: CurrentPage) -> Response[str]:
-    """Explain the findings that are ticked, or withdraw their explanations: all of them, or none."""
+    """Explain the selected findings, or withdraw their explanations: all or none of them."""
     form = Form(page)
     if decide(form, page.fields.get("chosen", [])):
         query = _read_query(page)
@@ -140,7 +140,7 @@ def decide_findings(page: CurrentPage) -> Response[str]:
 
 
 def decide(form: Form, ids: Sequence[str]) -> bool:
-    """Decide as a form says. False: the form's errors say why nothing was changed."""
+    """Carry out the decision in a form. False: nothing was changed, and the form's errors say why."""
     page = form.page
     by, reason = page.user or form.text("by"), form.text("reason")
     if not ids:
@@ -156,7 +156,7 @@ def decide(form: Form, ids: Sequence[str]) -> bool:
 
 
 def _read_query(page: Page) -> ReviewQuery:
-    """What the address asks for. What it cannot mean is left out: the page says what it shows."""
+    """What the address asks for. Invalid values are ignored: the page says what it shows."""
     values = {name: page.query.get(name, [""])[-1] for name in ("account", "finding", "state")}
     kind = values["finding"] if values["finding"] in KINDS else ""
     state = FindingState(values["state"]) if values["state"] in set(FindingState) else FindingState.OPEN
@@ -164,7 +164,8 @@ def _read_query(page: Page) -> ReviewQuery:
 
 
 def _position(page: Page, query: ReviewQuery) -> FindingPosition | None:
-    """After which finding the page begins. A cursor of another list, or an old one, leads to the first page."""
+    """Return the position after which the page begins. A cursor of another list, or an old one, means the first
+    page."""
     if not query.after:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Sample data: accounts with simulated flows in an empty ledger, to look at, and to remove by one click."""
+"""Sample data: accounts with simulated flows in an empty ledger, which one click removes."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from liushui.services.accounts import has_accounts
 
 @post("/welcome/sample", sync_to_thread=True, opt={NEEDS: Scope.MANAGE})
 def add_sample_data(page: CurrentPage) -> Response[str]:
-    """Add the accounts of the sample data. Raises ConfigError in a ledger with accounts: nothing is to be mixed."""
+    """Add the accounts of the sample data. Raises ConfigError in a ledger with accounts, so that nothing is mixed."""
     _check_may(page)
     if has_accounts(page.ledger):
         raise ConfigError(page.say("The ledger has accounts already. Sample data is only for an empty one."))
@@ -45,13 +45,13 @@ def remove_sample_data(page: CurrentPage) -> Response[str]:
 
 
 def _check_may(page: Page) -> None:
-    """Raises PermissionDeniedException if the reader may not see all accounts."""
+    """Raise PermissionDeniedException if the reader may not see all accounts."""
     if page.principal.accounts is not None:
         raise PermissionDeniedException(page.say("This needs a role for all accounts. Yours is for some."))
 
 
 def load_sample_data(ledger: Ledger) -> None:
-    """Make the accounts of the sample data, and import their flows. Whatever is there already stays as it is."""
+    """Make the accounts of the sample data, and import their flows. Existing sample data is not changed."""
     for account, rows in sample_rows(ledger.clock()).items():
         make_account(ledger, account, NAME, ZONE)
         run_import(ledger, account, _prepared(rows), lambda _bytes: None, restate=False)

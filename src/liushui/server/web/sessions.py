@@ -39,7 +39,7 @@ class BrowserSession(NamedTuple):
     session: Session
     csrf: str
     principal: Principal
-    """Whom it acts for. A session that began with a token may do no more than the token."""
+    """Whom it acts for. A session that began with a token has at most the token's rights."""
 
     @property
     def id(self) -> str:
@@ -73,7 +73,7 @@ class BrowserSessions:
     def find(self, cookie: str | None) -> BrowserSession | None:
         """The session of a cookie. None: the cookie is forged, or its session has ended."""
         name, _, signature = (cookie or "").partition(".")
-        # The signature comes first: without it every forged cookie would cost a query.
+        # The signature is checked first; otherwise every forged cookie would cost a query.
         if not name or len(name) > _NAME_MAX or not _equal(signature, self._signature("session", name)):
             return None
         session = find_session(self.ledger, name)
@@ -88,18 +88,19 @@ class BrowserSessions:
         return make_cookie(COOKIE, "", age_s=0, secure=secure)
 
     def principal(self, connection: Connection) -> Principal | None:
-        """Whom a request to the API acts for by its session. None: nobody is logged in, or the CSRF token is wrong."""
+        """Return the principal of a request to the API by its session. None: nobody is logged in, or the CSRF token is
+        wrong."""
         session = self.find(connection.cookies.get(COOKIE))
         if session is None:
             return None
         is_safe = connection.scope.get("method") in SAFE_METHODS
-        # The browser adds the cookie to requests of any page; only ours know the token.
+        # The browser sends the cookie with requests from any page; only our pages know the token.
         if not is_safe and not verify_csrf(session, connection.headers.get(CSRF_HEADER)):
             return None
         return session.principal
 
     def _principal(self, session: Session) -> Principal | None:
-        """Whom a session acts for: the owner, a user, or the token that it began with. None: the latter has ended."""
+        """Return the principal of a session: the owner, a user, or its token. None: the token has ended."""
         if session.token is None:
             return owner(PAGE)
         found = find_user_of(self.ledger, session.token)

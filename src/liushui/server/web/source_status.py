@@ -14,7 +14,7 @@ from liushui.server.web.page import Page
 from liushui.sync.events import SyncStatus
 
 RESULT_WAIT_MAX: Final = timedelta(seconds=10)
-"""How long after a sync its last progress is waited for. The process that synced may have been killed."""
+"""How long to wait for the last progress after a sync. The process that synced may have been killed."""
 
 
 class SourceStatus(NamedTuple):
@@ -41,7 +41,7 @@ class SourceStatus(NamedTuple):
 
     @property
     def awaits_result(self) -> bool:
-        """Whether a sync has ended whose last progress is still to be written: that happens twice a second."""
+        """Whether a sync has ended, but its last progress is not written yet (it is written twice a second)."""
         run = self.last_run
         if run is None or run.ended_at is None or self.now >= run.ended_at + RESULT_WAIT_MAX:
             return False
@@ -50,7 +50,7 @@ class SourceStatus(NamedTuple):
 
     @property
     def error(self) -> str:
-        """The error of the last sync, word for word. It holds no secret."""
+        """The error of the last sync, word for word. It contains no secret."""
         return self.last_run.error if self.last_run and not self.is_busy else ""
 
     @property
@@ -63,7 +63,7 @@ class SourceStatus(NamedTuple):
 
     @property
     def state(self) -> str:
-        """The state: the first that applies, in this order."""
+        """The state: the first one that applies, in this order."""
         if self.is_running:
             return "running"
         if self.is_requested:
@@ -99,7 +99,7 @@ class SourceStatus(NamedTuple):
         }[self.state]
 
     def advice(self, page: Page) -> str:
-        """What is wrong, and what to do about it. Empty if nothing is wrong."""
+        """The problem and what to do about it. Empty: no problem."""
         say = page.say
         if self.state == "incomplete" and not self.account.verdict.is_complete:
             return coverage_label(self.account.verdict, page.view_zone(self.account.zone), page.language).meaning

@@ -111,7 +111,7 @@ def _address(name: str) -> str:
 
 
 def _check_may_add(page: Page) -> None:
-    """Raises PermissionDeniedException if the reader could not see the account of a new source."""
+    """Raise PermissionDeniedException if the reader could not see the account of a new source."""
     if page.principal.accounts is not None:
         raise PermissionDeniedException("a new source needs a role for all accounts; yours is for some")
 
@@ -137,7 +137,7 @@ def new_source(page: CurrentPage) -> Response[str]:
 
 @post("/sources", sync_to_thread=True, opt={NEEDS: Scope.MANAGE})
 def add_source(page: CurrentPage) -> Response[str]:
-    """Add a source, and request its first sync where the form asks for one."""
+    """Add a source and, if the form asks for it, request its first sync."""
     _check_may_add(page)
     provider, form = get_provider(page, page.form.get("provider", "")), Form(page)
     source = _read_source(form, provider)
@@ -188,7 +188,7 @@ def _test_result(page: Page, source: Source) -> Response[str]:
 
 
 def in_plain_words(page: Page, error: LiushuiError) -> str:
-    """What went wrong at a provider, and what to do about it."""
+    """Return what went wrong at a provider, and what to do about it."""
     match error:
         case AuthError():
             return page.say("The provider refuses these credentials. Check them, or ask the provider for new ones.")
@@ -235,7 +235,7 @@ def _read_source(form: Form, provider: Provider) -> Source | None:
 
 
 def _with_labels(page: Page, provider: Provider, errors: Mapping[str, str]) -> dict[str, str]:
-    """Errors by the labels that readers see, for a part of the page that is not beside the fields."""
+    """Return errors by their labels for readers, for a part of the page that is not beside the fields."""
     labels = {
         "name": page.say("Name"),
         "base_url": page.say("API address"),
@@ -300,6 +300,6 @@ def _read_credentials(form: Form, provider: Provider) -> dict[str, str] | None:
 
 
 def _without_secrets(page: Page, provider: Provider) -> dict[str, str]:
-    """The fields of a form as they were typed, without those that are never sent back."""
+    """Return the typed fields of a form, without those that are never sent back."""
     secrets = {f"credential-{field.name}" for field in provider.credentials if field.secret}
     return {name: value for name, value in page.form.items() if name not in secrets}

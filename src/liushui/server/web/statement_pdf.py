@@ -11,13 +11,13 @@ from liushui.server.web.statement_texts import StatementTexts
 
 INSTALL: Final = "pip install 'liushui[pdf]'"
 LATIN_FONTS: Final = ("Noto Sans", "DejaVu Sans", "Liberation Sans", "Helvetica Neue", "Segoe UI", "Libertinus Serif")
-"""Fonts for everything that is not Chinese, the best first. Typst brings the last one along."""
+"""Fonts for everything that is not Chinese, the best first. Typst includes the last one."""
 CHINESE_FONTS: Final = {
     "zh-Hans": ("Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "PingFang SC", "Microsoft YaHei"),
     "zh-Hant": ("Noto Sans CJK TC", "Noto Sans TC", "Source Han Sans TC", "PingFang TC", "Microsoft JhengHei"),
 }
 OTHER_CHINESE_FONTS: Final = ("Noto Sans CJK HK", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Droid Sans Fallback")
-"""Fonts that have both scripts, for where there is no other."""
+"""Fonts for both scripts, used if no other is installed."""
 REGIONS: Final = {"en": ("en", "us"), "zh-Hans": ("zh", "cn"), "zh-Hant": ("zh", "tw")}
 TEMPLATE: Final = Path(__file__).parent / "templates" / "statement" / "statement.typ"
 

@@ -38,7 +38,7 @@ def statement_html(texts: StatementTexts) -> str:
 
 @get("/accounts/{name:str}/statement", sync_to_thread=True)
 def show_last_statement(page: CurrentPage, name: FromPath[str]) -> Response[str]:
-    """Lead to the statement of the last month that is over, or of the one that the address names by `period`."""
+    """Redirect to the statement of the last month that is over, or of the month in `period`."""
     period = page.query.get("period", [""])[-1]
     if not period:
         period = _read(page, name, None).month.month.name
@@ -47,7 +47,7 @@ def show_last_statement(page: CurrentPage, name: FromPath[str]) -> Response[str]
 
 @get("/accounts/{name:str}/statement/{period:str}", sync_to_thread=True)
 def show_statement(page: CurrentPage, name: FromPath[str], period: FromPath[str]) -> Response[str] | Response[bytes]:
-    """The statement of a month, as a page to print; as PDF where the address ends in `.pdf`."""
+    """Show the statement of a month as a page to print; as PDF if the address ends in `.pdf`."""
     month, is_pdf = period.removesuffix(".pdf"), period.endswith(".pdf")
     statement = _read(page, name, month)
     texts = _texts(page, statement)

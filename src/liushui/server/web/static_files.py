@@ -80,7 +80,8 @@ ASSETS: Final = "liushui_assets"
 
 @get("/static/{version:str}/{name:path}", sync_to_thread=False, opt={"static": True})
 def static_file(request: Request[Any, Any, Any], version: FromPath[str], name: FromPath[str]) -> Response[bytes]:
-    """A file, to anybody: none holds a secret. It may be cached for ever, for another version has another address."""
+    """A file, to anybody: none holds a secret. It may be cached for ever, because another version has another
+    address."""
     assets: Assets = request.app.state[ASSETS]
     asset = assets.files.get(name.removeprefix("/"))
     if asset is None or version != assets.version:

@@ -69,7 +69,7 @@ def create_user(page: CurrentPage) -> Response[str]:
     form = Form(page)
     name, role, accounts = form.text("name"), form.one_of("role", list(Role)), _accounts(form)
     email = form.typed("email")
-    # Who logs in through the identity provider needs no password.
+    # Users who log in through the identity provider need no password.
     password = None if email and not page.form.get("password") else _password(form)
     if name is not None and role is not None and not form.is_wrong:
         try:
@@ -118,7 +118,7 @@ def change_password(page: CurrentPage) -> Response[str]:
 
 @post("/users/identity", sync_to_thread=True, opt={NEEDS: OWNER})
 def change_identity(page: CurrentPage) -> Response[str]:
-    """Say by which address a user is known at the identity provider. Empty: by none."""
+    """Set the address by which the identity provider knows a user. Empty: no address."""
     form = Form(page)
     name, email = form.typed("user"), form.typed("email")
     try:
@@ -138,7 +138,7 @@ def delete_user(page: CurrentPage) -> Response[str]:
 
 
 def _then_list(change: Callable[[], object]) -> Response[str]:
-    with suppress(NotFound):  # a form that is sent twice, or about a user whom another owner removed, is no error
+    with suppress(NotFound):  # sending a form twice, or for a user whom another owner removed, is not an error
         change()
     return redirect("/users")
 

@@ -1,4 +1,4 @@
-"""The first steps in an empty ledger: bring in flows, and make sure to get back in."""
+"""The first steps in an empty ledger: add flows, and set up a login."""
 
 import shlex
 
@@ -23,7 +23,7 @@ def show_first_steps(page: CurrentPage) -> Response[str]:
 
 @post("/welcome/password", sync_to_thread=True, opt={NEEDS: OWNER})
 def set_first_password(page: CurrentPage) -> Response[str]:
-    """Set the page's password where there is none. This browser stays logged in."""
+    """Set the page's password if it has none. This browser stays logged in."""
     if not _may_set_password(page):
         raise PermissionDeniedException(
             page.say("A password outlives a token, so a login with a token cannot set one.")
@@ -60,5 +60,6 @@ def _first_steps(page: Page, errors: dict[str, str]) -> Response[str]:
 
 
 def _may_set_password(page: Page) -> bool:
-    """Rights never grow: a session that began with a token ends with the token, and so must all that it makes."""
+    """Rights never grow: a session that began with a token ends with the token, and so must everything that it
+    creates."""
     return page.principal.token is None

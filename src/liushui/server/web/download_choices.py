@@ -1,5 +1,4 @@
-"""The possible downloads: the formats by the programs that read them, file names, and the month-end pack of a
-filter."""
+"""The possible downloads: formats by the programs that read them, file names, and the month-end pack of a filter."""
 
 from collections.abc import Sequence
 from datetime import date

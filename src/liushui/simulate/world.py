@@ -49,7 +49,7 @@ class Parameters:
     accounts: int
     """How many people: accounts at each institution."""
     flows: int
-    """Exactly so many flows of each account in [begin, end)."""
+    """The number of flows of each account in [begin, end), exactly."""
     seed: int = 1
     begin: datetime = datetime(2021, 1, 1, tzinfo=UTC)
     end: datetime = datetime(2026, 1, 1, tzinfo=UTC)
@@ -204,7 +204,7 @@ class World:
         return {wallet: row.amount for wallet, row in zip(wallets, rows, strict=False)}
 
     def _transfer_legs(self, account: str, day: int) -> list[TransferLeg]:
-        """The ends of a day's transfers that fall into an account."""
+        """The ends of a day's transfers that belong to an account."""
         legs = []
         for number, transfer in enumerate(self.transfers(self._accounts[account].person, day)):
             if transfer.source == account:

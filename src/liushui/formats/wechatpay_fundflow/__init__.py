@@ -58,7 +58,7 @@ BOTH_WAYS: Final = "充值/提现"
 
 
 def read(cells: Cells, owner: str = "wechatpay_fundflow") -> Flow:
-    """The flow in a row. `owner` begins the names in Flow.detail. Raises WireError naming the column."""
+    """The flow in a row. `owner` is the prefix of the names in Flow.detail. Raises WireError naming the column."""
     side = parse_choice(SIDE, cells.required(SIDE), SIDES)
     type_, account_type = cells.text(TYPE), cells.text(ACCOUNT_TYPE)
     subaccount = "" if account_type == BASIC else account_type

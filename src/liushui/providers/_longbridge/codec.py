@@ -122,7 +122,7 @@ class ClientLimits(NamedTuple):
             raise NotRepresentable("business_time", f"expected {expected}, got {to_iso(flow.at)}")
 
     def hold_all(self, amounts: Sequence[str], at_us: Sequence[int]) -> bool:
-        """Whether `check` accepts every row. False also where only a look at each row can tell."""
+        """Whether `check` accepts every row. Also False if each row has to be checked."""
         digits_max = min(len(str(self.mantissa_max)) - 1, self.decimals_max)
         since_us, until_us = to_us(self.since), to_us(self.until)
         return max(map(len, amounts)) <= digits_max and since_us <= min(at_us) <= max(at_us) < until_us

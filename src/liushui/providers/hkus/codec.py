@@ -223,7 +223,7 @@ def _other_leg(
 def _fx_detail(
     fx_ccy: str | None, fx_currency: str | None, fx_amt: str | None, fx_rate: str | None
 ) -> dict[str, object]:
-    """The part of Flow.detail with the conversion fields of a row that is no conversion."""
+    """The part of Flow.detail with the conversion fields of a row that is not a conversion."""
     return _stated({kinds.FX_CCY: fx_ccy, kinds.FX_CURRENCY: fx_currency, kinds.FX_AMT: fx_amt, kinds.FX_RATE: fx_rate})
 
 
@@ -321,7 +321,8 @@ def _column_values(codes: _Codes, is_priced: bool, is_negative: bool) -> tuple[s
 
 
 def _conversions(field: Mapping[str, Sequence[Any]]) -> tuple[dict[int, tuple[str, str, str]], dict[int, str]]:
-    """The other legs of conversions, and what other rows with such fields add to their detail, by index of the row.
+    """Return the other legs of conversions, and the additions to the detail of other rows with such fields, by row
+    index.
 
     A leg is its currency, amount and rate. What is added is JSON. Raises WireError.
     """
@@ -359,7 +360,7 @@ def _settled_us(dates: Sequence[int | None]) -> list[int | None] | None:
 
 
 def _column(rows: int, values: Mapping[int, str]) -> list[str | None] | None:
-    """A column of so many rows from the values that some of them have, by their index. None: no row has one."""
+    """Build a column of this length from the values of some rows, given by index. None: no row has one."""
     if not values:
         return None
     column: list[str | None] = [None] * rows
@@ -448,8 +449,8 @@ def _codes_for(flow: Flow) -> _Written:
 def _record_id(flow: Flow, *, is_received: bool) -> int:
     """The id of a row that is written. 0: the row has none.
 
-    Another provider's number of a flow is no id: it may be on several rows. Such a flow has an id that is derived from
-    its identity, which is unique among all flows that are served.
+    Another provider's number cannot be an id: several rows may share it. Such a flow gets an id derived from its
+    identity, which is unique among all served flows.
     """
     if is_received or not flow.identity:
         return _integer(flow.ref) or 0
@@ -463,7 +464,7 @@ def _received_number(detail: Mapping[str, object], name: str) -> Number:
 
 
 def _integer(text: str | None) -> int | None:
-    """A number that can be an id on this wire. None: it is another provider's text."""
+    """Return a number that can be an id on this wire. None: it is another provider's text."""
     if not text or not text.isascii() or not text.isdigit() or len(text) > ID_DIGITS:
         return None
     number = int(text)

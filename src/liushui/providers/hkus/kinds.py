@@ -31,9 +31,9 @@ STOCK_SUFFIXES = {"us_stock": ".US", "hk_stock": ".HK"}
 CASH: Final = "cash"
 OTHER: Final = "other"
 NOT: Final = "not"
-"""A business_sub_type that says nothing."""
+"""A business_sub_type without a meaning."""
 SUB_TYPES = {kind.value: kind for kind in Kind}
-"""The business_sub_types that we know are our own kinds."""
+"""Known business_sub_types; they are our own kinds."""
 
 _CATEGORIES_BUT_STOCK: Final = tuple(category.value for category in Category if category is not Category.STOCK)
 
@@ -55,7 +55,7 @@ def label_of(tran_type: str | None, business_type: str | None, business_sub_type
 
 
 def symbol_of(product_code: str | None, market: str | None) -> str | None:
-    """The symbol with its market, `AAPL.US`. An unknown market leaves the code alone."""
+    """The symbol with its market, `AAPL.US`. For an unknown market, it is the code alone."""
     suffix = MARKET_SUFFIXES.get(market or "")
     return f"{product_code}.{suffix}" if product_code and suffix else product_code
 
@@ -76,7 +76,7 @@ def market_for(symbol: str | None) -> str | None:
 
 
 def business_type_for(flow: Flow) -> str | None:
-    """The business type of a flow from another provider. None: it is of a stock in an unknown market.
+    """The business type of a flow from another provider. None: it is about a stock in an unknown market.
 
     `has_business_type` selects flows by the same rule.
     """

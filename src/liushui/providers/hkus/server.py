@@ -28,7 +28,7 @@ from liushui.wire.ranges import exclusive_end
 
 PAGE_MAX = 10**9
 BUSINESS_TYPE_PARAMS = ("business_type", "business_types")
-"""The document's table has the one, its example the other."""
+"""The document's table has one name, its example the other."""
 
 _SIZE = re.compile(r"(?:^|&)page_size=([0-9]{1,3})(?:&|$)")
 _MILLISECONDS = re.compile(r"[0-9]{1,15}", re.ASCII)
@@ -89,7 +89,7 @@ def _transactions(request: Request, key: Key, reader: FlowReader) -> Response:
     """A page of transactions. Raises WireError naming the parameter that does not fit."""
     query = parse_query(request.query_params(), key.accounts)
     page = reader.read_page(NAME, query, write)
-    # Counted after the page: of rows that arrive in between, a client should rather be told too many than too few.
+    # Counted after the page: if rows arrive in between, the total should be too large rather than too small.
     total = reader.count_flows(query)
     number = RULES.paging.first + query.offset // query.limit
     return respond(page.rows, total=total, page=number, size=query.limit)

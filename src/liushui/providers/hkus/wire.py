@@ -190,7 +190,7 @@ def write_number(number: Decimal | None) -> Number:
 
 
 def _can_be_written_out(text: str) -> bool:
-    """Whether a number with an exponent has few enough digits: `1e999999` is eight characters and a million digits."""
+    """Whether a number with an exponent has few enough digits: `1e999999` has eight characters and a million digits."""
     if len(text) > DIGITS_MAX:
         return False
     try:

@@ -13,7 +13,8 @@ from liushui.wire.ranges import parse_integers, steps_to_us
 from liushui.wire.transport import NO_HEADERS, Answer
 
 LANGUAGE: Final = "zh-HK"
-"""The client always asks for this language: a row that is read twice must be the same to the letter, label included."""
+"""The client always requests this language, so that a row that is read twice is equal to the letter, including its
+label."""
 
 CLIENT_LIMITS: Final = ClientLimits(
     mantissa_max=2**96 - 1,
@@ -21,8 +22,8 @@ CLIENT_LIMITS: Final = ClientLimits(
     since=datetime(1, 1, 3, tzinfo=UTC),
     until=datetime(9999, 12, 31, tzinfo=UTC),
 )
-"""The official clients round further decimals silently, and lose the whole page to a larger amount. They show times in
-the time zone of their machine, and lose the page to one that is not in the years 1 to 9999 there."""
+"""The official clients silently round further decimals, and lose the whole page if an amount is larger. They show times
+in their machine's time zone, and lose the page if a time is outside the years 1 to 9999 there."""
 
 
 def _times_to_us(texts: Sequence[str]) -> list[int] | None:

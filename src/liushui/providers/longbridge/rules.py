@@ -9,6 +9,6 @@ from liushui.providers._longbridge import rules
 NAME: Final = "longbridge"
 
 RULES = rules.RULES
-"""The service's limits are those of this generation: its documentation is the one that states them."""
+"""The limits of the service, as this generation's documentation states them."""
 
 ERRORS: Final[Mapping[int, type[ProviderError]]] = {**rules.GATEWAY_ERRORS, 202201: AuthError, 202202: Refused}

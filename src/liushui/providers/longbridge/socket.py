@@ -37,7 +37,7 @@ class LongbridgeSocket:
     """Answers the frames of a client that authenticates."""
 
     def reply(self, frame: bytes, reader: FlowReader) -> bytes | None:
-        """The response frame. None: the frame is no request."""
+        """Return the response frame. None: the frame is not a request."""
         if not HEADER_BYTES <= len(frame) <= FRAME_MAX or frame[0] & 0x0F != REQUEST:
             return None
         command, request_id = frame[1], frame[2:6]
@@ -72,7 +72,7 @@ def _seal(key: Key, purpose: str, claim: str) -> str:
 
 
 def _find_key(token: str, purpose: str, reader: FlowReader) -> Key | None:
-    """The key whose password or session this is. None: it is forged or expired."""
+    """Return the key to which a password or session belongs. None: it is forged or expired."""
     public, _, rest = token.partition(".")
     expires, _, seal = rest.partition(".")
     key = reader.find_key(NAME, public)

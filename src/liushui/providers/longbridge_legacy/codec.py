@@ -15,8 +15,8 @@ from liushui.wire.ranges import parse_steps, steps_to_us
 from liushui.wire.transport import NO_HEADERS, Answer
 
 LANGUAGE: Final = "zh-CN"
-"""The language of the document's sample. The client always asks for it: a row that is read twice must be the same to
-the letter, label included."""
+"""The language of the document's sample. The client always requests it, so that a row that is read twice is equal to
+the letter, including its label."""
 
 _fields = msgspec.json.Decoder(dict[str, Raw])
 _rows = RowCodec(

@@ -27,12 +27,12 @@ class OkxClient:
     async def fetch_page(self, request: PageRequest) -> Page:
         """One page of a slice, newest bill first.
 
-        Raises WireError for a page of which no bill has a readable id: nobody knows where the next one begins.
+        Raises WireError for a page without a readable bill id, because the beginning of the next page is then unknown.
         """
         ends = inclusive_ends(request.slice_, RULES.resolution)
         if ends is None:
             return Page(())
-        # The begin and the end of a page are the slice's: an id alone would lead out of it.
+        # The begin and the end in a page's request are the slice's, because an id alone would lead out of the slice.
         params: dict[str, int | str] = {"begin": ends[0], "end": ends[1], "limit": request.size}
         if request.page_token is not None:
             params["after"] = request.page_token
@@ -55,7 +55,7 @@ class OkxClient:
         await self._http.close()
 
     def _now(self) -> datetime:
-        """The service's time, as well as it is known."""
+        """Return the service's time, as far as it is known."""
         return EPOCH + timedelta(seconds=self._http.clock.now_s())
 
     def _signed(self, path: str, query: str) -> dict[str, str]:

@@ -23,9 +23,9 @@ from liushui.wire.ranges import from_steps, parse_steps, to_steps
 from liushui.wire.transport import NO_HEADERS, Answer
 
 ID_DIGITS: Final = 20
-"""Identities are ids with so many digits, so that they sort as numbers."""
+"""Identities are ids padded to this number of digits, so that they sort as numbers."""
 DERIVED_BITS: Final = 32
-"""Bits of a derived id that tell flows of one second apart. The second stands before them."""
+"""Bits of a derived id that distinguish flows of one second. The upper bits are the second."""
 
 DETAIL_FIELDS: Final = (
     *("clOrdId", "earnAmt", "earnApr", "execType", "fee", "fillFwdPx", "fillIdxPx", "fillMarkPx", "fillMarkVol"),

@@ -80,7 +80,7 @@ SUBTYPE_WORDS: Final[Mapping[str, str]] = {
     "280": "SPOT profit sharing expenses",
     "281": "SPOT profit sharing refund",
 }
-"""The words of the document for each subType. The list is open: an unknown code stands for itself."""
+"""The words of the document for each subType. The list is open: an unknown code is used as its own text."""
 
 KINDS: Final[Mapping[str, Kind]] = {
     **dict.fromkeys(("1", "6", "12"), Kind.TRANSFER),

@@ -16,7 +16,8 @@ RECENT_RATE: Final = Rate(calls=5, per=timedelta(seconds=1))
 RECENT: Final = timedelta(days=7)
 """How far back the route for recent bills goes."""
 ASK_RECENT: Final = RECENT - timedelta(days=1)
-"""Our client asks that route for ranges that begin no longer ago. The rest is for clocks that differ."""
+"""Our client uses that route for ranges that begin no earlier than this. The difference allows for clocks that
+differ."""
 
 INST_TYPES: Final = ("SPOT", "MARGIN", "SWAP", "FUTURES", "OPTION", "EVENTS")
 CONTRACT_TYPES: Final = ("SWAP", "FUTURES")
@@ -99,4 +100,5 @@ ERRORS: Final[Mapping[int, type[ProviderError]]] = {
     50120: AuthError,
     BAD_PARAMETER: Refused,
 }
-"""Classes by code. The HTTP status says little: an unknown key comes with 200, and too many calls with 429 or 200."""
+"""Classes by code. The HTTP status means little: an unknown key is answered with 200, and too many calls with 429 or
+200."""

@@ -104,7 +104,7 @@ def authenticate(request: Request, reader: FlowReader) -> Key:
         raise ErrorResponse(401, codes.STALE_TIMESTAMP, "Timestamp request expired")
     if not is_equal(headers["ok-access-passphrase"], key.credentials["passphrase"]):
         raise ErrorResponse(401, codes.WRONG_PASSPHRASE, 'Request header "OK-ACCESS-PASSPHRASE" incorrect.')
-    # Public clients that are given a base URL with a path do not sign that path, and so the route counts too.
+    # Public clients with a base URL that has a path do not sign that path, so a signature of the route is accepted too.
     signatures = [
         sign(
             secret=key.credentials["api_secret"],
@@ -208,7 +208,7 @@ def _bills(request: Request, key: Key, reader: FlowReader) -> bytes:
         query = query._replace(until=query.since)
     if after:
         cursor = find_bill("after", after, query, reader)
-        # No row follows where there is no cursor, and so the page is empty.
+        # Without a cursor no row follows, so the page is empty.
         query = query._replace(after=cursor) if cursor else query._replace(until=query.since)
     page = reader.read_page(NAME, query, write)
     if not before:
@@ -226,7 +226,7 @@ def find_bill(name: str, bill_id: str, query: FlowQuery, reader: FlowReader) -> 
     """
     everything = query._replace(since=MIN_INSTANT, until=MAX_INSTANT, after="", where=(), limit=CHUNK)
     for at in _times_of(bill_id, query, everything, reader):
-        # Two steps more on each side: a service may leave out the first or the last step of a range.
+        # Two more steps on each side, because a service may leave out the first or the last step of a range.
         margin = 2 * RULES.resolution
         begun = everything._replace(until=exclusive_end(at, _SECOND + margin))
         search = begun._replace(since=at - margin)
@@ -234,8 +234,8 @@ def find_bill(name: str, bill_id: str, query: FlowQuery, reader: FlowReader) -> 
             page = reader.read_page(NAME, search, write)
             ids = [bill_id_of(row) for row in _rows_of(page)]
             if bill_id in ids:
-                place = len(ids) - ids[::-1].index(bill_id)  # behind the last one, should there be several
-                # Without a beginning, so that the cursor says whether any older row follows.
+                place = len(ids) - ids[::-1].index(bill_id)  # after the last such row, if there are several
+                # Without a beginning, so that the cursor shows whether an older row follows.
                 return reader.read_page(NAME, begun._replace(limit=place, after=search.after), write).end_cursor
             if page.end_cursor is None or not ids:
                 break
@@ -244,9 +244,9 @@ def find_bill(name: str, bill_id: str, query: FlowQuery, reader: FlowReader) -> 
 
 
 def _times_of(bill_id: str, query: FlowQuery, everything: FlowQuery, reader: FlowReader) -> Iterator[datetime]:
-    """The seconds in which a bill may be: the one that a derived id has, and that of the row that has the id.
+    """Return the seconds in which a bill may be: the second in a derived id, and the second of the row with the id.
 
-    That row is nearly always in the range that was requested, so it is looked for there first.
+    That row is nearly always in the requested range, so the range is searched first.
     """
     second = second_of(bill_id)
     if second is not None and MIN_INSTANT + _SECOND < second < MAX_INSTANT - _SECOND:
@@ -260,7 +260,7 @@ def _times_of(bill_id: str, query: FlowQuery, everything: FlowQuery, reader: Flo
 
 
 def _rows_of(page: FlowPage) -> list[bytes]:
-    """The rows of a page. One that is no JSON, as a simulated service may have, hides no other."""
+    """The rows of a page. A row that is not JSON (simulated services have some) hides no other."""
     try:
         return list(map(bytes, _rows.decode(b"[%b]" % page.rows)))
     except DECODE_ERRORS:

@@ -31,7 +31,7 @@ def new_credentials(random_bytes: Callable[[int], bytes]) -> dict[str, str]:
 
 
 def with_fee(flow: Flow, below: Callable[[int], int]) -> Flow:
-    """Add a fee to most simulated receipts. The flow's amount is what is left of the payment."""
+    """Add a fee to most simulated receipts. The flow's amount is the rest of the payment."""
     if flow.kind is not Kind.RECEIPT or not below(4):
         return flow
     fee = EXACT.multiply(abs(flow.amount), Decimal(FEE_PER_MILLE)).scaleb(-3, EXACT)

@@ -31,7 +31,8 @@ class StripeClient:
             params["starting_after"] = last_id
         query = urlencode({**params, **request.params})
         rows, has_more = parse_page(await self._http.call("GET", PATH, query=query))
-        # Rows whose ids cannot be read, at the end of the page before, come again after the last one that has an id.
+        # If the last rows of the previous page have unreadable ids, they are returned again after the last row with an
+        # id.
         rows = rows[int(unnamed or 0) :]
         if not has_more:
             return Page(rows)

@@ -30,8 +30,7 @@ GROSS: Final = "stripe:gross"
 FEE: Final = "stripe:fee"
 FEE_DETAILS: Final = "stripe:fee_details"
 EXCHANGE_RATE: Final = "stripe:exchange_rate"
-"""Keys in Flow.detail. A row that was received always has the first. Amounts are text, below zero where money was
-paid."""
+"""Keys in Flow.detail. A received row always has the first one. Amounts are text, negative if money was paid."""
 
 MINOR_MAX: Final = 2**53 - 1
 """The largest amount in minor units that is served. Clients that hold numbers as doubles silently read others from here
@@ -49,7 +48,7 @@ TYPES: Final[Mapping[Kind, tuple[str, str]]] = {
 }
 """The type and the reporting_category that are written for a kind."""
 OTHER_TYPE: Final = ("other", "other_adjustment")
-"""Those of every other kind."""
+"""The type and reporting_category for every other kind."""
 
 _KINDS: Final[Mapping[str, Kind]] = {
     "charge": Kind.RECEIPT,
@@ -124,7 +123,7 @@ def _to_served_flow(row: BalanceTransaction) -> Flow:
 
 
 def _is_servable(row: BalanceTransaction) -> bool:
-    """Whether clients can hold all amounts of a row, whose fees are valid."""
+    """Whether clients can hold all amounts of a row with valid fees."""
     largest = max(abs(row.amount), abs(row.fee), abs(row.net))
     return largest <= MINOR_MAX and all(abs(_fee_amount(detail)) <= MINOR_MAX for detail in row.fee_details)
 
@@ -168,7 +167,7 @@ def kind_of(type_: str, reporting_category: str) -> Kind:
 
 
 def _detail(row: BalanceTransaction, currency: str) -> dict[str, object]:
-    """Flow.detail: the legs of a row with a fee, and what no field of Flow has."""
+    """Return Flow.detail: the legs of a row with a fee, and values without a field in Flow."""
     detail: dict[str, object] = {REPORTING_CATEGORY: row.reporting_category}
     if row.fee or row.fee_details:
         detail[GROSS] = to_plain_string(_major("amount", row.amount, "currency", currency))
@@ -205,7 +204,8 @@ def _fee_amount(fee: FeeDetail) -> int:
 
 
 def _major(field: str, minor: int, currency_field: str, currency: str) -> Decimal:
-    """An amount in minor units as one of the currency: exact, with all decimal places that the currency has here."""
+    """Return an amount in minor units as an exact amount of the currency, with all decimal places that the currency has
+    here."""
     places = PLACES.get(currency)
     if places is None:
         raise WireError(
@@ -294,14 +294,14 @@ def _minor(field: str, amount: Decimal, currency: str) -> int:
 
 
 def place_id(flow: Flow) -> str:
-    """The id of a flow from elsewhere. It contains the flow's instant, by which the server finds it again."""
+    """The id of a flow from elsewhere. It contains the flow's instant, so that the server can find the flow again."""
     at_us = (flow.at - MIN_INSTANT) // _MICROSECOND
     facts = (flow.identity,) if flow.identity else (flow.ref, flow.kind.value, str(flow.balance_after))
     return f"txn_{at_us:016x}{identity_digest(facts)}"
 
 
 def instant_in(id_: str) -> datetime | None:
-    """The instant in an id that `place_id` made. None: it made none like that."""
+    """The instant in an id that `place_id` made. None: the id has another form."""
     match = _PLACE.fullmatch(id_)
     if match is None:
         return None

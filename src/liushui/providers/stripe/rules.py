@@ -41,8 +41,8 @@ PLACES: Final[Mapping[str, int]] = {
     **dict.fromkeys(_NO_PLACES.split(), 0),
     **dict.fromkeys(_THREE_PLACES.split(), 3),
 }
-"""Decimal places of an amount in minor units, by currency. ISK and UGX have no minor unit, and two places all the
-same: the service multiplies their amounts by 100."""
+"""Decimal places of an amount in minor units, by currency. ISK and UGX have no minor unit, but have two places here,
+because the service multiplies their amounts by 100."""
 
 ERRORS: Final[Mapping[str, type[ProviderError]]] = {
     "account_invalid": AuthError,
@@ -64,4 +64,4 @@ ERROR_TYPES: Final[Mapping[str, type[ProviderError]]] = {
     "card_error": Refused,
     "idempotency_error": Refused,
 }
-"""Error classes by an error's `type`, where its `code` says nothing. Others go by the HTTP status."""
+"""Error classes by an error's `type`, if its `code` decides nothing. For others the HTTP status decides."""

@@ -34,7 +34,7 @@ _SIZE = re.compile(r"(?:^|&)limit=([0-9]{1,6})(?:&|$)")
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _STEP: Final = timedelta.resolution
 FEW: Final = 4
-"""Rows that are read at first to find a row with an id among those of its instant."""
+"""The number of rows that are read first to find a row with an id among the rows of its instant."""
 _PENDING: Final = re.compile(rb'("status"\s*:\s*)"pending"')
 _rows = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -70,7 +70,7 @@ class StripeServer:
             params = parse_params(request.query_params())
             page = _read(params, key, reader)
             rows = _with_current_status(page.rows, reader.now())
-            if params.before and not params.after:  # read from the oldest end, and listed newest first as all pages are
+            if params.before and not params.after:  # read from the oldest end, but listed newest first like all pages
                 rows = b",".join(bytes(row) for row in reversed(_split(rows)))
         except WireError as error:
             return _respond_error(request, _Refusal(400, str(error), param=error.field))
@@ -85,7 +85,7 @@ class StripeServer:
 
 
 class _Refusal(ErrorResponse):
-    """Raised to answer with an error. One with a code also names the page that explains it."""
+    """Raised to answer with an error. If it has a code, it also names the page that explains the code."""
 
     def __init__(self, status: int, message: str, code: str = "", *, param: str = "") -> None:
         super().__init__(status, status, message)
@@ -230,7 +230,8 @@ def has_type(type_: str) -> AnyOf:
 
 
 def _read(params: Params, key: Key, reader: FlowReader) -> FlowPage:
-    """A page: the newest rows of the range, the rows older than `after`, or else those just newer than `before`."""
+    """Return a page: the newest rows of the range, the rows older than `after`, or the rows just newer than
+    `before`."""
     newest = bool(params.after or not params.before)
     query = FlowQuery(
         accounts=key.accounts,
@@ -267,9 +268,9 @@ def _cursor_after(id_: str, query: FlowQuery, reader: FlowReader) -> str | None:
 
 
 def _search(id_: str, query: FlowQuery, reader: FlowReader) -> tuple[int, str]:
-    """How many rows of a page end with the row with an id, and the cursor of that page. 0: the row is not there.
+    """Return how many rows of a page end with the row with an id, and the cursor of that page. 0: the row is not there.
 
-    The pages of a query are read on as long as their rows are of its first row's second.
+    Further pages of a query are read while their rows are in the same second as its first row.
     """
     first: int | None = None
     while True:
@@ -298,7 +299,7 @@ def _instants_of(id_: str, query: FlowQuery, reader: FlowReader) -> Iterator[dat
 
 
 def _second_of(row: msgspec.Raw) -> int | None:
-    """The second at which a row was created. None: it does not say."""
+    """The second at which a row was created. None: it is not stated."""
     try:
         return int(_times.decode(row).created)
     except (msgspec.MsgspecError, ValueError):
@@ -313,7 +314,7 @@ def _split(rows: bytes) -> list[msgspec.Raw]:
 
 
 def _with_current_status(rows: bytes, now: datetime) -> bytes:
-    """The rows, of which those whose money has become available since they were received say so."""
+    """Return the rows, with an updated status if their money has become available since they were received."""
     if _PENDING.search(rows) is None:
         return rows
     now_s = to_steps(now, RULES.resolution)

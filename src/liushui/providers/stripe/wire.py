@@ -96,7 +96,7 @@ def _parse(answer: Answer) -> Envelope:
 def _error(error: Error, answer: Answer) -> ProviderError:
     """The error for an error answer, by its code, its type and the HTTP status, in this order."""
     known = ERRORS.get(error.code or "") or ERROR_TYPES.get(error.type) or error_class(answer.status)
-    if answer.status == 409:  # a conflict with another request, which passes
+    if answer.status == 409:  # a conflict with another request, which is temporary
         known = ERROR_TYPES["api_error"]
     trace = answer.headers.get("request-id")
     text = error.message or f"HTTP {answer.status}"
@@ -104,6 +104,6 @@ def _error(error: Error, answer: Answer) -> ProviderError:
 
 
 def record_id(row: bytes) -> str | None:
-    """The id of a row, also of one that is no valid JSON. None: it has none that a request could name."""
+    """The id of a row, also of one that is no valid JSON. None: it has no id that a request could name."""
     match = _ID.search(row)
     return match[1].decode() if match else None

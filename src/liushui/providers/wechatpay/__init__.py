@@ -60,7 +60,7 @@ def _credentials(random_bytes: Callable[[int], bytes], merchant: KeyPair, platfo
 
 
 def with_document_columns(flow: Flow, below: Callable[[int], int]) -> Flow:
-    """Add what a bill states beside the common fields to a simulated flow: who asked for it, and perhaps a voucher."""
+    """Add the columns of a bill that simulated flows lack: the requester, and perhaps a voucher."""
     detail: dict[str, object] = {codec.APPLICANT: "system"}
     if flow.kind in (Kind.RECEIPT, Kind.FEE, Kind.REFUND) and below(8):
         detail[codec.VOUCHER] = f"SHOP-{below(10**6)}"

@@ -41,13 +41,13 @@ from liushui.wire.transport import Answer, HttpConnection, check_header_value
 
 NONCE_BYTES: Final = 16
 DOWNLOADS_MAX: Final = 2
-"""How often a bill's address is requested, where the service does not know it any more when it is used."""
+"""How often the address of a bill is requested if the service no longer knows it when it is used."""
 
 _ZONE: Final = ZoneInfo(ZONE)
 
 
 class DocumentName(NamedTuple):
-    """Which document, as a page token says it too: `2026-11-01.BASIC.10000`, where the last part is the first row."""
+    """Names a document, as a page token does: `2026-11-01.BASIC.10000`, where the last part is the first row."""
 
     day: date
     account_type: str
@@ -58,7 +58,7 @@ class DocumentName(NamedTuple):
 
 
 class TimedRow(NamedTuple):
-    """A row and its time. One without a readable time counts as of the last second of its document's day."""
+    """A row and its time. A row without a readable time gets the last second of its document's day."""
 
     row: bytes
     at: datetime
@@ -76,13 +76,13 @@ class WechatpayClient:
         self._platform_key = read_public_key("platform_public_key", credentials["platform_public_key"])
         self._platform_key_id = check_header_value("platform_key_id", credentials["platform_key_id"])
         self._latest: tuple[DocumentName, list[TimedRow]] | None = None
-        """The document that was read last: the next pages may be of it."""
+        """The document that was read last, because the next pages may belong to it."""
 
     async def fetch_page(self, request: PageRequest) -> Page:
-        """The rows of a slice that one document has, or the first of them. Further pages need a call only where they
-        are of another document.
+        """Return the rows of a slice in one document, or the first of them. Further pages need a call only if they
+        belong to another document.
 
-        Raises WireError for a document that is not the one whose digest the signed answer stated, or does not add up.
+        Raises WireError if a document does not have the digest in the signed answer, or does not add up.
         """
         if inclusive_ends(request.slice_, RULES.resolution) is None:
             return Page(())
@@ -127,7 +127,7 @@ class WechatpayClient:
         return _timed(rows_of(document, name.account_type), name.day)
 
     async def _find(self, name: DocumentName, params: Mapping[str, str]) -> Link | None:
-        """Where a document is. None: there is none, because no money moved."""
+        """Return where to download a document. None: it does not exist, because no money moved."""
         asked = {"bill_date": str(name.day), "account_type": name.account_type, "tar_type": GZIP, **params}
         answer = await self._call(BILL_PATH, urlencode(asked))
         if not 200 <= answer.status < 300:

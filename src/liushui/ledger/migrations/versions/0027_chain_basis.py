@@ -1,4 +1,4 @@
-"""What was found of the balance chains is found by time, and says which rules it was found with."""
+"""Results of balance chain checks are indexed by time, and record the rules of the check."""
 
 import sqlalchemy as sa
 from alembic import op

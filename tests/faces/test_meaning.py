@@ -170,8 +170,8 @@ def test_a_fee_that_is_no_number_makes_the_sum_incomplete(tmp_path: Path) -> Non
         code, (one,) = faces.run("summary", "shop", "--by", "fee")
         answer = faces.caller.get("/fees", account="shop")
         assert (code, one["complete"], answer["complete"]) == (3, False, False)
-        assert one["reason"] == answer["rows"][0]["reason"] == "1 row states a fee that is no number"
-        assert "1 row states a fee that is no number." in text_of(
+        assert one["reason"] == answer["rows"][0]["reason"] == "1 row states a fee that is not a number"
+        assert "1 row states a fee that is not a number." in text_of(
             faces.visitor.get("/page/overview/fees?currency=USD").text
         )
     ledger.close()

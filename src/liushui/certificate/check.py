@@ -64,7 +64,7 @@ def open_certificate(path: Path, keys: Sequence[VerifierKey]) -> OpenCertificate
 def _read(path: Path) -> bytes:
     try:
         if path.stat().st_size > BYTES_MAX:
-            raise CertificateError(f"{path} is no certificate: expected at most {BYTES_MAX} bytes")
+            raise CertificateError(f"{path} is not a certificate: expected at most {BYTES_MAX} bytes")
         return path.read_bytes()
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error

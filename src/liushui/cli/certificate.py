@@ -37,7 +37,7 @@ trusted_option = click.option(
     "trusted",
     multiple=True,
     metavar="VERIFIER_KEY",
-    help="A key that you trust beside the ledger's own, as `certificate key show` prints it; repeatable.",
+    help="A key that you trust in addition to the ledger's own, as `certificate key show` prints it; repeatable.",
 )
 
 

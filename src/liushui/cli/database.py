@@ -218,7 +218,7 @@ def compact(settings: Settings) -> None:
     "trusted",
     multiple=True,
     metavar="VERIFIER_KEY",
-    help="A signer of certificates that you trust beside the ledger's own keys; repeatable.",
+    help="A signer of certificates that you trust in addition to the ledger's own keys; repeatable.",
 )
 @options.ledger_and_format
 def verify(

@@ -114,7 +114,7 @@ def filter_options(command: "Callable[P, R]") -> "Callable[P, R]":
 @click.option(
     "--view",
     metavar="NAME",
-    help="Begin with this saved view: its filter, columns and order. What is given beside it takes its place.",
+    help="Start with this saved view: its filter, columns and order. Further options override it.",
 )
 @click.option("--break", "is_break", is_flag=True, help="Only the flows of breaks: the same as --finding break.")
 @click.option(

@@ -50,7 +50,7 @@ def oidc() -> None:
     "grants",
     multiple=True,
     metavar="VALUE=ROLE",
-    help="Whoever has this value in the role claim is a user with this role, of all accounts; repeatable. The first "
+    help="A person with this value in the role claim is a user with this role, for all accounts; repeatable. The first "
     "one that applies counts.",
 )
 @options.ledger_and_format

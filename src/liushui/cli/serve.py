@@ -99,7 +99,7 @@ def accounts_option(default: int) -> Callable[[F], F]:
     "--backup-keep",
     default="7d,4w,12m",
     metavar="COUNTS",
-    help="Keep the newest backup of each of so many hours (h), days, weeks, months and years, and delete the others.",
+    help="How many hours (h), days, weeks, months and years keep their newest backup; the other backups are deleted.",
 )
 @options.ledger_only
 def serve(

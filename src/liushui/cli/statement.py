@@ -58,7 +58,7 @@ FILE: Final = click.Path(path_type=Path, dir_okay=False)
     "--fonts",
     type=click.Path(path_type=Path, file_okay=False),
     multiple=True,
-    help="A folder with fonts, beside those of the system. May be repeated.",
+    help="A folder with fonts, in addition to the system's. May be repeated.",
 )
 @options.ledger_only
 def statement(

@@ -20,7 +20,7 @@ LOG_FORMATS: Final = ("none", "text", "json")
 @click.argument("names", nargs=-1, metavar="[NAME]...", help="The sources to sync. (default: all)")
 @options.since
 @options.until
-@click.option("--verify", is_flag=True, help="Read everything again, also what is complete, and compare.")
+@click.option("--verify", is_flag=True, help="Read everything again, including complete ranges, and compare.")
 @click.option("--watch", is_flag=True, help="Keep running: sync each source whenever it is due.")
 @click.option("--on-request", is_flag=True, help="Keep running: sync only what the web page or the API asks for.")
 @click.option(

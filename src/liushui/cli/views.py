@@ -81,7 +81,7 @@ def show(settings: Settings, name: str) -> None:
 )
 @click.option("--shared", is_flag=True, help="Share it with everyone who may see its accounts.")
 @click.option("--default", "is_default", is_flag=True, help="Begin the owner's list of flows on the page with it.")
-@click.option("--replace", is_flag=True, help="Overwrite the view of that name, if there is one.")
+@click.option("--replace", is_flag=True, help="Overwrite an existing view with this name.")
 @options.ledger_and_format
 def save(
     settings: Settings,

@@ -162,7 +162,7 @@ class Account(Model):
         Count, Meta(description="Stated balances that do not follow from those before them, and are not explained.")
     ]
     failed_checks: Annotated[
-        Count, Meta(description="Balances that differ from what is stated of them, beyond explained breaks.")
+        Count, Meta(description="Balances that differ from the stated ones, unless explained breaks account for it.")
     ]
     explained: Annotated[Count, Meta(description="Findings that people explained, breaks among them.")]
     gaps: Count
@@ -170,7 +170,7 @@ class Account(Model):
     proven_from: Instant | None
     proven_until: Instant | None
     complete: bool
-    reason: Annotated[str, Meta(description="Why it is not complete; empty where it is.")]
+    reason: Annotated[str, Meta(description="Why it is not complete; empty if it is.")]
     alarms: Annotated[list[Alarm], Meta(description="What needs attention, the most severe first.")]
 
 
@@ -222,7 +222,7 @@ class FlowPage(Model):
 
     flows: list[Flow]
     next: str | None
-    complete: Annotated[bool, Meta(description="Whether every flow of the range asked for is in the ledger.")]
+    complete: Annotated[bool, Meta(description="Whether every flow of the requested range is in the ledger.")]
     gaps: list[Gap]
 
 
@@ -277,7 +277,7 @@ class Balance(Model):
         str,
         Meta(description="pass, fail or could_not_check: whether both agree.", examples=["pass"]),
     ]
-    check_reason: Annotated[str, Meta(description="Why it is not a pass; empty where it is.")]
+    check_reason: Annotated[str, Meta(description="Why it is not a pass; empty if it is.")]
 
 
 class Balances(Model):
@@ -296,7 +296,7 @@ class DayBalance(Model):
     amount: Sum
     complete: Annotated[bool, Meta(description="Whether every flow up to the end of the day is in the ledger.")]
     day_complete: Annotated[bool, Meta(description="Whether every flow of the day itself is in the ledger.")]
-    reason: Annotated[str, Meta(description="Why it is not complete. Empty where it is.")]
+    reason: Annotated[str, Meta(description="Why it is not complete. Empty if it is.")]
 
 
 class BalanceSeries(Model):
@@ -337,11 +337,11 @@ class SummaryRow(Model):
     money_in: Sum
     money_out: Sum
     net: Sum
-    own_in: Annotated[Sum, Meta(description="What came in by transfers between the accounts that were asked for.")]
-    own_out: Annotated[Sum, Meta(description="What went out by transfers between the accounts that were asked for.")]
+    own_in: Annotated[Sum, Meta(description="What came in by transfers between the requested accounts.")]
+    own_out: Annotated[Sum, Meta(description="What went out by transfers between the requested accounts.")]
     meaning: Annotated[
         Meaning | None,
-        Meta(description="What the totals mean. Null unless asked for. Own transfers are rows of their own then."),
+        Meta(description="What the totals mean; null unless requested. Own transfers then have separate rows."),
     ]
     section: Annotated[
         Section | None,
@@ -376,7 +376,7 @@ class FeeRow(Model):
     net: Annotated[Sum, Meta(description="All fees.")]
     complete: Annotated[bool, Meta(description="Whether every flow of the period is in the ledger, and its fee known.")]
     complete_until: Instant | None
-    reason: Annotated[str, Meta(description="Why it is not complete. Empty where it is.")]
+    reason: Annotated[str, Meta(description="Why it is not complete. Empty if it is.")]
 
 
 class Fees(Model):
@@ -518,8 +518,9 @@ Check = Annotated[str, Meta(description="pass, fail or could_not_check.", exampl
 LineCause = Annotated[
     str | None,
     Meta(
-        description="Why it is no pass: differs, carried (the difference is from before the month), break, not_over, "
-        "incomplete, no_opening_balance, opening_not_stated, closing_not_stated, only_one or advisory. null: it passes."
+        description="Why it is not a pass: differs, carried (the difference is from before the month), break, "
+        "not_over, incomplete, no_opening_balance, opening_not_stated, closing_not_stated, only_one or advisory. "
+        "null: it passes."
     ),
 ]
 
@@ -1019,8 +1020,8 @@ class Finding(Model):
     flow: str | None
     others: list[str]
     evidence: Annotated[str, Meta(description="What was found: amounts, or the difference of a break.")]
-    explanation: Annotated[str | None, Meta(description="Of a break: its simplest cause, in words.")]
-    decision: Annotated[FindingDecision | None, Meta(description="The newest one; null: nobody decided anything.")]
+    explanation: Annotated[str | None, Meta(description="The simplest cause of a break, in words.")]
+    decision: Annotated[FindingDecision | None, Meta(description="The newest decision; null: none.")]
 
 
 class FindingInFull(Model):
@@ -1100,7 +1101,7 @@ class StatedBalance(Model):
     expected: Annotated[Sum | None, Meta(description="The balance of the flows at that moment.")]
     difference: Annotated[Sum | None, Meta(description="The stated balance minus that of the flows.")]
     check: Annotated[str | None, Meta(description="pass, fail or could_not_check.", examples=["pass"])]
-    check_reason: Annotated[str, Meta(description="Why it fails or could not be checked; empty where it passes.")]
+    check_reason: Annotated[str, Meta(description="Why it fails or could not be checked; empty if it passes.")]
 
 
 class StatedBalances(Model):

@@ -299,7 +299,7 @@ def _text_lines(content: Content, delimiter: str) -> Iterator[Line]:
                     yield number, list(map(clean, cells))
                 number = reader.line_num + 1
         except csv.Error as error:
-            raise FileError(f"line {number}: this is no CSV: {error}: a quote may not be closed") from error
+            raise FileError(f"line {number}: this is not CSV: {error}: a quote may not be closed") from error
         except UnicodeDecodeError as error:
             raise FileError(f"line {number}: the text is not in {content.encoding}") from error
 

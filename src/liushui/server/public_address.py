@@ -34,7 +34,7 @@ def parse_public_url(text: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or not is_plain or not _PREFIX.fullmatch(path):
         raise ConfigError(f"public-url: expected https://HOST or https://HOST/PREFIX, got {short_repr(text)}")
     if f"/{path[1:].partition('/')[0]}" in _OWN_PREFIXES:
-        raise ConfigError(f"public-url: expected a prefix that is no path of liushui, got {short_repr(path)}")
+        raise ConfigError(f"public-url: expected a prefix that is not a path of liushui, got {short_repr(path)}")
     return f"{parts.scheme}://{parts.netloc.lower()}{path}"
 
 

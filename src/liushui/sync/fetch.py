@@ -52,7 +52,7 @@ EMPTY_PAGES_MAX: Final = 2
 pages."""
 TIMELESS_MARGIN: Final = 2
 """The request covers one more step at each end of a slice, and a service may return another one."""
-SAME_PAGE: Final = "the service gives the same page whatever page is asked for"
+SAME_PAGE: Final = "the service returns the same page for every page number"
 FAR_PAGE: Final = "1000000"
 """A page number that no account reaches: a service that returns rows there ignores the number."""
 

@@ -29,7 +29,7 @@ GAUGES: Final = {
     "complete": "1 if everything up to the newest read or flow is in the ledger.",
     "open_gaps": "Ranges that should have been read and were not.",
     "balance_breaks": "Balances that do not follow from those before them, and are not explained.",
-    "failed_checks": "Balances that differ from what is stated of them, beyond explained breaks.",
+    "failed_checks": "Balances that differ from the stated ones, unless explained breaks account for it.",
     "rejected_rows": "Rows that could not be read.",
     "review_findings": "Flows to review that nobody has explained.",
     "proven_age_seconds": "Age of the last instant up to which all is proven.",

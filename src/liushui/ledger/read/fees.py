@@ -72,7 +72,7 @@ class FeeRow(NamedTuple):
     def reason(self) -> str:
         """The reason in English why it is not complete; empty if it is complete."""
         count = self.within.unread
-        unread = f"{count:,} {'row states' if count == 1 else 'rows state'} a fee that is no number" if count else ""
+        unread = f"{count:,} {'row states' if count == 1 else 'rows state'} a fee that is not a number" if count else ""
         return "; ".join(filter(None, (self.verdict.reason, unread)))
 
 

@@ -43,7 +43,7 @@ class BalanceParams(msgspec.Struct, frozen=True, kw_only=True):
     at: Annotated[date, Meta(description="Before this time, or before this day of the account's own zone.")] | None = (
         None
     )
-    currency: Annotated[models.SearchText, Meta(description="Only this currency, whatever its case.")] | None = None
+    currency: Annotated[models.SearchText, Meta(description="Only this currency; case is ignored.")] | None = None
 
 
 class SummaryParams(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +54,7 @@ class SummaryParams(msgspec.Struct, frozen=True, kw_only=True):
     by: Annotated[list[By], Meta(description="Also by these; may be given several times.")] = []
     first_day: Annotated[models.Day, Meta(description="From this day on, in each account's own zone.")] | None = None
     last_day: Annotated[models.Day, Meta(description="Up to this day, included.")] | None = None
-    currency: Annotated[models.SearchText, Meta(description="Only this currency, whatever its case.")] | None = None
+    currency: Annotated[models.SearchText, Meta(description="Only this currency; case is ignored.")] | None = None
     kind: Kind | None = None
 
 
@@ -65,7 +65,7 @@ class FeeParams(msgspec.Struct, frozen=True, kw_only=True):
     period: Unit = Unit.ALL
     first_day: Annotated[models.Day, Meta(description="From this day on, in each account's own zone.")] | None = None
     last_day: Annotated[models.Day, Meta(description="Up to this day, included.")] | None = None
-    currency: Annotated[models.SearchText, Meta(description="Only this currency, whatever its case.")] | None = None
+    currency: Annotated[models.SearchText, Meta(description="Only this currency; case is ignored.")] | None = None
 
 
 @endpoint("GET", "/balances", scope=Scope.READ)
@@ -97,7 +97,7 @@ class DailyParams(msgspec.Struct, frozen=True, kw_only=True):
     account: AccountNames = []
     first_day: Annotated[models.Day, Meta(description="From this day on, in each account's own zone.")] | None = None
     last_day: Annotated[models.Day, Meta(description="Up to this day, included.")] | None = None
-    currency: Annotated[models.SearchText, Meta(description="Only this currency, whatever its case.")] | None = None
+    currency: Annotated[models.SearchText, Meta(description="Only this currency; case is ignored.")] | None = None
 
 
 @endpoint("GET", "/daily-balances", scope=Scope.READ)

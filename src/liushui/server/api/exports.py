@@ -43,7 +43,7 @@ class ExportParams(msgspec.Struct, frozen=True, kw_only=True):
     until: (
         Annotated[date, Meta(description="Up to this time, or this day of the account's own zone, excluded.")] | None
     ) = None
-    currency: Annotated[models.SearchText, Meta(description="Only this one, whatever its case.")] | None = None
+    currency: Annotated[models.SearchText, Meta(description="Only this one; case is ignored.")] | None = None
     as_of: Annotated[date, Meta(description="As the ledger had recorded it by then.")] | None = None
     bom: Annotated[bool, Meta(description="Begin CSV with a byte order mark, by which Excel knows UTF-8.")] = False
     opening: Annotated[bool, Meta(description="Begin a journal with the opening balances.")] = True

@@ -52,7 +52,7 @@ class FeedParams(msgspec.Struct, frozen=True, kw_only=True):
         Annotated[str, Meta(description="Of the page before, with the same accounts. Without it: from the beginning.")]
         | None
     ) = None
-    limit: Annotated[int, Meta(ge=1, le=STEPS_MAX, description="After so many steps no further commit begins.")] = STEPS
+    limit: Annotated[int, Meta(ge=1, le=STEPS_MAX, description="No commit begins after this number of steps.")] = STEPS
 
 
 class EventParams(msgspec.Struct, frozen=True, kw_only=True):

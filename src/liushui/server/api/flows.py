@@ -91,7 +91,7 @@ class FlowParams(msgspec.Struct, frozen=True, kw_only=True):
     text: (
         Annotated[
             models.SearchText,
-            Meta(description="Found in the label, name, note, symbol or references, whatever the case."),
+            Meta(description="A text in the label, name, note, symbol or references; case is ignored."),
         ]
         | None
     ) = None

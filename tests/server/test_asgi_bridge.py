@@ -20,6 +20,12 @@ async def echo(request: Request[Any, Any, Any], name: FromPath[str]) -> Response
     return Response(said + await request.body(), headers={"x-made": "yes"}, media_type="text/plain")
 
 
+@get("/one", media_type="text/plain")
+async def one() -> str:
+    """Answer as a whole."""
+    return "two"
+
+
 @get("/many")
 async def many() -> Stream:
     """Answer in parts."""
@@ -31,7 +37,7 @@ async def many() -> Stream:
     return Stream(parts)
 
 
-BRIDGE = AsgiBridge(Litestar([echo, many], openapi_config=None, logging_config=None))
+BRIDGE = AsgiBridge(Litestar([echo, one, many], openapi_config=None, logging_config=None))
 
 
 def answered(scope: ScopeDouble, *parts: bytes) -> HttpDouble:
@@ -52,6 +58,20 @@ def test_a_streamed_answer_is_streamed() -> None:
     http = answered(ScopeDouble("/many"))
     assert http.sent == [b"one,", b"two"]
     assert http.status == 200
+
+
+def test_head_gets_the_headers_of_get() -> None:
+    whole = answered(ScopeDouble("/one"))
+    assert (whole.status, whole.body) == (200, b"two")
+    head = answered(ScopeDouble("/one", "HEAD"))
+    assert (head.status, head.body, head.headers) == (200, b"", whole.headers)
+    assert head.headers["content-length"] == "3"
+    assert answered(ScopeDouble("/nothing", "HEAD")).status == 404
+
+
+def test_head_of_an_answer_in_parts_ends() -> None:
+    http = answered(ScopeDouble("/many", "HEAD"))
+    assert (http.status, http.body, http.sent) == (200, b"", [])
 
 
 def test_nothing_more_is_sent_after_the_client_disconnects() -> None:

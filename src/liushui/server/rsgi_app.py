@@ -101,6 +101,9 @@ Send = Callable[[Message], Awaitable[None]]
 AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]
 """An ASGI application: scope, receive, send."""
 
+IS_HEAD: Final = "liushui_is_head"
+"""The key in an ASGI scope that says whether a GET is in truth HEAD, which must change nothing."""
+
 _VERSIONS: Final = {"version": "3.0", "spec_version": "2.4"}
 
 
@@ -111,8 +114,8 @@ class AsgiBridge:
         self._app = app
 
     async def answer(self, scope: Scope, http: StreamingHttp) -> None:
-        """Answer one request."""
-        exchange = _Exchange(http)
+        """Answer one request. HEAD gets the headers that GET gets."""
+        exchange = _Exchange(http, headers_only=scope.method == "HEAD")
         try:
             await self._app(asgi_scope(scope), exchange.receive, exchange.send)
         except Exception:
@@ -125,8 +128,9 @@ class AsgiBridge:
 class _Exchange:
     """One request and its answer."""
 
-    def __init__(self, http: StreamingHttp) -> None:
+    def __init__(self, http: StreamingHttp, *, headers_only: bool = False) -> None:
         self._http = http
+        self._headers_only = headers_only
         self._parts: AsyncIterator[bytes] | None = http.__aiter__()
         self._ended = asyncio.Event()
         self._disconnect: asyncio.Task[None] | None = None
@@ -157,6 +161,14 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self._status = message["status"]
             self._headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in message["headers"]]
+            if self._headers_only:
+                self._http.response_bytes(self._status, self._headers, b"")
+                self._ended.set()
+            return
+        if self._headers_only:
+            if message.get("more_body"):  # an answer in parts may be long, or have no end
+                self.client_left = True
+                raise OSError("the client wants only the headers")
             return
         body, more = bytes(message.get("body", b"")), message.get("more_body", False)
         if self._stream is not None or more:
@@ -197,7 +209,8 @@ def asgi_scope(scope: Scope) -> Message:
         "type": "http",
         "asgi": _VERSIONS,
         "http_version": scope.http_version,
-        "method": scope.method,
+        "method": "GET" if scope.method == "HEAD" else scope.method,
+        IS_HEAD: scope.method == "HEAD",
         "scheme": scope.scheme,
         "path": unquote(scope.path),
         "raw_path": scope.path.encode("latin-1", "replace"),

@@ -21,6 +21,7 @@ from liushui.ledger.access.tokens import find_token
 from liushui.ledger.access.users import check_login, has_users
 from liushui.rules import Rate
 from liushui.server.audit import DONE, LOGIN, OWNER, REFUSED
+from liushui.server.rsgi_app import IS_HEAD
 from liushui.server.web.guard import OPEN
 from liushui.server.web.i18n import TAGS
 from liushui.server.web.page import (
@@ -48,7 +49,7 @@ def show_login(page: CurrentPage) -> Response[str]:
     """The form; with a code in the address, the login itself."""
     query = page.request.query_params
     code, next_address = query.get("code"), own_address(query.get("next", "/"))
-    if code is None:
+    if code is None or page.request.scope.get(IS_HEAD):  # a program that looks at a link must not use it up
         return redirect(next_address) if page.is_logged_in else login_form(page, next_address)
     if not may_attempt(page):
         return too_many_attempts(page, next_address)

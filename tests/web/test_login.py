@@ -1,5 +1,6 @@
 """Logging in by link, password and token; sessions; requests from other sites; exposure to other machines."""
 
+import asyncio
 import re
 from pathlib import Path
 from typing import Final
@@ -20,10 +21,12 @@ from liushui.ledger.access.sessions import (
 from liushui.ledger.access.tokens import Scope, create_token, revoke_token
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.server.context import Connection
+from liushui.server.rsgi_app import AsgiBridge
 from liushui.server.web.sessions import COOKIE, CSRF_HEADER, BrowserSessions
 from liushui.services.access import Principal, check_exposure
 from liushui.testing.processes import run
 from tests.ledger.ledgers import new_ledger
+from tests.server.doubles import HttpDouble, ScopeDouble
 from tests.web.visitor import HOST, SAME_SITE, Visitor, visiting
 
 PASSWORD = "correct horse battery"
@@ -42,6 +45,15 @@ def test_a_link_logs_one_browser_in_once(visitor: Visitor) -> None:
     assert again.status_code == 403
     assert "This link has already been used or has expired." in again.text
     assert visitor.get("/keys").status_code == 303
+
+
+def test_a_program_that_looks_at_a_link_does_not_use_it_up(visitor: Visitor) -> None:
+    query = f"code={create_login_code(visitor.ledger)}"
+    scope, http = ScopeDouble("/login", "HEAD", query, {"host": "127.0.0.1"}), HttpDouble()
+    asyncio.run(AsgiBridge(visitor.client.app).answer(scope, http))
+    assert (http.status, http.body) == (200, b"")
+    assert "set-cookie" not in http.headers
+    assert visitor.get(f"/login?{query}").status_code == 303
 
 
 def test_scripts_and_other_sites_cannot_use_the_session_cookie(visitor: Visitor) -> None:

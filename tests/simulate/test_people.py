@@ -2,7 +2,8 @@
 
 from collections import Counter
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Final
 
 import pytest
@@ -29,6 +30,7 @@ def names_of(people: int, *found: Provider) -> list[str]:
 
 BROKER_A: Final = provider("a", Role.BROKER)
 BROKER_B: Final = provider("b", Role.BROKER, socket=True)
+END: Final = datetime(2022, 1, 1, tzinfo=UTC)
 FUTURES: Final = provider("f", Role.FUTURES)
 SHOP_S: Final = provider("s", Role.SHOP)
 SHOP_T: Final = provider("t", Role.SHOP)
@@ -139,6 +141,53 @@ def _transfer_rows(world: World, account: str) -> dict[str, Flow]:
     found = {note: row for note, row in rows if note.startswith("Transfer ")}
     assert len(found) == sum(note.startswith("Transfer ") for note, _ in rows)
     return found
+
+
+def test_exchanges_send_each_other_money() -> None:
+    """Each transfer leaves one and arrives at the other, and nothing else of the world depends on it."""
+    exchanges = [Institution(name, Role.EXCHANGE, is_main=False) for name in ("okx", "bybit", "binance")]
+    world = World(Parameters(accounts=1, flows=1_500, end=END), exchanges)
+    sent = transfers_of(world, 1)
+    assert len(sent) > 50
+    assert len({(one.source, one.target) for one in sent}) == 6
+    for one in sent:
+        assert one.amount is not None
+        (left,) = [row for row in whole_of(world, one.source) if row.note == one.note]
+        (came,) = [row for row in whole_of(world, one.target) if row.note == one.note]
+        assert (left.amount, came.amount) == (-one.amount, one.amount)
+        assert left.kind is came.kind is Kind.TRANSFER
+        assert (came.at - left.at).total_seconds() in SECONDS
+    for name in world.accounts:
+        ensure_chained(whole_of(world, name))
+    alone = World(Parameters(accounts=1, flows=1_500, end=END), exchanges[:1])
+    assert transfers_of(alone, 1) == []
+
+
+def test_indicative_balances_are_right_in_the_end() -> None:
+    shop = Institution("shop", Role.SHOP, is_main=True)
+    asked = Parameters(accounts=1, flows=1_500, end=END)
+    exact = whole(World(asked, [shop]), "shop-1")
+    advisory = whole(World(asked, [shop._replace(is_advisory=True)]), "shop-1")
+    assert [flow._replace(balance_after=None) for flow in advisory] == [
+        row._replace(balance_after=None) for row in exact
+    ]
+    others = [stated.balance_after != row.balance_after for stated, row in zip(advisory, exact, strict=True)]
+    assert len(exact) // 30 < sum(others) < len(exact) // 8
+    assert len(set(advisory)) == len(set(exact)), "rows that only their balances tell apart"
+    days = [flow.at.date() for flow in exact]
+    assert not any(other for other, day, after in zip(others, days, days[1:], strict=False) if day != after)
+
+
+def without_balance(flow: Flow) -> Flow:
+    return flow._replace(balance_after=None)
+
+
+def ensure_chained(flows: list[Flow]) -> None:
+    balances: dict[tuple[str, str], Decimal] = {}
+    for flow in flows:
+        wallet = flow.subaccount, flow.currency
+        assert flow.balance_after == balances.get(wallet, Decimal(0)) + flow.amount
+        balances[wallet] = flow.balance_after
 
 
 def test_without_a_main_account_there_are_no_transfers() -> None:

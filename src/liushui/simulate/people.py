@@ -34,6 +34,8 @@ class Institution(NamedTuple):
     simulate_detail: DetailSimulator | None = None
     subaccounts: tuple[str, ...] = ()
     """The names of the parts of accounts here. Empty: the role names them."""
+    is_advisory: bool = False
+    """Whether it calls the balances on its rows indicative. Some of them do not follow from each other then."""
 
 
 SINGLE_BROKER: Final = (Institution("", Role.BROKER, is_main=True),)
@@ -70,6 +72,7 @@ def institutions_of(providers: Mapping[str, Provider]) -> tuple[Institution, ...
             is_main=provider.role in MAIN_ROLES and mains[provider.role] == name,
             simulate_detail=provider.simulate_detail,
             subaccounts=tuple(provider.subaccounts),
+            is_advisory=provider.rules.balances is not None and provider.rules.balances.advisory,
         )
         for name, provider in known
     )

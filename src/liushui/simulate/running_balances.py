@@ -1,10 +1,12 @@
 """An account's flows of one span as its statement has them: in order, numbered, each with its balance."""
 
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from random import Random
 from typing import Final, NamedTuple
 
 from liushui.flow import Flow
@@ -15,6 +17,8 @@ from liushui.simulate.balanced_spans import SpanPlan
 from liushui.simulate.random_draw import Draw, seeded_random
 from liushui.simulate.role_profile import RoleProfile, Wallet
 
+ADVISORY_ONE_IN: Final = 12
+"""One row in so many states another balance than its own, where balances are indicative."""
 FIRST_NUMBER: Final = 10_000_001
 """The number of an account's first row, where rows are numbered."""
 
@@ -94,6 +98,8 @@ class Statement:
     transfer_legs: Callable[[int], Sequence[TransferLeg]]
     """The ends of a day's transfers that fall into the account."""
     simulate_detail: DetailSimulator | None = None
+    is_advisory: bool = False
+    """Whether some rows state another balance than the one after them: see `_with_advisory_balances`."""
 
     def span_flows(self) -> SpanFlows:
         """Generate the span."""
@@ -123,6 +129,8 @@ class Statement:
                     closing = self.profile.moved(at, wallet, amount, leg.note)
                 flows.append(ledger.book(closing))
                 events.append(NO_EVENT if leg is None else transfer_event(leg.number))
+            if self.is_advisory:
+                flows = _with_advisory_balances(flows, seeded_random("advisory", self.seed, self.account, day))
             yield DayFlows(flows, events)
 
     def _rows_before_closing(self, day: int, legs: Sequence[TransferLeg]) -> tuple[list[Flow], MutableSequence[int]]:
@@ -145,6 +153,24 @@ class Statement:
         numbered += moved
         numbered.sort(key=_by_time)  # stable: flows of one instant keep the order in which they happened
         return [flow for flow, _ in numbered], array("l", (number for _, number in numbered))
+
+
+def _with_advisory_balances(flows: Sequence[Flow], random: Random) -> list[Flow]:
+    """The flows of a day, some of which state the balance after the next row of their wallet.
+
+    A service that books in parts states such balances. The last row of the day states the right one. Equal rows of one
+    instant keep their balances, because these may be all that tells them apart.
+    """
+    stated = list(flows)
+    alike = Counter((flow.at, flow.amount) for flow in flows)
+    following: dict[tuple[str, str], Flow] = {}
+    for index in range(len(flows) - 1, -1, -1):
+        flow = flows[index]
+        later = following.get((flow.subaccount, flow.currency))
+        if later is not None and random.getrandbits(32) % ADVISORY_ONE_IN == 0 and alike[flow.at, flow.amount] == 1:
+            stated[index] = flow._replace(balance_after=later.balance_after)
+        following[flow.subaccount, flow.currency] = flow
+    return stated
 
 
 class _RunningBalances:

@@ -1,5 +1,7 @@
 """Transfers between one person's accounts: what leaves one account arrives in the other. Pure.
 
+A main account has transfers with the person's other accounts, and exchanges have some among themselves.
+
 Both accounts' days are generated from the same list of transfers, which depends only on a seed and on the row counts of
 the accounts' days.
 """
@@ -23,6 +25,11 @@ SAME_MONEY: Final[Mapping[str, str]] = {"USDT": "USD", "CNY": "CNH"}
 
 TRANSFERRING: Final = (Role.BROKER, Role.FUTURES)
 """The roles of the accounts that have transfers of round sums with the main account."""
+
+EXCHANGES_ONE_DAY_IN: Final = 3
+"""A trader moves money from one exchange to another on one of so many days on which both have rows."""
+COIN_PLACES: Final = 6
+"""Decimal places of the coin that exchanges send each other."""
 
 LEAVES_S: Final = (600, 80_000)
 """When a transfer leaves: the earliest second of the day, and the number of possible seconds."""
@@ -63,6 +70,23 @@ def transfers(draw: Draw, plans: Mapping[Account, SpanPlan], day: int) -> Sequen
         transfer._replace(note=f"Transfer {day}{main.person:05}{number}")
         for number, transfer in enumerate(candidates[: plans[main].room(day)])
     ]
+
+
+def exchange_transfers(draw: Draw, plans: Mapping[Account, SpanPlan], day: int) -> Sequence[Transfer]:
+    """A person's transfers of one day from one exchange to another: one at most. Its amount is not round."""
+    able = [one for one, plan in plans.items() if one.institution.role is Role.EXCHANGE and plan.room(day)]
+    if len(able) < 2 or not draw.one_in(EXCHANGES_ONE_DAY_IN):
+        return ()
+    source = draw.one_of(able)
+    target = draw.one_of([one for one in able if one is not source])
+    wallet = plans[source].wallets[0]
+    into = next((known for known in plans[target].wallets if known.currency == wallet.currency), None)
+    if into is None:
+        return ()
+    left_at = draw.at(LEAVES_S[0] + draw.below(LEAVES_S[1]))
+    amount = decimal_of(100 * 10**COIN_PLACES + draw.below(2_000 * 10**COIN_PLACES), COIN_PLACES)
+    note = f"Withdrawal {day}{source.person:05}"
+    return [Transfer(source.name, wallet, left_at, target.name, into, left_at + _duration(draw), amount, note)]
 
 
 def _withdrawals(

@@ -24,7 +24,7 @@ from liushui.simulate.random_draw import Draw, seeded_random
 from liushui.simulate.role_profile import Wallet
 from liushui.simulate.row_cache import RowCache
 from liushui.simulate.running_balances import SpanFlows, Statement, TransferLeg, midnight_of, openings
-from liushui.simulate.transfers import Transfer, transfers
+from liushui.simulate.transfers import Transfer, exchange_transfers, transfers
 
 ACCOUNTS_MAX = 20_000
 """People. Each account gets a key when the simulator starts: more accounts would delay it by seconds."""
@@ -179,6 +179,7 @@ class World:
             rows_before=self.count_before(account, plan.days.start),
             transfer_legs=lambda day: self._transfer_legs(account, day),
             simulate_detail=self._accounts[account].institution.simulate_detail,
+            is_advisory=self._accounts[account].institution.is_advisory,
         ).span_flows()
 
     def _make_plan(self, account: str, days: range) -> SpanPlan:
@@ -228,8 +229,11 @@ class World:
     def _make_transfers(self, person: int, day: int) -> Sequence[Transfer]:
         days = self._calendar.span_of(day)
         plans = {account: self._plan(account.name, days) for account in self._people[person]}
-        draw = Draw(seeded_random("transfers", self.parameters.seed, person, day), midnight_of(day))
-        return transfers(draw, plans, day)
+        seed = self.parameters.seed, person, day
+        draw = Draw(seeded_random("transfers", *seed), midnight_of(day))
+        # Drawn apart, so that worlds with fewer than two exchanges stay what they were.
+        between = exchange_transfers(Draw(seeded_random("exchange transfers", *seed), midnight_of(day)), plans, day)
+        return [*transfers(draw, plans, day), *between]
 
     def _make_density(self, account: Account) -> Density:
         parameters = self.parameters

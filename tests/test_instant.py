@@ -81,7 +81,7 @@ def test_a_day_that_begins_twice_is_one_day_whatever_was_asked_before() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "1.0", "+1", "-0", "01", "1e3", " 1", "１", "9" * 13, "253402300800", 1, None])
-def test_what_are_no_seconds(text: object) -> None:
+def test_what_are_not_seconds(text: object) -> None:
     with pytest.raises(WireError, match="t: expected"):
         parse_unix_seconds("t", text)
 

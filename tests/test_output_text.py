@@ -46,7 +46,7 @@ def test_lines_stay_lines_where_a_text_may_have_several() -> None:
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"])
-def test_a_text_is_no_formula(start: str) -> None:
+def test_a_text_is_not_a_formula(start: str) -> None:
     assert csv_cell(f"{start}1+1") == f"'{start}1+1"
 
 

@@ -73,7 +73,7 @@ def test_examples_fit_their_models(model: type) -> None:
     assert msgspec.json.decode(msgspec.json.encode(EXAMPLES[model]), type=model) == EXAMPLES[model]
 
 
-def test_a_query_parameter_that_nobody_declared_is_refused(caller: Caller) -> None:
+def test_a_query_parameter_that_is_not_declared_is_refused(caller: Caller) -> None:
     for path in ("/", "/keys", "/sources"):
         assert caller.ask("GET", path, params={"x": "1"}).status_code == 400
 

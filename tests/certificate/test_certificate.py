@@ -327,7 +327,7 @@ def test_a_later_certificate_follows_from_the_one_before_it(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("period", ["2026-01", "2026-02", "2026-13", "2026-00", "2026-1", "26-01", "", "2026-01-01"])
-def test_a_period_that_is_none_or_not_over_is_refused(tmp_path: Path, period: str) -> None:
+def test_a_period_that_is_invalid_or_not_over_is_refused(tmp_path: Path, period: str) -> None:
     ledger = certifiable_ledger(tmp_path)
     assert ledger.clock() == datetime(2026, 1, 2, 12, tzinfo=UTC)
     with pytest.raises(InvalidField, match="period: expected a month"):

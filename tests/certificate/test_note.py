@@ -70,7 +70,7 @@ def test_signatures_of_unknown_keys_are_ignored() -> None:
 
 
 @pytest.mark.parametrize("note", [b"", b"\n", b"text\n", b"text\n\n", GO_NOTE[:-1], GO_NOTE + b"\n", GO_NOTE * 20])
-def test_what_is_no_note(note: bytes) -> None:
+def test_what_is_not_a_note(note: bytes) -> None:
     with pytest.raises(CertificateError):
         open_note(note, [GO_KEY])
 
@@ -78,7 +78,7 @@ def test_what_is_no_note(note: bytes) -> None:
 @pytest.mark.parametrize(
     "text", ["", "a", "a+b", "a+b+c", str(GO_KEY)[:-1], str(GO_KEY).replace("c7", "c8"), "a b+1+2"]
 )
-def test_what_is_no_key(text: str) -> None:
+def test_what_is_not_a_key(text: str) -> None:
     with pytest.raises(InvalidField, match="key: expected a verifier key"):
         VerifierKey.parse(text)
 

@@ -54,7 +54,7 @@ def test_a_balance_that_does_not_add_up_is_said_everywhere(ledger: Path) -> None
     assert ",fail," in run(ledger, "balances", "--format", "csv").stdout
 
 
-def test_an_explained_break_is_no_alarm(ledger: Path) -> None:
+def test_an_explained_break_is_not_an_alarm(ledger: Path) -> None:
     (break_,) = json.loads(run(ledger, "breaks", "--format", "json").stdout)
     words = ("finding", "explain", break_["finding_id"], "--by", "li", "--reason", "a deposit in cash")
     explained = run(ledger, *words)
@@ -141,7 +141,7 @@ def test_a_balance_in_a_currency_that_the_account_never_had_is_refused(ledger: P
 
 
 @pytest.mark.parametrize("amount", ["1,000", "1e3", "", "x", "+5", "NaN"])
-def test_an_amount_that_is_none_is_refused(ledger: Path, amount: str) -> None:
+def test_an_amount_that_is_invalid_is_refused(ledger: Path, amount: str) -> None:
     done = run(ledger, "balance", "state", "a", "--currency", "USD", "--amount", amount, "--at", "2025-05-09")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: amount: expected decimal text such as -248.60")

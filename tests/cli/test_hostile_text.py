@@ -84,7 +84,7 @@ def test_a_terminal_does_not_act_on_text(ledger: Path, words: list[str]) -> None
     assert "Traceback" not in written
 
 
-def test_a_cell_of_csv_is_no_formula(ledger: Path) -> None:
+def test_a_cell_of_csv_is_not_a_formula(ledger: Path) -> None:
     (row,) = csv.DictReader(io.StringIO(run(ledger, "flows", "--limit", "0", "--format", "csv").stdout))
     assert (row["note"], row["label"], row["symbol"]) == (f"'{NOTE}", f"'@SUM(1){TITLE}", "'+7")
     assert row["amount"] == "-10.00"

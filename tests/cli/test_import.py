@@ -144,7 +144,7 @@ def test_rows_from_a_pipe_of_the_shell(tmp_path: Path, shell_pipe: Callable[[byt
     assert imported(tmp_path / "ledger.db", shell_pipe(envelope([row(1)])))["added"] == 1
 
 
-def test_a_named_pipe_and_a_device_are_no_files(tmp_path: Path) -> None:
+def test_a_named_pipe_and_a_device_are_not_files(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     for path in (pipe, Path("/dev/zero"), Path("/dev/tty")):
@@ -154,7 +154,7 @@ def test_a_named_pipe_and_a_device_are_no_files(tmp_path: Path) -> None:
     assert not (tmp_path / "ledger.db").exists()
 
 
-def test_a_folder_is_no_file(tmp_path: Path) -> None:
+def test_a_folder_is_not_a_file(tmp_path: Path) -> None:
     done = run(tmp_path / "ledger.db", "import", str(tmp_path), *WORDS)
     assert (done.returncode, done.stdout) == (2, "")
     assert "expected a file, got a folder" in done.stderr

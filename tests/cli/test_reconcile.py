@@ -124,7 +124,7 @@ def test_a_row_too_many_is_on_the_side_of_the_ledger(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("period", ["2024-13", "march", ""])
-def test_what_is_no_month_is_refused(ledger: Path, period: str) -> None:
+def test_what_is_not_a_month_is_refused(ledger: Path, period: str) -> None:
     done = run(ledger, "reconcile", "--period", period)
     assert (done.returncode, done.stdout) == (2, "")
     assert "error: period: expected a month such as 2026-10, a year such as 2026, or days such as" in done.stderr

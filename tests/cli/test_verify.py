@@ -125,7 +125,7 @@ def test_an_expected_link(ledger: Path, tmp_path: Path) -> None:
     assert json.loads(done.stdout)[0]["result"] == f"damaged: --expect names the link {later['link']}: no batch has it"
 
 
-def test_an_expectation_that_is_none_is_wrong_usage(ledger: Path) -> None:
+def test_an_expectation_that_is_invalid_is_wrong_usage(ledger: Path) -> None:
     done = run(ledger, "verify", "--expect", "a=5a0c")
     assert done.returncode == 2
     assert done.stderr == (

@@ -161,7 +161,7 @@ def test_fees_are_told_by_period_and_follow_each_commit(shop: Faces, tmp_path: P
     ledger.close()
 
 
-def test_a_fee_that_is_no_number_makes_the_sum_incomplete(tmp_path: Path) -> None:
+def test_a_fee_that_is_not_a_number_makes_the_sum_incomplete(tmp_path: Path) -> None:
     ledger = new_ledger(tmp_path, "a", zone="UTC")
     make_account(ledger, "shop", "stripe", "UTC")
     add_source(ledger, account="shop", base_url="http://x", credentials=CREDENTIALS, since=BEGIN, paced=True)

@@ -66,7 +66,7 @@ def test_amounts_are_exact(text: str, amount: str) -> None:
         "5CRO",
     ],
 )
-def test_what_is_no_amount_is_refused_by_the_name_of_its_column(text: str) -> None:
+def test_what_is_not_an_amount_is_refused_by_the_name_of_its_column(text: str) -> None:
     with pytest.raises(WireError, match=r"金额: expected an amount such as 1234\.50, got"):
         parse_amount("金额", text)
 
@@ -115,11 +115,11 @@ def test_a_day_that_a_spreadsheet_counts_is_told() -> None:
 
 
 @pytest.mark.parametrize("text", ["88", " 88\t", "`88", "'88", '="88"', "\ufeff88"])
-def test_what_programs_put_around_a_cell_is_no_part_of_it(text: str) -> None:
+def test_what_programs_put_around_a_cell_is_not_a_part_of_it(text: str) -> None:
     assert clean(text) == "88"
 
 
-def test_an_empty_cell_and_a_dash_are_no_value() -> None:
+def test_an_empty_cell_and_a_dash_are_not_a_value() -> None:
     cells = Cells({"a": "-" * 21, "b": "", "c": "x"})
     assert [cells.text_or_none(name) for name in "abcd"] == [None, None, "x", None]
     with pytest.raises(WireError, match="a: expected a value, got an empty cell"):

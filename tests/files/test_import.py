@@ -40,7 +40,7 @@ def test_the_euro_sign_of_windows_is_read_within_gb18030(desk: Desk) -> None:
     assert desk.flows()[0]["label"] == "退款¥€"
 
 
-def test_accents_of_western_windows_are_no_chinese(desk: Desk) -> None:
+def test_accents_of_western_windows_are_not_chinese(desk: Desk) -> None:
     desk.write("map.toml", MAPPING.replace("摘要", "Art").replace("交易日期", "Tag").replace("余额", "Saldo"))
     text = "Tag,Art,金额,Saldo,币种\n2026-01-05,Überweisung für Müller,1.00,2.00,EUR\n".replace("金额", "B").replace(
         "币种", "W"

@@ -58,7 +58,7 @@ def test_a_row_without_an_id_is_known_by_the_value_of_its_time(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("total", ["合计,,11897.50,,,", "本页小计,,1,,,", "Total:,,11897.50,,,", ",合计,,,,"])
-def test_a_line_with_totals_is_no_row(desk: Desk, total: str) -> None:
+def test_a_line_with_totals_is_not_a_row(desk: Desk, total: str) -> None:
     file = desk.write("bank.csv", table(*ROWS, total))
     if total.startswith(","):  # nothing says that a line which begins with an empty cell is one
         assert desk.imports(file, returncode=3)["rejected"] == 1
@@ -66,7 +66,7 @@ def test_a_line_with_totals_is_no_row(desk: Desk, total: str) -> None:
         assert picked(desk.imports(file), "rows", "added") == [3, 3]
 
 
-def test_the_last_byte_of_a_file_of_dos_is_no_row(desk: Desk) -> None:
+def test_the_last_byte_of_a_file_of_dos_is_not_a_row(desk: Desk) -> None:
     assert picked(desk.imports(desk.write("bank.csv", table(*ROWS) + "\x1a")), "rows", "rejected") == [3, 0]
 
 

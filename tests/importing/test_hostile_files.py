@@ -35,7 +35,7 @@ def test_a_broken_first_line_hides_only_itself(tmp_path: Path, broken: bytes) ->
     assert pages(tmp_path, broken + b"\n" + B + b"\n" + C + b"\n") == [[broken, B, C]]
 
 
-def test_pretty_printed_rows_are_no_lines(tmp_path: Path) -> None:
+def test_pretty_printed_rows_are_not_lines(tmp_path: Path) -> None:
     pretty = A.replace(b",", b",\n  ").replace(b"{", b"{\n  ")
     assert pages(tmp_path, b"[" + pretty + b",\n" + B + b"]") == [[pretty, B]]
     assert pages(tmp_path, pretty) == [[pretty]]
@@ -46,7 +46,7 @@ def test_a_broken_row_of_an_array_hides_only_itself(tmp_path: Path, broken: byte
     assert pages(tmp_path, b"[" + A + b"," + broken + b"," + B + b"]") == [[A, broken, B]]
 
 
-def test_a_row_that_is_no_text_hides_only_itself(tmp_path: Path) -> None:
+def test_a_row_that_is_not_text_hides_only_itself(tmp_path: Path) -> None:
     """Bytes that are no UTF-8 in a field that the codec reads, and in one that it passes over."""
     known, unknown = A.replace(b'"x"', b'"\xff"'), B[:-1] + b',"more":"\xff"}'
     ledger = new_ledger(tmp_path / "ledger.db")

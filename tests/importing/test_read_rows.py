@@ -105,7 +105,7 @@ def test_a_pretty_printed_answer_is_one_page(tmp_path: Path) -> None:
     assert pages(file) == [[A, B]]
 
 
-def test_a_string_with_braces_and_quotes_is_no_end(tmp_path: Path) -> None:
+def test_a_string_with_braces_and_quotes_is_not_an_end(tmp_path: Path) -> None:
     tricky = row(1, label='a "} ],[{ \\" b')
     file = tmp_path / "saved.json"
     file.write_bytes(b"[" + tricky + b"," + B + b"]")

@@ -348,7 +348,7 @@ def test_rows_whose_identity_an_older_program_made_otherwise_are_known(tmp_path:
     assert len(book.amounts()) == 8
 
 
-def test_a_copied_number_without_its_zeros_is_no_difference(tmp_path: Path) -> None:
+def test_a_copied_number_without_its_zeros_is_not_a_difference(tmp_path: Path) -> None:
     """Programs such as jq write 10.00 as 10, and a product's name may be translated."""
     book = Book(tmp_path, "hkus")
     rate = {"fx_ccy": "USD", "balance": "10.00", "product_name": "Apple"}

@@ -111,7 +111,7 @@ def test_each_is_an_alarm_with_its_reason_and_time(ledger: Ledger, prepare: Call
     assert alarm.reason == reason
 
 
-def test_what_is_over_is_no_alarm(ledger: Ledger) -> None:
+def test_what_is_over_is_not_an_alarm(ledger: Ledger) -> None:
     waits(ledger)
     record_wait(ledger, "a", None, NOW)
     has_a_clock_that_is_behind(ledger)
@@ -119,7 +119,7 @@ def test_what_is_over_is_no_alarm(ledger: Ledger) -> None:
     assert alarms_of(ledger) == []
 
 
-def test_coverage_up_to_the_time_of_a_provider_that_is_ahead_is_no_alarm(ledger: Ledger) -> None:
+def test_coverage_up_to_the_time_of_a_provider_that_is_ahead_is_not_an_alarm(ledger: Ledger) -> None:
     has_a_clock_that_is_behind(ledger)
     is_covered_beyond_now(ledger)
     assert [alarm.kind for alarm in alarms_of(ledger)] == [AlarmKind.CLOCK]

@@ -150,7 +150,7 @@ def test_a_link_that_no_batch_has_is_found(honest: Ledger) -> None:
 
 
 @pytest.mark.parametrize("text", ["a", "a=", f"={'0' * 64}", "a=0123", f"a={'G' * 64}", f"a={'A' * 64}", ""])
-def test_an_expectation_that_is_none_is_refused(text: str) -> None:
+def test_an_expectation_that_is_invalid_is_refused(text: str) -> None:
     with pytest.raises(InvalidField, match="expect: expected ACCOUNT=LINK"):
         parse_expected(text)
 

@@ -235,7 +235,7 @@ def test_a_failed_backup_is_an_alarm_until_one_succeeds(ledger: Ledger, clock: M
     assert backup_alarms(list_backup_states(ledger), clock()) == []
 
 
-def test_a_folder_whose_name_was_mistyped_is_no_alarm(file_ledger: Ledger) -> None:
+def test_a_folder_whose_name_was_mistyped_is_not_an_alarm(file_ledger: Ledger) -> None:
     record_failed_backup(file_ledger, "/mistyped", error="it failed", every=timedelta(0))
     assert list_backup_states(file_ledger) == []
     record_failed_backup(file_ledger, "/scheduled", error="it failed", every=HOUR)

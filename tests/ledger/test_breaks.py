@@ -80,7 +80,7 @@ def test_a_restated_row_is_named_if_its_old_version_heals_the_chain(ledger: Ledg
     assert "earlier version of 4" in one.explanation
 
 
-def test_rows_of_one_second_are_no_break(ledger: Ledger) -> None:
+def test_rows_of_one_second_are_not_a_break(ledger: Ledger) -> None:
     second = timedelta(seconds=1)
     fee = make_row("fee", hour(9) + second, "-0.30", balance="12.70", currency="CNY")
     receipt = make_row("receipt", hour(9) + second, "5.00", balance="13.00", currency="CNY")

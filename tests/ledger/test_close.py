@@ -260,7 +260,7 @@ def test_a_flow_that_is_restated_and_then_withdrawn_names_the_commit_that_withdr
     assert str(withdrawn.before.flow.amount) == "10.00", "as it was when the month was closed"
 
 
-def test_flows_of_other_months_are_no_change(ledger: Ledger) -> None:
+def test_flows_of_other_months_are_not_a_change(ledger: Ledger) -> None:
     close(ledger, "2024-02")
     end, begin = datetime(2024, 2, 29, 15, 59, 59, tzinfo=UTC), datetime(2024, 2, 29, 16, tzinfo=UTC)
     read(ledger, FEBRUARY, row("march", begin, "1.00"), MARCH, APRIL)

@@ -269,6 +269,6 @@ def test_amounts_near_one_are_found_exactly(mixed: Ledger, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["≈", "≈ x", "≈ --1", "≈ 1,00", "≈ 1e3", "~ NaN"])
-def test_what_is_no_amount_is_refused(text: str) -> None:
+def test_what_is_not_an_amount_is_refused(text: str) -> None:
     with pytest.raises(FilterError, match="text: expected an amount to look near"):
         read_filter({"text": text})

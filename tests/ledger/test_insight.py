@@ -293,7 +293,7 @@ def own(source: str, target: str, amount: str, **target_leg: str) -> OwnTransfer
     return OwnTransfer(left, arrived._replace(**target_leg))  # type: ignore[arg-type] # texts alone
 
 
-def test_own_transfers_are_no_streams_from_outside() -> None:
+def test_own_transfers_are_not_streams_from_outside() -> None:
     moves = [
         Move("a", "2025-12", "withdrawal", Total(2, Decimal(0), Decimal("-15"))),
         Move("b", "2025-12", "deposit", Total(1, Decimal("10"), Decimal(0))),

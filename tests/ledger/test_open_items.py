@@ -81,7 +81,7 @@ def test_a_fee_of_an_order_that_the_ledger_does_not_have_is_outstanding(ledger: 
     assert [item["id"] for item in document.open_items.items] == ids(ledger)
 
 
-def test_the_other_side_in_a_hidden_account_is_nothing_that_the_reader_is_told(ledger: Ledger) -> None:
+def test_a_side_in_a_hidden_account_is_not_shown(ledger: Ledger) -> None:
     decide_link(ledger, model_of(ledger).rules, links_in(ledger)["near"].id, LinkState.CONFIRMED, decided_by="li")
     model = model_of(ledger).restricted_to(frozenset({"a"}))
     with model.reading(("a",)) as reading:
@@ -103,7 +103,7 @@ def test_certificates_list_the_same(ledger: Ledger) -> None:
     ]
 
 
-def test_of_a_month_that_is_not_complete_nobody_can_say_that_there_are_none(ledger: Ledger) -> None:
+def test_an_incomplete_month_may_have_further_open_items(ledger: Ledger) -> None:
     assert listed(ledger, "2024-04") == OpenItems((), "")
     assert listed(ledger, "2024-06") == OpenItems((), "the period is not complete: not read yet")
 

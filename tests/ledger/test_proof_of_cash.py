@@ -136,7 +136,7 @@ def test_a_balance_that_is_off_once_fails_though_the_figures_agree(ledger: Ledge
     assert found.reason == "stated balances do not follow from those before them"
 
 
-def test_what_may_be_missing_is_no_pass(ledger: Ledger) -> None:
+def test_what_may_be_missing_is_not_a_pass(ledger: Ledger) -> None:
     add_complete_source(ledger)
     rows = [row(at(3, 2), "10.00", "10.00"), row(at(4, 3), "1.50", "11.50")]
     read_all(ledger, *rows, until=at(4, 10))
@@ -159,7 +159,7 @@ def test_a_difference_is_shown_also_where_rows_may_be_missing(ledger: Ledger) ->
     assert found.reason.endswith("; the period is not complete: not read yet")
 
 
-def test_a_month_that_is_not_over_is_no_pass(ledger: Ledger) -> None:
+def test_a_month_that_is_not_over_is_not_a_pass(ledger: Ledger) -> None:
     add_complete_source(ledger)
     now = ledger.clock()
     commit_read(ledger, Slice(BEGIN, now), row(now - timedelta(hours=1), "3.00", "3.00"), read_at=now)
@@ -245,7 +245,7 @@ def test_a_balance_before_a_gap_is_not_that_of_the_month_after_it(ledger: Ledger
     assert month(ledger, "2024-03").status == "pass"
 
 
-def test_rows_without_a_balance_at_an_end_are_no_evidence(ledger: Ledger) -> None:
+def test_rows_without_a_balance_at_an_end_are_not_evidence(ledger: Ledger) -> None:
     add_complete_source(ledger)
     read_all(ledger, row(at(3, 2), "10.00", "10.00"), row(at(4, 3), "1.50"))
     assert shown(line(ledger, "2024-04"))[2:] == ("could_not_check", "closing_not_stated")
@@ -327,7 +327,7 @@ def test_the_months_of_an_account_are_those_of_one_question_each(ledger: Ledger)
         "0000",
     ],
 )
-def test_what_is_no_month_is_refused(ledger: Ledger, period: str) -> None:
+def test_what_is_not_a_month_is_refused(ledger: Ledger, period: str) -> None:
     with pytest.raises(InvalidField, match=r"period: expected (a month such as 2026-10|two days)"):
         reconcile(model_of(ledger), ("a",), period)
 

@@ -277,7 +277,7 @@ def test_a_record_that_came_with_two_neighbours_lies_where_they_meet(ledger: Led
     assert_intact(ledger)
 
 
-def test_a_record_of_a_neighbour_is_no_row_of_the_slice_that_it_came_with_too(ledger: Ledger) -> None:
+def test_a_record_of_a_neighbour_is_not_a_row_of_the_slice_that_it_came_with_too(ledger: Ledger) -> None:
     commit_read(ledger, hours(0, 9))
     commit_read(ledger, hours(9, 20), rejected=[timeless(is_record=True)])
     commit_read(ledger, hours(0, 9), rejected=[timeless(is_record=True)])

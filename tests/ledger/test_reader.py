@@ -206,7 +206,7 @@ def _rows(joined: bytes) -> list[bytes]:
 
 
 @pytest.mark.parametrize("after", ["x", "[]", '["1","a","b"]', "[1]", "\x00"])
-def test_a_place_that_nobody_named(of_ledger: LedgerReader, in_memory: MemoryReader, after: str) -> None:
+def test_a_place_that_is_not_named(of_ledger: LedgerReader, in_memory: MemoryReader, after: str) -> None:
     query = FlowQuery(("a",), BEGIN, NOON, 10, after=after)
     for reader in (of_ledger, in_memory):
         with pytest.raises(WireError, match="after: expected a place that a page named"):

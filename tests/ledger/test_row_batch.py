@@ -83,5 +83,5 @@ def test_one_undecodable_row_has_all_rows_decoded_one_by_one(strange: bytes) -> 
         assert (len(received), [one.row for one in rejected]) == (len(rows), [strange])
 
 
-def test_no_rows_are_no_batch() -> None:
+def test_no_rows_are_not_a_batch() -> None:
     assert all(read_batch(provider.codec, []) is None for provider in load_providers().values())

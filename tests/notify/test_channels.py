@@ -129,7 +129,7 @@ def test_a_message_is_published_to_a_topic(receiver: HttpReceiver) -> None:
 
 
 @pytest.mark.parametrize("path", ["", "/", "/a/b/", "/topic?x=1", "/a.b", "/" + "x" * 65])
-def test_a_url_that_is_no_topic_is_refused(path: str) -> None:
+def test_a_url_that_is_not_a_topic_is_refused(path: str) -> None:
     with pytest.raises(ConfigError, match=r"^ntfy: expected "):
         channels.check_topic_url(f"https://ntfy.sh{path}")
 
@@ -206,14 +206,14 @@ def test_a_refused_recipient_is_named() -> None:
 @pytest.mark.parametrize(
     "url", ["smtp.example.com", "http://x", "smtp://", "smtp://u:p@x", "smtp://x/path", "smtp://x:0", "smtp://ü"]
 )
-def test_a_url_that_is_no_smtp_server_is_refused(url: str) -> None:
+def test_a_url_that_is_not_an_smtp_server_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match=r"^smtp: expected smtps://\[USER@\]HOST") as raised:
         channels.check_smtp_url(url)
     assert "u:p" not in str(raised.value)
 
 
 @pytest.mark.parametrize("text", ["", "ops", "@x", "a@", "a@b,c@d", "Ops <a@b>", "a@b\nBcc: c@d", "ü@b"])
-def test_a_text_that_is_no_address_is_refused(text: str) -> None:
+def test_a_text_that_is_not_an_address_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match=r"^email: expected an e-mail address such as"):
         channels.check_mail_address("email", text)
 

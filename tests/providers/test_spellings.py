@@ -70,7 +70,7 @@ def test_a_whole_number_is_read_from_text_and_a_text_from_a_whole_number(provide
 
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda row: row[:20].decode(errors="replace"))
 @pytest.mark.parametrize("provider", LISTS)
-def test_a_row_that_is_no_json_hides_no_other(provider: Provider, broken: bytes) -> None:
+def test_a_row_that_is_not_json_hides_no_other(provider: Provider, broken: bytes) -> None:
     first, *_, last = golden_rows(provider)
     rows = [first.row, broken, last.row]
     answer = ANSWERS[provider.name] % b" ,\n".join(rows)
@@ -80,7 +80,7 @@ def test_a_row_that_is_no_json_hides_no_other(provider: Provider, broken: bytes)
 
 
 @pytest.mark.parametrize("provider", LISTS)
-def test_a_list_that_was_cut_off_is_no_answer(provider: Provider) -> None:
+def test_a_list_that_was_cut_off_is_not_an_answer(provider: Provider) -> None:
     answer = ANSWERS[provider.name] % b",".join([golden_rows(provider)[0].row, b'{"x":NaN}'])
     for end in range(len(answer)):
         with pytest.raises(WireError):

@@ -159,7 +159,7 @@ def test_a_crowd_of_equal_flows_is_not_paired() -> None:
     assert all(link.state is CANDIDATE for link in matched(*outs, lonely))
 
 
-def test_references_are_words_with_many_digits_that_are_no_dates() -> None:
+def test_references_are_words_with_many_digits_that_are_not_dates() -> None:
     assert references_in("Transfer 1972300001", "TT20240131-77 20240131 1234567", "") == {"1972300001", "TT20240131"}
     assert references_in("20241331") == {"20241331"}, "no month has that number"
 

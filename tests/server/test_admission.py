@@ -78,7 +78,7 @@ def test_callers_take_turns_in_the_threads_of_their_class() -> None:
         assert work.begun == ["ann 0", "ben", "ann 1", "ann 2"]
 
 
-def test_a_class_does_not_wait_for_another_one_nor_does_work_of_no_request() -> None:
+def test_a_class_waits_neither_for_another_class_nor_for_other_work() -> None:
     with executing() as (admission, executor, work):
         for ticket in (ANN, BEN):
             with admission.admitted(ticket):

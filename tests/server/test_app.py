@@ -171,7 +171,7 @@ def test_unknown_paths_are_answered_with_404(method: str, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/api/v1", "/api/v1/", "/api/v1/flows", "/api/v1/nothing"])
-def test_the_liushui_api_is_no_providers_even_if_its_paths_begin_alike(path: str) -> None:
+def test_the_liushui_api_is_not_a_provider_api_even_if_its_paths_begin_alike(path: str) -> None:
     app = app_of(provider("x", "/api/v5/account/bills"))
     assert b'"title":"Not Found"' in answer(app, ScopeDouble(path)).body, "there is no page here to answer it"
     assert b'"title"' not in answer(app, ScopeDouble("/api/v5/account/other")).body, "the provider's own words"

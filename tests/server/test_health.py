@@ -52,7 +52,7 @@ def test_a_server_is_not_ready_without_its_ledger_and_the_reason_is_in_the_log(
     assert "db.example.com" in caplog.text
 
 
-def test_other_paths_are_no_health_checks() -> None:
+def test_other_paths_are_not_health_checks() -> None:
     assert answer(Health(unusable), "/healthz/x").status == 404
 
 

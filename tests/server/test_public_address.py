@@ -22,7 +22,7 @@ BEHIND = PublicAddress("https://books.example/ledger", parse_networks(["127.0.0.
         ("", "203.0.113.9", ""),
     ],
 )
-def test_the_client_is_the_last_address_that_is_no_trusted_proxy(sender: str, forwarded: str, client: str) -> None:
+def test_the_client_is_the_last_address_that_is_not_a_trusted_proxy(sender: str, forwarded: str, client: str) -> None:
     assert BEHIND.client(sender, {"x-forwarded-for": forwarded}) == client
     assert DIRECT.client(sender, {"x-forwarded-for": forwarded}) == sender
 

@@ -441,7 +441,7 @@ def test_balances_only_and_chosen_accounts(consumer: Consumer, ledger: Ledger) -
 
 
 @pytest.mark.parametrize("value", ["today", "1e9", "٣", "1 2", "9" * 13])
-def test_a_time_that_is_none_is_refused(consumer: Consumer, value: str) -> None:
+def test_a_time_that_is_invalid_is_refused(consumer: Consumer, value: str) -> None:
     answer = consumer.get("/accounts", ("start-date", value))
     assert answer.status == 400
     assert answer.json["errors"][0].startswith("start-date: expected a time in Unix seconds such as 1704067200, got ")

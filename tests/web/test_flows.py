@@ -289,7 +289,7 @@ def test_downloads_have_every_flow_of_the_filter(ledger: Ledger, guest: Visitor)
     assert all(isinstance(line["amount"], str) for line in lines)
 
 
-def test_a_cell_of_a_download_is_no_formula(ledger: Ledger, guest: Visitor) -> None:
+def test_a_cell_of_a_download_is_not_a_formula(ledger: Ledger, guest: Visitor) -> None:
     commit_read(ledger, Slice(BEGIN, NOON), row("a1", timedelta(0), "-1.00", label="=HYPERLINK(1)"), read_at=NOON)
     (cells,) = csv.DictReader(io.StringIO(guest.get("/flows/download.csv").content.decode("utf-8-sig")))
     assert (cells["label"], cells["amount"]) == ("'=HYPERLINK(1)", "-1.00")

@@ -310,7 +310,7 @@ def test_a_claim_does_not_change_a_user_whom_an_owner_added(visitor: Visitor, pr
     assert [(user.role, user.accounts) for user in list_users(visitor.ledger)] == [(Role.VIEWER, frozenset("a"))]
 
 
-def test_a_name_at_the_provider_is_no_proof_of_being_that_user(visitor: Visitor, provider: Provider) -> None:
+def test_a_name_at_the_provider_is_not_proof_of_being_that_user(visitor: Visitor, provider: Provider) -> None:
     configure(visitor.ledger, provider, role_claim="groups", grants=GRANTS)
     add_user(visitor.ledger, "wang", Role.OWNER, password="correct horse battery")
     provider.add("w", **claims_of("finance"))
@@ -325,7 +325,7 @@ def test_a_name_at_the_provider_is_no_proof_of_being_that_user(visitor: Visitor,
 # ---------------------------------------------------------------- what is refused
 
 
-def test_a_person_whom_nobody_added_is_refused(visitor: Visitor, provider: Provider) -> None:
+def test_a_person_who_was_not_added_is_refused(visitor: Visitor, provider: Provider) -> None:
     add_user(visitor.ledger, "wang", Role.OWNER, email=ADDRESS)
     unknown, unverified = "Nobody has added you as a user.", "Example ID has not verified your e-mail address."
     for claims, text in (

@@ -54,7 +54,7 @@ def test_what_does_not_fit_is_named(row: bytes, said: str) -> None:
 @pytest.mark.parametrize(
     "row", [b'{"amount":"\xff","code":2}', b'{"amount":"1","code":2,"x":"\xff"}', b'{"a":' * 9_000]
 )
-def test_what_is_no_json_in_utf8_throughout(row: bytes) -> None:
+def test_what_is_not_json_in_utf8_throughout(row: bytes) -> None:
     assert fault(row).startswith("row: expected a JSON object")
 
 
@@ -101,7 +101,7 @@ def test_a_code(code: int | str, number: int) -> None:
 
 
 @pytest.mark.parametrize("code", ["", "-1", "1.0", "x", "１", 2**31, -(2**31) - 1, "1234567890"])
-def test_what_is_no_code(code: int | str) -> None:
+def test_what_is_not_a_code(code: int | str) -> None:
     with pytest.raises(WireError, match="type: expected an integer code"):
         parse_code("type", code)
 

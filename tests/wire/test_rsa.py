@@ -69,7 +69,7 @@ def test_a_public_key_in_any_form(text: str) -> None:
         ("", "0 characters that are no key"),
     ],
 )
-def test_what_is_no_private_key_is_named_and_not_shown(text: str, came: str) -> None:
+def test_what_is_not_a_private_key_is_named_and_not_shown(text: str, came: str) -> None:
     with pytest.raises(ConfigError, match=r"^app_private_key: expected an RSA private key as PEM or base64") as error:
         rsa.read_private_key("app_private_key", text)
     assert came in str(error.value)

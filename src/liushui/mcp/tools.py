@@ -210,7 +210,7 @@ def output_schema(tool: ToolDefinition) -> dict[str, Any]:
 
 
 def _schema(type_: type[msgspec.Struct]) -> dict[str, Any]:
-    """The schema of a type. Its root is the object itself, as the protocol wants it, and no reference to it."""
+    """The schema of a type. Its root is the object itself and not a reference, as the protocol requires."""
     _, components = msgspec.json.schema_components((type_,), ref_template="#/$defs/{name}")
     root: dict[str, Any] = components.pop(type_.__name__)
     return {**root, "$defs": components} if components else root

@@ -95,7 +95,7 @@ def test_blanks_and_further_members_around_the_signed_part_do_not_matter() -> No
     assert page_of(Service(body.removesuffix(b"}") + b',"alipay_cert_sn":"{}"}\n')).total == 0
 
 
-def test_a_row_that_is_no_json_is_signed_too() -> None:
+def test_a_row_that_is_not_json_is_signed_too() -> None:
     rows = [b'{"trans_memo":"}{","x":NaN}', b'{"y":"]"}']
     content = EMPTY.removesuffix(b"}") + b',"detail_list":[ %b ]}' % b" , ".join(rows)
     assert page_of(Service(signed(content))).rows == rows
@@ -133,7 +133,7 @@ def test_another_page_than_the_one_that_was_asked_for() -> None:
 
 
 @pytest.mark.parametrize("total", [b'"-1"', b'"x"', b"-1", b'"1.0"'])
-def test_a_total_that_is_no_number(total: bytes) -> None:
+def test_a_total_that_is_not_a_number(total: bytes) -> None:
     with pytest.raises(WireError, match=r"^total_size: "):
         page_of(Service(signed(EMPTY.replace(b'"total_size":"0"', b'"total_size":%b' % total))))
 

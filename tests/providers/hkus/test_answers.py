@@ -71,7 +71,7 @@ def test_an_error_without_words_says_its_status() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>Bad Gateway</html>", b"[]", b'{"data":{}}', b'{"code":"zero"}', b"\xff"])
-def test_what_is_no_answer(body: bytes) -> None:
+def test_what_is_not_an_answer(body: bytes) -> None:
     with pytest.raises(WireError, match=r"^answer: expected the JSON envelope with HTTP 200, got "):
         codec.extract_rows(body)
     with pytest.raises(Unavailable, match=r"^HTTP 502, ") as caught:
@@ -90,7 +90,7 @@ def test_what_is_no_answer(body: bytes) -> None:
         b'{"code":0,"data":{"transactions":[' + b"[" * 200_000,
     ],
 )
-def test_what_is_no_page(document: bytes) -> None:
+def test_what_is_not_a_page(document: bytes) -> None:
     with pytest.raises(WireError, match=r"^(data: expected a page of|answer: expected the JSON) "):
         codec.extract_rows(document)
 

@@ -52,7 +52,7 @@ def test_what_was_written_is_the_same_flow(values: Row) -> None:
 
 
 @given(data=st.data(), values=rows)
-def test_the_order_of_fields_is_no_part_of_it(data: st.DataObject, values: Row) -> None:
+def test_the_order_of_fields_is_not_a_part_of_it(data: st.DataObject, values: Row) -> None:
     names = data.draw(st.permutations(list(values)))
     shuffled = {name: values[name] for name in names} | {"more": {"amt": 1}}
     came = wire(shuffled)
@@ -395,7 +395,7 @@ def test_a_field_that_stands_twice_is_named(name: str, others: Row) -> None:
         (b'{"more":' + b"[" * 100_000, "expected a JSON object, got"),
     ],
 )
-def test_what_is_no_row_is_named_so(bad: bytes, reason: str) -> None:
+def test_what_is_not_a_row_is_named_so(bad: bytes, reason: str) -> None:
     with pytest.raises(WireError) as caught:
         codec.read(bad)
     assert caught.value.field == "row"

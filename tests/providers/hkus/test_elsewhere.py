@@ -126,7 +126,7 @@ def test_the_id_of_an_own_row_is_never_made_up(ref: str | None, id_: int) -> Non
 
 
 @pytest.mark.parametrize(("subaccount", "id_"), [("", None), ("futures", None), ("088", None), ("88001", 88001)])
-def test_accounts_that_are_no_number_are_left_out(subaccount: str, id_: int | None) -> None:
+def test_accounts_that_are_not_a_number_are_left_out(subaccount: str, id_: int | None) -> None:
     assert written(subaccount=subaccount).get("account_id") == id_
 
 

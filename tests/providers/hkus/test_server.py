@@ -79,7 +79,7 @@ def test_a_request_grows_stale(caller: Caller, clock: MovableClock) -> None:
 
 
 @pytest.mark.parametrize("timestamp", ["", "now", "-1", "1767355200.5", " 1767355200000", "9" * 16, "1e9", "１"])
-def test_what_is_no_timestamp(caller: Caller, timestamp: str) -> None:
+def test_what_is_not_a_timestamp(caller: Caller, timestamp: str) -> None:
     assert caller.send(caller.signed(timestamp=timestamp)).fault == NOT_TIMELY
 
 
@@ -189,7 +189,7 @@ def test_bad_calls_count_and_strangers_do_not(limited: Caller) -> None:
 
 @pytest.mark.parametrize("name", ["from_date", "to_date"])
 @pytest.mark.parametrize("value", ["", "now", "1.5", "+1", " 1", "1e3", "１", "253402300800", "-62135596801", "9" * 40])
-def test_a_time_that_is_none(caller: Caller, name: str, value: str) -> None:
+def test_a_time_that_is_invalid(caller: Caller, name: str, value: str) -> None:
     answer = caller.get(**{name: value})
     assert (answer.fault, answer.message) == (PARAMETER, "invalid parameter")
     assert answer.details.startswith(f"{name}: expected ")

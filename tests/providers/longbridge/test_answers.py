@@ -59,7 +59,7 @@ def test_an_error_without_words_says_its_status() -> None:
 @pytest.mark.parametrize(
     "answer", [b"", b"<html>Bad Gateway</html>", b"[]", b'{"data":{}}', b'{"code":"zero"}', b"\xff"]
 )
-def test_what_is_no_answer(answer: bytes) -> None:
+def test_what_is_not_an_answer(answer: bytes) -> None:
     with pytest.raises(WireError, match=r"^answer: expected the JSON envelope with HTTP 200, got "):
         parse_data(Answer(200, {}, answer), rules.ERRORS)
     with pytest.raises(Unavailable, match=r"^HTTP 502, .*\(trace abc\)$"):

@@ -27,7 +27,7 @@ def test_a_row_survives_to_the_byte(values: Row) -> None:
 
 
 @given(data=st.data(), values=rows)
-def test_the_order_of_fields_is_no_part_of_it(data: st.DataObject, values: Row) -> None:
+def test_the_order_of_fields_is_not_a_part_of_it(data: st.DataObject, values: Row) -> None:
     names = data.draw(st.permutations(FIELDS))
     shuffled = {name: values[name] for name in names} | {"more": {"balance": 1}}
     received = codec.read(json.dumps(shuffled, indent=1).encode())
@@ -269,7 +269,7 @@ def test_a_key_of_somebody_elses_may_stand_twice() -> None:
         (wire(row())[:-1] + b',"more":' + b"[" * 90_000 + b"]" * 90_000 + b"}", "expected a JSON object, got"),
     ],
 )
-def test_what_is_no_row_is_named_so(bad: bytes, reason: str) -> None:
+def test_what_is_not_a_row_is_named_so(bad: bytes, reason: str) -> None:
     with pytest.raises(WireError) as caught:
         codec.read(bad)
     assert caught.value.field == "row"
@@ -341,7 +341,7 @@ def test_a_flow_from_elsewhere_is_written_as_far_as_this_wire_can_say_it() -> No
     ("amount", "balance", "direction"),
     [("1E+3", "1000", 2), ("-1E-7", "-0.0000001", 1), ("0", "0", 2), ("-0.0", "-0.0", 1)],
 )
-def test_a_side_that_nobody_named_is_the_amounts(amount: str, balance: str, direction: int) -> None:
+def test_a_side_that_is_not_named_is_the_amounts(amount: str, balance: str, direction: int) -> None:
     flow = Flow(identity="", at=EPOCH, amount=Decimal(amount), currency="X")
     written = json.loads(codec.write(flow))
     assert (written["balance"], written["direction"]) == (balance, direction)

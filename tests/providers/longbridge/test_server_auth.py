@@ -144,14 +144,14 @@ def test_a_timestamp_may_have_decimals(caller: Caller, decimals: str) -> None:
 @pytest.mark.parametrize(
     "timestamp", ["", "now", "-1767355200", "1767355200000", " 1767355200", "1767355200.", "1e9", "１"]
 )
-def test_what_is_no_timestamp(caller: Caller, timestamp: str) -> None:
+def test_what_is_not_a_timestamp(caller: Caller, timestamp: str) -> None:
     assert caller.send(caller.signed(timestamp=timestamp)).fault == NOT_SIGNED
 
 
 # ---------------------------------------------------------------- the key
 
 
-def test_a_key_that_nobody_gave_out(caller: Caller) -> None:
+def test_a_key_that_was_not_issued(caller: Caller) -> None:
     assert Caller(caller.reader, caller.clock, caller.key._replace(public="nobody")).get().fault == NO_SUCH_KEY
 
 

@@ -51,7 +51,7 @@ def test_flows_within_the_last_second_belong_to_it(caller: Caller, reader: Memor
 @pytest.mark.parametrize(
     "value", [None, "", "now", "1.5", "+1", " 1", "1e3", "１", "253402300800", "-62135596801", "9" * 40]
 )
-def test_a_time_that_is_none(caller: Caller, name: str, value: str | None) -> None:
+def test_a_time_that_is_invalid(caller: Caller, name: str, value: str | None) -> None:
     answer = caller.get(**{name: value})
     assert answer.fault == BAD
     assert answer.message.startswith(f"parameter error: {name}: expected ")

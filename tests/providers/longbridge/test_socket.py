@@ -116,7 +116,7 @@ def test_a_password_and_a_session_are_two_things(caller: Caller) -> None:
 
 
 @pytest.mark.parametrize("change", ["", ".", "..", "x", "{}x", "x{}", "{}.x"])
-def test_what_is_no_password(caller: Caller, change: str) -> None:
+def test_what_is_not_a_password(caller: Caller, change: str) -> None:
     assert status(change.format(password(caller)), caller.reader) == UNAUTHENTICATED
 
 
@@ -165,7 +165,7 @@ def test_what_cannot_be_understood_is_told(caller: Caller, body: bytes, command:
 
 
 @pytest.mark.parametrize("bad", [b"", b"\x01\x02", frame(b"", kind=2), frame(b"", kind=0), b"\x01" * 65_537])
-def test_what_is_no_request_ends_the_conversation(caller: Caller, bad: bytes) -> None:
+def test_what_is_not_a_request_ends_the_conversation(caller: Caller, bad: bytes) -> None:
     assert SOCKET.reply(bad, caller.reader) is None
 
 

@@ -94,7 +94,7 @@ def test_how_long_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     assert caught.value.retry_after_s == 7
 
 
-def test_data_alone_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_alone_is_not_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     Sent(monkeypatch, httpx2.Response(200, content=b'{"list":[]}'))
     with pytest.raises(WireError, match=r"^answer: expected the JSON envelope with HTTP 200, got "):
         page()

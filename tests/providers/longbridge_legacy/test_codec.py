@@ -256,7 +256,7 @@ def test_an_error_is_one_whatever_stands_beside_it(document: bytes) -> None:
         b'{"list":[' * 90_000,
     ],
 )
-def test_what_is_no_answer(document: bytes) -> None:
+def test_what_is_not_an_answer(document: bytes) -> None:
     with pytest.raises(WireError, match=r"^(answer|data): expected "):
         codec.extract_rows(document)
 

@@ -108,7 +108,7 @@ def test_a_bad_request(client: Client, wrong: dict[str, object], msg: str) -> No
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"\xff", b'{"a":' * 10_000])
-def test_a_body_that_is_no_json_object(client: Client, body: bytes) -> None:
+def test_a_body_that_is_not_a_json_object(client: Client, body: bytes) -> None:
     status, answer = client.post(body)
     assert (status, answer["code"]) == (400, 1470400)
     assert answer["msg"] == answer["message"]

@@ -141,7 +141,7 @@ def test_a_symbol_of_another_type(caller: Caller, value: object) -> None:
         b'\xef\xbb\xbf{"start_time":0,"end_time":1,"page":1,"size":1}',
     ],
 )
-def test_a_body_that_is_no_json_object(caller: Caller, body: bytes) -> None:
+def test_a_body_that_is_not_a_json_object(caller: Caller, body: bytes) -> None:
     answer = caller.post(body)
     assert answer.said == BAD
     assert answer.message.startswith("bad request: body: expected a JSON object, got ")
@@ -187,7 +187,7 @@ def test_a_reversed_range(caller: Caller) -> None:
 @pytest.mark.parametrize(
     "value", ["", "now", "1.5", "+1", " 1", "1e3", "１", UNIX_SECONDS_MAX + 1, UNIX_SECONDS_MIN - 1, 10**40, 10**4_200]
 )
-def test_a_time_that_is_none(caller: Caller, name: str, value: object) -> None:
+def test_a_time_that_is_invalid(caller: Caller, name: str, value: object) -> None:
     answer = caller.ask(**{name: value})
     assert answer.said == BAD
     assert answer.message.startswith(f"bad request: {name}: expected ")

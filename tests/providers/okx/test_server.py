@@ -134,7 +134,7 @@ def test_an_id_is_a_place_for_any_filter(caller: Caller, reader: MemoryReader, c
     assert caller.get(after=1).rows == []
 
 
-def test_the_bills_of_another_account_are_no_places(caller: Caller, reader: MemoryReader, clock: MovableClock) -> None:
+def test_the_bills_of_another_account_are_not_places(caller: Caller, reader: MemoryReader, clock: MovableClock) -> None:
     reader.add_rows("somebody else", PROVIDER, [bill(7, clock() - DAY)])
     assert caller.get(after=7).fault == (400, "51000")
 

@@ -109,7 +109,7 @@ def test_a_net_that_is_not_the_amount_without_the_fee_is_rejected(amount: int, f
         read(amount=amount, fee=fee, net=net)
 
 
-def test_a_status_is_no_fact() -> None:
+def test_a_status_is_not_a_fact() -> None:
     """A row that becomes available is the same flow: nothing moved."""
     assert read(status="pending") == read(status="available")
 

@@ -83,7 +83,7 @@ def test_a_document_that_does_not_add_up_is_none(old: str, new: str, message: st
 
 
 @pytest.mark.parametrize("document", [b"", b"<html>", b"\xff", gzip.compress(DOCUMENT)[:-9], b"\x1f\x8bjunk"])
-def test_what_is_no_document(document: bytes) -> None:
+def test_what_is_not_a_document(document: bytes) -> None:
     with pytest.raises(WireError):
         codec.extract_rows(document)
 

@@ -118,6 +118,6 @@ def test_only_the_query_of_an_address_is_used(url: str, query: str) -> None:
         "https://h/v3/billdownload/file?token=流",
     ],
 )
-def test_what_is_no_address_of_a_bill(url: str) -> None:
+def test_what_is_not_an_address_of_a_bill(url: str) -> None:
     with pytest.raises(WireError, match="download_url"):
         download_query(Link("SHA1", "", url))

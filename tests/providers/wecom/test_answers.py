@@ -91,7 +91,7 @@ def test_an_error_without_words_says_its_status() -> None:
         b'{"errcode":0,"fund_flow_list":[' + b"[" * 200_000,
     ],
 )
-def test_what_is_no_answer(answer: bytes) -> None:
+def test_what_is_not_an_answer(answer: bytes) -> None:
     with pytest.raises(WireError, match=r"^answer: expected the JSON envelope with HTTP 200, got "):
         codec.extract_rows(answer)
     with pytest.raises(Unavailable, match=r"^HTTP 502, "):
@@ -111,7 +111,7 @@ def test_a_token() -> None:
 @pytest.mark.parametrize(
     "members", [b"", b',"access_token":""', b',"access_token":1', b',"access_token":"T","expires_in":"x"']
 )
-def test_what_is_no_token(members: bytes) -> None:
+def test_what_is_not_a_token(members: bytes) -> None:
     with pytest.raises(WireError):
         parse_token(answer_of(b'{"errcode":0,"errmsg":"ok"' + members + b"}"))
 

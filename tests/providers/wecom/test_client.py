@@ -290,7 +290,7 @@ def test_a_secret_goes_over_no_open_line(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize("name", ["corpid", "corpsecret"])
 @pytest.mark.parametrize("value", ["", "流水", "two\nlines", " spaced "])
-def test_a_credential_that_is_none(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_a_credential_that_is_invalid(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     with pytest.raises(ConfigError, match=f"^{name}: expected ") as caught:
         call(monkeypatch, Sent(TOKEN), credentials=CREDENTIALS | {name: value})
     assert not value or value not in str(caught.value)

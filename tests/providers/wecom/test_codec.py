@@ -27,7 +27,7 @@ def test_a_row_survives_to_the_byte(values: Row) -> None:
 
 
 @given(data=st.data(), values=rows)
-def test_the_order_of_fields_is_no_part_of_it(data: st.DataObject, values: Row) -> None:
+def test_the_order_of_fields_is_not_a_part_of_it(data: st.DataObject, values: Row) -> None:
     names = data.draw(st.permutations(list(values)))
     shuffled = {name: values[name] for name in names} | {"more": {"transaction_amount": 1}}
     received = codec.read(json.dumps(shuffled, indent=1).encode())

@@ -191,7 +191,7 @@ def test_how_many_rows_a_page_has(caller: Caller, reader: MemoryReader, limit: i
 
 
 @pytest.mark.parametrize("limit", [0, 201, -1, 10**30, "201", "", "ten", "1.0", " 1", "１"])
-def test_a_limit_that_is_none(caller: Caller, limit: int | str) -> None:
+def test_a_limit_that_is_invalid(caller: Caller, limit: int | str) -> None:
     """document: `limit` 最大不超过200"""
     answer = caller.ask(limit=limit)
     expected = f"invalid parameter: limit: expected a whole number from 1 to 200, got {str(limit)!r}"

@@ -99,7 +99,7 @@ def test_a_cursor_that_was_changed(caller: Caller, cursor: str) -> None:
     "body",
     [b"", b"[]", b"null", b"1", b"\xff", b"{", b"begin_time=1", b'{"begin_time":1}x', b'{"a":' + b"[" * 100_000],
 )
-def test_what_is_no_body(caller: Caller, body: bytes) -> None:
+def test_what_is_not_a_body(caller: Caller, body: bytes) -> None:
     answer = caller.post(body)
     assert answer.errcode == 40058
     assert answer.errmsg.startswith(("invalid parameter: body: expected ", "invalid parameter: end_time: expected, "))

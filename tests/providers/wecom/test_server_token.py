@@ -38,7 +38,7 @@ def test_a_token_is_given(caller: Caller) -> None:
         ({"corpsecret": "流水"}, 40001, "invalid credential"),
     ],
 )
-def test_what_is_no_credential(caller: Caller, changes: dict[str, str | None], errcode: int, errmsg: str) -> None:
+def test_what_is_not_a_credential(caller: Caller, changes: dict[str, str | None], errcode: int, errmsg: str) -> None:
     answer = caller.get_token(**changes)
     assert (answer.errcode, answer.errmsg) == (errcode, errmsg)
 
@@ -130,7 +130,7 @@ def test_a_token_that_is_missing(caller: Caller, query: str) -> None:
         "_-_-.",
     ],
 )
-def test_what_is_no_token_of_ours(caller: Caller, token: str) -> None:
+def test_what_is_not_a_token_of_ours(caller: Caller, token: str) -> None:
     caller.token = token
     assert fault(caller) == INVALID
 

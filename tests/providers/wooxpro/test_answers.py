@@ -87,7 +87,7 @@ def test_an_error_without_words_says_its_status() -> None:
     ("status", "expected"),
     [(502, Unavailable), (401, AuthError), (429, RateLimited), (418, RateLimited), (404, Refused), (302, Refused)],
 )
-def test_what_is_no_envelope_goes_by_its_status(body: bytes, status: int, expected: type[ProviderError]) -> None:
+def test_what_is_not_an_envelope_goes_by_its_status(body: bytes, status: int, expected: type[ProviderError]) -> None:
     with pytest.raises(WireError, match=r"^answer: expected the JSON envelope, got "):
         parse_page(Answer(200, {}, body))
     with pytest.raises(ProviderError, match=f"^HTTP {status}, ") as caught:
@@ -102,7 +102,7 @@ def test_what_is_no_envelope_goes_by_its_status(body: bytes, status: int, expect
         (b'{"code":1000,"message":"Ok","data":{"list":[]}}', "data: expected a list, got "),
     ],
 )
-def test_what_is_no_success(answer: bytes, message: str) -> None:
+def test_what_is_not_a_success(answer: bytes, message: str) -> None:
     """document: `"code": 1000, "message": "Ok", "data": [`"""
     with pytest.raises(WireError) as caught:
         codec.extract_rows(answer)

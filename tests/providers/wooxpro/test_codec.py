@@ -52,7 +52,7 @@ def test_nothing_in_a_row_is_lost_on_the_way_to_a_flow(values: Row) -> None:
 
 
 @given(data=st.data(), values=rows)
-def test_the_order_of_fields_is_no_part_of_it(data: st.DataObject, values: Row) -> None:
+def test_the_order_of_fields_is_not_a_part_of_it(data: st.DataObject, values: Row) -> None:
     names = data.draw(st.permutations(FIELDS))
     shuffled = {name: values[name] for name in names} | {"more": {"amount": 1}}
     received = codec.read(json.dumps(shuffled, indent=1).encode())
@@ -226,7 +226,7 @@ def test_a_field_that_stands_twice_is_named(name: str) -> None:
 @pytest.mark.parametrize(
     "bad", [b"", b"[]", b"null", b"\xff", wire(row())[:-1], wire(row())[:-1] + b',"more":"\xff"}', b"[" * 100_000]
 )
-def test_what_is_no_row_is_named_so(bad: bytes) -> None:
+def test_what_is_not_a_row_is_named_so(bad: bytes) -> None:
     with pytest.raises(WireError, match=r"^row: expected "):
         codec.read(bad)
 

@@ -141,7 +141,7 @@ def test_a_reversed_range(caller: Caller) -> None:
         "1570608000000\n",
     ],
 )
-def test_a_time_that_is_none(caller: Caller, name: str, value: str) -> None:
+def test_a_time_that_is_invalid(caller: Caller, name: str, value: str) -> None:
     answer = caller.get(**{name: value})
     assert answer.fault == BAD_TIME
     assert answer.message.startswith(f"Parameter error: {name}: expected ")
@@ -246,14 +246,14 @@ def test_a_filter_finds_what_it_would_call_so(
 
 
 @pytest.mark.parametrize("value", ["6", "-1", "", "01", "1.0", "Transfer", "９"])
-def test_a_flow_type_that_is_none(caller: Caller, value: str) -> None:
+def test_a_flow_type_that_is_invalid(caller: Caller, value: str) -> None:
     answer = caller.get(flow_type=value)
     assert answer.fault == BAD
     assert answer.message == f"Parameter error: flow_type: expected 0 or 1 or 2 or 3 or 4 or 5, got {value!r}"
 
 
 @pytest.mark.parametrize("value", ["", "spot", "Futures", "futures,copy_trading"])
-def test_an_account_that_is_none(caller: Caller, value: str) -> None:
+def test_an_account_that_is_invalid(caller: Caller, value: str) -> None:
     answer = caller.get(account=value)
     assert answer.fault == BAD
     assert answer.message == f"Parameter error: account: expected futures or copy_trading, got {value!r}"
@@ -276,7 +276,7 @@ def test_what_is_a_symbol(caller: Caller, value: str, good: bool) -> None:
     assert (answer.status, answer.code) == ((200, 1000) if good else BAD_SYMBOL)
 
 
-def test_the_type_of_the_documents_note_is_no_parameter(caller: Caller, reader: MemoryReader) -> None:
+def test_the_type_of_the_documents_note_is_not_a_parameter(caller: Caller, reader: MemoryReader) -> None:
     """document: 如果`type`没有发送，返回所有类型账户损益资金流水。 Its table has `flow_type`"""
     everything = held(reader, *(of_type(code) for code in TYPES))
     assert of(caller.get(type="Transfer", page="2")) == counted(everything)

@@ -439,7 +439,7 @@ def test_a_small_body_unpacks_to_a_large_one(provider: str, name: str) -> None:
 
 
 @of_every("lone-surrogate", "nan", "broken-number")
-def test_marked_rows_are_no_json_and_all_others_are_as_stored(provider: str, name: str) -> None:
+def test_marked_rows_are_not_json_and_all_others_are_as_stored(provider: str, name: str) -> None:
     double = double_of(provider, name)
     days = around_a_marked_row(double)
     body = answer_to(double, days).body

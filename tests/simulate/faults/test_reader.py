@@ -101,7 +101,7 @@ def test_the_truth_is_limited_to_a_range_and_a_known_account() -> None:
         faulty.reader.truth("nobody", BEGIN, END, NOON)
 
 
-def test_unpublished_days_are_no_part_of_the_truth() -> None:
+def test_unpublished_days_are_not_part_of_the_truth() -> None:
     wecom = quiet(load_providers()["wecom"], "none")
     for at in (NOON, BEGIN + timedelta(days=4)):
         published = wecom.provider.rules.readable(at)[1]

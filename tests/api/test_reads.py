@@ -1,5 +1,6 @@
 """Reading over HTTP: pages and cursors, totals and their completeness, ETags, and parameters that are not valid."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -10,12 +11,40 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.sources import add_source
 from liushui.ledger.maintenance.verify import Verified, verify
 from liushui.ledger.write.commit import commit_gap, make_account
-from tests.api.callers import Answer, Api, Caller
-from tests.ledger.ledgers import READ_AT, commit_read, hour, hours, import_page, make_full_row, make_row, rejected_row
+from tests.api.callers import Answer, Api, Caller, open_api
+from tests.engines import LedgerStore
+from tests.ledger.ledgers import (
+    READ_AT,
+    commit_read,
+    hour,
+    hours,
+    import_page,
+    make_full_row,
+    make_row,
+    new_ledger,
+    rejected_row,
+)
 
 
-@pytest.fixture(autouse=True)
-def filled(ledger: Ledger) -> None:
+@pytest.fixture
+def ledger(ledger: Ledger) -> Ledger:
+    """A filled ledger, for a test that changes it."""
+    fill(ledger)
+    return ledger
+
+
+@pytest.fixture(scope="module")
+def reader(module_store: LedgerStore) -> Iterator[Caller]:
+    """A caller of a filled ledger that no test changes."""
+    module_store.fresh()
+    ledger = new_ledger(module_store, "a", "b")
+    fill(ledger)
+    with open_api(ledger) as api:
+        yield api.caller()
+    ledger.close()
+
+
+def fill(ledger: Ledger) -> None:
     """Three days of `a`, from its source's beginning on; imported rows of `b`, which has no source."""
     add_source(ledger, account="a", base_url="http://x", credentials={}, since=hour(0), paced=True)
     commit_read(
@@ -43,13 +72,13 @@ def all_flows(caller: Caller, **params: Any) -> list[dict[str, Any]]:  # noqa: A
     raise AssertionError("the pages did not end")
 
 
-def test_a_flow_has_all_its_fields(caller: Caller) -> None:
-    (found,) = all_flows(caller, symbol="AAPL.US")
+def test_a_flow_has_all_its_fields(reader: Caller) -> None:
+    (found,) = all_flows(reader, symbol="AAPL.US")
     assert found["amount"] == "-12.50"
     assert found["at"] == "2024-03-02T06:00:00Z"
     assert found["fx"] == {"currency": "HKD", "amount": "97.50", "rate": "7.8"}
     assert found["detail"] == {"operator": "li", "groups": ["x", 1]}
-    whole = caller.get(f"/flows/{found['key']}")
+    whole = reader.get(f"/flows/{found['key']}")
     assert whole["wire"] == '["full","買入","-12.50"]'
     assert whole["served"] == '["full","served"]'
     assert [version["ended_as"] for version in whole["versions"]] == [None]
@@ -67,8 +96,8 @@ def test_versions_of_a_flow(caller: Caller, ledger: Ledger) -> None:
 
 @pytest.mark.parametrize("limit", [1, 2, 7, 100])
 @pytest.mark.parametrize("order", ["newest", "oldest"])
-def test_pages_have_every_flow_once(caller: Caller, limit: int, order: str) -> None:
-    found = all_flows(caller, limit=limit, order=order)
+def test_pages_have_every_flow_once(reader: Caller, limit: int, order: str) -> None:
+    found = all_flows(reader, limit=limit, order=order)
     keys = [(flow["at"], flow["account"], flow["id"]) for flow in found]
     assert keys == sorted(keys, reverse=order == "newest")
     assert len(set(keys)) == 17
@@ -96,8 +125,8 @@ def test_pages_have_every_flow_once(caller: Caller, limit: int, order: str) -> N
         ({"account": ["a", "b"], "amount_min": "7", "amount_max": "7"}, {"p1"}),
     ],
 )
-def test_filters(caller: Caller, params: dict[str, Any], ids: set[str]) -> None:
-    assert {flow["id"] for flow in all_flows(caller, **params)} == ids
+def test_filters(reader: Caller, params: dict[str, Any], ids: set[str]) -> None:
+    assert {flow["id"] for flow in all_flows(reader, **params)} == ids
 
 
 def test_new_flows_do_not_move_a_cursor(caller: Caller, ledger: Ledger) -> None:
@@ -146,9 +175,9 @@ def test_new_flows_do_not_move_a_cursor(caller: Caller, ledger: Ledger) -> None:
     ],
 )
 def test_invalid_parameters_are_named(
-    caller: Caller, path: str, params: dict[str, Any], status: int, parameter: str
+    reader: Caller, path: str, params: dict[str, Any], status: int, parameter: str
 ) -> None:
-    answer = caller.ask("GET", path, params=params)
+    answer = reader.ask("GET", path, params=params)
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     problem = answer.json()
@@ -218,25 +247,25 @@ def test_balances_have_their_completeness(caller: Caller, ledger: Ledger) -> Non
     assert len(caller.get("/balances", currency="HKD")["balances"]) == 1
 
 
-def test_summaries_by_period_account_and_kind(caller: Caller) -> None:
-    rows = caller.get("/summary", period="day", account="a")["rows"]
+def test_summaries_by_period_account_and_kind(reader: Caller) -> None:
+    rows = reader.get("/summary", period="day", account="a")["rows"]
     assert [row["period"] for row in rows] == ["2024-03-01", "2024-03-02", "2024-03-03", "2024-03-04"]
     # The first day begins before the source, and the last one has not been read to its end.
     assert [row["covered"] for row in rows] == [False, True, True, False]
     assert rows[-1]["complete_until"] == "2024-03-04T00:00:00Z"
-    (week,) = caller.get("/summary", period="week", account="b")["rows"]
+    (week,) = reader.get("/summary", period="week", account="b")["rows"]
     assert (week["period"], week["first_day"], week["last_day"]) == ("2024-W09", "2024-02-26", "2024-03-03")
     assert (week["money_in"], week["money_out"], week["net"], week["covered"]) == ("7", "-2.5", "4.5", False)
-    both = caller.get("/summary", period="all", by=["account", "kind"])["rows"]
+    both = reader.get("/summary", period="all", by=["account", "kind"])["rows"]
     assert {(row["account"], row["currency"], row["kind"]) for row in both} == {
         ("a", "USD", "deposit"),
         ("a", "USD", "trade"),
         ("b", "HKD", "deposit"),
     }
-    part = caller.get("/summary", period="month", account="a", first_day="2024-03-02", last_day="2024-03-02")
+    part = reader.get("/summary", period="month", account="a", first_day="2024-03-02", last_day="2024-03-02")
     assert part["covered"]
     assert part["rows"][0]["flows"] == 5
-    late = caller.get("/summary", period="month", account="a", last_day="2024-03-09")
+    late = reader.get("/summary", period="month", account="a", last_day="2024-03-09")
     assert not late["covered"]
     assert not late["rows"][0]["covered"]
 
@@ -354,7 +383,7 @@ def test_an_etag_holds_until_the_next_commit(caller: Caller, api: Api, ledger: L
 
 
 @pytest.mark.parametrize("coding", ["gzip", "br"])
-def test_answers_are_compressed(caller: Caller, coding: str) -> None:
-    answer = caller.ask("GET", "/flows", headers={"accept-encoding": coding})
+def test_answers_are_compressed(reader: Caller, coding: str) -> None:
+    answer = reader.ask("GET", "/flows", headers={"accept-encoding": coding})
     assert answer.headers["content-encoding"] == coding
     assert len(answer.json()["flows"]) == 17

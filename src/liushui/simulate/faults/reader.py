@@ -76,6 +76,8 @@ class LifecycleReader:
         self._reader, self._flows, self._providers = reader, flows, providers
         self._profile, self._seed, self._row_clock_delay = profile, seed, row_clock_delay
         self._versions: dict[str, list[RowVersion]] = {}
+        self._rows: dict[tuple[int, str | None], bytes] = {}
+        """Versions as they were written in a language: a client that meets faults reads most rows several times."""
         self._read: dict[tuple[int, str | None], tuple[bytes, Flow | None]] = {}
         self._lock = Lock()
 
@@ -92,6 +94,10 @@ class LifecycleReader:
         return self._reader.session_start(key, life)
 
     def read_page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
+        """One page of the rows that are there now.
+
+        `write` must depend on the provider and the query's language only: rows are kept under the language.
+        """
         del dialect  # each account is read in its own provider's dialect
         matching = self._matching(query)
         if query.newest:
@@ -105,7 +111,7 @@ class LifecycleReader:
         if query.newest and query.ascending:
             page.reverse()
         rows = [
-            _encoded(version, self._providers[account], write)
+            self._encoded(version, self._providers[account], query.language, write)
             for account, version in page
             if not query.visible or matches(version.flow, query.visible)
         ]
@@ -149,14 +155,26 @@ class LifecycleReader:
 
     def _as_read(self, version: RowVersion, provider: Provider, language: str | None) -> tuple[bytes, Flow | None]:
         """A row as it is written in a language, and the flow that it is read as. None: it cannot be read."""
-        key = id(version), language  # a version lives as long as the reader
+        key = id(version), language
         if key not in self._read:
-            row = _encoded(version, provider, lambda flow: provider.codec.write(flow, language))
+            row = self._encoded(version, provider, language, lambda flow: provider.codec.write(flow, language))
             try:
                 self._read[key] = row, provider.codec.read(row).flow
             except WireError:
                 self._read[key] = row, None
         return self._read[key]
+
+    def _encoded(
+        self, version: RowVersion, provider: Provider, language: str | None, write: Callable[[Flow], bytes]
+    ) -> bytes:
+        key = id(version), language  # a version lives as long as the reader
+        row = self._rows.get(key)
+        if row is None:
+            row = write(version.flow)
+            if version.corruption is not None:
+                row = corrupted(row, version.corruption, provider.codec)
+            self._rows[key] = row
+        return row
 
     def _matching(self, query: FlowQuery) -> list[_AccountRow]:
         """The rows of a query, oldest first. Rows of one instant are ordered by account, then by number."""
@@ -198,11 +216,6 @@ def _stored(flows: list[Flow], provider: Provider, deviations: Iterable[str]) ->
         rows = change([provider.codec.write(flow) for flow in flows], provider)
         flows = [provider.codec.read(row).flow for row in rows]
     return flows
-
-
-def _encoded(version: RowVersion, provider: Provider, write: Callable[[Flow], bytes]) -> bytes:
-    row = write(version.flow)
-    return row if version.corruption is None else corrupted(row, version.corruption, provider.codec)
 
 
 def _position(row: _AccountRow) -> RowPosition:

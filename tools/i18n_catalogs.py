@@ -19,7 +19,14 @@ from liushui.server import web
 from liushui.server.web.i18n import CATALOGUES, DOMAIN, SOURCE, TAGS
 
 WEB: Final = Path(web.__file__).parent
-DESCRIBE: Final = WEB.parents[1] / "describe.py"
+PACKAGE: Final = WEB.parents[1]
+DESCRIBE: Final = PACKAGE / "describe.py"
+FILE_ERRORS: Final = (
+    *sorted((PACKAGE / "files").glob("*.py")),
+    *sorted((PACKAGE / "formats").glob("*/__init__.py")),
+    PACKAGE / "importing" / "statements.py",
+)
+"""Modules whose errors of statement files the page shows."""
 METHODS: Final = (("**.py", "python"), ("**/templates/**.html", "jinja2"), ("**/templates/**.svg", "jinja2"))
 OPTIONS: Final = {
     "jinja2": {"newstyle_gettext": "true", "trimmed": "true", "extensions": "jinja2.ext.do", "silent": "false"}
@@ -50,6 +57,11 @@ def extracted() -> Catalog:
     with DESCRIBE.open("rb") as file:
         for _line, message, comments, context in extract("python", file, keywords=KEYWORDS):
             catalogue.add(message, None, [("describe.py", 0)], auto_comments=comments, context=context)
+    for path in FILE_ERRORS:
+        with path.open("rb") as file:
+            for _line, message, comments, context in extract("python", file, keywords={"FileError": None, "_": None}):
+                place = path.relative_to(PACKAGE).as_posix()
+                catalogue.add(message, None, [(place, 0)], auto_comments=comments, context=context)
     for provider in load_providers().values():
         for text in words_of(provider):
             catalogue.add(text, None, [(f"providers/{provider.name}", 0)])

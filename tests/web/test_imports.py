@@ -1,5 +1,6 @@
 """Imports on the page: a file is uploaded, shown, confirmed, listed and undone; sample data is added and removed."""
 
+import gzip
 import os
 import re
 import stat
@@ -94,6 +95,26 @@ def test_rejected_rows_are_shown_with_line_field_and_reason(owner: Visitor) -> N
     text = owner.get(check_address(upload(owner, "".join([lines[0], broken, *lines[2:]]).encode()))).text
     assert re.search(r'<th scope="row" class="nowrap">Line 2</th>\s*<td[^>]*><code>time</code>', text)
     assert "<dt>Rejected rows</dt><dd>1</dd>" in text
+
+
+@pytest.mark.parametrize(
+    ("language", "cut_off", "pdf"),
+    [
+        ("en", "the gzip file ends too early: it was cut off, so save it again", "this is a PDF, whose tables cannot"),
+        ("zh-CN", "gzip 文件过早结束：文件不完整，请重新保存", "这是 PDF，其中的表格无法准确读取"),
+        ("zh-TW", "gzip 檔案過早結束：檔案不完整，請重新儲存", "這是 PDF，其中的表格無法準確讀取"),
+    ],
+)
+def test_why_a_file_cannot_be_read_is_said_in_the_readers_language(
+    owner: Visitor, language: str, cut_off: str, pdf: str
+) -> None:
+    cut = check_address(upload(owner, gzip.compress(STATEMENT)[:-20], "ledgers.csv.gz"))
+    assert cut_off in owner.get(cut, accept_language=language).text
+    printed = check_address(upload(owner, b"%PDF-1.7 ...", "ledgers.pdf"))
+    assert pdf in owner.get(printed, accept_language=language).text
+    kraken_cut = STATEMENT.rstrip().rpartition(b"\n")[0] + b"\n" + STATEMENT.splitlines()[0] + b"\n"
+    doubled = owner.get(check_address(upload(owner, kraken_cut)), accept_language=language).text
+    assert {"en": "got a second header", "zh-CN": "出现了第二个表头", "zh-TW": "出現了第二個表頭"}[language] in doubled
 
 
 def test_saved_answers_of_a_provider_are_recognised(owner: Visitor) -> None:

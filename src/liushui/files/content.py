@@ -86,7 +86,7 @@ class Content:
         except PasswordError as error:
             raise FileError("the workbook has a password: save it without one in a spreadsheet program") from error
         except CalamineError as error:
-            raise FileError(f"the workbook is damaged: {error}") from error
+            raise FileError("the workbook is damaged: %(error)s", error=error) from error
 
     @cached_property
     def sheets(self) -> Sequence[Sheet]:
@@ -100,7 +100,9 @@ class Content:
                 rows = sheet.to_python(skip_empty_area=False)
                 merged = sorted(begin[0] + 1 for begin, _ in sheet.merged_cell_ranges or ())
             except CalamineError as error:
-                raise FileError(f"the sheet {short_repr(name)} is damaged: {error}") from error
+                raise FileError(
+                    "the sheet %(name)s is damaged: %(error)s", name=short_repr(name), error=error
+                ) from error
             sheets.append(Sheet(rows, merged))
         return sheets
 
@@ -126,7 +128,7 @@ def _unpack(path: Path, name: str, folder: Path, ask: AskPassword, depth: int) -
     with path.open("rb") as file:
         magic = file.read(4)
     if depth > DEPTH_MAX:
-        raise FileError(f"expected at most {DEPTH_MAX} archives within one another")
+        raise FileError("expected at most %(most)s archives within one another", most=DEPTH_MAX)
     if magic[:2] == _GZIP:
         yield from _unpack(_gunzip(path, folder), name, folder, ask, depth + 1)
     elif magic == _ZIP:
@@ -147,7 +149,7 @@ def _gunzip(path: Path, folder: Path) -> Path:
     except EOFError as error:
         raise FileError("the gzip file ends too early: it was cut off, so save it again") from error
     except (gzip.BadGzipFile, zlib.error) as error:
-        raise FileError(f"the gzip file is damaged: {error}") from error
+        raise FileError("the gzip file is damaged: %(error)s", error=error) from error
     return target
 
 
@@ -160,14 +162,16 @@ def _unzip(path: Path, name: str, folder: Path, ask: AskPassword, depth: int) ->
                 return
             members = [member for member in archive.infolist() if _is_wanted(member)]
             if not 0 < len(members) <= MEMBERS_MAX:
-                raise FileError(f"expected 1 to {MEMBERS_MAX} files in the zip archive, got {len(members)}")
+                raise FileError(
+                    "expected 1 to %(most)s files in the zip archive, got %(got)s", most=MEMBERS_MAX, got=len(members)
+                )
             password = ask(name) if any(member.flag_bits & 1 for member in members) else None
             for member in members:
                 inner = _new_path(folder)
                 _extract(path, archive, member, inner, password)
                 yield from _unpack(inner, f"{name}: {_member_name(member)}", folder, ask, depth + 1)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:  # OSError: a place that is not in the file
-        raise FileError(f"the zip archive is damaged: {error}") from error
+        raise FileError("the zip archive is damaged: %(error)s", error=error) from error
 
 
 _AES: Final = 99
@@ -187,7 +191,9 @@ def _extract(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, targ
     except NotImplementedError as error:
         is_sealed = member.compress_type == _AES or member.flag_bits & _STRONG_ENCRYPTION
         kind = "encryption" if is_sealed else "compression"
-        raise FileError(f"the zip archive has a kind of {kind} that Python cannot read: unpack it first") from error
+        raise FileError(
+            "the zip archive has a kind of %(kind)s that Python cannot read: unpack it first", kind=kind
+        ) from error
     except RuntimeError as error:  # neither library has a class of its own for it
         raise PasswordNeeded(is_wrong=True) from error
     except (zipfile.BadZipFile, zlib.error) as error:
@@ -237,7 +243,7 @@ def _copy(packed: IO[bytes] | gzip.GzipFile, target: Path) -> None:
         while part := packed.read(_COPIED):
             size += len(part)
             if size > SIZE_MAX:
-                raise FileError(f"expected at most {SIZE_MAX // 1024**3} GiB of unpacked data")
+                raise FileError("expected at most %(most)s GiB of unpacked data", most=SIZE_MAX // 1024**3)
             out.write(part)
 
 
@@ -269,7 +275,7 @@ def detect_encoding(path: Path) -> str:
             return encoding
         if problem == _CUT_OFF:
             raise FileError("the text ends in the middle of a character: it was cut off, so save it again")
-    raise FileError(f"expected text in UTF-8, UTF-16 or GB18030, got other bytes ({problem})")
+    raise FileError("expected text in UTF-8, UTF-16 or GB18030, got other bytes (%(problem)s)", problem=problem)
 
 
 def _utf_16_of(head: bytes) -> list[str]:

@@ -4,7 +4,14 @@ from liushui.errors import ConfigError
 
 
 class FileError(ConfigError):
-    """A file cannot be read as a statement. The text is one line that says what the file is and what to do."""
+    """A file cannot be read as a statement. The text is one line that says what the file is and what to do.
+
+    `template` has the `values` as %(name)s, so that the page can translate it. Without values it has no placeholders.
+    """
+
+    def __init__(self, template: str, **values: object) -> None:
+        super().__init__(template % values if values else template)
+        self.template, self.values = template, values
 
 
 class NotRecognised(FileError):

@@ -14,7 +14,7 @@ def recognise(content: Content, formats: Mapping[str, FileFormat]) -> FileFormat
         return known[0]
     if known:
         names = " and ".join(f"{format_.name} ({format_.title})" for format_ in known)
-        raise NotRecognised(f"this may be {names}: name one with --as")
+        raise NotRecognised("this may be %(names)s: name one with --as", names=names)
     raise NotRecognised(describe(content, formats))
 
 
@@ -24,9 +24,11 @@ def check_is(content: Content, format_: FileFormat, formats: Mapping[str, FileFo
         return
     others = [other.name for other in formats.values() if other is not format_ and other.recognise(content)]
     if others:
-        raise FileError(f"expected {format_.title}, got what --as {others[0]} reads")
+        raise FileError("expected %(format)s, got what --as %(name)s reads", format=format_.title, name=others[0])
     lacking = format_.explain(content)
-    raise FileError(f"expected {format_.title}: {lacking or describe(content, formats)}")
+    raise FileError(
+        "expected %(format)s: %(reason)s", format=format_.title, reason=lacking or describe(content, formats)
+    )
 
 
 def describe(content: Content, formats: Mapping[str, FileFormat]) -> str:

@@ -45,7 +45,9 @@ class Lines:
         """Raise FileError if cells of the table are merged, because a merged cell has one value for several rows."""
         wrong = [line for line in self.merged if line >= header_line]
         if wrong:
-            raise FileError(f"line {wrong[0]}: expected a table, got merged cells: unmerge them and save the sheet")
+            raise FileError(
+                "line %(line)s: expected a table, got merged cells: unmerge them and save the sheet", line=wrong[0]
+            )
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,7 @@ class TableFormat:
         try:
             return self.read_trailer is not None and self.read_trailer(line[1], claims)
         except WireError as error:
-            raise FileError(f"line {line[0]}: {error}") from error
+            raise FileError("line %(line)s: %(error)s", line=line[0], error=error) from error
 
     def rows(self, table: Table, preface: Preface, claims: Claims) -> Iterator[NumberedRow]:
         """The rows of a table. The trailer is added to the claims. Raises FileError."""
@@ -196,9 +198,10 @@ def _zone_in_name(content: Content, column: str) -> str:
     matches = list(_ZONE_IN_NAME.finditer(content.name))
     if not matches:
         raise FileError(
-            f"expected the zone of the column {short_repr(column)} in the name of the file, such as (UTC+8) in "
-            f"transactions(UTC+8).csv, got {short_repr(Path(content.name).name)}: give the file the name that it was "
-            "downloaded with"
+            "expected the zone of the column %(column)s in the name of the file, such as (UTC+8) in "
+            "transactions(UTC+8).csv, got %(name)s: give the file the name that it was downloaded with",
+            column=short_repr(column),
+            name=short_repr(Path(content.name).name),
         )
     match = matches[-1]  # that of a file in an archive counts before that of the archive
     return f"UTC{match['sign'] or ''}{match['time'] or ''}"
@@ -224,7 +227,9 @@ def _columns(header: Header, line: Line) -> list[str]:
     for number, cell in enumerate(line[1], 1):
         known = header.name_of(cell)
         if known is not None and known in names:
-            raise FileError(f"line {line[0]}: expected each column once, got {short_repr(known)} twice")
+            raise FileError(
+                "line %(line)s: expected each column once, got %(column)s twice", line=line[0], column=short_repr(known)
+            )
         name = known or cell or f"column {number}"
         names.append(name if name not in names else f"{name} (column {number})")
     return names
@@ -239,17 +244,21 @@ def row_of(table: Table, line: Line, context: Mapping[str, str]) -> NumberedRow 
         return None
     if len(cells) != len(table.columns):
         if _is_header(table, cells):
-            raise FileError(f"line {number}: {_SECOND_HEADER}")
+            raise second_header(number)
         has = f"{len(cells)}: {short_repr(', '.join(cells))}"
         expected = f"expected {len(table.columns)} cells as line {table.header_line} has, got {has}"
         return NumberedRow(number, misfit(expected, cells))
     if cells[0] in table.header_cells and _is_header(table, cells):
-        raise FileError(f"line {number}: {_SECOND_HEADER}")
+        raise second_header(number)
     values = {name: cell for name, cell in zip(table.columns, cells, strict=True) if cell}
     return NumberedRow(number, encode_cells({**values, **context}))
 
 
-_SECOND_HEADER: Final = "expected one table, got a second header: split the file before this line"
+def second_header(line: int) -> FileError:
+    """The error where a table has a second header, at that line."""
+    return FileError(
+        "line %(line)s: expected one table, got a second header: split the file before this line", line=line
+    )
 
 
 def _is_header(table: Table, cells: Sequence[str]) -> bool:
@@ -299,9 +308,13 @@ def _text_lines(content: Content, delimiter: str) -> Iterator[Line]:
                     yield number, list(map(clean, cells))
                 number = reader.line_num + 1
         except csv.Error as error:
-            raise FileError(f"line {number}: this is not CSV: {error}: a quote may not be closed") from error
+            raise FileError(
+                "line %(line)s: this is not CSV: %(error)s: a quote may not be closed", line=number, error=error
+            ) from error
         except UnicodeDecodeError as error:
-            raise FileError(f"line {number}: the text is not in {content.encoding}") from error
+            raise FileError(
+                "line %(line)s: the text is not in %(encoding)s", line=number, encoding=content.encoding
+            ) from error
 
 
 def _sheet_lines(sheet: Sheet) -> Iterator[Line]:

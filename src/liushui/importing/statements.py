@@ -103,8 +103,11 @@ def _of_one_table(rows: Iterable[NumberedRow], formats: Mapping[str, FileFormat]
             for format_ in tables:
                 if any(not header.missing(cells) for header in format_.headers):
                     raise FileError(
-                        f"line {row.number}: expected one table, got the header of another one, {format_.title} "
-                        f"({format_.name}): split the file before this line"
+                        "line %(line)s: expected one table, got the header of another one, %(title)s (%(name)s): split "
+                        "the file before this line",
+                        line=row.number,
+                        title=format_.title,
+                        name=format_.name,
                     )
         yield row
 
@@ -263,32 +266,58 @@ def _compare(
         }
         amounts = [amount for listed in counted.values() for amount in listed]
         is_one_currency = len({currency for _, currency in counted}) <= 1
-        what = {Direction.IN: "rows of money in", Direction.OUT: "rows of money out"}.get(total.direction, "rows")
         if total.rows is not None and total.rows != len(amounts):
-            raise FileError(f"{label}the file states {total.rows} {what}, and has {len(amounts)}")
+            template = _COUNTS.get(total.direction, _COUNTS[Direction.NONE])
+            raise FileError(template, label=label, stated=total.rows, has=len(amounts))
         if total.amount is not None and is_one_currency:
             has = abs(sum_of(amounts)) if total.direction is not Direction.NONE else sum_of(amounts)
             if has != total.amount:
-                raise FileError(
-                    f"{label}the file states that its {what} add up to {to_plain_string(total.amount)}, and they add "
-                    f"up to {to_plain_string(has)}"
-                )
+                template = _SUMS.get(total.direction, _SUMS[Direction.NONE])
+                stated = to_plain_string(total.amount)
+                raise FileError(template, label=label, stated=stated, has=to_plain_string(has))
     for difference in differences(claims, sums):
-        raise FileError(f"{label}{difference}")
+        raise FileError(_DIFFERENCE, label=label, **difference)
 
 
-def differences(claims: Claims, sums: Mapping[Key, Decimal]) -> Iterator[str]:
-    """Say where the opening balance and the rows do not give the closing balance."""
+def _(text: str) -> str:
+    """Mark a text for the page's catalogues."""
+    return text
+
+
+_COUNTS: Final = {
+    Direction.NONE: _("%(label)sthe file states %(stated)s rows, and has %(has)s"),
+    Direction.IN: _("%(label)sthe file states %(stated)s rows of money in, and has %(has)s"),
+    Direction.OUT: _("%(label)sthe file states %(stated)s rows of money out, and has %(has)s"),
+}
+_SUMS: Final = {
+    Direction.NONE: _("%(label)sthe file states that its rows add up to %(stated)s, and they add up to %(has)s"),
+    Direction.IN: _(
+        "%(label)sthe file states that its rows of money in add up to %(stated)s, and they add up to %(has)s"
+    ),
+    Direction.OUT: _(
+        "%(label)sthe file states that its rows of money out add up to %(stated)s, and they add up to %(has)s"
+    ),
+}
+_DIFFERENCE: Final = _(
+    "%(label)sthe opening balance %(opening)s %(currency)s and the rows give %(has)s, and the file states %(stated)s: "
+    "rows are missing"
+)
+
+
+def differences(claims: Claims, sums: Mapping[Key, Decimal]) -> Iterator[dict[str, str]]:
+    """Where the opening balance and the rows do not give the closing balance: the values of _DIFFERENCE."""
     closing = {(balance.subaccount, balance.currency): balance.amount for balance in claims.closing}
     for opening in claims.opening:
         key = opening.subaccount, opening.currency
         if key in closing:
             has = EXACT.add(opening.amount, sums.get(key, ZERO))
             if has != closing[key]:
-                yield (
-                    f"the opening balance {to_plain_string(opening.amount)} {opening.currency} and the rows give "
-                    f"{to_plain_string(has)}, and the file states {to_plain_string(closing[key])}: rows are missing"
-                )
+                yield {
+                    "opening": to_plain_string(opening.amount),
+                    "currency": opening.currency,
+                    "has": to_plain_string(has),
+                    "stated": to_plain_string(closing[key]),
+                }
 
 
 def sum_of(amounts: Sequence[Decimal]) -> Decimal:

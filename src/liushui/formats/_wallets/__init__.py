@@ -99,7 +99,7 @@ def period(lines: Sequence[tuple[int, list[str]]]) -> Claims:
             try:
                 claims.since, claims.until = (parse_time("period", text, ZONE, _DAYS) for text in found.groups())
             except WireError as error:
-                raise FileError(f"line {number}: {error}") from error
+                raise FileError("line %(line)s: %(error)s", line=number, error=error) from error
     return claims
 
 

@@ -155,7 +155,7 @@ def _elements(content: Content) -> Iterator[tuple[str, Element]]:
                     yield tag, element
                     element.clear()
     except ParseError as error:
-        raise FileError(f"the XML is damaged or was cut off: {error}") from error
+        raise FileError("the XML is damaged or was cut off: %(error)s", error=error) from error
     except DefusedXmlException as error:
         raise FileError("the XML declares entities, as no bank's does: it is not read") from error
 

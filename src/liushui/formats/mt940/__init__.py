@@ -150,7 +150,10 @@ def _statement(fields: Sequence[Field], zone: str) -> Statement:
     claims = Claims()
     opening, closing = (_balance(fields, tags, account, zone) for tags in (("60F", "60M"), ("62F", "62M")))
     if opening is None or closing is None:
-        raise FileError(f"statement {texts.get('20', '')}: expected fields 60F and 62F, its balances: it was cut off")
+        raise FileError(
+            "statement %(number)s: expected fields 60F and 62F, its balances: it was cut off",
+            number=texts.get("20", ""),
+        )
     claims.opening, claims.closing = [opening], [closing._replace(at=closing.at + DAY)]
     context = {"#account": account, "#currency": opening.currency, ZONE: zone}
     return Statement(_rows(fields, context), claims, account)
@@ -161,7 +164,12 @@ def _balance(fields: Sequence[Field], tags: Sequence[str], account: str, zone: s
         if tag in tags:
             match = _BALANCE.match(text)
             if match is None:
-                raise FileError(f"line {number}: expected a balance in field {tag}, got {short_repr(text)}")
+                raise FileError(
+                    "line %(line)s: expected a balance in field %(field)s, got %(got)s",
+                    line=number,
+                    field=tag,
+                    got=short_repr(text),
+                )
             amount = parse_amount(tag, match["amount"].rstrip(",") or "0", ",")
             signed = -amount if match["mark"] == "D" and amount else amount
             return StatedAmount(parse_time(tag, match["day"], zone, ("%y%m%d",)), match["currency"], signed, account)

@@ -137,7 +137,7 @@ class Ofx:
                 reason = f"{reason} {text}"
         if is_empty:
             why = f": the bank says{reason}" if reason else ""
-            raise FileError(f"expected a statement of a bank account or credit card, got none{why}")
+            raise FileError("expected a statement of a bank account or credit card, got none%(why)s", why=why)
 
 
 Element = tuple[int, bool, str, str]
@@ -151,7 +151,9 @@ def _elements(content: Content) -> Iterator[Element]:
         while part := text.read(READ_SIZE):
             *elements, rest = (rest + part).split("<")
             if len(rest) > ELEMENT_MAX:
-                raise FileError(f"line {number}: expected elements of at most {ELEMENT_MAX} characters")
+                raise FileError(
+                    "line %(line)s: expected elements of at most %(most)s characters", line=number, most=ELEMENT_MAX
+                )
             for element in elements:
                 tag, _, value = element.partition(">")
                 name = tag.strip("/ ").upper()

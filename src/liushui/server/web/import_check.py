@@ -122,7 +122,7 @@ def _problem(page: Page, upload: Upload, folder: Path, error: UnusableFile) -> P
         text = page.say("This password is wrong.") if upload.password else page.say("The archive has a password.")
         return Problem(text, SECRET)
     if not isinstance(cause, NotRecognised):
-        return Problem(error.problem)
+        return Problem(_in_words(page, error))
     provider = find_provider(upload.path, page.providers)
     if provider is not None:
         return prepare_answers([upload.path], provider, [one for one in page.providers.values() if one is not provider])
@@ -133,6 +133,16 @@ def _problem(page: Page, upload: Upload, folder: Path, error: UnusableFile) -> P
         )
         return Problem(text, "mapping", mapping)
     return Problem(page.say("No format recognises this file. Choose what it is."), "source")
+
+
+def _in_words(page: Page, error: UnusableFile) -> str:
+    """What is wrong with a file, in the reader's language; within an archive, after the name of the file in it."""
+    cause = error.__cause__
+    if not isinstance(cause, FileError):
+        return error.problem
+    text = str(cause)
+    inner = error.problem.removesuffix(text) if error.problem.endswith(text) else ""
+    return f"{inner}{page.say(cause.template, **cause.values)}"
 
 
 def _propose(ledger: Ledger, upload: Upload, folder: Path) -> str:

@@ -10,12 +10,13 @@ import pytest
 from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.base import queries_of
 from liushui.ledger.read.accounts import find_accounts
-from liushui.ledger.read.chain_check import check_changes
+from liushui.ledger.read.chain_check import check_changes, decode_columns
 from liushui.ledger.read.chain_segments import Key
 from liushui.ledger.read.chains import ChainState, check_segments, join_segments, read_chains
 from liushui.ledger.schema import chain_segments
 from liushui.ledger.write.chain_segments import store_chains
 from liushui.provider import DecodedRow, Slice
+from liushui.reconcile.chain import ChainRow
 from liushui.rules import BALANCE_RULES, BalanceRules
 from tests.ledger.ledgers import commit_read, hour, hours, import_page, make_row
 
@@ -111,6 +112,26 @@ def test_rows_that_come_to_nothing_follow_the_day_before(ledger: Ledger) -> None
     assert breaks(ledger) == []
     import_page(ledger, make_row("a2", 2, "-5.00", balance="5.00"))
     assert breaks(ledger) == []
+
+
+def test_rows_are_read_with_every_id_amount_and_time(ledger: Ledger) -> None:
+    """Rows come from the engine as JSON."""
+    ids = ['"', "\\", "a,b", "流水", "\t\x1f\x7f", "\U0001f4b0", "'"]
+    amount = "0.000000000000000000000000000000000001"
+    rows = [make_row(id_, 30 * number, amount, balance=f"{amount[:-1]}{number + 1}") for number, id_ in enumerate(ids)]
+    import_page(ledger, *rows, make_row("none", 400), make_row("last", 500, "-0.00", balance="9.00"))
+    assert breaks(ledger) == [("none", "last", f"7.{'9' * 35}3")]
+    (state,) = chains(ledger).values()
+    assert (state.opening, state.stated) == (Decimal(0), 8)
+
+
+def test_rows_of_one_instant_that_the_engine_gives_in_another_order_are_sorted() -> None:
+    columns = decode_columns("[2,1,2]", '["b","c","a"]', '["1","1.0","2"]', '["4","1.0",null]')
+    assert [columns.row(index) for index in range(3)] == [
+        ChainRow(1, "c", Decimal("1.0"), Decimal("1.0")),
+        ChainRow(2, "a", Decimal(2), None),
+        ChainRow(2, "b", Decimal(1), Decimal(4)),
+    ]
 
 
 def test_advisory_balances_are_not_checked(ledger: Ledger) -> None:

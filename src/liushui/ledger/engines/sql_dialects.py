@@ -66,6 +66,11 @@ class SQLDialect:
         order = "" if newest_first is None else f" ORDER BY {_ordered(('at_us', 'account', 'id'), newest_first)}"
         return f"convert_to(string_agg(line, ','{order}){shown}, 'UTF8')"
 
+    def json_array(self, column: str) -> str:
+        """A column of a group of flows as the text of a JSON array. SQLite promises no order of its elements; on
+        PostgreSQL they are by time and id."""
+        return f"json_group_array({column})" if self is SQLITE else f"json_agg({column} ORDER BY at_us, id)::text"
+
     def first_rows(self, select: str, rows: int, *, newest_first: bool, by: tuple[str, ...] = ("at_us", "id")) -> str:
         """Return one account's SELECT in a UNION ALL of several accounts, of which at most the first `rows` are needed.
 

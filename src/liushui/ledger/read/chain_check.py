@@ -8,19 +8,19 @@ stored one begins, with the balance that the stored one was checked with. The re
 checked.
 """
 
-from bisect import bisect_left
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import reduce
 from heapq import heapify, heappop, heappush
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from liushui.instant import BusinessDays
-from liushui.ledger.engines.bulk_read import read_chunks
+from liushui.ledger.engines.bulk_read import read_rows
+from liushui.ledger.engines.sql_dialects import Statement
 from liushui.ledger.read.accounts import AccountName
 from liushui.ledger.read.chain_segments import Key, Segment, StoredSegments
 from liushui.ledger.read.filters import AFTER_ALL_US, BEFORE_ALL_US
@@ -273,41 +273,50 @@ def _days(
     connection: Connection, account: AccountName, since_us: int, until_us: int
 ) -> Iterator[tuple[int, Mapping[Key, RowColumns]]]:
     """Return the rows of each day with flows, by chain, and the time of the day's first row."""
-    days = BusinessDays(account.tz)
-    rows: list[Any] = []
-    day_end_us = since_us
-    for chunk in read_chunks(connection, _ROWS, (account.account, since_us, until_us)):
-        times = [row[0] for row in chunk]
-        begin = 0
-        while (end := bisect_left(times, day_end_us, begin)) < len(chunk):
-            rows += chunk[begin:end]
-            if rows:
-                yield rows[0][0], _by_chain(rows)
-            rows, begin = [], end
-            day_end_us = days.span_of(times[end])[2] or AFTER_ALL_US
-        rows += chunk[begin:]
-    if rows:
-        yield rows[0][0], _by_chain(rows)
+    days, name = BusinessDays(account.tz), account.account
+    statement = _ROWS.on(connection)
+    begin_us, is_at_row = since_us, False
+    while begin_us < until_us:
+        if not is_at_row:
+            ((first_us,),) = read_rows(connection, _FIRST, (name, begin_us, until_us))
+            if first_us is None:
+                return
+            begin_us = first_us
+        end_us = days.span_of(begin_us)[2] or AFTER_ALL_US
+        groups = read_rows(connection, statement, (name, begin_us, min(end_us, until_us)))
+        if groups:
+            rows_of = {(subaccount, currency): decode_columns(*arrays) for subaccount, currency, *arrays in groups}
+            yield min(columns.at_us[0] for columns in rows_of.values()), rows_of
+        # Most days have rows, so the next one is read at once. Only after one without rows the next row is looked up.
+        begin_us, is_at_row = end_us, bool(groups)
 
 
-def _by_chain(rows: Sequence[Any]) -> dict[Key, RowColumns]:
-    """The rows of each chain, in the same order."""
-    rows_of: dict[Key, list[Any]] = defaultdict(list)
-    for row in rows:
-        rows_of[row[2], row[3]].append(row)
-    return {key: _columns(group) for key, group in rows_of.items()}
+def decode_columns(at_us: str, ids: str, amounts: str, balances: str) -> RowColumns:
+    """The rows of one chain, by time and id, from a JSON array for each column."""
+    columns = RowColumns(_decode_times(at_us), _decode_ids(ids), _decode_amounts(amounts), _decode_balances(balances))
+    keys = list(zip(columns.at_us, columns.ids, strict=True))
+    if keys == sorted(keys):
+        return columns
+    # SQLite promises no order within an array, though it keeps that of the table.
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    return RowColumns(
+        [columns.at_us[index] for index in order],
+        [columns.ids[index] for index in order],
+        [columns.amounts[index] for index in order],
+        [columns.balances[index] for index in order],
+    )
 
 
-def _columns(rows: Sequence[Any]) -> RowColumns:
-    at_us, ids, _, _, amounts, balances = zip(*rows, strict=True)
-    if None in balances:
-        stated = tuple(None if balance is None else Decimal(balance) for balance in balances)
-    else:
-        stated = tuple(map(Decimal, balances))
-    return RowColumns(at_us, ids, tuple(map(Decimal, amounts)), stated)
+_decode_times = msgspec.json.Decoder(list[int]).decode
+_decode_ids = msgspec.json.Decoder(list[str]).decode
+_decode_amounts = msgspec.json.Decoder(list[Decimal]).decode
+_decode_balances = msgspec.json.Decoder(list[Decimal | None]).decode
 
-
-_ROWS: Final = """
-SELECT at_us, id, subaccount, currency, amount, balance_after FROM flows
-WHERE account = ? AND at_us >= ? AND at_us < ? ORDER BY at_us, id
-"""
+# One JSON array for each column of a chain's day takes half the time of a row for each flow.
+_ROWS: Final = Statement(
+    lambda sql: (
+        f"SELECT subaccount, currency, {', '.join(map(sql.json_array, ('at_us', 'id', 'amount', 'balance_after')))} "
+        "FROM flows WHERE account = ? AND at_us >= ? AND at_us < ? GROUP BY subaccount, currency"
+    )
+)
+_FIRST: Final = "SELECT min(at_us) FROM flows WHERE account = ? AND at_us >= ? AND at_us < ?"

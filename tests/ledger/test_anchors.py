@@ -195,6 +195,7 @@ def test_a_line_that_liushui_did_not_write_is_named(honest: Ledger) -> None:
     assert len(recorded.heads) == 2
     (error,) = recorded.errors
     assert error.startswith(f"{path.name}, line 2, is not one that liushui wrote: ")
+    assert record_heads(honest) == [f"{error}: `liushui verify` tells more"], "whoever writes next is told, too"
 
 
 def test_a_rotated_file_keeps_the_newest_head_and_the_rest_beside_it(

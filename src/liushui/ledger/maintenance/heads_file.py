@@ -107,12 +107,14 @@ def record_heads(ledger: Ledger) -> list[str]:
     """Append the current head of each account's chain, if it has changed. Durable when it returns.
 
     If an account's chain does not continue the last recorded head, its ledger was cut or replaced. Then nothing is
-    appended for it, and a sentence about it is returned. Raises LedgerError if the ledger or the file cannot be used.
+    appended for it, and a sentence about it is returned. A sentence about the first line that liushui did not write is
+    returned, too. Raises LedgerError if the ledger or the file cannot be used.
     """
     path = ledger.local_path(SUFFIX)
     ledger.has_appended = False
     with _locked(path) as file, ledger.reading() as connection:
-        newest = read_heads_file(ledger).newest
+        recorded = read_heads_file(ledger)
+        newest = recorded.newest
         removed = [Head(known.account, known.head, known.link) for known in list_tombstones(connection)]
         heads = {head.account: head for head in (*removed, *list_heads(queries_of(connection)))}
         diverged = [
@@ -131,7 +133,7 @@ def record_heads(ledger: Ledger) -> list[str]:
         _append(file, events)
         if file.seek(0, os.SEEK_END) > BYTES_MAX:
             _rotate(ledger, path)
-    return diverged
+    return [*(f"{error}: `liushui verify` tells more" for error in recorded.errors[:1]), *diverged]
 
 
 def try_record_heads(ledger: Ledger) -> list[str]:

@@ -84,3 +84,13 @@ class TotalSoFar(CutByChance):
         page = await super().fetch_page(request)
         number = int(request.page_token or 1)
         return page._replace(total=(number - 1) * request.size + len(page.rows))
+
+
+class Reach(ClientDouble):
+    """Gives at most 30 rows of a question on all of its pages."""
+
+    async def fetch_page(self, request: PageRequest) -> Page:
+        page = await super().fetch_page(request)
+        left = max(0, 30 - (int(request.page_token or 1) - 1) * request.size)
+        rows = page.rows[:left]
+        return Page(rows, next_token=page.next_token if rows else None)

@@ -38,6 +38,7 @@ from tests.sync.services import (
     FilteredAfterCut,
     FirstPageOnly,
     NewestPart,
+    Reach,
     SlowClock,
     StartExclusive,
     TimeKeyset,
@@ -244,6 +245,15 @@ def a_cursor_leads_past_the_rest_of_an_instant(_folder: Path) -> bool:
         return True
 
 
+def an_instant_has_more_rows_than_a_question_returns(_folder: Path) -> bool:
+    older = row(BEGIN - timedelta(hours=1), "-1.50")
+    client = Reach(codec, [older, *(row(BEGIN, f"-{number}.00") for number in range(40))])
+    try:
+        return len(run_fetch(client, Slice(BEGIN, BEGIN + timedelta(seconds=1)))) == 40
+    except SyncError as error:
+        return "the instant may have more rows" in str(error)
+
+
 def rows_have_a_value_that_nobody_asks_for(_folder: Path) -> bool:
     service = Fleeting(accounts=("main", "third"))
     return service.fetched() == service.every
@@ -431,6 +441,7 @@ HELD_BY: Final[dict[str, Callable[[Path], bool]]] = {
     "totals_are_tested": a_total_counts_the_rows_up_to_the_end_of_the_page,
     "short_ranges_are_proven": a_range_is_cut_by_its_bytes,
     "steps_by_other_pages": a_cursor_leads_past_the_rest_of_an_instant,
+    "instants_are_not_the_limit": an_instant_has_more_rows_than_a_question_returns,
     "unfiltered_question": rows_have_a_value_that_nobody_asks_for,
     "long_ranges_are_proven": a_service_answers_the_newest_part_of_a_range,
     "each_record_counts_once": a_record_is_listed_twice,

@@ -50,6 +50,10 @@ WHOLE_PAGES_MIN: Final = 2
 EMPTY_PAGES_MAX: Final = 2
 """After this number of consecutive empty pages, check that the cursor ends. Providers that hide rows return a few empty
 pages."""
+REACH_MIN: Final = 20
+"""The fewest rows that a service may be suspected to return at most for any question."""
+NEIGHBOURHOOD: Final = timedelta(days=7)
+"""How far before an instant other rows are looked for."""
 TIMELESS_MARGIN: Final = 2
 """The request covers one more step at each end of a slice, and a service may return another one."""
 SAME_PAGE: Final = "the service returns the same page for every page number"
@@ -305,6 +309,51 @@ class Question(NamedTuple):
                 self.traits.note_cut(len(rows), self.size)
                 raise SliceTooLarge(len(rows), rows)
 
+    async def prove_reach(self, rows: Sequence[bytes], params: Mapping[str, str] = NO_VALUES) -> None:
+        """Prove that the rows of a single instant are not as many as the service returns at most for any question.
+
+        If older rows are near, the instant and these have more rows together. Raises SyncError if the service returns
+        no more. Does nothing if the rows are few or are not of one instant, or if nothing older is near.
+        """
+        count, times = len(rows), set(row_times(rows, self.rules)) - {None}
+        if count < REACH_MIN or len(times) != 1:
+            return
+        at, step = instant_of(min(at for at in times if at is not None), self.rules), self.rules.resolution
+        earliest = max(self.rules.floor or MIN_INSTANT, MIN_INSTANT + NEIGHBOURHOOD)
+        since = max(earliest, at - min(self.traits.window, NEIGHBOURHOOD) // 2 // step * step)
+        if since >= at:
+            return
+        # The longer range ends a step later, because a service may leave out the end of a range.
+        try:
+            older = await self.page(self.rules.size_min, slice_=Slice(since, at), params=params)
+            has_reached = not older.rows or await self._has_more_than(count, Slice(since, at + 2 * step), params)
+        except (Refused, WireError):  # for example because the provider keeps no rows that are so old
+            return
+        if not has_reached:
+            raise SyncError(
+                f"the service gives {count} rows of one instant, and no more than these for a longer range: "
+                "the instant may have more rows"
+            )
+
+    async def _has_more_than(self, count: int, range_: Slice, params: Mapping[str, str]) -> bool:
+        """Whether the pages of a range have more rows than this."""
+        paging = self.rules.paging
+        if isinstance(paging, PageNumber):
+            size = next(size for size in range(min(count, self.size), 0, -1) if count % size == 0)
+            if size < paging.size_min:
+                return True
+            token = str(paging.first + count // size)
+            return bool((await self.page(size, slice_=range_, page_token=token, params=params)).rows)
+        page = await self.page(slice_=range_, params=params)
+        rows, walk = len(page.rows), PageWalk()
+        for _ in range(PAGES_MAX):
+            walk.add(page)
+            if rows > count or page.next_token is None:
+                break
+            page = await self.page(slice_=range_, page_token=page.next_token, params=params)
+            rows += len(page.rows)
+        return rows > count or (rows >= self.size and isinstance(paging, RangeOnly))
+
 
 def check_times(rows: Sequence[bytes], asked: Slice, rules: Rules[Paging]) -> None:
     """Raise SyncError if a row has a time that was not requested."""
@@ -406,6 +455,7 @@ class PagedFetcher:
             if not await self.is_whole_step(first.rows):
                 self._traits.cuts_silently = True
                 return first, False
+            await self._question.prove_reach(first.rows)
         self._traits.note_page(len(first.rows))
         return first, True
 
@@ -528,6 +578,7 @@ class PagedFetcher:
             agreements = agreements + 1 if reads_agree(before, read) else 0
             # Pages of the smallest length cannot be varied, so one more read has to agree.
             if agreements >= (2 if read.longest_page <= size_min and read.longest_page < len(read.rows) else 1):
+                await self._question.prove_reach(read.rows)
                 return read.rows
             before = read
         raise SyncError(f"the pages shifted during each of {READS_MAX} reads")
@@ -720,6 +771,7 @@ class RangeFetcher:
         if not page.rows or not (is_step or (len(page.rows) > 1 and are_of_one_step(page.rows, self._rules))):
             return
         newest = await self._question.page(params=part, newest=True)
+        await self._question.prove_reach(page.rows, part)
         if not holds_page(list(page.rows), newest):
             self._traits.note_cut(len(page.rows), self._size)
             if not is_step:

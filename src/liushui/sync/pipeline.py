@@ -126,6 +126,8 @@ class AccountSync:
         """What earlier syncs observed about the service, by name."""
         self._held: list[FetchedSlice] = []
         """Slices that are longer than the ranges that the service is known to answer completely."""
+        self._untested: list[Slice] = []
+        """Slices whose pages may have been cut, and are short enough to be tested now."""
         self._slicer = Slicer.for_rules(self._rules, self._size)
         self._committer = Committer(context, source.account, provider, self._fetch, self._now, self._check_withdrawals)
         self._lease = AccountLease(context, source.account)
@@ -267,7 +269,7 @@ class AccountSync:
 
     async def _fetch(self, slice_: Slice) -> list[bytes]:
         earliest, _ = self._rules.readable(self._ledger.clock())
-        self._traits.window = self._window.length
+        self._traits.window = self._window.length + EDGES * self._rules.resolution
         return await fetch_slice(
             self._client(),
             slice_,
@@ -288,22 +290,35 @@ class AccountSync:
     async def _hold(self, fetched: FetchedSlice) -> None:
         """Queue a slice for its commit. If it is longer than the ranges that the service is known to answer, hold it
         instead."""
-        length = self._window.length
-        if not self._window.covers(fetched.slice) or length < LENGTH_MAX:
+        length, is_tested = self._window.length, self._window.covers(fetched.slice)
+        if not is_tested or length < LENGTH_MAX:
             self._window.learn(fetched.slice, fetched.rows)
-        self._held.append(fetched)
-        if self._window.length > length or self._window.covers(fetched.slice):
+        if is_tested:
+            await self._enqueue(fetched)
+        else:
+            self._held.append(fetched)
+        if self._window.length > length:
             held, self._held = self._held, []
             for waiting in held:
                 if self._window.covers(waiting.slice):
-                    await self._enqueue(waiting)
+                    await self._release(waiting)
                 else:
                     self._held.append(waiting)
+
+    async def _release(self, held: FetchedSlice) -> None:
+        """Queue a held slice to be committed, or have it read again if its page may have been cut.
+
+        The fetcher does not test the ends of pages of long ranges, because the range may be cut, and not the page.
+        """
+        if held.rows and len(held.rows) >= self._traits.rows_max and isinstance(self._rules.paging, PageNumber):
+            self._untested.append(held.slice)
+        else:
+            await self._enqueue(held)
 
     async def prove_held(self) -> list[Slice]:
         """Prove the held slices by known rows and by shorter ranges. Returns the slices to read again."""
         held, self._held = self._held, []
-        unread: list[Slice] = []
+        unread, self._untested = self._untested, []
         if held:
             await self._prove_window(max(fetched.slice.until - fetched.slice.since for fetched in held))
         for fetched in held:
@@ -317,10 +332,14 @@ class AccountSync:
             except UNPROVEN as error:
                 await self._fail(fetched.slice, fetched.read_at, error)
                 continue
-            if is_whole:
-                await self._enqueue(fetched)
-            else:
+            if not is_whole:
                 unread.append(fetched.slice)
+            elif self._window.covers(fetched.slice):
+                await self._release(fetched)
+            else:
+                await self._enqueue(fetched)  # its parts are the same rows
+        unread += self._untested
+        self._untested = []
         return unread
 
     async def _is_whole(self, fetched: FetchedSlice) -> bool:

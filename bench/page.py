@@ -30,6 +30,7 @@ SUBJECTS: Final[Mapping[str, str]] = {
     "dialects": "Serving pages in each dialect",
     "scale": "Pages of a small ledger and of a large one",
     "stall": "Small pages beside large ones",
+    "flood": "Others beside a caller with 500 connections",
     "depth": "Deep pages",
     "totals": "Balances and monthly summaries",
     "memory": "Memory of sync and import",

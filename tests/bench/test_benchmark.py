@@ -64,7 +64,7 @@ GROUPS: dict[tuple[str, ...], set[tuple[str, str]]] = {
         ("stall", "p99 of small pages beside large ones ÷ alone"),
         ("depth", "page 12 ÷ page 1"),
     },
-    ("growth", "overview", "web"): set(),
+    ("growth", "overview", "web", "flood"): {("flood", "/healthz under load ÷ idle")},
     ("reconcile",): {
         ("reconcile", "check after a day ÷ check of all"),
         ("reconcile", "proof of cash of a month ÷ its summary"),

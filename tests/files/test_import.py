@@ -120,7 +120,7 @@ def test_a_row_that_does_not_fit_is_rejected_with_its_line_and_the_others_come_i
         (b"\x89PNG\r\n\0\0\0\rIHDR\0", "expected text or a workbook, got a file with zero bytes in it"),
         (b"\xff\xff,\xff\n", "expected text in UTF-8, UTF-16 or GB18030"),
         (b"", "no line has the columns"),
-        (table('"' + "x" * 200_000).encode(), "this is no CSV"),
+        (table('"' + "x" * 200_000).encode(), "this is not CSV"),
         (table(*ROWS, header="金额," + table().strip()).encode(), "expected each column once, got '金额' twice"),
     ],
 )

@@ -30,8 +30,8 @@ COLUMNS: Final = (*FLOW_COLUMNS, COMPLETENESS)
 CHANGE_COLUMNS: Final = ("change", "recorded_at")
 """Two further columns of a file with changes: `added`, `reversed` or `corrected`; and when the ledger recorded it."""
 
-CHUNK_ROWS: Final = 500
-"""The number of rows that are written together."""
+CHUNK_ROWS: Final = 100
+"""The number of rows that are written together. More of them leave the processor's cache before they are written."""
 _BOM: Final = "\ufeff".encode()
 _TIMES: Final = {"at": "at_us", "settled_at": "settled_at_us"}
 _STORED_NAMES: Final = [_TIMES.get(name, name) for name in FLOW_COLUMNS]
@@ -111,6 +111,13 @@ def csv_parts(selection: Selection, options: ExportOptions) -> Iterator[bytes]:
 
 def without_formulas(texts: Sequence[str | None]) -> Sequence[str | None]:
     """Change texts of providers and files so that no spreadsheet takes them for formulas."""
+    if not texts:
+        return texts
+    first = texts[0]
+    if texts.count(first) == len(texts):  # most columns have one text, or none
+        if first is None or spreadsheet_text(first) == first:
+            return texts
+        return [spreadsheet_text(first)] * len(texts)
     suspicious = {text for text in set(texts) if text and text[0] in _SUSPICIOUS}
     if not suspicious:
         return texts

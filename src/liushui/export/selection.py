@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from liushui.export.changes import changed_rows
@@ -62,7 +63,7 @@ class Selection:
         if self.query.by_time and self.query.as_of is None:
             filters = [part.filter for part in self.parts]
             return rows_by_time(self.reading.connection, filters, self.model.rules)
-        return (row for part in self.parts for row in self.rows_of(part))
+        return chain.from_iterable(map(self.rows_of, self.parts))
 
     def rows_of(self, part: AccountPart) -> Iterator[StoredRow]:
         """The rows of one account, streamed."""

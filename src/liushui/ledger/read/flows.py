@@ -174,13 +174,20 @@ def rows_by_time(
     return merge(*streams, key=lambda row: (row.at_us, row.account), reverse=newest_first)
 
 
+_FACTS: Final = [sa.null().label(c.name) if c.name in ("wire", "served") else c for c in flows.columns]
+"""The columns of flows, without the received bytes: they would take a third of the time of reading many rows."""
+
+
 def account_rows(
     connection: Connection, wanted: AccountFilter, rules: Mapping[str, Rules[Paging]], limit: int | None = None
 ) -> Generator[sa.Row[Any]]:
-    """Stream the rows of one account, with the columns of schema.flows, by time and balance chain."""
+    """Stream the rows of one account by time and balance chain.
+
+    They have the columns of schema.flows, with NULL in place of the received bytes.
+    """
     order = _order_of(connection, wanted, rules)
     cut = None if limit is None else limit + 1
-    query = wanted.apply(sa.select(*flows.columns), flows).order_by(*_by_key(wanted.conditions)).limit(cut)
+    query = wanted.apply(sa.select(*_FACTS), flows).order_by(*_by_key(wanted.conditions)).limit(cut)
     streaming = {"stream_results": True, "max_row_buffer": CHUNK}
     with connection.execute(query, execution_options=streaming) as found:
         rows = in_order(

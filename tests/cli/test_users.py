@@ -18,7 +18,7 @@ PASSWORD = "correct horse battery"
 
 NOT_AUDITED = {
     *("source list", "source test", "account list", "import list", "flows", "balances", "balance list", "summary"),
-    *("export", "month-pack", "views list", "views show"),
+    *("export", "month-pack", "view list", "view show"),
     *("coverage", "status", "verify", "certificate key show", "certificate list", "certificate export"),
     *("certificate verify", "certificate rows", "certificate prove-row", "link list", "link show", "findings"),
     *("finding show", "breaks", "quarantine list", "quarantine show", "key list", "token list", "user list", "audit"),

@@ -1,4 +1,4 @@
-"""liushui views, and liushui flows --view."""
+"""liushui view, and liushui flows --view."""
 
 import csv
 import io
@@ -27,7 +27,7 @@ def ledger(tmp_path: Path) -> Path:
 
 def test_flows_are_printed_as_a_view_has_them(ledger: Path) -> None:
     words = ("shop", "--kind", "fee", "--column", "time", "--column", "amount", "--oldest", "--zone", "Asia/Hong_Kong")
-    saved = run(ledger, "views", "save", "Fees", *words, "--format", "json")
+    saved = run(ledger, "view", "save", "Fees", *words, "--format", "json")
     assert saved.returncode == 0, saved.stderr
     assert json.loads(saved.stdout)["filter"] == {"kind": "fee"}
     rows = list(csv.reader(io.StringIO(run(ledger, "flows", "--view", "Fees", "--format", "csv").stdout)))
@@ -40,30 +40,30 @@ def test_flows_are_printed_as_a_view_has_them(ledger: Path) -> None:
 
 
 def test_views_are_changed_listed_and_removed(ledger: Path) -> None:
-    run(ledger, "views", "save", "Fees", "--kind", "fee", "--default")
-    assert "there is a view named 'Fees' already" in run(ledger, "views", "save", "Fees").stderr
-    assert run(ledger, "views", "save", "Fees", "--replace", "--text", "x").returncode == 0
-    assert run(ledger, "views", "change", "Fees", "--name", "Charges", "--shared").returncode == 0
-    (view,) = json.loads(run(ledger, "views", "list", "--format", "json").stdout)
+    run(ledger, "view", "save", "Fees", "--kind", "fee", "--default")
+    assert "there is a view named 'Fees' already" in run(ledger, "view", "save", "Fees").stderr
+    assert run(ledger, "view", "save", "Fees", "--replace", "--text", "x").returncode == 0
+    assert run(ledger, "view", "change", "Fees", "--name", "Charges", "--shared").returncode == 0
+    (view,) = json.loads(run(ledger, "view", "list", "--format", "json").stdout)
     assert (view["name"], view["owner"], view["shared"], view["default"]) == ("Charges", "owner", True, True)
     assert view["filter"] == {"text": "x"}
-    assert run(ledger, "views", "default").returncode == 0
-    assert json.loads(run(ledger, "views", "show", "Charges", "--format", "json").stdout)["default"] is False
-    assert run(ledger, "views", "remove", "Charges").returncode == 0
+    assert run(ledger, "view", "default").returncode == 0
+    assert json.loads(run(ledger, "view", "show", "Charges", "--format", "json").stdout)["default"] is False
+    assert run(ledger, "view", "remove", "Charges").returncode == 0
     for words, error in (
-        (("views", "show", "Charges"), "view: there is none named 'Charges'"),
-        (("views", "remove", "Charges"), "view: there is none named 'Charges'"),
-        (("views", "change", "Charges"), "name: expected --name, --shared or --private"),
+        (("view", "show", "Charges"), "view: there is none named 'Charges'"),
+        (("view", "remove", "Charges"), "view: there is none named 'Charges'"),
+        (("view", "change", "Charges"), "name: expected --name, --shared or --private"),
         (("flows", "--view", "Charges"), "view: there is none named 'Charges'"),
-        (("views", "save", "x", "--column", "nope"), "columns: expected some of time,"),
+        (("view", "save", "x", "--column", "nope"), "columns: expected some of time,"),
     ):
         done = run(ledger, *words)
         assert (done.returncode, error in done.stderr) == (2, True), done.stderr
     entries = json.loads(run(ledger, "audit", "--format", "json").stdout)
     actions = {(entry["action"], entry["subject"]) for entry in entries if entry["outcome"] == "done"}
     assert actions == {
-        ("views save", "Fees"),
-        ("views change", "Fees"),
-        ("views default", ""),
-        ("views remove", "Charges"),
+        ("view save", "Fees"),
+        ("view change", "Fees"),
+        ("view default", ""),
+        ("view remove", "Charges"),
     }

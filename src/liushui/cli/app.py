@@ -38,7 +38,7 @@ COMMANDS: Final = {
     "flows": LazyCommand(
         "flows", "flows", "Print flows by account and time, those of one moment in the order of their balances."
     ),
-    "views": LazyCommand("views", "views", "Save filters of flows under names, and list, change or remove these."),
+    "view": LazyCommand("views", "view", "Save filters of flows under names, and list, change or remove these."),
     "balances": LazyCommand(
         "balances",
         "balances",

@@ -21,7 +21,7 @@ AUDITED: Final = frozenset(
         *("oidc set", "oidc remove"),
         *("finding explain", "finding withdraw"),
         *("notify add", "notify remove", "notify replay"),
-        *("views save", "views change", "views default", "views remove"),
+        *("view save", "view change", "view default", "view remove"),
     }
 )
 """The commands that the audit log records."""

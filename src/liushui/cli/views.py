@@ -1,4 +1,4 @@
-"""liushui views: filters of flows under names, with their columns, order and time zone."""
+"""liushui view: filters of flows under names, with their columns, order and time zone."""
 
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -21,7 +21,7 @@ _name = click.argument("name", metavar="NAME", help="The name of the view.")
 
 
 @click.group(cls=options.OrderedGroup, no_args_is_help=True)
-def views() -> None:
+def view() -> None:
     """Save filters of flows under names, and list, change or remove these.
 
     The views of the command line are those of the owner of the ledger, who sees them on the page as well. Shared views
@@ -29,7 +29,7 @@ def views() -> None:
     """
 
 
-@views.command("list")
+@view.command("list")
 @options.ledger_and_format
 def list_(settings: Settings) -> None:
     """List the views of the owner, and those that users share."""
@@ -41,7 +41,7 @@ def list_(settings: Settings) -> None:
     emit(records, VIEW_COLUMNS, settings.format)
 
 
-@views.command()
+@view.command()
 @_name
 @options.ledger_and_format
 def show(settings: Settings, name: str) -> None:
@@ -60,7 +60,7 @@ def show(settings: Settings, name: str) -> None:
     emit_one(record, settings.format)
 
 
-@views.command()
+@view.command()
 @_name
 @options.accounts
 @options.since
@@ -99,8 +99,8 @@ def save(
     """Save a view: which flows it shows, and how.
 
     \b
-    Example: liushui views save "Fees of the shop" shop --kind fee --since 2026-01-01
-    Example: liushui views save Refunds --kind refund --column time --column amount --column currency --shared
+    Example: liushui view save "Fees of the shop" shop --kind fee --since 2026-01-01
+    Example: liushui view save Refunds --kind refund --column time --column amount --column currency --shared
     """
     from liushui.ledger.access.saved_views import DEFAULT_COLUMNS, NEWEST, OLDEST, ViewQuery
     from liushui.services.views import save_view
@@ -120,7 +120,7 @@ def save(
     emit_one(_record(view, is_default=is_default, is_table=settings.format is Format.TABLE), settings.format)
 
 
-@views.command()
+@view.command()
 @_name
 @click.option("--name", "new_name", metavar="NEW", help="Another name.")
 @click.option("--shared/--private", "is_shared", default=None, help="Share it, or keep it to its owner.")
@@ -129,7 +129,7 @@ def change(settings: Settings, name: str, new_name: str | None, is_shared: bool 
     """Rename a view, share it, or keep it private again.
 
     \b
-    Example: liushui views change Refunds --name "Refunds of the shop" --private
+    Example: liushui view change Refunds --name "Refunds of the shop" --private
     """
     from liushui.services.views import change_view
 
@@ -139,7 +139,7 @@ def change(settings: Settings, name: str, new_name: str | None, is_shared: bool 
     messages.plain(f"{view.name} is {'shared' if view.is_shared else 'private'}")
 
 
-@views.command()
+@view.command()
 @click.argument("name", required=False, metavar="[NAME]", help="The name of the view. (default: no view)")
 @options.ledger_only
 def default(settings: Settings, name: str | None) -> None:
@@ -150,7 +150,7 @@ def default(settings: Settings, name: str | None) -> None:
     messages.plain(f"the list begins with {'all flows' if name is None else name}")
 
 
-@views.command()
+@view.command()
 @_name
 @options.ledger_only
 def remove(settings: Settings, name: str) -> None:

@@ -69,11 +69,11 @@ ACTIONS: Final = {
     "users.change_user": "user role",
     "users.create_user": "user add",
     "users.delete_user": "user remove",
-    "views.change_view": "views change",
-    "views.choose_default": "views default",
-    "views.overwrite_view": "views save",
-    "views.remove_view": "views remove",
-    "views.save_view": "views save",
+    "views.change_view": "view change",
+    "views.choose_default": "view default",
+    "views.overwrite_view": "view save",
+    "views.remove_view": "view remove",
+    "views.save_view": "view save",
     "welcome.set_first_password": "password set",
 }
 """The action in the log of handlers that change something. If a command does the same, the action has the command's

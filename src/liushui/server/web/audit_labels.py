@@ -67,10 +67,10 @@ ACTIONS: Final = {
     "user password": _("Change a user's password"),
     "user remove": _("Remove a user"),
     "user role": _("Change a user's role"),
-    "views change": _("Rename or share a view"),
-    "views default": _("Choose the first view"),
-    "views remove": _("Remove a view"),
-    "views save": _("Save a view"),
+    "view change": _("Rename or share a view"),
+    "view default": _("Choose the first view"),
+    "view remove": _("Remove a view"),
+    "view save": _("Save a view"),
 }
 """The actions in the log, by their stored names. Logs of other releases may have further ones."""
 

@@ -1,0 +1,92 @@
+"""Links between flows, and what people decide about them."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from liushui.client.models.base import Amount, Instant, Model
+
+
+class LinkKind(StrEnum):
+    """Why flows belong together."""
+
+    TRANSFER = "transfer"
+    PAYOUT = "payout"
+    REFUND = "refund"
+    FEE = "fee"
+    TAX = "tax"
+    CONVERSION = "conversion"
+    ORDER = "order"
+
+
+class LinkState(StrEnum):
+    """How sure a link is."""
+
+    CERTAIN = "certain"
+    CANDIDATE = "candidate"
+    CONFIRMED = "confirmed"
+    REJECTED = "rejected"
+    OUTDATED = "outdated"
+
+
+class LinkedFlow(Model):
+    """A flow of a link. `kind` is empty for a flow that is no longer in the ledger."""
+
+    key: Annotated[str, Meta(description="Names the flow in /flows/{key}.")]
+    account: str
+    id: str
+    at: Instant
+    subaccount: str
+    amount: Amount
+    currency: str
+    kind: str
+
+
+class Link(Model):
+    """Flows that belong together, or may.
+
+    The first flow is the one that depends on the others: the refund, the fee, the outgoing end of a transfer.
+    `certain`: no other flow could take the place of either. `candidate`: possible; nothing is concluded from it.
+    `outdated`: it was confirmed, and one of its flows has changed since.
+    """
+
+    id: Annotated[str, Meta(examples=["20240131T093000-0f1e2d3c4b5a"])]
+    kind: LinkKind
+    state: LinkState
+    basis: Annotated[str, Meta(description="reference, record, order, rate, amount or time.", examples=["reference"])]
+    suggested: Annotated[bool, Meta(description="Of several candidates, those that fit best together.")]
+    flows: list[LinkedFlow]
+
+
+class LinkDecision(Model):
+    """What a person decided about a link. `batch` is the commit of the first flow's account that recorded it."""
+
+    decision: Annotated[str, Meta(description="confirmed or rejected.", examples=["confirmed"])]
+    decided_by: str
+    reason: str
+    decided_at: Instant
+    batch: int
+
+
+class LinkInFull(Model):
+    """A link, the other links of its flows, and the decisions on it, oldest first."""
+
+    link: Link
+    alternatives: list[Link]
+    decisions: list[LinkDecision]
+
+
+class LinkPage(Model):
+    """Some links, and the cursor of the next page; null: nothing follows."""
+
+    links: list[Link]
+    next: str | None
+
+
+class DecideLink(Model):
+    """A decision on a link. `replace`: whether it may replace an earlier decision."""
+
+    decision: Literal["confirmed", "rejected"]
+    reason: Annotated[str, Meta(max_length=1_000)] = ""
+    replace: bool = False

@@ -1,0 +1,87 @@
+"""Flows that a platform records itself."""
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from liushui.client.models.base import Amount, Count, Fault, Model
+from liushui.flow import Category, Direction, Kind
+
+Text = Annotated[str, Meta(pattern=r"^[^\x00]*$", max_length=2_000)]
+Currency = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,20}$", examples=["USD"])]
+AccountName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._@-]{1,64}$", examples=["shop"])]
+Reference = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9._:@/+=-]{1,128}$",
+        description="The sender's own name for the flow, unique within the account.",
+        examples=["order-1017"],
+    ),
+]
+At = Annotated[datetime, Meta(tz=True, description="An instant with its offset, to the microsecond.")]
+
+
+class RecordFx(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The other side of a conversion."""
+
+    currency: Currency
+    amount: Amount
+    rate: Amount
+
+
+class RecordFlow(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A flow to record in an account of your own."""
+
+    account: Annotated[str, Meta(min_length=1)]
+    reference: Reference
+    at: At
+    amount: Annotated[Amount, Meta(description="Signed, + into the account, as text.")]
+    currency: Currency
+    direction: Direction = Direction.NONE
+    kind: Kind = Kind.OTHER
+    category: Category = Category.CASH
+    label: Text = ""
+    subaccount: Text = ""
+    balance_after: Amount | None = None
+    settled_at: At | None = None
+    ref: Text | None = None
+    order_ref: Text | None = None
+    symbol: Text | None = None
+    name: Text | None = None
+    price: Amount | None = None
+    quantity: Amount | None = None
+    note: Text | None = None
+    fx: RecordFx | None = None
+    detail: dict[str, Text] | None = None
+
+
+class RecordedRow(Model, omit_defaults=True):
+    """What became of one flow. Its outcome is `added`, `known` (it was there with the same content), `restated` or
+    `refused`."""
+
+    row: Count
+    outcome: str
+    account: str | None = None
+    reference: str | None = None
+    key: str | None = None
+    errors: list[Fault] = msgspec.field(default_factory=list)
+
+
+class Recorded(Model):
+    """What became of the flows of a request. `again`: an earlier request had the same idempotency key, and this is its
+    answer."""
+
+    added: Count
+    known: Count
+    restated: Count
+    again: bool
+    rows: list[RecordedRow]
+
+
+class MakeAccount(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """An account of your own: flows are recorded in it, not read from a provider."""
+
+    account: AccountName
+    zone: Annotated[str, Meta(description="The IANA time zone of its days.", examples=["Asia/Hong_Kong"])] = "UTC"

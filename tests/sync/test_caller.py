@@ -113,7 +113,7 @@ def test_retries_are_limited_for_each_slice(ledger: Ledger) -> None:
     assert len(came(world)) == 3, "the second page fails too, and is not asked for again"
     assert result.status is SyncStatus.INCOMPLETE
     world = failing(ledger, {number: Unavailable("shaky") for number in range(1, 100, 2)})
-    (result,) = world.sync(ledger, options=Options(attempts=3, retries_max=2, until=ONE_DAY))
+    (result,) = world.sync(ledger, options=Options(attempts=3, retries_max=5, until=ONE_DAY))
     assert (result.status, result.added) == (SyncStatus.DONE, 24)
 
 

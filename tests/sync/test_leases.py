@@ -225,9 +225,9 @@ def test_a_slice_that_is_overtaken_each_time_stays_a_gap(ledger: Ledger) -> None
     """The number of rereads is limited, and what is not proven stays open."""
     here = hourly(1)
 
-    def overtaken(_call: int, asked: Slice, _page: int) -> None:
+    def overtaken(_call: int, _asked: Slice, _page: int) -> None:
         clock_of(ledger).move(timedelta(seconds=1))
-        first = Slice(asked.since, asked.since + timedelta(hours=1))
+        first = Slice(BEGIN, BEGIN + timedelta(hours=1))
         commit_slice(ledger, "a", first, read_at=ledger.clock(), received=[codec.read(here[0])])
 
     options = Options(attempts=1, leases=False, until=BEGIN + timedelta(days=1))

@@ -20,7 +20,7 @@ FOUND_BY: Final[dict[str, tuple[int, ...]]] = {
     "unreadable_rows_are_kept": (1, 83),
     "newest_wait_until_settled": (78,),
     "newest_part_again": (61, 66),
-    "older_parts_again": (1, 5),
+    "older_parts_again": (1,),
     "equal_rows_are_numbered": (3, 7),
     "ended_versions_become_history": (77, 101),
     "totals_in_the_same_commit": (61, 66),

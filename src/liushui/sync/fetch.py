@@ -770,7 +770,7 @@ class RangeFetcher:
         is_step = self._question.slice_.until - self._question.slice_.since <= self._rules.resolution
         if not page.rows or not (is_step or (len(page.rows) > 1 and are_of_one_step(page.rows, self._rules))):
             return
-        newest = await self._question.page(params=part, newest=True)
+        newest = await self._newest_page(part)
         await self._question.prove_reach(page.rows, part)
         if not holds_page(list(page.rows), newest):
             self._traits.note_cut(len(page.rows), self._size)
@@ -779,6 +779,16 @@ class RangeFetcher:
             raise SyncError(
                 f"the service gave {len(page.rows)} rows of one instant where {self._size} were asked for, and has more"
             )
+
+    async def _newest_page(self, part: Mapping[str, str]) -> Page:
+        """Fetch the newest rows of a part, without those that have no readable time.
+
+        This request has no beginning, so rows without a time may be older than the slice. The request with a beginning
+        returns those that are not.
+        """
+        page = await self._question.page(params=part, newest=True)
+        times = row_times(page.rows, self._rules)
+        return page._replace(rows=[row for row, at in zip(page.rows, times, strict=True) if at is not None])
 
     def _rows_of(self, rows: Sequence[bytes], part: Mapping[str, str]) -> list[bytes]:
         """Return the rows that have the values of a part."""
@@ -801,7 +811,7 @@ class RangeFetcher:
             )
         name, *others = filters
         filter_ = self._rules.filter(name)
-        newest = await self._question.page(params=part, newest=True)
+        newest = await self._newest_page(part)
         seen = {
             str(value) for value in field_values([*full.rows, *newest.rows], filter_.field) if value not in {None, ""}
         }

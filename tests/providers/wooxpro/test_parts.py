@@ -11,8 +11,9 @@ import pytest
 
 from liushui.errors import SyncError
 from liushui.instant import EPOCH
-from liushui.provider import Slice
+from liushui.provider import Page, PageRequest, Slice
 from liushui.providers.wooxpro import PROVIDER
+from liushui.providers.wooxpro.client import WooxproClient
 from liushui.providers.wooxpro.rules import RULES
 from liushui.sync.fetch import SliceTooLarge, fetch_slice
 from liushui.sync.slicer import Slicer
@@ -121,7 +122,24 @@ def test_an_instant_across_accounts(reader: MemoryReader, read: Read, transport:
     expected = held(reader, in_an_instant(4, account="futures") + in_an_instant(4, account="copy_trading"))
     assert Counter(read(INSTANT, 5)) == expected
     asked = [dict(request.url.params).get("account") for request in transport.requests]
-    assert asked == [None, None, "futures", "copy_trading"]
+    assert asked == [None, None, *["futures"] * 2, *["copy_trading"] * 2]
+
+
+@pytest.mark.parametrize("many", [3, 9])
+def test_an_older_row_without_a_time_is_not_of_the_instant(
+    reader: MemoryReader, read: Read, many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest rows are requested without a beginning, so the answer has such a row, too."""
+    timeless = wire(row(time="?", tran_id="1000"))
+    fetch_page = WooxproClient.fetch_page
+
+    async def with_timeless_row(client: WooxproClient, request: PageRequest) -> Page:
+        page = await fetch_page(client, request)
+        return page._replace(rows=[timeless, *page.rows][: request.size]) if request.newest else page
+
+    monkeypatch.setattr(WooxproClient, "fetch_page", with_timeless_row)
+    expected = held(reader, of_types(in_an_instant(many)))
+    assert Counter(read(INSTANT, 5)) == expected
 
 
 def test_an_instant_across_flow_types(reader: MemoryReader, read: Read) -> None:

@@ -206,7 +206,7 @@ def create_token_in(path: Path) -> str:
     [
         (["--public-url", "books.example"], "public-url: expected https://HOST or https://HOST/PREFIX"),
         (["--public-url", "https://books.example/?a=b"], "public-url: expected https://HOST or https://HOST/PREFIX"),
-        (["--public-url", "https://books.example/api"], "public-url: expected a prefix that is no path of liushui"),
+        (["--public-url", "https://books.example/api"], "public-url: expected a prefix that is not a path of liushui"),
         (["--public-url", "https://books.example:x"], "public-url: expected https://HOST/PREFIX"),
         (["--trusted-proxy", "nginx"], "trusted-proxy: expected an IP address, or a network such as 10.0.0.0/8"),
         (["--trusted-proxy", "10.0.0.1/8"], "trusted-proxy: expected an IP address, or a network"),

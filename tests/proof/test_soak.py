@@ -109,6 +109,9 @@ def test_services_deviate_only_where_that_is_wanted(scenarios: list[Scenario]) -
     every: dict[str, Provider] = dict(load_providers())
     deviating = [scenario_of(scenario.seed, every, deviations=True) for scenario in scenarios]
     assert deviating == [scenario_of(scenario.seed, every, deviations=True) for scenario in scenarios]
+    for session in (session for scenario in deviating for session in scenario.sessions):
+        groups = [DEVIATIONS[name].group for name in session.deviations if DEVIATIONS[name].group]
+        assert len(groups) == len(set(groups)), "two deviations contradict each other"
     names = {name for scenario in deviating for session in scenario.sessions for name in session.deviations}
     assert names == set(SOAKED_DEVIATIONS) <= set(DEVIATIONS)
     for scenario, other in zip(scenarios, deviating, strict=True):

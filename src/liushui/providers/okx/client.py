@@ -27,7 +27,8 @@ class OkxClient:
     async def fetch_page(self, request: PageRequest) -> Page:
         """One page of a slice, newest bill first.
 
-        Raises WireError for a page without a readable bill id, because the beginning of the next page is then unknown.
+        Raises WireError for a full page without a readable bill id, because the beginning of the next page is then
+        unknown. A shorter page is the last one: the sync tests whether it has all rows.
         """
         ends = inclusive_ends(request.slice_, RULES.resolution)
         if ends is None:
@@ -43,6 +44,8 @@ class OkxClient:
         if not rows:
             return Page(())
         ids = [bill_id for row in rows if (bill_id := bill_id_of(row)) is not None]
+        if not ids and len(rows) < request.size:
+            return Page(rows)
         if not ids:
             raise WireError("billId", f"expected ids of digits on a page of {len(rows)} bills, got none")
         return Page(rows, next_token=ids[-1])

@@ -1,4 +1,4 @@
-"""The providers, one folder each. There is no list of them: they are found in this package and by entry points."""
+"""The providers, one folder each. No list names them: the package is searched for them, and so are entry points."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -16,12 +16,12 @@ from liushui.rules import Paging, Rules
 
 @cache
 def load_providers() -> dict[str, Provider]:
-    """All providers by name. Raises ConfigError if two packages have a provider of the same name."""
+    """Return all providers by name. Raises ConfigError if two packages have a provider of the same name."""
     return load_exports(__name__, __path__, "PROVIDER", "provider")
 
 
 def get_provider(name: str) -> Provider:
-    """The provider with this name. Raises ConfigError listing the names that exist."""
+    """Return the provider with this name. Raises ConfigError, which lists the names that exist."""
     try:
         return load_providers()[name]
     except KeyError:
@@ -29,9 +29,9 @@ def get_provider(name: str) -> Provider:
 
 
 class ProviderRules(Mapping[str, Rules[Paging]]):
-    """The rules of every installed provider, by its name, and those of formats of statement files.
+    """The rules of every installed provider, by its name, and the rules of the formats of statement files.
 
-    A provider's client, server and codec are not imported.
+    Reading them does not import the providers' clients, servers and codecs.
     """
 
     def __getitem__(self, name: str) -> Rules[Paging]:
@@ -39,7 +39,8 @@ class ProviderRules(Mapping[str, Rules[Paging]]):
             rules: Rules[Paging] = _load_rules(name).RULES
             return rules
         if find_spec(f"liushui.formats.{name}") is not None or name not in load_providers():
-            from liushui.formats import load_formats  # imported here: most accounts are of a provider
+            # imported here because most accounts belong to a provider and need no statement format
+            from liushui.formats import load_formats
 
             return load_formats()[name].rules
         return load_providers()[name].rules
@@ -53,11 +54,11 @@ class ProviderRules(Mapping[str, Rules[Paging]]):
 
 @cache
 def _load_rules(name: str) -> ModuleType:
-    """The module `rules` of a provider in this package."""
+    """Return the module `rules` of a provider in this package."""
     module = f"{__name__}.{name}.rules"
     if f"{__name__}.{name}" in sys.modules:
         return import_module(module)
-    # From its file, because importing it by its name would first import its package: the client, the server, the codec.
+    # It is loaded from its file: an import by name would first import the package with its client, server and codec.
     spec = spec_from_file_location(module, Path(__path__[0]).joinpath(name, "rules.py"))
     if spec is None or spec.loader is None:
         raise ImportError(f"{module} cannot be imported")

@@ -1,1 +1,1 @@
-"""What the two generations of Longbridge's API share. It is no provider itself."""
+"""Code that both generations of Longbridge's API share. It is not a provider itself."""

@@ -1,4 +1,4 @@
-"""Collects cash flows from Longbridge, for both generations: signed requests, one page a call."""
+"""Collects cash flows from Longbridge, for both generations: signed requests, one page per call."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from liushui.wire.transport import Answer, HttpConnection
 
 
 class CashFlowClient(ABC):
-    """One account at Longbridge. Each generation implements how the parameters go into a request."""
+    """One account at Longbridge. Each generation defines how a request carries the parameters."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class CashFlowClient(ABC):
         self._errors = errors
 
     async def fetch_page(self, request: PageRequest) -> Page:
-        """One page of a slice, newest row first. The last page is the first one without rows."""
+        """Return one page of a slice, newest row first. A page without rows is the last one."""
         ends = inclusive_ends(request.slice_, self._rules.resolution)
         if ends is None:
             return Page(())

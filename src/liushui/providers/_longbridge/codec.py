@@ -1,7 +1,7 @@
-"""Longbridge's rows to flows and back, for both generations of its API. Pure: no I/O, no clock.
+"""Converts Longbridge's rows to flows and back, for both generations of its API. Pure: no I/O, no clock.
 
-The generations differ in the JSON type of `business_time` and in the default language of labels, and in nothing else: a
-row has the same identity through either. MAPPING.md of each provider has the table of fields.
+The generations differ only in the JSON type of `business_time` and in the default language of labels. A row has the
+same identity in both. The MAPPING.md of each provider has the table of fields.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,14 +37,15 @@ CATEGORY_CODES = {category: code for code, category in CATEGORIES.items()}
 BUSINESS_TYPE_UNKNOWN = 0
 
 BUSINESS_TYPE: Final = "longbridge:business_type"
-"""Key in Flow.detail of a business_type outside CATEGORIES: its code, or None where the row had none."""
+"""Key in Flow.detail for a business_type outside CATEGORIES. Its value is the code, or None if the row had no code."""
 
 
 # ---------------------------------------------------------------- labels
 
 
 class Label(NamedTuple):
-    """Longbridge's names for one kind of movement, in the order of LANGUAGES. `direction` None: both directions."""
+    """Longbridge's names for one kind of movement, in the order of LANGUAGES. `direction` is None if the names apply to
+    both directions."""
 
     kind: Kind
     direction: Direction | None
@@ -85,7 +86,7 @@ _NAMES = {
 
 
 def label_for(kind: Kind, direction: Direction, language: str | None, *, default: str = LANGUAGES[0]) -> str:
-    """Longbridge's name for a movement, in the first language of an Accept-Language value if it is known."""
+    """Return Longbridge's name for a movement, in the first known language of an Accept-Language value."""
     return _NAMES[kind, direction][LANGUAGES.index(_language(language or "") or default)]
 
 
@@ -102,7 +103,8 @@ def _language(accept_language: str) -> str | None:
 
 
 class ClientLimits(NamedTuple):
-    """What the provider's clients can hold of a row: a mantissa, decimals, and times in [since, until)."""
+    """The largest values that the provider's clients can hold: the mantissa, the decimals, and times in [since,
+    until)."""
 
     mantissa_max: int
     decimals_max: int
@@ -110,7 +112,7 @@ class ClientLimits(NamedTuple):
     until: datetime
 
     def check(self, flow: Flow) -> None:
-        """Raise NotRepresentable, naming the field, for a flow that a client would misread."""
+        """Raise NotRepresentable, naming the field, if a client would misread the flow."""
         amount = to_plain_string(flow.amount)
         whole, _, decimals = amount.removeprefix("-").partition(".")
         if len(decimals) > self.decimals_max or int(whole + decimals) > self.mantissa_max:
@@ -122,7 +124,7 @@ class ClientLimits(NamedTuple):
             raise NotRepresentable("business_time", f"expected {expected}, got {to_iso(flow.at)}")
 
     def hold_all(self, amounts: Sequence[str], at_us: Sequence[int]) -> bool:
-        """Whether `check` accepts every row. Also False if each row has to be checked."""
+        """Whether `check` accepts every row. False can also mean that each row needs its own check."""
         digits_max = min(len(str(self.mantissa_max)) - 1, self.decimals_max)
         since_us, until_us = to_us(self.since), to_us(self.until)
         return max(map(len, amounts)) <= digits_max and since_us <= min(at_us) <= max(at_us) < until_us
@@ -131,7 +133,7 @@ class ClientLimits(NamedTuple):
 # ---------------------------------------------------------------- rows
 
 _OTHER_KIND, _OTHER_CATEGORY = Kind.OTHER, Category.OTHER  # looked up once: enum members are slow to access on 3.11
-# The keys of these tables are objects because a row may have a value of another type there.
+# The keys have the type object because a row may have a value of another type in these fields.
 _DIRECTION_OF: dict[object, Direction] = dict(DIRECTIONS.items())
 _CATEGORY_OF: dict[object, Category] = dict(CATEGORIES.items())
 _DIRECTION_VALUES: dict[object, str] = {code: direction.value for code, direction in DIRECTIONS.items()}
@@ -141,7 +143,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class RowCodec(Generic[Seconds]):
-    """The codec of one generation. The functions convert its type of `business_time`, Unix seconds."""
+    """The codec of one generation. The functions convert the generation's type of `business_time`, in Unix seconds."""
 
     def __init__(
         self,
@@ -153,8 +155,9 @@ class RowCodec(Generic[Seconds]):
         language: str,
         limits: ClientLimits | None = None,
     ) -> None:
-        """`times_to_us` converts many times to microseconds; None: `parse_time` would reject one. `language`: of labels
-        that are written for a caller who names no language. `limits` None: clients can hold every row."""
+        """`times_to_us` converts many times to microseconds. It returns None if `parse_time` would reject one of them.
+        `language` is the language of labels if the caller names none. `limits` is None if clients can hold every
+        row."""
         self._row = RowReader(struct, "a cash flow")
         self._struct = struct
         self._parse_time = parse_time
@@ -164,7 +167,7 @@ class RowCodec(Generic[Seconds]):
         self._limits = limits
 
     def read(self, row: bytes) -> DecodedRow:
-        """Read one row. Raises WireError naming the field that does not fit."""
+        """Read one row. Raises WireError naming the field that is not valid."""
         cash_flow, documented = self._row.read_lenient(row)
         flow = self._to_flow(cash_flow)
         try:
@@ -175,7 +178,7 @@ class RowCodec(Generic[Seconds]):
         return DecodedRow(flow, row, documented if cash_flow.is_servable else self.write(flow))
 
     def read_many(self, rows: Sequence[bytes]) -> FlowColumns | None:
-        """Read rows of the usual form together. None: one of them has to be read by `read`."""
+        """Read rows of the usual form together. Returns None if `read` has to read one of them."""
         columns = self._row.read_columns(rows)
         if columns is None:
             return None
@@ -213,9 +216,9 @@ class RowCodec(Generic[Seconds]):
         )
 
     def write(self, flow: Flow, language: str | None = None) -> bytes:
-        """Write one row as the service would. MAPPING.md says which fields of a flow this wire does not have.
+        """Write one row as the service would. MAPPING.md lists the fields of a flow that this API does not have.
 
-        Raises NotRepresentable for a flow that clients would misread.
+        Raises NotRepresentable if a client would misread the flow.
         """
         if self._limits is not None:
             self._limits.check(flow)
@@ -236,7 +239,7 @@ class RowCodec(Generic[Seconds]):
         )
 
     def _to_flow(self, row: CashFlowRow[Seconds]) -> Flow:
-        """The flow in a row. Raises WireError naming the field that does not fit."""
+        """Return the flow in a row. Raises WireError naming the field that is not valid."""
         business_type: object = row.business_type
         if business_type not in _CATEGORY_OF:
             business_type = None if row.business_type is UNSET else parse_code("business_type", row.business_type)
@@ -259,7 +262,7 @@ class RowCodec(Generic[Seconds]):
         return Flow(  # positional arguments, which take half the time of keyword arguments
             identity_digest(facts),
             self._parse_time("business_time", row.business_time),
-            parse_decimal("balance", row.balance),  # signed on this wire; `direction` may contradict the sign
+            parse_decimal("balance", row.balance),  # amounts have a sign in this API; `direction` may contradict it
             parse_currency("currency", row.currency),
             direction,
             KINDS.get(row.transaction_flow_name, _OTHER_KIND),
@@ -272,14 +275,16 @@ class RowCodec(Generic[Seconds]):
 
 
 def _unknown_type_detail(code: object) -> str | None:
-    """Flow.detail, as JSON, of a business_type outside CATEGORIES. None: `read` has to look at it."""
+    """Return Flow.detail, as JSON, for a business_type outside CATEGORIES. Returns None if `read` has to read the
+    row."""
     if type(code) is not int or abs(code) > CODE_MAX:
         return None
     return _encode({BUSINESS_TYPE: code}).decode()
 
 
 def _business_type(flow: Flow) -> int:
-    """The code of a flow's category. A category without a code keeps the code that the row was received with."""
+    """Return the code of a flow's category. If the category has no code, return the code with which the row was
+    received."""
     code = CATEGORY_CODES.get(flow.category)
     if code is not None:
         return code

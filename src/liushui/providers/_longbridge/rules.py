@@ -1,6 +1,6 @@
 """Longbridge's limits, error codes and credentials, for both generations, as data.
 
-The current generation's documentation states them. The first draft's is silent, and is assumed to mean the same.
+The documentation of the current generation states them. The first draft states none. We assume that it has the same.
 """
 
 from collections.abc import Callable, Mapping
@@ -46,7 +46,7 @@ CREDENTIALS: Final = (
 
 
 def new_credentials(random_bytes: Callable[[int], bytes]) -> dict[str, str]:
-    """Credentials in the service's format: a key of 32 hex digits, a secret of 64, and a token."""
+    """Return credentials in the service's format: a key of 32 hex digits, a secret of 64, and a token."""
     return {
         "app_key": random_bytes(16).hex(),
         "app_secret": random_bytes(32).hex(),
@@ -55,5 +55,5 @@ def new_credentials(random_bytes: Callable[[int], bytes]) -> dict[str, str]:
 
 
 def key_name(credentials: Mapping[str, str]) -> str:
-    """The app key, which is not secret."""
+    """Return the app key, which is not secret."""
     return credentials["app_key"]

@@ -1,4 +1,4 @@
-"""Answers as Longbridge, for both generations: authentication, parameters, and the page of rows."""
+"""Serves Longbridge's API, for both generations: authentication, parameters, and pages of rows."""
 
 import hmac
 import re
@@ -27,7 +27,7 @@ _SECONDS = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?", re.ASCII)
 
 
 def authenticate(request: Request, reader: FlowReader, *, dialect: str, rules: Rules[PageNumber]) -> Key:
-    """The key that signed a request. Raises ErrorResponse, with the gateway's codes and messages."""
+    """Return the key that signed a request. Raises ErrorResponse, with the gateway's codes and messages."""
     headers = request.headers
     key = reader.find_key(dialect, headers.get("x-api-key", ""))
     if key is None:
@@ -62,7 +62,7 @@ def authenticate(request: Request, reader: FlowReader, *, dialect: str, rules: R
 def parse_query(
     params: Mapping[str, str], *, accounts: tuple[str, ...], rules: Rules[PageNumber], language: str | None
 ) -> FlowQuery:
-    """The query that a request's parameters ask for. Raises WireError naming the parameter that does not fit."""
+    """Return the query in a request's parameters. Raises WireError naming the parameter that is not valid."""
     since, last = (_required_seconds(params, name) for name in ("start_time", "end_time"))
     if since > last:
         raise WireError("end_time", f"expected start_time {params['start_time']} or later, got {params['end_time']}")
@@ -89,7 +89,7 @@ def parse_query(
 def read_cash_flows(
     reader: FlowReader, query: FlowQuery, *, dialect: str, write: Callable[[Flow, str | None], bytes]
 ) -> bytes:
-    """`data` of an answer with a page of cash flows."""
+    """Return `data` of an answer with a page of cash flows."""
     page = reader.read_page(dialect, query, lambda flow: write(flow, query.language))
     return b'{"list":[' + page.rows + b"]}"
 

@@ -1,4 +1,4 @@
-"""Longbridge on the wire, for both generations: the row, the envelope of an answer, the signature of a request."""
+"""Longbridge on the wire, for both generations: rows, the envelope of an answer, the signature of a request."""
 
 import hmac
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,8 @@ TRACE_HEADER = "x-trace-id"
 
 
 class CashFlowRow(msgspec.Struct, Generic[Seconds], kw_only=True, gc=False):
-    """One row, as lenient as real data: the documents' samples lack business_type, and one table makes codes text."""
+    """One row. It accepts the variants of real data: the documents' samples lack business_type, and one table gives
+    codes as text."""
 
     transaction_flow_name: str
     direction: int | str
@@ -34,7 +35,8 @@ class CashFlowRow(msgspec.Struct, Generic[Seconds], kw_only=True, gc=False):
 
     @property
     def is_servable(self) -> bool:
-        """Whether the official clients accept the row: they need integer codes, a symbol and a textual description."""
+        """Whether the official clients accept the row. They need integer codes, a symbol, and a description that is
+        text."""
         return (
             type(self.business_type) is int
             and type(self.direction) is int
@@ -44,7 +46,8 @@ class CashFlowRow(msgspec.Struct, Generic[Seconds], kw_only=True, gc=False):
 
 
 class Envelope(msgspec.Struct):
-    """Any answer. The message is in `message`, in the first draft in `msg`. Errors have no data, or null."""
+    """Any answer. The current generation has the message in `message`, the first draft in `msg`. Errors have no data,
+    or null."""
 
     code: int
     message: str | None = None
@@ -53,7 +56,7 @@ class Envelope(msgspec.Struct):
 
 
 class CashFlows(msgspec.Struct):
-    """`data` of an answer: the rows, each byte for byte. An empty list may be null or absent."""
+    """`data` of an answer: the rows as received, byte for byte. An empty list may be null or absent."""
 
     rows: Sequence[Raw] | None = msgspec.field(name="list", default=None)
 
@@ -75,8 +78,8 @@ _ROWS_AT: Final = ("data", "list")
 
 
 def parse_page(answer: Answer, errors: Mapping[int, type[ProviderError]]) -> Sequence[bytes]:
-    """The rows of an answer. Raises WireError, or a ProviderError by `errors` and the HTTP status."""
-    with suppress(*DECODE_ERRORS):  # one pass for the usual answer; others are decoded layer by layer
+    """Return the rows of an answer. Raises WireError, or the ProviderError that `errors` and the HTTP status give."""
+    with suppress(*DECODE_ERRORS):  # one pass decodes the usual answer; other answers are decoded layer by layer
         success = _success.decode(answer.body)
         if success.code == 0 and answer.status == 200:
             return copy_rows(success.data.rows)
@@ -85,7 +88,8 @@ def parse_page(answer: Answer, errors: Mapping[int, type[ProviderError]]) -> Seq
 
 
 def parse_list(field: str, data: bytes | Raw) -> Sequence[bytes]:
-    """The rows in the object {"list": […]}, none where it is null. Raises WireError naming `field`, which holds it."""
+    """Return the rows in the object {"list": […]}, or no rows if the list is null. Raises WireError naming `field`, the
+    field of the object."""
     try:
         cash_flows = _cash_flows.decode(data)
         return copy_rows(cash_flows.rows) if cash_flows else []
@@ -94,7 +98,7 @@ def parse_list(field: str, data: bytes | Raw) -> Sequence[bytes]:
 
 
 def parse_data(answer: Answer, errors: Mapping[int, type[ProviderError]]) -> Raw:
-    """`data` of an answer. Raises as `parse_page`."""
+    """Return `data` of an answer. Raises the same errors as `parse_page`."""
     trace = answer.headers.get(TRACE_HEADER)
     envelope = decode_envelope(_envelope, answer, trace=trace)
     if envelope.code == 0 and answer.status == 200:
@@ -111,7 +115,7 @@ def respond(
     *,
     message_keys: Sequence[str] = ("message",),
 ) -> Response:
-    """The answer to a request. The message is written under each of `message_keys`."""
+    """Build the answer to a request. The message is written under each of `message_keys`."""
     text = msgspec.json.encode(message)
     parts = [b'{"code":%d' % code, *(b',"%b":%b' % (key.encode(), text) for key in message_keys)]
     if data is not None:
@@ -131,9 +135,9 @@ _SIGNATURE_PREFIX = f"{_SCHEME} SignedHeaders={_NAMES}, Signature="
 
 
 def sign(*, secret: str, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes = b"") -> str:
-    """The signature of a request, in lower-case hex.
+    """Return the signature of a request, in lower-case hex.
 
-    HMAC-SHA256 over method, path, query, SIGNED_HEADERS and body. `path` and `query` are exactly as sent.
+    HMAC-SHA256 over method, path, query, SIGNED_HEADERS and body. `path` and `query` have to be exactly as sent.
     """
     values = "".join([f"{name}:{headers[name]}\n" for name in SIGNED_HEADERS])
     canonical = f"{method}|{path}|{query}|{values}|{_NAMES}|"
@@ -144,19 +148,19 @@ def sign(*, secret: str, method: str, path: str, query: str, headers: Mapping[st
 
 
 def signature_header(signature: str) -> str:
-    """The value of the header x-api-signature."""
+    """Return the value of the header x-api-signature."""
     return _SIGNATURE_PREFIX + signature
 
 
 def signature_matches(header: str, signature: str) -> bool:
-    """Whether a value of x-api-signature is this signature, compared in constant time."""
+    """Whether a value of x-api-signature is this signature. The comparison takes constant time."""
     return hmac.compare_digest(header.encode(), signature_header(signature).encode())
 
 
 class Signer:
     """Signs requests with one credential.
 
-    Raises ConfigError for a credential that no header can hold.
+    Raises ConfigError if a header cannot hold the credential.
     """
 
     def __init__(self, credentials: Mapping[str, str]) -> None:
@@ -165,7 +169,7 @@ class Signer:
         self._secret = credentials["app_secret"]
 
     def headers(self, method: str, path: str, *, query: str, body: bytes, at_s: int) -> dict[str, str]:
-        """The headers of a request at a time in Unix seconds, signature included.
+        """Return the headers of a request, with its signature, for a time in Unix seconds.
 
         `path` includes the path of the base URL.
         """

@@ -30,16 +30,16 @@ for row in api.server_api("alipay.data.bill.accountlog.query", biz_content=times
 '''
 
 APP_DIGITS: Final = 12
-"""Digits of an app's id after `2021`."""
+"""The number of digits after `2021` in the id of an app."""
 
 
 def new_credentials(random_bytes: Callable[[int], bytes]) -> dict[str, str]:
-    """The id of an app, a pair of keys of the app, and one of the platform for this app alone."""
+    """Return an app's id, a key pair of the app, and a key pair of the platform for this app alone."""
     return _credentials(random_bytes, new_key_pair(), new_key_pair())
 
 
 def simulated_credentials(random_bytes: Callable[[int], bytes]) -> dict[str, str]:
-    """The same, with keys that everybody knows."""
+    """As `new_credentials`, with keys that anybody can compute."""
     return _credentials(random_bytes, simulated_key_pair(random_bytes), simulated_key_pair(random_bytes))
 
 

@@ -28,7 +28,7 @@ from liushui.wire.transport import HttpConnection
 
 
 class AlipayClient:
-    """One app at Alipay. Answers that Alipay's key has not signed are not read."""
+    """One app at Alipay. The client rejects answers that Alipay's key has not signed."""
 
     def __init__(self, *, base_url: str, credentials: Mapping[str, str], rate: Rate | None, timeout_s: float) -> None:
         headers = {"content-type": FORM_TYPE}
@@ -38,7 +38,7 @@ class AlipayClient:
         self._platform_key = read_public_key("alipay_public_key", credentials["alipay_public_key"])
 
     async def fetch_page(self, request: PageRequest) -> Page:
-        """One page of a slice, oldest row first, with the number of rows on all pages."""
+        """Return one page of a slice, oldest row first, with the number of rows on all pages."""
         ends = inclusive_ends(request.slice_, RULES.resolution)
         if ends is None:
             return Page((), total=0)
@@ -61,7 +61,7 @@ class AlipayClient:
         page, rows = parse_page(answer, self._platform_key)
         if page.page_no is not None and str(page.page_no) != number and "page_no" not in request.params:
             raise WrongPage("page_no", f"expected {number}, which was asked for, got {page.page_no}")
-        # A total may be wrong, or not there, so it is not taken to tell the last page.
+        # A total may be wrong or absent, so it does not decide which page is the last.
         following = str(int(number) + 1) if rows else None
         return Page(rows, next_token=following, total=parse_total(page.total_size))
 
@@ -73,7 +73,7 @@ class AlipayClient:
         await self._http.close()
 
     def _signed(self, content: str) -> dict[str, str]:
-        """The parameters of a request beside its content, signed together with it."""
+        """Return the parameters of a request other than its content, with the signature over all of them."""
         params = {
             "app_id": self._app,
             "charset": CHARSET,

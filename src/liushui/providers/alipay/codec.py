@@ -1,4 +1,7 @@
-"""Alipay's account log to flows and back. Pure: no I/O, no clock. Table of fields and identity: MAPPING.md."""
+"""Converts Alipay's account log to flows and back.
+
+Pure: no I/O, no clock. MAPPING.md describes the fields and the identity.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -26,17 +29,18 @@ PLACES: Final = 2
 _FEN: Final = Decimal(1).scaleb(-PLACES)
 
 TYPE: Final = "alipay:type"
-"""Key in Flow.detail of the type of a row. It marks rows that were received: where a row has no type, it is empty."""
+"""Key in Flow.detail for the type of a row. Every received row has this key. Its value is empty if the row has no
+type."""
 TRANS_CODE: Final = "alipay:trans_code"
-"""Key in Flow.detail of the code with which `biz_desc` begins."""
+"""Key in Flow.detail for the code at the start of `biz_desc`."""
 _DETAILS: Final = (
     *("biz_desc", "alipay_order_no", "merchant_order_no", "biz_orig_no", "biz_nos"),
     *("merchant_out_refund_no", "store_name", "bill_source", "complement_info"),
 )
-"""Fields that are kept in Flow.detail as text."""
+"""Fields that Flow.detail keeps as text."""
 KEYS: Final[Mapping[str, str]] = {name: f"alipay:{name}" for name in _DETAILS}
 _ORDERS: Final = ("alipay_order_no", "merchant_order_no", "biz_orig_no", "biz_nos")
-"""Fields with a number of the order. The first one that is stated is the flow's `order_ref`."""
+"""Fields that hold an order number. The first one with a value becomes the flow's `order_ref`."""
 
 DIRECTIONS: Final[Mapping[Direction, str]] = {side: word for word, side in SIDES.items()}
 TYPES: Final[Mapping[Kind, str]] = {
@@ -49,11 +53,11 @@ TYPES: Final[Mapping[Kind, str]] = {
     Kind.DEPOSIT: "充值",
     Kind.INTEREST: "利息",
 }
-"""The types for flows of other providers."""
+"""The types that flows of other providers get."""
 OTHER_TYPE: Final = "其它"
 
 _NESTED_ONCE: Final = re.compile(rb"[^{}]*+\{(?:[^{}]++|\{[^{}]*+\})*+\}[^{}]*+")
-"""A row whose braces are those of the row, and pairs within it."""
+"""Matches a row in which all braces are in pairs, at most two levels deep."""
 _STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _CODE: Final = re.compile(r"([0-9]{3,12})\|", re.ASCII)
 _row = RowReader(AccountLog, "an account log", nested_fields=lambda row: row.trans_dt.count(":"))
@@ -61,7 +65,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def extract_rows(document: bytes) -> Sequence[bytes]:
-    """The rows of one saved answer. Raises WireError, or a ProviderError by class if it is an error answer."""
+    """Return the rows of one saved answer. Raises WireError, or a ProviderError by class for an error answer."""
     return parse_page(Answer(200, NO_HEADERS, document))[1]
 
 
@@ -69,23 +73,23 @@ def extract_rows(document: bytes) -> Sequence[bytes]:
 
 
 def read(row: bytes) -> DecodedRow:
-    """Read one row. Raises WireError naming the field that does not fit."""
+    """Read one row. Raises WireError naming the field that is not valid."""
     log, documented = _row.read_lenient(row)
     served = with_even_braces(row if documented is None else documented)
     return DecodedRow(to_flow(log), row, None if served == row else served)
 
 
 def read_many(rows: Sequence[bytes]) -> FlowColumns | None:
-    """Read rows in the documented form. None: one of them has to be read by `read`."""
+    """Read rows in the documented form. Returns None if `read` has to read one of them."""
     if not all(map(_NESTED_ONCE.fullmatch, rows)):
         return None
     return read_columns(rows, _row, to_flow)
 
 
 def with_even_braces(row: bytes) -> bytes:
-    """The row, with braces in its texts escaped where they are not in pairs.
+    """Return the row with the braces in its texts escaped, if `_NESTED_ONCE` does not match it.
 
-    A public client counts the braces of an answer, also in texts, to find the end of its signed part.
+    One public client finds the end of the signed part by counting the answer's braces, even those inside texts.
     """
     if _NESTED_ONCE.fullmatch(row):
         return row
@@ -93,11 +97,11 @@ def with_even_braces(row: bytes) -> bytes:
 
 
 def to_flow(row: AccountLog) -> Flow:
-    """The flow in a row. Raises WireError naming the field that does not fit."""
+    """Return the flow in a row. Raises WireError naming the field that is not valid."""
     log_id, type_, description = _stated(row.account_log_id), _stated(row.type), _stated(row.biz_desc)
     direction = parse_choice("direction", row.direction, SIDES)
     amount = parse_decimal("trans_amount", row.trans_amount)
-    if direction is Direction.OUT and amount > 0:  # the side alone says where the money went
+    if direction is Direction.OUT and amount > 0:  # only the side says whether money came in or went out
         amount = -amount
     balance = _stated(row.balance)
     orders = (_stated(getattr(row, name)) for name in _ORDERS)
@@ -120,19 +124,19 @@ def to_flow(row: AccountLog) -> Flow:
 
 
 def _stated(text: Text) -> str | None:
-    """The text. None where the field does not apply."""
+    """Return the text, or None if the field does not apply."""
     return text if isinstance(text, str) and text else None
 
 
 def _identity_of(row: AccountLog) -> str:
-    """The identity of a row without an id: a digest of its facts, without the balance and words."""
+    """Return the identity of a row without an id: a digest of its time, amount, side and order numbers."""
     amount = row.trans_amount.removeprefix("-")
     return identity_digest((row.trans_dt, amount, row.direction, *(_stated(getattr(row, name)) for name in _ORDERS)))
 
 
 @lru_cache(1_000)
 def _kind(type_: str, description: str) -> Kind:
-    """The kind by the type, and else by the words of the description: `code|words`."""
+    """Return the kind that the type gives. If that is OTHER, use the words in the description (`code|words`)."""
     kind = merchant_kind(type_)
     return kind if kind is not Kind.OTHER else kind_of(description.rpartition("|")[2])
 
@@ -151,11 +155,11 @@ def _detail_of(row: AccountLog, type_: str, description: str) -> dict[str, objec
 
 
 def write(flow: Flow, language: str | None = None) -> bytes:
-    """Write one row as the service would. MAPPING.md says which fields of a flow this wire does not have.
+    """Write one row as the service would. MAPPING.md lists the fields of a flow that this API does not have.
 
-    Raises NotRepresentable for an amount that is not in CNY, and for one that is not a whole number of fen.
+    Raises NotRepresentable for an amount that is not in CNY or not a whole number of fen.
     """
-    del language  # this wire is in Chinese
+    del language  # this API is in Chinese
     if flow.currency != CURRENCY:
         raise NotRepresentable("currency", f"expected {CURRENCY}, got {short_repr(flow.currency)}")
     detail = flow.detail or {}
@@ -183,9 +187,9 @@ def write(flow: Flow, language: str | None = None) -> bytes:
 
 
 def _new_id(flow: Flow) -> str:
-    """The id of a row that came from elsewhere: digits, which follow from the flow's identity.
+    """Return the id of a flow that was not received from Alipay: digits that its identity determines.
 
-    Simulated flows have none yet, but the balance of their subaccount.
+    Simulated flows have no identity yet. Their id comes from the time, the subaccount, the reference and the balance.
     """
     facts = (flow.identity,) if flow.identity else (to_us(flow.at), flow.subaccount, flow.ref, str(flow.balance_after))
     return str(int(identity_digest(facts), 16))
@@ -203,15 +207,15 @@ def _text(value: object) -> Text:
 
 
 def _written_side(flow: Flow, *, is_received: bool) -> Direction:
-    """The side of a row: that of the sign, because a row of money out is read as negative.
+    """Return the side of a row. The sign decides it, because a row of outgoing money is read as negative.
 
-    A row that was received may contradict itself by a negative amount of money in.
+    A received row may contradict itself: it may state a negative amount of incoming money. It keeps its side.
     """
     return Direction.IN if is_received and flow.direction is Direction.IN else side_of(flow)
 
 
 def _yuan(field: str, amount: Decimal, *, is_received: bool) -> str:
-    """An amount in yuan with two decimal places. One that was received keeps its digits. Raises NotRepresentable."""
+    """Return an amount in yuan with two decimal places. A received amount keeps its digits. Raises NotRepresentable."""
     if is_received:
         return to_plain_string(amount)
     exponent = amount.normalize(EXACT).as_tuple().exponent

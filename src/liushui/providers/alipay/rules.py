@@ -62,7 +62,7 @@ MESSAGES: Final[Mapping[str, str]] = {
     CALL_LIMITED: "Call Limited",
     NO_PERMISSION: "Insufficient Permissions",
 }
-"""What `msg` says of each code."""
+"""The text of `msg` for each code."""
 
 ERRORS: Final[Mapping[str, type[ProviderError]]] = {
     "20000": Unavailable,
@@ -79,4 +79,4 @@ ERRORS: Final[Mapping[str, type[ProviderError]]] = {
     "isv.invalid-signature": AuthError,
     "SYSTEM_ERROR": Unavailable,
 }
-"""The classes of errors by `sub_code`, where it is listed, else by `code`."""
+"""The error class for each `sub_code`. For a `sub_code` that is not listed, `code` decides."""

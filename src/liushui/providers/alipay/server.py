@@ -1,4 +1,4 @@
-"""Answers as Alipay's gateway does to the query of the account log. Every answer to a known app is signed."""
+"""Serves the account log query as Alipay's gateway does. Every answer to a known app is signed."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
@@ -44,7 +44,7 @@ from liushui.wire.rsa import is_signed, read_private_key, read_public_key
 
 PAGE_MAX: Final = 10**9
 ANSWER_HEADERS: Final = [("content-type", f"text/html;charset={CHARSET}")]
-"""The gateway calls its JSON so."""
+"""The gateway declares its JSON as text/html."""
 REQUIRED: Final = (
     ("method", "method"),
     ("sign_type", "signature-type"),
@@ -52,9 +52,9 @@ REQUIRED: Final = (
     ("timestamp", "timestamp"),
     ("version", "version"),
 )
-"""The parameters that each request needs beside `app_id`, and their names in error codes."""
+"""The parameters that each request needs besides `app_id`, and their names in error codes."""
 TOKENS: Final = {"auth_token": "aop.invalid-auth-token", "app_auth_token": "aop.invalid-app-auth-token"}
-"""Parameters that ask for the rows of another merchant or of a user, and the error codes that refuse them."""
+"""Parameters that select the rows of another merchant or of a user, and the error codes that refuse them."""
 TRANS_CODES_MAX: Final = 50
 
 
@@ -66,13 +66,13 @@ class GatewayError(Exception):
         self.code, self.sub_code, self.sub_msg, self.response = code, sub_code, sub_msg, response
 
     def to_json(self) -> bytes:
-        """The content of the answer."""
+        """Return the content of the answer."""
         texts = {"code": self.code, "msg": MESSAGES[self.code], "sub_code": self.sub_code, "sub_msg": self.sub_msg}
         return msgspec.json.encode(texts)
 
 
 class AlipayServer:
-    """Serves the gateway's one route, and on it the one method of the account log."""
+    """Serves the gateway's only route, with only the method of the account log."""
 
     routes: Sequence[Route] = (Route("POST", PATH), Route("GET", PATH))
 
@@ -80,14 +80,14 @@ class AlipayServer:
         self._paging = paging
 
     def with_paging(self, paging: Paging) -> "AlipayServer":
-        """The same server with pages of other sizes."""
+        """Return the same server with another page size."""
         return AlipayServer(paging) if isinstance(paging, PageNumber) else self
 
     def estimate_rows(self, request: Request) -> int:
         return RULES.paging.size_max if request.route == PATH else 0
 
     def answer(self, request: Request, reader: FlowReader) -> Response:
-        """The answer, signed where the app is known. HTTP status 200 also for errors."""
+        """Return the answer, signed if the app is known. The HTTP status is 200 for errors too."""
         key = None
         try:
             if request.route != PATH or request.method not in ("GET", "POST"):
@@ -110,7 +110,7 @@ class AlipayServer:
             return _respond(RESPONSE, GatewayError(BUSINESS_FAILED, "INVALID_PARAMETER", reason).to_json(), key)
 
     def sign_again(self, request: Request, response: Response, reader: FlowReader) -> Response:
-        """Sign the content of an answer again. It may be no JSON any more."""
+        """Sign an answer again after its content was changed. The content may no longer be valid JSON."""
         try:
             key = find_app(parameters_of(request), reader)
         except GatewayError:
@@ -120,11 +120,12 @@ class AlipayServer:
         return response._replace(body=signed_answer(name.decode(), content, _platform_key(key)))
 
 
-# ---------------------------------------------------------------- who asks
+# ---------------------------------------------------------------- authentication
 
 
 def parameters_of(request: Request) -> dict[str, str]:
-    """The parameters in the query and form of a request; the first value of a repeated name. Raises GatewayError."""
+    """Return the parameters in a request's query and form. Of a repeated name, the first value counts. Raises
+    GatewayError."""
     try:
         given = request.query_params()
         form = parse_qsl(
@@ -136,7 +137,7 @@ def parameters_of(request: Request) -> dict[str, str]:
 
 
 def find_app(params: Mapping[str, str], reader: FlowReader) -> Key:
-    """The key of the app that a request names. Raises GatewayError."""
+    """Return the key of the app that a request names. Raises GatewayError."""
     app = params.get("app_id")
     if not app:
         raise GatewayError(MISSING_ARGUMENT, "isv.missing-app-id", "缺少AppID参数")
@@ -147,7 +148,7 @@ def find_app(params: Mapping[str, str], reader: FlowReader) -> Key:
 
 
 def authenticate(params: Mapping[str, str], key: Key, reader: FlowReader) -> None:
-    """Check that the app has signed a request, and that its common parameters fit. Raises GatewayError."""
+    """Check that the app has signed a request, and that its common parameters are valid. Raises GatewayError."""
     for name, code in REQUIRED:
         if not params.get(name):
             raise GatewayError(MISSING_ARGUMENT, f"isv.missing-{code}", f"缺少参数 {name}")
@@ -179,11 +180,11 @@ def authenticate(params: Mapping[str, str], key: Key, reader: FlowReader) -> Non
         )
 
 
-# ---------------------------------------------------------------- what is asked
+# ---------------------------------------------------------------- the query
 
 
 class AccountLogQuery(msgspec.Struct):
-    """`biz_content` of a request. All values are text; whole numbers are taken too. Other names are ignored."""
+    """`biz_content` of a request. All values are text, but whole numbers are accepted. Unknown names are ignored."""
 
     start_time: str | None = None
     end_time: str | None = None
@@ -198,14 +199,14 @@ _content = msgspec.json.Decoder(AccountLogQuery)
 
 
 class PageQuery(NamedTuple):
-    """A query, and the number and the size of its page."""
+    """A query, the number of the page, and the page size."""
 
     query: FlowQuery
     number: int
 
 
 def parse_query(content: str, key: Key, reader: FlowReader, paging: PageNumber) -> PageQuery:
-    """The query that a `biz_content` asks for. Raises WireError naming the parameter that does not fit."""
+    """Return the query in a `biz_content`. Raises WireError naming the parameter that is not valid."""
     try:
         given = _content.decode(content.encode())
     except (*DECODE_ERRORS, UnicodeEncodeError) as error:
@@ -259,7 +260,8 @@ def _where(given: AccountLogQuery) -> Where:
 
 
 def _has_merchant_order(number: str) -> AnyOf:
-    """The clause that a row has this number in `merchant_order_no`. Rows of other providers have their order there."""
+    """The condition that a row has this number in `merchant_order_no`. A flow of another provider has it in
+    `order_ref`."""
     received = Term(f"{DETAIL_PREFIX}{KEYS['merchant_order_no']}", (number,))
     foreign = Term("order_ref", (number,)), Term(f"{DETAIL_PREFIX}{TYPE}", (None,))
     return (received,), foreign
@@ -269,10 +271,11 @@ def _has_merchant_order(number: str) -> AnyOf:
 
 
 def _account_log(params: Mapping[str, str], key: Key, reader: FlowReader, paging: PageNumber) -> bytes:
-    """The content of a page. Raises WireError naming the parameter that does not fit, and NotRepresentable."""
+    """Return the content of a page. Raises WireError naming the parameter that is not valid, and NotRepresentable."""
     query, number = parse_query(params.get(BUSINESS, ""), key, reader, paging)
     page = reader.read_page(NAME, query, write)
-    # Counted after the page: of rows that arrive in between, a client should rather be told too many than too few.
+    # Counted after the page. If rows arrive in between, a total that is too large does less harm than one that is too
+    # small.
     total = reader.count_flows(query)
     head = b'{"code":"%b","msg":"%b","page_no":"%d","page_size":"%d","total_size":"%d"'
     head %= SUCCESS.encode(), MESSAGES[SUCCESS].encode(), number, query.limit, total
@@ -285,5 +288,5 @@ def _respond(name: str, content: bytes, key: Key | None) -> Response:
 
 
 def _platform_key(key: Key) -> RSAPrivateKey:
-    """The key with which the platform signs its answers to an app. Each app has a platform key of its own."""
+    """Return the key with which the platform signs its answers to an app. Each app has its own platform key."""
     return read_private_key("alipay_private_key", key.credentials["alipay_private_key"], is_ours=True)

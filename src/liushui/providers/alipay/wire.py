@@ -19,7 +19,7 @@ from liushui.wire.transport import Answer
 PATH: Final = "/gateway.do"
 METHOD: Final = "alipay.data.bill.accountlog.query"
 RESPONSE: Final = f"{METHOD.replace('.', '_')}_response"
-"""The name of the answer to our method."""
+"""The name of the answer to the account log method."""
 ERROR_RESPONSE: Final = "error_response"
 """The name of the answer to a method that does not exist."""
 BUSINESS: Final = "biz_content"
@@ -27,7 +27,7 @@ SIGNATURE_TYPE: Final = "RSA2"
 CHARSET: Final = "utf-8"
 FORM_TYPE: Final = f"application/x-www-form-urlencoded;charset={CHARSET}"
 CHINA: Final = timezone(timedelta(hours=8))
-"""The offset of all times, which have none on the wire."""
+"""The offset of all times. Times on the wire state no offset."""
 
 TOTAL_MAX: Final = 10**15
 _ROWS_AT: Final = (RESPONSE, "detail_list")
@@ -36,11 +36,11 @@ _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}", re.
 Text = str | None | UnsetType
 """Text. Empty, null and missing all mean that the field does not apply."""
 Number = str | int | None
-"""A number as text, or one that is none on the wire."""
+"""A number as text. The text may also not be a number."""
 
 
 class AccountLog(msgspec.Struct, kw_only=True, gc=False):
-    """One row. All values are text. Required are time, amount and direction."""
+    """One row. All values are text. Time, amount and direction are required."""
 
     account_log_id: Text = UNSET
     trans_dt: str
@@ -62,7 +62,7 @@ class AccountLog(msgspec.Struct, kw_only=True, gc=False):
 
 
 class Envelope(msgspec.Struct):
-    """Any answer: a page of the method or a general error, and the signature over its bytes."""
+    """Any answer: a page or a general error, and the signature over its bytes."""
 
     page: Raw | UnsetType = msgspec.field(name=RESPONSE, default=UNSET)
     error: Raw | UnsetType = msgspec.field(name=ERROR_RESPONSE, default=UNSET)
@@ -70,12 +70,12 @@ class Envelope(msgspec.Struct):
 
     @property
     def signed(self) -> Raw | None:
-        """The part that is signed."""
+        """Return the signed part."""
         return next((part for part in (self.page, self.error) if isinstance(part, Raw)), None)
 
 
 class Page(msgspec.Struct):
-    """A page of rows, each byte for byte, or an error. An empty list may be absent."""
+    """A page of rows, each as received, byte for byte; or an error. An empty list may be absent."""
 
     code: str | int
     msg: str | None = None
@@ -87,7 +87,7 @@ class Page(msgspec.Struct):
 
 
 class Code(msgspec.Struct):
-    """The code of an answer, whatever else is in it."""
+    """The code of an answer. Other members are not decoded."""
 
     code: str | int
 
@@ -101,10 +101,11 @@ _code = msgspec.json.Decoder(Code)
 
 
 def parse_page(answer: Answer, key: RSAPublicKey | None = None) -> tuple[Page, list[bytes]]:
-    """The page in an answer, and its rows.
+    """Return the page in an answer, and its rows.
 
-    `key`: the platform's public key, with which the answer is verified first. None for saved answers. Raises
-    WireError, naming `sign` for an answer that the platform has not signed, or a ProviderError by class.
+    `key` is the platform's public key, which verifies the answer first. It is None for saved answers.
+
+    Raises WireError, or a ProviderError by class. The WireError names `sign` if the platform has not signed the answer.
     """
     if key is not None:
         verify(answer.body, key)
@@ -130,7 +131,7 @@ def _parse_page(answer: Answer) -> Page:
 
 
 def parse_total(total: Number) -> int | None:
-    """The number of rows on all pages. None: the answer states none. Raises WireError."""
+    """Return the number of rows on all pages, or None if the answer does not state it. Raises WireError."""
     if total is None or total == "":
         return None
     return parse_integer("total_size", str(total), least=0, most=TOTAL_MAX)
@@ -139,8 +140,8 @@ def parse_total(total: Number) -> int | None:
 def verify(body: bytes, key: RSAPublicKey) -> None:
     """Check that the platform has signed an answer.
 
-    Errors pass, because those about an unknown app have no signature, and what is no answer does: who parses it says
-    what is wrong. Raises WireError.
+    Errors pass, because an error about an unknown app has no signature. A body that is not an answer passes too: its
+    parser reports what is wrong. Raises WireError.
     """
     signed, signature = _signed_part(body)
     if signed is None or _is_error(signed):
@@ -156,9 +157,10 @@ def verify(body: bytes, key: RSAPublicKey) -> None:
 
 
 def _signed_part(body: bytes) -> tuple[memoryview | None, str | None]:
-    """The signed bytes, and the signature; None if there are none. Rows in the bytes may be invalid JSON.
+    """Return the signed bytes and the signature. Each is None if the body has none. Rows in the bytes may be invalid
+    JSON.
 
-    An answer may be large, so nothing of it is copied. Raises Untrustworthy for a row that is too large.
+    The bytes are not copied, because an answer may be large. Raises Untrustworthy for a row that is too large.
     """
     try:
         envelope = _envelope.decode(body)
@@ -174,7 +176,7 @@ def _signed_part(body: bytes) -> tuple[memoryview | None, str | None]:
         return None, None
     if envelope.signed is None:
         return None, None
-    # The rest differs from the body within the signed part only, so both begin and end alike around it.
+    # The rest and the body differ only inside the signed part. They are equal before and after it.
     begin = split.rest.find(bytes(envelope.signed))
     after = len(split.rest) - begin - len(envelope.signed)
     return memoryview(body)[begin : len(body) - after], envelope.sign
@@ -188,7 +190,7 @@ def _is_error(signed: memoryview) -> bool:
 
 
 def signed_answer(name: str, content: bytes, key: RSAPrivateKey | None) -> bytes:
-    """The body of an answer. The content stands first, because public clients look for its end before `sign`."""
+    """Build the body of an answer. The content comes first, because public clients look for its end before `sign`."""
     if key is None:
         return b'{"%b":%b}' % (name.encode(), content)
     return b'{"%b":%b,"sign":"%b"}' % (name.encode(), content, sign(key, content).encode())
@@ -198,13 +200,14 @@ def signed_answer(name: str, content: bytes, key: RSAPrivateKey | None) -> bytes
 
 
 def signed_text(params: Mapping[str, str]) -> bytes:
-    """The text that a request's signature covers: its parameters by name, without `sign` and those without a value."""
+    """Return the text that a request's signature covers: the parameters by name, without `sign` and without empty
+    values."""
     pairs = (f"{name}={value}" for name, value in sorted(params.items()) if value and name != "sign")
     return "&".join(pairs).encode(errors="replace")
 
 
 def sign_request(params: Mapping[str, str], key: RSAPrivateKey) -> str:
-    """The signature of a request with these parameters."""
+    """Return the signature of a request with these parameters."""
     return sign(key, signed_text(params))
 
 
@@ -212,7 +215,7 @@ def sign_request(params: Mapping[str, str], key: RSAPrivateKey) -> str:
 
 
 def parse_time(field: str, text: str) -> datetime:
-    """The instant of a local time of China, such as `2026-11-01 09:15:02`. Raises WireError naming `field`."""
+    """Return the instant of a local time in China, such as `2026-11-01 09:15:02`. Raises WireError naming `field`."""
     try:
         if _TIME.fullmatch(text):
             return datetime.fromisoformat(text).replace(tzinfo=CHINA).astimezone(UTC)
@@ -222,5 +225,6 @@ def parse_time(field: str, text: str) -> datetime:
 
 
 def write_time(at: datetime) -> str:
-    """An instant as a local time of China, cut off at whole seconds. Raises OverflowError after the year 9999."""
+    """Return an instant as a local time in China, truncated to whole seconds. Raises OverflowError after the year
+    9999."""
     return at.astimezone(CHINA).replace(tzinfo=None).isoformat(" ", "seconds")

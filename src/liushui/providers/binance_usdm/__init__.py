@@ -26,13 +26,14 @@ _ALPHABET = ascii_letters + digits
 
 
 def new_credentials(random_bytes: Callable[[int], bytes]) -> dict[str, str]:
-    """A key and a secret of 64 letters and digits each."""
+    """Return a key and a secret of 64 letters and digits each."""
     texts = ("".join(_ALPHABET[byte % len(_ALPHABET)] for byte in random_bytes(64)) for _ in range(2))
     return dict(zip(("api_key", "api_secret"), texts, strict=True))
 
 
 def as_profit(flow: Flow, below: Callable[[int], int]) -> Flow:
-    """A simulated flow as a futures account has it: what a spot trade moves counts as profit or loss."""
+    """Return a simulated flow as a futures account has it: the money that a spot trade moves counts as profit or
+    loss."""
     del below
     return flow._replace(kind=Kind.REALIZED_PNL) if flow.kind is Kind.TRADE else flow
 

@@ -1,4 +1,4 @@
-"""Collects the income of a Binance USDⓈ-M Futures account: signed requests, one page a call."""
+"""Collects the income of a Binance USDⓈ-M Futures account: signed requests, one page per call."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -21,7 +21,7 @@ class BinanceClient:
         self._secret = credentials["api_secret"]
 
     async def fetch_page(self, request: PageRequest) -> Page:
-        """One page of a slice, oldest row first."""
+        """Return one page of a slice, oldest row first."""
         ends = inclusive_ends(request.slice_, RULES.resolution)
         if ends is None:
             return Page(())
@@ -39,7 +39,8 @@ class BinanceClient:
         await self._http.close()
 
     def _signed(self, query: str) -> str:
-        """The query with the time and the signature. They are made when the call may begin, and not before it waits."""
+        """Return the query with the time and the signature. The client makes them after waiting for the rate limit,
+        just before the call."""
         window_ms, now_ms = RECV_WINDOW // timedelta(milliseconds=1), int(self._http.clock.now_s() * 1000)
         dated = f"{query}&recvWindow={window_ms}&timestamp={now_ms}"
         return f"{dated}&signature={sign(secret=self._secret, query=dated)}"

@@ -1,4 +1,7 @@
-"""Binance's income rows to flows and back. Pure: no I/O, no clock. Table of fields and identity: MAPPING.md."""
+"""Converts Binance's income rows to flows and back.
+
+Pure: no I/O, no clock. MAPPING.md describes the fields and the identity.
+"""
 
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -18,32 +21,32 @@ from liushui.wire.ranges import parse_steps, to_steps
 from liushui.wire.transport import NO_HEADERS, Answer
 
 INFO: Final = "binance_usdm:info"
-"""Key in Flow.detail of further information about a row."""
+"""Key in Flow.detail for further information about a row."""
 ID_BITS: Final = 63
-"""Ids of other providers' flows have so many bits, as those of the service do."""
+"""The number of bits in the ids of other providers' flows. The service's ids have as many."""
 
 _row = RowReader(Income, "an income row")
 _encode = msgspec.json.Encoder().encode
 
 
 def extract_rows(document: bytes) -> Sequence[bytes]:
-    """The rows of one saved answer. Raises WireError, or a ProviderError by class if it is an error answer."""
+    """Return the rows of one saved answer. Raises WireError, or a ProviderError by class for an error answer."""
     return parse_page(Answer(200, NO_HEADERS, document))
 
 
 def read(row: bytes) -> DecodedRow:
-    """Read one row. Raises WireError naming the field that does not fit."""
+    """Read one row. Raises WireError naming the field that is not valid."""
     income, documented = _row.read_lenient(row)
     return DecodedRow(to_flow(income), row, documented)
 
 
 def read_many(rows: Sequence[bytes]) -> FlowColumns | None:
-    """Read rows in the documented form. None: one of them has to be read by `read`."""
+    """Read rows in the documented form. Returns None if `read` has to read one of them."""
     return read_columns(rows, _row, to_flow)
 
 
 def to_flow(row: Income) -> Flow:
-    """The flow in a row. Raises WireError naming the field that does not fit."""
+    """Return the flow in a row. Raises WireError naming the field that is not valid."""
     symbol, trade_id, info = _stated(row.symbol), _stated(row.trade_id), _stated(row.info)
     tran_id = str(row.tran_id) if isinstance(row.tran_id, int) else None
     facts = (row.income_type, tran_id or "", row.asset, symbol or "", trade_id or "", row.income, row.time)
@@ -66,13 +69,13 @@ def to_flow(row: Income) -> Flow:
 
 
 def _stated(text: Text) -> str | None:
-    """The text. None where the field does not apply."""
+    """Return the text, or None if the field does not apply."""
     return text if isinstance(text, str) and text else None
 
 
 def write(flow: Flow, language: str | None = None) -> bytes:
-    """Write one row as the service would. MAPPING.md says which fields of a flow this wire does not have."""
-    del language  # this wire has codes, which are not translated
+    """Write one row as the service would. MAPPING.md lists the fields of a flow that this API does not have."""
+    del language  # this API has codes, which are not translated
     detail = flow.detail or {}
     stated = detail.get(kinds.TYPE)
     type_ = stated if isinstance(stated, str) else kinds.type_for(flow.kind)
@@ -92,7 +95,8 @@ def write(flow: Flow, language: str | None = None) -> bytes:
 
 
 def _tran_id(flow: Flow, *, is_received: bool) -> int | None:
-    """The id of a row. Another provider's number is none: it may be on several rows, or be no number."""
+    """Return the id of a row. A number of another provider is not used: several rows may share it, or it may not be
+    numeric."""
     if is_received:
         return None if flow.ref is None else int(flow.ref)
     digest = blake2b((flow.identity or flow.ref or "").encode(), digest_size=8).digest()

@@ -1,4 +1,4 @@
-"""What the income types of Binance mean, and which types the flows of other providers get."""
+"""The meaning of Binance's income types, and the types that flows of other providers get."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -7,7 +7,7 @@ from liushui.conditions import DETAIL_PREFIX, AnyOf, Term
 from liushui.flow import Kind
 
 TYPE: Final = "binance_usdm:incomeType"
-"""Key in Flow.detail of the type of a row. It marks rows that were received."""
+"""Key in Flow.detail for the type of a row. Only received rows have it."""
 
 KINDS: Final[Mapping[str, Kind]] = {
     **dict.fromkeys(
@@ -25,7 +25,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "AUTO_EXCHANGE": Kind.CONVERSION,
     "BFUSD_REWARD": Kind.INTEREST,
 }
-"""The kind of each income type. All others are OTHER: the list is open."""
+"""The kind of each income type. Every other type is OTHER, because the list is open."""
 
 _TYPES: Final[Mapping[Kind, str]] = {
     **{kind: type_ for type_, kind in reversed(list(KINDS.items()))},
@@ -39,12 +39,12 @@ def kind_of(type_: str) -> Kind:
 
 
 def type_for(kind: Kind) -> str:
-    """The income type of flows of other providers: the first type of their kind, or the kind in capitals."""
+    """Return the income type for a flow of another provider: the first type of its kind, or the kind in capitals."""
     return _TYPES.get(kind, kind.value.upper())
 
 
 def has_type(type_: str) -> AnyOf:
-    """The flows that are written with this income type."""
+    """The condition for flows that are written with this income type."""
     kinds = tuple(kind.value for kind in Kind if type_for(kind) == type_)
     received = f"{DETAIL_PREFIX}{TYPE}"
     return ((Term(received, (type_,)),), (Term(received, (None,)), Term("kind", kinds)))

@@ -10,14 +10,14 @@ from liushui.rules import Filter, LinkRules, PageNumber, Rate, RecordId, Retenti
 NAME: Final = "binance_usdm"
 
 WEIGHT: Final = 30
-"""The weight of a call in the budget of 2400 a minute."""
+"""The weight of a call. The budget is a weight of 2400 a minute."""
 RECV_WINDOW_DEFAULT: Final = timedelta(seconds=5)
-"""How old a request may be that names no window of its own."""
+"""The maximum age of a request that names no window of its own."""
 RECV_WINDOW_MAX: Final = timedelta(seconds=60)
 RECV_WINDOW: Final = timedelta(seconds=30)
 """The window that our client names."""
 AHEAD_MAX: Final = timedelta(seconds=1)
-"""How far the time of a request may be ahead of the service's, less than that."""
+"""The time of a request has to be less than this ahead of the service's time."""
 
 RULES: Final = Rules(
     paging=PageNumber(size_default=100, size_max=1_000),
@@ -39,7 +39,7 @@ RULES: Final = Rules(
 )
 
 REFUSALS: Final = Rate(calls=30, per=timedelta(minutes=1))
-"""How many calls over the rate a client may make before it is banned."""
+"""The number of calls over the rate after which a client is banned."""
 BAN: Final = timedelta(minutes=2)
 """How long the first ban lasts."""
 BANNED_STATUS: Final = 418

@@ -1,4 +1,4 @@
-"""Answers as the income history of Binance USDⓈ-M Futures, the way its document says."""
+"""Serves the income history of Binance USDⓈ-M Futures as its documentation describes it."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -34,9 +34,9 @@ from liushui.wire.signed_text import is_equal
 
 PAGE_MAX: Final = 10**9
 SIZE_MAX: Final = 10**9
-"""A larger page than the largest one is requested by many clients, and gets the largest one."""
+"""Many clients request pages larger than the maximum. They get a page of the maximum size."""
 PARAMETER_ERRORS: Final = {"symbol": codes.BAD_SYMBOL, "endTime": codes.REVERSED_RANGE}
-"""The codes of the errors of some parameters."""
+"""The error codes of those parameters that have a code of their own."""
 USED_WEIGHT: Final = "X-MBX-USED-WEIGHT-1M"
 
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -47,7 +47,7 @@ _WHOLE = re.compile(r"-?[0-9]{1,15}", re.ASCII)
 
 
 class BinanceServer:
-    """Serves the income history, the time, by which clients set their clocks, and an empty answer to a ping."""
+    """Serves the income history, the service's time (clients set their clocks by it), and an empty answer to a ping."""
 
     routes: Sequence[Route] = (Route("GET", PATH), Route("GET", TIME_PATH), Route("GET", PING_PATH))
 
@@ -56,7 +56,7 @@ class BinanceServer:
         return min(int(size[1]), RULES.paging.size_max) if size else RULES.paging.size_default
 
     def answer(self, request: Request, reader: FlowReader) -> Response:
-        """The answer: a list of rows, or an error with a code."""
+        """Return the answer: a list of rows, or an error with a code."""
         check = None
         try:
             if request.method == "GET" and request.route == PING_PATH:
@@ -83,7 +83,7 @@ class BinanceServer:
 
 
 def authenticate(request: Request, params: Mapping[str, str], reader: FlowReader) -> Key:
-    """The key that signed a request. Raises ErrorResponse."""
+    """Return the key that signed a request. Raises ErrorResponse."""
     public = request.headers.get("x-mbx-apikey", "")
     if not public:
         raise ErrorResponse(401, codes.MALFORMED_KEY, "API-key format invalid.")
@@ -126,7 +126,7 @@ def _check_time(params: Mapping[str, str], now: datetime) -> None:
 
 
 def parse_query(params: Mapping[str, str], key: Key, now: datetime) -> FlowQuery:
-    """The query that a request's parameters ask for. Raises WireError naming the parameter that does not fit."""
+    """Return the query in a request's parameters. Raises WireError naming the parameter that is not valid."""
     paging = RULES.paging
     size = parse_integer("limit", params.get("limit") or str(paging.size_default), least=1, most=SIZE_MAX)
     size = min(size, paging.size_max)
@@ -165,7 +165,7 @@ def _range(params: Mapping[str, str], now: datetime) -> _Range:
 
 def _parse_time(field: str, text: str) -> datetime:
     if _WHOLE.fullmatch(text) is None:
-        # Not named by the code of a reversed range.
+        # The space in the name keeps this error from getting the code of a reversed range.
         raise WireError(f"{field} ", f"expected whole Unix milliseconds such as 1570608000000, got {short_repr(text)}")
     return parse_steps(f"{field} ", int(text), RULES.resolution)
 
@@ -185,7 +185,7 @@ def _where(params: Mapping[str, str]) -> Where:
 
 
 def _refusal(key: Key, reader: FlowReader, check: RateCheck) -> Response:
-    """The answer to a call over the rate. A client that keeps calling is banned."""
+    """Return the answer to a call over the rate. A client that keeps calling is banned."""
     if reader.admit(key, REFUSALS, "refused").admitted:
         message = f"Too many requests; current limit is {WEIGHT * RULES.rate.calls} request weight per 1 MINUTE."
         return _failure(429, codes.TOO_MANY_CALLS, message, check, wait=RULES.rate.per)
@@ -204,5 +204,6 @@ def _failure(
 
 
 def _headers(check: RateCheck | None) -> list[tuple[str, str]]:
-    """The headers of an answer: once the call was counted, the weight of the calls in the last minute."""
+    """Return the headers of an answer. Once the call is counted, they state the weight of the calls in the last
+    minute."""
     return [*JSON_HEADERS, *([] if check is None else [(USED_WEIGHT, str(WEIGHT * check.used))])]

@@ -50,7 +50,7 @@ _failure = msgspec.json.Decoder(Failure, strict=False)
 
 
 def parse_page(answer: Answer) -> Sequence[bytes]:
-    """The rows of an answer, byte for byte. Raises WireError, or a ProviderError by code and HTTP status."""
+    """Return the rows of an answer, byte for byte. Raises WireError, or a ProviderError by code and HTTP status."""
     rows, split = parse_tolerantly(_parse_page, answer, _ROWS_AT)
     return rows if split is None else split
 
@@ -71,16 +71,17 @@ def _parse_page(answer: Answer) -> list[bytes]:
 
 
 def _error(answer: Answer, message: str | None, code: int | None = None) -> ProviderError:
-    """The error for an error answer. A banned client has to wait longer than one over the rate."""
+    """Return the error in an error answer. A banned client has to wait longer than a client that is over the rate."""
     if answer.status == BANNED_STATUS:
         ban_s = BAN.total_seconds() if answer.retry_after_s is None else answer.retry_after_s
         return RateLimited(message or f"HTTP {answer.status}", code=code, retry_after_s=ban_s)
-    if answer.status == 403 and code not in ERRORS:  # the firewall, which looks at the request
+    if answer.status == 403 and code not in ERRORS:  # from the firewall, which inspects the request
         return Refused(message or f"HTTP {answer.status}", code=code)
     wait_s = RULES.rate.per.total_seconds() if code == TOO_MANY_CALLS else None
     return provider_error(ERRORS, message, answer, code=code, retry_after_s=wait_s)
 
 
 def sign(*, secret: str, query: str) -> str:
-    """The signature of a query, in lower-case hex. The query is exactly as sent, without its last parameter."""
+    """Return the signature of a query, in lower-case hex. The query has to be exactly as sent, without the
+    signature."""
     return hmac.new(secret.encode(), query.encode(errors="replace"), sha256).hexdigest()

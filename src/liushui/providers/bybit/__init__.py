@@ -26,13 +26,13 @@ _ALPHABET = ascii_letters + digits
 
 
 def new_credentials(random_bytes: Callable[[int], bytes]) -> dict[str, str]:
-    """A key of 18 letters and digits, and a secret of 36."""
+    """Return a key of 18 letters and digits, and a secret of 36."""
     texts = ("".join(_ALPHABET[byte % len(_ALPHABET)] for byte in random_bytes(length)) for length in (18, 36))
     return dict(zip(("api_key", "api_secret"), texts, strict=True))
 
 
 def with_legs(flow: Flow, below: Callable[[int], int]) -> Flow:
-    """A simulated trade with its cash flow and its fee, which make up the amount."""
+    """Return a simulated trade with its cash flow and its fee. Together they are the amount."""
     if flow.kind not in (Kind.REALIZED_PNL, Kind.FEE):
         return flow
     fee = -flow.amount if flow.kind is Kind.FEE else Decimal(1 + below(400_000_000)).scaleb(-8)

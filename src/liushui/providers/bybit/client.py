@@ -1,4 +1,4 @@
-"""Collects the transaction log of a Bybit unified account: signed requests, and pages linked by cursors."""
+"""Collects the transaction log of a Bybit unified account: signed requests, pages linked by cursors."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -24,14 +24,14 @@ class BybitClient:
         self._secret = credentials["api_secret"]
 
     async def fetch_page(self, request: PageRequest) -> Page:
-        """One page of a slice, newest row first. It may be short or empty and still have a next page."""
+        """Return one page of a slice, newest row first. A page may be short or empty and still have a next page."""
         ends = inclusive_ends(request.slice_, RULES.resolution)
         if ends is None:
             return Page(())
         params = {"accountType": ACCOUNT_TYPE, "startTime": ends[0], "endTime": ends[1], "limit": request.size}
         query = urlencode({**params, **request.params})
         if request.page_token is not None and "cursor" not in request.params:
-            # The service's cursors are encoded already. They go back as they came, as its own client sends them.
+            # The service's cursors are already URL-encoded. We send them back unchanged, as the official client does.
             query += f"&cursor={quote(request.page_token, safe='%')}"
         answer = await self._http.call("GET", PATH, query=query, headers=lambda: self._signed(query))
         rows, cursor = parse_page(answer)

@@ -1,4 +1,7 @@
-"""Bybit's rows to flows and back. Pure: no I/O, no clock. Table of fields and identity: MAPPING.md."""
+"""Converts Bybit's rows to flows and back.
+
+Pure: no I/O, no clock. MAPPING.md describes the fields and the identity.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -24,10 +27,11 @@ DETAIL_FIELDS: Final = (
     *("transSubType", "side", "funding", "orderLinkId", "fee", "cashFlow", "feeRate", "bonusChange", "size"),
     *("category", "tradeId", "extraFees"),
 )
-"""Fields of a row that Flow.detail keeps as text, under `bybit:` and their name. Empty ones are left out."""
+"""Fields of a row that Flow.detail keeps as text, with the key `bybit:` and the field's name. Empty fields are left
+out."""
 CASH_FLOW, FUNDING, FEE = LEGS = ("bybit:cashFlow", "bybit:funding", "bybit:fee")
 UNEXPLAINED: Final = "bybit:unexplained"
-"""Key in Flow.detail of the part of `change` that the row's legs do not explain."""
+"""Key in Flow.detail for the part of `change` that the row's legs do not explain."""
 
 _ATTRIBUTES: Final = {
     field.encode_name: field.name for field in msgspec.structs.fields(Transaction) if field.encode_name in DETAIL_FIELDS
@@ -39,7 +43,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def extract_rows(document: bytes) -> Sequence[bytes]:
-    """The rows of one saved answer. Raises WireError, or a ProviderError by class if it is an error answer."""
+    """Return the rows of one saved answer. Raises WireError, or a ProviderError by class for an error answer."""
     return parse_page(Answer(200, NO_HEADERS, document))[0]
 
 
@@ -54,18 +58,18 @@ def parse_unix_milliseconds(field: str, text: str) -> datetime:
 
 
 def read(row: bytes) -> DecodedRow:
-    """Read one row. Raises WireError naming the field that does not fit."""
+    """Read one row. Raises WireError naming the field that is not valid."""
     transaction, documented = _row.read_lenient(row)
     return DecodedRow(to_flow(transaction), row, documented)
 
 
 def read_many(rows: Sequence[bytes]) -> FlowColumns | None:
-    """Read rows in the documented form. None: one of them has to be read by `read`."""
+    """Read rows in the documented form. Returns None if `read` has to read one of them."""
     return read_columns(rows, _row, to_flow)
 
 
 def to_flow(row: Transaction) -> Flow:
-    """The flow in a row. Raises WireError naming the field that does not fit."""
+    """Return the flow in a row. Raises WireError naming the field that is not valid."""
     record_id, trade_id = _stated(row.id), _stated(row.trade_id)
     at = parse_unix_milliseconds("transactionTime", row.transaction_time)
     change = parse_decimal("change", row.change)
@@ -89,7 +93,7 @@ def to_flow(row: Transaction) -> Flow:
 
 
 def _stated(text: Text) -> str | None:
-    """The text. None where the field does not apply."""
+    """Return the text, or None if the field does not apply."""
     return text if isinstance(text, str) and text else None
 
 
@@ -109,9 +113,9 @@ def _detail_of(row: Transaction, change: Decimal) -> dict[str, object]:
 
 
 def _unexplained(row: Transaction, change: Decimal) -> Decimal:
-    """The part of `change` that is not cashFlow + funding - fee. Zero where the row states none of them.
+    """Return `change` minus (cashFlow + funding - fee). The result is zero if the row states none of the three.
 
-    Raises WireError for one that is no number.
+    Raises WireError if one of them is not a number.
     """
     legs = _number("cashFlow", row.cash_flow), _number("funding", row.funding), _number("fee", row.fee)
     if legs == (None, None, None):
@@ -124,8 +128,8 @@ def _unexplained(row: Transaction, change: Decimal) -> Decimal:
 
 
 def write(flow: Flow, language: str | None = None) -> bytes:
-    """Write one row as the service would. MAPPING.md says which fields of a flow this wire does not have."""
-    del language  # this wire has codes, which are not translated
+    """Write one row as the service would. MAPPING.md lists the fields of a flow that this API does not have."""
+    del language  # this API has codes, which are not translated
     detail = flow.detail or {}
     is_received = kinds.TYPE in detail
     texts = {attribute: _text(detail, _KEYS[name]) for name, attribute in _ATTRIBUTES.items()}

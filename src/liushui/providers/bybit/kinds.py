@@ -1,4 +1,4 @@
-"""What the types of Bybit's transaction log mean, and which types the flows of other providers get."""
+"""The meaning of the types in Bybit's transaction log, and the types that flows of other providers get."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -8,7 +8,7 @@ from liushui.conditions import DETAIL_PREFIX, SIDE, AnyOf, Term
 from liushui.flow import Category, Direction, Kind
 
 TYPE: Final = "bybit:type"
-"""Key in Flow.detail of the type of a row. It marks rows that were received."""
+"""Key in Flow.detail for the type of a row. Only received rows have it."""
 
 KINDS: Final[Mapping[str, Kind]] = {
     "TRADE": Kind.TRADE,
@@ -25,7 +25,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "CUSTODY_LOCK": Kind.TRANSFER,
     "CUSTODY_UNLOCK": Kind.TRANSFER,
 }
-"""The kinds of types by their whole name."""
+"""The kinds of types, by the type's whole name."""
 KIND_PATTERNS: Final[tuple[tuple[str, Kind], ...]] = (
     ("*TRANSFER*", Kind.TRANSFER),
     ("*_SUBSCRIPTION", Kind.TRANSFER),
@@ -36,12 +36,12 @@ KIND_PATTERNS: Final[tuple[tuple[str, Kind], ...]] = (
     ("IDN_CONVERT_*", Kind.CONVERSION),
     ("*_FEE", Kind.FEE),
 )
-"""The kinds of all other types, by the first pattern that matches. There are about a hundred types, and new ones every
-few months. What no pattern matches is OTHER."""
+"""The kinds of all other types. The first pattern that matches decides. Bybit has about a hundred types and adds some
+every few months. A type that no pattern matches is OTHER."""
 
 
 class Types(NamedTuple):
-    """The types for flows of other providers, by side."""
+    """The types that flows of other providers get, by side."""
 
     incoming: str
     outgoing: str
@@ -52,7 +52,7 @@ class Types(NamedTuple):
 
 _TRANSFER: Final = Types("TRANSFER_IN", "TRANSFER_OUT")
 OTHER_TYPES: Final = Types("OTHER", "OTHER")
-"""A type that this wire does not have."""
+"""A type that Bybit does not have."""
 TYPES: Final[Mapping[Kind, Types]] = {
     Kind.TRANSFER: _TRANSFER,
     Kind.DEPOSIT: _TRANSFER,
@@ -69,7 +69,7 @@ TYPES: Final[Mapping[Kind, Types]] = {
 }
 FUTURES_CATEGORIES: Final = ("linear", "inverse", "option")
 LINEAR: Final = "linear"
-"""The category of futures flows of other providers. Other flows have none."""
+"""The category of futures flows of other providers. Other flows have no category."""
 
 
 @lru_cache(1_000)
@@ -78,7 +78,8 @@ def kind_of(type_: str) -> Kind:
 
 
 def _matches(text: str, pattern: str) -> bool:
-    """Whether a text matches a pattern: a part of it, with a `*` for anything before or behind that part."""
+    """Whether a text matches a pattern. The pattern is a part of the text; a `*` stands for any text before or after
+    it."""
     part = pattern.strip("*")
     if pattern.startswith("*"):
         return part in text if pattern.endswith("*") else text.endswith(part)
@@ -104,7 +105,7 @@ def has_type(type_: str) -> AnyOf:
 
 
 def has_category(category: str) -> AnyOf:
-    """The flows that are written with this category."""
+    """The condition for flows that are written with this category."""
     received = (Term(f"{DETAIL_PREFIX}bybit:category", (category,)),)
     if category != LINEAR:
         return (received,)

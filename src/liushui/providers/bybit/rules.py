@@ -16,11 +16,11 @@ SUB_TYPES: Final = ("movePosition",)
 WINDOW_MAX: Final = timedelta(days=7)
 WINDOW_DEFAULT: Final = timedelta(days=1)
 RECV_WINDOW_DEFAULT: Final = timedelta(seconds=5)
-"""How old a request may be that names no window of its own."""
+"""The maximum age of a request that names no window of its own."""
 RECV_WINDOW: Final = timedelta(seconds=30)
 """The window that our client names."""
 AHEAD_MAX: Final = timedelta(seconds=1)
-"""How far the time of a request may be ahead of the service's, less than that."""
+"""The time of a request has to be less than this ahead of the service's time."""
 
 RULES: Final = Rules(
     paging=Cursor(size_default=20, size_max=50),
@@ -47,10 +47,9 @@ RULES: Final = Rules(
 )
 
 RESET_AFTER: Final = timedelta(seconds=2)
-"""How far ahead the time is at which a client that made too many calls may call again. Public clients fail where it has
-passed when the answer arrives."""
+"""The stated reset time is this far in the future. Public clients fail if it has passed when the answer arrives."""
 ADDRESS_BAN: Final = timedelta(minutes=10)
-"""How long an address has to wait that made too many calls."""
+"""How long an address that made too many calls has to wait."""
 
 SUCCESS: Final = 0
 BAD_PARAMETER: Final = 10001

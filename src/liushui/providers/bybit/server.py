@@ -1,4 +1,4 @@
-"""Answers as Bybit's transaction log, the way its document says."""
+"""Serves Bybit's transaction log as its documentation describes it."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ from liushui.wire.ranges import exclusive_end, from_steps, to_steps
 from liushui.wire.signed_text import is_equal, open_text, sign_text
 
 QUOTE_COINS: Final = ("USDT", "USDC", "USD", "PERP")
-"""What the symbols of a base coin end with."""
+"""The quote coins at the end of the symbols of a base coin."""
 CURSOR: Final = "cursor"
 
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -43,7 +43,7 @@ _WHOLE = re.compile(r"[0-9]{1,15}", re.ASCII)
 
 
 class BybitServer:
-    """Serves the transaction log of unified accounts, and the time, by which clients set their clocks."""
+    """Serves the transaction log of unified accounts, and the service's time (clients set their clocks by it)."""
 
     routes: Sequence[Route] = (Route("GET", PATH), Route("GET", TIME_PATH))
 
@@ -52,7 +52,7 @@ class BybitServer:
         return min(int(size[1]), RULES.paging.size_max) if size else RULES.paging.size_default
 
     def answer(self, request: Request, reader: FlowReader) -> Response:
-        """The answer in Bybit's envelope. HTTP status 200 also for errors."""
+        """Return the answer in Bybit's envelope. The HTTP status is 200 for errors too."""
         check = None
         try:
             if request.method == "GET" and request.route == TIME_PATH:
@@ -74,7 +74,7 @@ class BybitServer:
 
 
 def authenticate(request: Request, reader: FlowReader) -> Key:
-    """The key that signed a request. Raises ErrorResponse."""
+    """Return the key that signed a request. Raises ErrorResponse."""
     headers = request.headers
     key = reader.find_key(NAME, headers.get("x-bapi-api-key", ""))
     if key is None:
@@ -116,7 +116,7 @@ def _ms(at: datetime) -> int:
 
 
 class Scope(NamedTuple):
-    """What a cursor is bound to: the first and the last millisecond of the range, and the filters."""
+    """The values that a cursor is bound to: the first and the last millisecond of the range, and the filters."""
 
     begin_ms: int
     end_ms: int
@@ -124,7 +124,7 @@ class Scope(NamedTuple):
 
 
 def parse_query(params: Mapping[str, str], key: Key, now: datetime) -> tuple[FlowQuery, Scope]:
-    """The query that a request's parameters ask for. Raises WireError naming the parameter that does not fit."""
+    """Return the query in a request's parameters. Raises WireError naming the parameter that is not valid."""
     paging = RULES.paging
     if account_type := params.get("accountType"):
         parse_choice("accountType", account_type, {ACCOUNT_TYPE: True})
@@ -146,7 +146,8 @@ def parse_query(params: Mapping[str, str], key: Key, now: datetime) -> tuple[Flo
 
 
 def _range(params: Mapping[str, str], now: datetime) -> tuple[datetime, datetime]:
-    """The first and the last millisecond of the range. One end alone has the default window on its other side."""
+    """Return the first and the last millisecond of the range. If a request states one end only, the default window
+    gives the other."""
     start, end = (
         parse_unix_milliseconds(name, params[name]) if params.get(name) else None for name in ("startTime", "endTime")
     )
@@ -179,12 +180,13 @@ def _where(params: Mapping[str, str]) -> Where:
 
 
 def make_cursor(key: Key, after: str, scope: Scope) -> str:
-    """The wire's cursor for a keyset cursor. It is valid for this key and these parameters only."""
+    """Return Bybit's cursor for a keyset cursor. It is valid only for this key and these parameters."""
     return sign_text(key.credentials["api_secret"], CURSOR, after.encode(), msgspec.json.encode(scope))
 
 
 def open_cursor(cursor: str, key: Key, scope: Scope) -> str | None:
-    """The keyset cursor in a wire's cursor. None: the cursor was not made for this key and these parameters."""
+    """Return the keyset cursor in Bybit's cursor. Returns None if the cursor was not made for this key and these
+    parameters."""
     payload = open_text(cursor, key.credentials["api_secret"], CURSOR, msgspec.json.encode(scope))
     return None if payload is None else payload.decode()
 
@@ -193,7 +195,7 @@ def open_cursor(cursor: str, key: Key, scope: Scope) -> str | None:
 
 
 def _transactions(request: Request, key: Key, reader: FlowReader) -> bytes:
-    """`result` of a page. Raises WireError naming the parameter that does not fit, and NotRepresentable."""
+    """Return `result` of a page. Raises WireError naming the parameter that is not valid, and NotRepresentable."""
     query, scope = parse_query(request.query_params(), key, reader.now())
     page = reader.read_page(NAME, query, write)
     cursor = "" if page.end_cursor is None else make_cursor(key, page.end_cursor, scope)
@@ -208,7 +210,8 @@ def _time_of(now: datetime) -> bytes:
 def _respond(
     reader: FlowReader, check: RateCheck | None, status: int, code: int, message: str, result: bytes = b""
 ) -> Response:
-    """An answer. Once the call was counted, headers state how many calls are left, and when there are all again."""
+    """Build an answer. Once the call is counted, headers state how many calls are left, and when the full number is
+    available again."""
     headers, now = list(JSON_HEADERS), reader.now()
     if check is not None:
         headers += [

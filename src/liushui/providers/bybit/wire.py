@@ -50,9 +50,9 @@ class Transaction(msgspec.Struct, kw_only=True, gc=False, rename="camel"):
 
 
 class Result(msgspec.Struct, rename="camel"):
-    """`result` of an answer: a page of rows, each byte for byte, and the cursor of the next one.
+    """`result` of an answer: a page of rows, each byte for byte, and the cursor of the next page.
 
-    The last page has an empty cursor, or none. An empty list may be null or absent.
+    On the last page the cursor is empty or absent. An empty list may be null or absent.
     """
 
     next_page_cursor: str | None = None
@@ -72,7 +72,7 @@ _result = msgspec.json.Decoder(Result, strict=False)
 
 
 def parse_page(answer: Answer) -> tuple[list[bytes], str | None]:
-    """The rows of an answer, and the cursor of the next page. Raises WireError, or a ProviderError by class."""
+    """Return the rows of an answer, and the cursor of the next page. Raises WireError, or a ProviderError by class."""
     page, split = parse_tolerantly(_parse_page, answer, _ROWS_AT)
     return copy_rows(page.rows) if split is None else split, page.next_page_cursor or None
 
@@ -93,7 +93,8 @@ def _parse_page(answer: Answer) -> Result:
 
 
 def _error(answer: Answer, message: str | None, code: int | None = None) -> ProviderError:
-    """The error for an error answer. An address that made too many calls has to wait longer than a key."""
+    """Return the error in an error answer. An address that made too many calls has to wait longer than a key that
+    did."""
     if answer.status == ADDRESS_BANNED_STATUS and code not in ERRORS:
         wait_s = answer.retry_after_s
         if wait_s is None:
@@ -104,6 +105,7 @@ def _error(answer: Answer, message: str | None, code: int | None = None) -> Prov
 
 
 def sign(*, secret: str, timestamp: str, key: str, window: str, query: str) -> str:
-    """The signature of a request, in lower-case hex. The query is exactly as sent, all other values are headers."""
+    """Return the signature of a request, in lower-case hex. The query has to be exactly as sent. All other values are
+    headers."""
     message = f"{timestamp}{key}{window}{query}".encode(errors="replace")
     return hmac.new(secret.encode(), message, sha256).hexdigest()

@@ -22,7 +22,7 @@ print(urllib.request.urlopen(urllib.request.Request("{base_url}" + target, heade
 
 
 def new_credentials(random_bytes: Callable[[int], bytes]) -> dict[str, str]:
-    """A key of 32 hex digits and a secret of 64. The document shows no format."""
+    """Return a key of 32 hex digits and a secret of 64. The document does not show a format."""
     return {"api_key": random_bytes(16).hex(), "api_secret": random_bytes(32).hex()}
 
 
@@ -36,7 +36,7 @@ PROVIDER = Provider(
         CredentialField("api_key", "API Key", secret=False),
         CredentialField("api_secret", "API Secret", secret=True),
     ),
-    base_url="",  # the document names no host, so the user has to
+    base_url="",  # the document names no host, so the user has to name it
     connect=HkusClient,
     new_credentials=new_credentials,
     key_name=lambda credentials: credentials["api_key"],

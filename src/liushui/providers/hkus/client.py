@@ -1,4 +1,4 @@
-"""Collects transactions of HK and US securities: signed requests, one page a call."""
+"""Collects transactions of HK and US securities: signed requests, one page per call."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -23,7 +23,7 @@ class HkusClient:
         self._secret = credentials["api_secret"]
 
     async def fetch_page(self, request: PageRequest) -> Page:
-        """One page of a slice, newest row first, with the number of rows on all pages."""
+        """Return one page of a slice, newest row first, with the number of rows on all pages."""
         ends = inclusive_ends(request.slice_, RULES.resolution)
         if ends is None:
             return Page((), total=0)
@@ -33,7 +33,7 @@ class HkusClient:
         page, rows = parse_page(await self._http.call("GET", PATH, query=query, headers=lambda: self._signed(query)))
         if page.page not in (None, number) and "page" not in request.params:
             raise WrongPage("page", f"expected {number}, which was asked for, got {page.page}")
-        # A total may be wrong, or not there, so it is not taken to tell the last page.
+        # A total may be wrong or absent, so it does not decide which page is the last.
         return Page(rows, next_token=str(number + 1) if rows else None, total=page.total_records)
 
     @property

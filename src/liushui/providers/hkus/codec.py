@@ -1,4 +1,7 @@
-"""Rows of HK and US securities to flows and back. Pure: no I/O, no clock. Table of fields and identity: MAPPING.md."""
+"""Converts rows of HK and US securities to flows and back.
+
+Pure: no I/O, no clock. MAPPING.md describes the fields and the identity.
+"""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -34,14 +37,14 @@ N = TypeVar("N", Decimal, str)
 ID_MAX: Final = 2**63 - 1
 ID_DIGITS: Final = len(str(ID_MAX))
 DERIVED_MIN: Final = 2**52
-"""Ids of other providers' flows are in [DERIVED_MIN, 2 * DERIVED_MIN): JavaScript holds no larger integers exactly."""
+"""Ids of other providers' flows are in [DERIVED_MIN, 2 * DERIVED_MIN). JavaScript holds no larger integer exactly."""
 
 _row = RowReader(Transaction, "a transaction")
 _encode = msgspec.json.Encoder().encode
 
 
 def extract_rows(document: bytes) -> Sequence[bytes]:
-    """The rows of one saved answer. Raises WireError, or a ProviderError by class if it is an error answer."""
+    """Return the rows of one saved answer. Raises WireError, or a ProviderError by class for an error answer."""
     return parse_page(Answer(200, NO_HEADERS, document))[1]
 
 
@@ -49,7 +52,8 @@ def extract_rows(document: bytes) -> Sequence[bytes]:
 
 
 class _Facts(NamedTuple):
-    """The checked facts of a row; None is what it does not state. They are the identity of a row without an id."""
+    """The checked facts of a row. A fact that the row does not state is None. A row without an id is identified by
+    them."""
 
     account_id: int | None
     tran_type: str | None
@@ -65,7 +69,7 @@ class _Facts(NamedTuple):
     io_type: str
     fx_ccy: str | None
     fx_currency: str | None
-    """None unless it contradicts fx_ccy."""
+    """Set only if it contradicts fx_ccy."""
     fx_amt: Decimal | None
     fx_rate: Decimal | None
     remarks: str | None
@@ -74,13 +78,13 @@ class _Facts(NamedTuple):
 
 
 def read(row: bytes) -> DecodedRow:
-    """Read one row. Raises WireError naming the field that does not fit."""
+    """Read one row. Raises WireError naming the field that is not valid."""
     transaction, documented = _row.read_lenient(row)
     return DecodedRow(to_flow(transaction), row, documented)
 
 
 def to_flow(row: Transaction) -> Flow:
-    """The flow in a row. Raises WireError naming the field that does not fit."""
+    """Return the flow in a row. Raises WireError naming the field that is not valid."""
     facts, record_id = _facts(row), _id("id", row.id)
     class_ = _classify(
         (facts.tran_type, facts.market, facts.io_type, facts.business_type, facts.business_sub_type),
@@ -92,7 +96,7 @@ def to_flow(row: Transaction) -> Flow:
     return Flow(
         identity=_identity(record_id, facts),
         at=parse_steps("date", facts.date, RULES.resolution),
-        # An amount that is negative already keeps its sign as stated.
+        # A negative amount keeps its sign as stated.
         amount=facts.amt.copy_negate() if class_.direction is Direction.OUT and facts.amt > 0 else facts.amt,
         currency=facts.base_currency,
         direction=class_.direction,
@@ -150,9 +154,9 @@ def _id(field: str, value: Whole) -> int | None:
 
 
 def _identity(record_id: int | None, facts: _Facts) -> str:
-    """The record's id, padded so that ids sort as numbers. Without an id: a digest of the facts.
+    """Return the record's id, padded so that ids sort as numbers. Without an id, return a digest of the facts.
 
-    The account is no part of it: an answer may leave it out of a record that another answer has with it.
+    The account is not part of the identity: one answer may state it for a record and another may leave it out.
     """
     if record_id:
         return f"{record_id:0{ID_DIGITS}}"
@@ -161,7 +165,7 @@ def _identity(record_id: int | None, facts: _Facts) -> str:
 
 
 class _Class(NamedTuple):
-    """What the codes of a row say. `detail` is a part of Flow.detail."""
+    """The classification that the codes of a row give. `detail` is a part of Flow.detail."""
 
     direction: Direction
     kind: Kind
@@ -199,7 +203,8 @@ def _classify(codes: _Codes, *, is_priced: bool, is_negative: bool) -> _Class:
 
 
 def _fx_currencies(fx_ccy: str | None, fx_currency: str | None) -> tuple[str | None, str | None]:
-    """The currency of the other leg, and the one that contradicts it: the documents name this field in two ways."""
+    """Return the currency of the other leg, and the currency that contradicts it. The documents name this field in two
+    ways."""
     for field, text in (("fx_ccy", fx_ccy), ("fx_currency", fx_currency)):
         if text:
             parse_currency(field, text)
@@ -210,10 +215,10 @@ def _fx_currencies(fx_ccy: str | None, fx_currency: str | None) -> tuple[str | N
 def _other_leg(
     base_currency: str, fx_ccy: str | None, fx_currency: str | None, fx_amt: N | None, fx_rate: N | None
 ) -> tuple[str, N, N] | None:
-    """Currency, amount and rate of the other leg of a conversion. None: the row does not state it completely.
+    """Return currency, amount and rate of a conversion's other leg. Returns None if the row does not state all of them.
 
-    The same currency at a rate of 1 is no conversion. If the two currency fields contradict each other, neither can be
-    trusted.
+    A row whose two currencies are equal at a rate of 1 is not a conversion. If the two currency fields contradict each
+    other, neither can be trusted.
     """
     if not fx_ccy or fx_currency or fx_amt is None or fx_rate is None:
         return None
@@ -223,7 +228,7 @@ def _other_leg(
 def _fx_detail(
     fx_ccy: str | None, fx_currency: str | None, fx_amt: str | None, fx_rate: str | None
 ) -> dict[str, object]:
-    """The part of Flow.detail with the conversion fields of a row that is not a conversion."""
+    """Return the part of Flow.detail with the conversion fields of a row that is not a conversion."""
     return _stated({kinds.FX_CCY: fx_ccy, kinds.FX_CURRENCY: fx_currency, kinds.FX_AMT: fx_amt, kinds.FX_RATE: fx_rate})
 
 
@@ -232,7 +237,7 @@ def _as_text(value: Decimal | str | None) -> str | None:
 
 
 def _stated(detail: Mapping[str, object]) -> dict[str, object]:
-    """Without the keys whose value is None."""
+    """Return the mapping without the keys whose value is None."""
     return {name: value for name, value in detail.items() if value is not None}
 
 
@@ -243,7 +248,7 @@ _FX_FIELDS: Final = ("fx_ccy", "fx_currency", "fx_amt", "fx_rate")
 
 
 def read_many(rows: Sequence[bytes]) -> FlowColumns | None:
-    """Read rows that all have an id and no number with an exponent. None: one of them has to be read by `read`."""
+    """Read rows that all have an id and no number with an exponent. Returns None if `read` has to read one of them."""
     columns = _row.read_stated(rows)
     if columns is None:
         return None
@@ -309,22 +314,22 @@ _OUT: Final = Direction.OUT.value
 
 
 def _or_none(column: Sequence[Any]) -> Sequence[Any] | None:
-    """The column. None: no row has a value."""
+    """Return the column, or None if no row has a value."""
     return None if column.count(None) == len(column) else column
 
 
 def _column_values(codes: _Codes, is_priced: bool, is_negative: bool) -> tuple[str, str, str, str, str]:
-    """`_classify` as the values of columns: direction, kind, category, label and detail."""
+    """Return the results of `_classify` as columns: direction, kind, category, label and detail."""
     class_ = _classify(codes, is_priced=is_priced, is_negative=is_negative)
     detail = _encode(class_.detail).decode()
     return class_.direction.value, class_.kind.value, class_.category.value, class_.label, detail
 
 
 def _conversions(field: Mapping[str, Sequence[Any]]) -> tuple[dict[int, tuple[str, str, str]], dict[int, str]]:
-    """Return the other legs of conversions, and the additions to the detail of other rows with such fields, by row
-    index.
+    """Return the other legs of conversions, and the additions to the detail of other rows with such fields. Both are
+    keyed by the row's index.
 
-    A leg is its currency, amount and rate. What is added is JSON. Raises WireError.
+    A leg is its currency, amount and rate. An addition is JSON text. Raises WireError.
     """
     legs: dict[int, tuple[str, str, str]] = {}
     extras: dict[int, str] = {}
@@ -343,12 +348,12 @@ def _conversions(field: Mapping[str, Sequence[Any]]) -> tuple[dict[int, tuple[st
 
 
 def _joined(detail: str, extra: str) -> str:
-    """The JSON object with the members of both."""
+    """Return the JSON object with the members of both."""
     return detail if extra == "{}" else f"{detail[:-1]},{extra[1:]}"
 
 
 def _settled_us(dates: Sequence[int | None]) -> list[int | None] | None:
-    """The settlement times in microseconds. None: one of them is out of range."""
+    """Return the settlement times in microseconds. Returns None if one of them is out of range."""
     if None not in dates:
         return steps_to_us(dates, RULES.resolution)  # type: ignore[arg-type, return-value] # none of them is None
     known = [date for date in dates if date is not None]
@@ -360,7 +365,8 @@ def _settled_us(dates: Sequence[int | None]) -> list[int | None] | None:
 
 
 def _column(rows: int, values: Mapping[int, str]) -> list[str | None] | None:
-    """Build a column of this length from the values of some rows, given by index. None: no row has one."""
+    """Build a column of this length from the values of some rows, given by index. Returns None if no row has a
+    value."""
     if not values:
         return None
     column: list[str | None] = [None] * rows
@@ -373,7 +379,7 @@ def _column(rows: int, values: Mapping[int, str]) -> list[str | None] | None:
 
 
 class _Written(NamedTuple):
-    """The provider's codes for a row that is written. None is left out."""
+    """The provider's codes for a row that is written. Codes that are None are left out."""
 
     tran_type: str | None
     market: str | None
@@ -386,8 +392,8 @@ class _Written(NamedTuple):
 
 
 def write(flow: Flow, language: str | None = None) -> bytes:
-    """Write one row as the service would. MAPPING.md says which fields of a flow this wire does not have."""
-    del language  # this wire has codes, which are not translated
+    """Write one row as the service would. MAPPING.md lists the fields of a flow that this API does not have."""
+    del language  # this API has codes, which are not translated
     detail = flow.detail or {}
     codes = _received_codes(flow, detail) if kinds.IO_TYPE in detail else _codes_for(flow)
     return _encode(
@@ -418,7 +424,7 @@ def write(flow: Flow, language: str | None = None) -> bytes:
 
 
 def _received_codes(flow: Flow, detail: Mapping[str, object]) -> _Written:
-    """The codes of a row that was received from this provider."""
+    """Return the codes of a row that was received from this provider."""
     stated = {name: str(value) for name, value in detail.items()}
     return _Written(
         tran_type=stated.get(kinds.TRAN_TYPE),
@@ -433,7 +439,7 @@ def _received_codes(flow: Flow, detail: Mapping[str, object]) -> _Written:
 
 
 def _codes_for(flow: Flow) -> _Written:
-    """The codes for a flow from another provider."""
+    """Return the codes for a flow from another provider."""
     return _Written(
         tran_type=kinds.CASH,
         market=kinds.market_for(flow.symbol),
@@ -447,7 +453,7 @@ def _codes_for(flow: Flow) -> _Written:
 
 
 def _record_id(flow: Flow, *, is_received: bool) -> int:
-    """The id of a row that is written. 0: the row has none.
+    """Return the id of a row that is written. 0 means that the row has no id.
 
     Another provider's number cannot be an id: several rows may share it. Such a flow gets an id derived from its
     identity, which is unique among all served flows.
@@ -459,12 +465,12 @@ def _record_id(flow: Flow, *, is_received: bool) -> int:
 
 
 def _received_number(detail: Mapping[str, object], name: str) -> Number:
-    """A number that Flow.detail keeps as text."""
+    """Return a number that Flow.detail keeps as text."""
     return Raw(str(detail[name]).encode()) if name in detail else UNSET
 
 
 def _integer(text: str | None) -> int | None:
-    """Return a number that can be an id on this wire. None: it is another provider's text."""
+    """Return a number that can be an id in this API. Returns None if it is another provider's text."""
     if not text or not text.isascii() or not text.isdigit() or len(text) > ID_DIGITS:
         return None
     number = int(text)

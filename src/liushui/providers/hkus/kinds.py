@@ -1,6 +1,6 @@
-"""The vocabulary of HK and US securities and ours: markets, business types, kinds, and which flows a filter selects.
+"""Maps the vocabulary of HK and US securities to ours: markets, business types, kinds, filters.
 
-Pure. The functions in pairs are inverses: what one reads, the other writes.
+Pure. The functions come in pairs that are inverse to each other: one reads, the other writes.
 """
 
 from typing import Final
@@ -11,29 +11,30 @@ from liushui.flow import Category, Direction, Flow, Kind
 TRAN_TYPE: Final = "hkus:tran_type"
 MARKET: Final = "hkus:market"
 IO_TYPE: Final = "hkus:io_type"
-"""Key in Flow.detail of a row's io_type. Every row that was received from this provider has it, and no other flow."""
+"""Key in Flow.detail for a row's io_type. Every row that was received from this provider has it, and no other flow has
+it."""
 BUSINESS_TYPE: Final = "hkus:business_type"
 BUSINESS_SUB_TYPE: Final = "hkus:business_sub_type"
 FX_CCY: Final = "hkus:fx_ccy"
 FX_CURRENCY: Final = "hkus:fx_currency"
-"""Key in Flow.detail of an fx_currency that contradicts fx_ccy."""
+"""Key in Flow.detail for an fx_currency that contradicts fx_ccy."""
 FX_AMT: Final = "hkus:fx_amt"
 FX_RATE: Final = "hkus:fx_rate"
 NEGATIVE_AMT: Final = "hkus:negative_amt"
-"""Key in Flow.detail, with the value true, of a row whose `amt` is negative. Its amount keeps the sign as stated."""
+"""Key in Flow.detail, with the value true, for a row whose `amt` is negative. Its amount keeps the sign as stated."""
 
 DIRECTIONS = {"in": Direction.IN, "out": Direction.OUT}
 MARKET_SUFFIXES = {"usex": "US", "hkex": "HK"}
-"""A row's market and the suffix of our symbols."""
+"""The suffix of our symbols for each market."""
 STOCK_SUFFIXES = {"us_stock": ".US", "hk_stock": ".HK"}
-"""A business type of stocks and the suffix of its symbols."""
+"""The suffix of our symbols for each business type of stocks."""
 
 CASH: Final = "cash"
 OTHER: Final = "other"
 NOT: Final = "not"
-"""A business_sub_type without a meaning."""
+"""A business_sub_type that has no meaning."""
 SUB_TYPES = {kind.value: kind for kind in Kind}
-"""Known business_sub_types; they are our own kinds."""
+"""Known business_sub_types. Their names are those of our kinds."""
 
 _CATEGORIES_BUT_STOCK: Final = tuple(category.value for category in Category if category is not Category.STOCK)
 
@@ -42,7 +43,7 @@ _CATEGORIES_BUT_STOCK: Final = tuple(category.value for category in Category if 
 
 
 def kind_of(business_type: str | None, business_sub_type: str | None, *, is_priced: bool) -> Kind:
-    """The kind of a row. Without a sub-type, a movement of stock with price and quantity is a trade."""
+    """Return the kind of a row. A stock movement with price and quantity and without a sub-type is a trade."""
     if business_sub_type and business_sub_type != NOT:
         return SUB_TYPES.get(business_sub_type, Kind.OTHER)
     return Kind.TRADE if business_type in STOCK_SUFFIXES and is_priced else Kind.OTHER
@@ -55,7 +56,7 @@ def label_of(tran_type: str | None, business_type: str | None, business_sub_type
 
 
 def symbol_of(product_code: str | None, market: str | None) -> str | None:
-    """The symbol with its market, `AAPL.US`. For an unknown market, it is the code alone."""
+    """Return the symbol with its market, such as `AAPL.US`. For an unknown market, return the code alone."""
     suffix = MARKET_SUFFIXES.get(market or "")
     return f"{product_code}.{suffix}" if product_code and suffix else product_code
 
@@ -64,19 +65,19 @@ def symbol_of(product_code: str | None, market: str | None) -> str | None:
 
 
 def product_code_for(symbol: str | None, market: str | None) -> str | None:
-    """The product_code from which `symbol_of` makes this symbol."""
+    """Return the product_code from which `symbol_of` makes this symbol."""
     suffix = MARKET_SUFFIXES.get(market or "")
     return symbol.removesuffix(f".{suffix}") if symbol and suffix else symbol
 
 
 def market_for(symbol: str | None) -> str | None:
-    """The market in the symbol of a flow from another provider."""
+    """Return the market in the symbol of a flow from another provider."""
     code, _, suffix = (symbol or "").rpartition(".")
     return next((market for market, known in MARKET_SUFFIXES.items() if code and suffix == known), None)
 
 
 def business_type_for(flow: Flow) -> str | None:
-    """The business type of a flow from another provider. None: it is about a stock in an unknown market.
+    """Return the business type of a flow from another provider. Returns None for a stock in an unknown market.
 
     `has_business_type` selects flows by the same rule.
     """
@@ -106,5 +107,5 @@ def has_business_type(value: str) -> AnyOf:
 
 
 def has_io_type(value: str) -> AnyOf:
-    """The flows whose rows have this io_type: as received, or by the sign of the amount."""
+    """The condition for flows whose rows have this io_type: as received, or by the sign of the amount."""
     return (Term(f"{DETAIL_PREFIX}{IO_TYPE}", (value,)),), (_FOREIGN, Term(SIDE, (value,)))

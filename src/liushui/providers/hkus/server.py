@@ -28,14 +28,14 @@ from liushui.wire.ranges import exclusive_end
 
 PAGE_MAX = 10**9
 BUSINESS_TYPE_PARAMS = ("business_type", "business_types")
-"""The document's table has one name, its example the other."""
+"""The document's table has one of the names, its example the other."""
 
 _SIZE = re.compile(r"(?:^|&)page_size=([0-9]{1,3})(?:&|$)")
 _MILLISECONDS = re.compile(r"[0-9]{1,15}", re.ASCII)
 
 
 class HkusServer:
-    """Serves the document's one route."""
+    """Serves the document's only route."""
 
     routes: Sequence[Route] = (Route("GET", PATH),)
 
@@ -44,7 +44,7 @@ class HkusServer:
         return min(int(size[1]), RULES.paging.size_max) if size else RULES.paging.size_default
 
     def answer(self, request: Request, reader: FlowReader) -> Response:
-        """The answer in the document's envelope, also for errors."""
+        """Return the answer in the document's envelope. Errors use it too."""
         try:
             if request.method != "GET" or request.route != PATH:
                 raise DetailedError(404, UNKNOWN_ROUTE, "no such API")
@@ -59,7 +59,7 @@ class HkusServer:
 
 
 def authenticate(request: Request, reader: FlowReader) -> Key:
-    """The key that signed a request. Raises DetailedError."""
+    """Return the key that signed a request. Raises DetailedError."""
     headers = request.headers
     key = reader.find_key(NAME, headers.get("x-api-key", ""))
     if key is None:
@@ -86,17 +86,18 @@ def authenticate(request: Request, reader: FlowReader) -> Key:
 
 
 def _transactions(request: Request, key: Key, reader: FlowReader) -> Response:
-    """A page of transactions. Raises WireError naming the parameter that does not fit."""
+    """Return a page of transactions. Raises WireError naming the parameter that is not valid."""
     query = parse_query(request.query_params(), key.accounts)
     page = reader.read_page(NAME, query, write)
-    # Counted after the page: if rows arrive in between, the total should be too large rather than too small.
+    # Counted after the page. If rows arrive in between, a total that is too large does less harm than one that is too
+    # small.
     total = reader.count_flows(query)
     number = RULES.paging.first + query.offset // query.limit
     return respond(page.rows, total=total, page=number, size=query.limit)
 
 
 def parse_query(params: Mapping[str, str], accounts: tuple[str, ...]) -> FlowQuery:
-    """The query that a request's parameters ask for. Raises WireError naming the parameter that does not fit."""
+    """Return the query in a request's parameters. Raises WireError naming the parameter that is not valid."""
     since, last = (_seconds(params, name) for name in ("from_date", "to_date"))
     if since is not None and last is not None and since > last:
         raise WireError("to_date", f"expected from_date {params['from_date']} or later, got {params['to_date']}")

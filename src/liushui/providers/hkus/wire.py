@@ -26,7 +26,7 @@ Number = Raw | UnsetType
 
 
 class Transaction(msgspec.Struct, kw_only=True, gc=False):
-    """One row, in the order of the document's table. Required are time, amount, currency and direction."""
+    """One row, in the order of the document's table. Time, amount, currency and direction are required."""
 
     id: Whole = UNSET
     account_id: Whole = UNSET
@@ -54,7 +54,7 @@ class Transaction(msgspec.Struct, kw_only=True, gc=False):
 class Transactions(msgspec.Struct):
     """`data` of an answer: the count of rows on all pages, the number of this page, and its rows, byte for byte.
 
-    Any number may be absent or null, and an empty list too.
+    Each number may be absent or null, and so may an empty list.
     """
 
     total_records: Annotated[int, Meta(ge=0)] | None = None
@@ -80,7 +80,7 @@ _ROWS_AT: Final = ("data", "transactions")
 
 
 class DetailedError(ErrorResponse):
-    """An error answer with what the document calls additional error information."""
+    """An error answer with the part that the document calls additional error information."""
 
     def __init__(self, status: int, code: int, message: str, details: str | None = None) -> None:
         super().__init__(status, code, message)
@@ -88,7 +88,7 @@ class DetailedError(ErrorResponse):
 
 
 def parse_page(answer: Answer) -> tuple[Transactions, list[bytes]]:
-    """The page in an answer, and its rows. Raises WireError, or a ProviderError by class."""
+    """Return the page in an answer, and its rows. Raises WireError, or a ProviderError by class."""
     page, split = parse_tolerantly(_parse_page, answer, _ROWS_AT)
     return page, copy_rows(page.transactions) if split is None else split
 
@@ -102,7 +102,7 @@ def _parse_page(answer: Answer) -> Transactions:
 
 
 def parse_data(answer: Answer) -> Raw:
-    """`data` of an answer. Raises WireError, or a ProviderError by code and HTTP status."""
+    """Return `data` of an answer. Raises WireError, or a ProviderError by code and HTTP status."""
     envelope = decode_envelope(_envelope, answer)
     if envelope.code == 0 and answer.status == 200:
         return envelope.data
@@ -111,13 +111,13 @@ def parse_data(answer: Answer) -> Raw:
 
 
 def respond(rows: bytes, *, total: int, page: int, size: int) -> Response:
-    """The answer with a page of `rows`, which are JSON objects joined by commas."""
+    """Build the answer with a page of `rows`, which are JSON objects joined by commas."""
     data = b'{"total_records":%d,"page":%d,"page_size":%d,"transactions":[%b]}' % (total, page, size, rows)
     return Response(200, JSON_HEADERS, b'{"code":0,"data":%b}' % data)
 
 
 def respond_error(error: DetailedError) -> Response:
-    """The answer to a request that failed."""
+    """Build the answer to a request that failed."""
     envelope = {"code": error.code, "message": error.message}
     if error.details is not None:
         envelope["details"] = error.details
@@ -128,9 +128,9 @@ def respond_error(error: DetailedError) -> Response:
 
 
 def sign(*, secret: str, timestamp: str, method: str, path: str, query: str, body: bytes = b"") -> str:
-    """The signature of a request, in lower-case hex. The document names the headers, but not how to sign.
+    """Return the signature of a request, in lower-case hex. The document names the headers, but not the way to sign.
 
-    `path` and `query` are exactly as sent, `timestamp` is in milliseconds.
+    `path` and `query` have to be exactly as sent. `timestamp` is in milliseconds.
     """
     target = f"{path}?{query}" if query else path
     message = f"{timestamp}{method}{target}".encode(errors="replace") + body
@@ -138,7 +138,8 @@ def sign(*, secret: str, timestamp: str, method: str, path: str, query: str, bod
 
 
 def signature_matches(header: str, signature: str) -> bool:
-    """Whether a value of X-API-Signature is this signature, in either case, compared in constant time."""
+    """Whether a value of X-API-Signature is this signature, in upper or lower case. The comparison takes constant
+    time."""
     return hmac.compare_digest(header.lower().encode(errors="replace"), signature.encode())
 
 
@@ -148,9 +149,9 @@ _NULL: Final = Raw(b"null")
 
 
 def parse_number(field: str, literal: Number) -> Decimal | None:
-    """A JSON number as an exact Decimal with all its digits. An exponent is written out: 1.5e3 is 1500.
+    """Return a JSON number as an exact Decimal with all its digits. An exponent is written out: 1.5e3 is 1500.
 
-    None for null and for a missing field. Raises WireError naming `field`.
+    Returns None for null and for a missing field. Raises WireError naming `field`.
     """
     text = "null" if literal is UNSET else bytes(literal).decode()
     if text == "null":
@@ -165,14 +166,15 @@ def parse_number(field: str, literal: Number) -> Decimal | None:
 
 
 def parse_numbers(numbers: Sequence[Raw | None]) -> Sequence[str | None] | None:
-    """`parse_number` of many, None for a missing one, as plain text. None: one has an exponent or is no number."""
+    """Parse many numbers to plain text, a missing one to None. Returns None if one has an exponent or is not a
+    number."""
     stated = numbers if None not in numbers else [number for number in numbers if number is not None]
     if not stated:
         return [None] * len(numbers)
     joined = b"\n".join(stated)  # type: ignore[arg-type] # none of them is None
     if b"null" in joined:
         return parse_numbers([None if number == _NULL else number for number in numbers])
-    # The literals are JSON values, and one of these characters alone is a number without an exponent.
+    # Every literal is a JSON value. A JSON value that has only these characters is a number without an exponent.
     if joined.translate(None, b"0123456789.-\n"):
         return None
     texts = joined.decode().split("\n")
@@ -185,12 +187,12 @@ def parse_numbers(numbers: Sequence[Raw | None]) -> Sequence[str | None] | None:
 
 
 def write_number(number: Decimal | None) -> Number:
-    """The JSON literal of a number, without an exponent."""
+    """Return the JSON literal of a number, without an exponent."""
     return UNSET if number is None else Raw(to_plain_string(number).encode())
 
 
 def _can_be_written_out(text: str) -> bool:
-    """Whether a number with an exponent has few enough digits: `1e999999` has eight characters and a million digits."""
+    """Whether a number with an exponent has few enough digits. `1e999999` has eight characters and a million digits."""
     if len(text) > DIGITS_MAX:
         return False
     try:

@@ -1,4 +1,4 @@
-"""Collects cash flows from Longbridge: signed GET requests, one page a call."""
+"""Collects cash flows from Longbridge: signed GET requests, one page per call."""
 
 from collections.abc import Mapping
 from urllib.parse import urlencode

@@ -1,4 +1,7 @@
-"""Longbridge's rows to flows and back. Pure: no I/O, no clock. Table of fields and identity: MAPPING.md."""
+"""Converts Longbridge's rows to flows and back.
+
+Pure: no I/O, no clock. MAPPING.md describes the fields and the identity.
+"""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -13,8 +16,7 @@ from liushui.wire.ranges import parse_integers, steps_to_us
 from liushui.wire.transport import NO_HEADERS, Answer
 
 LANGUAGE: Final = "zh-HK"
-"""The client always requests this language, so that a row that is read twice is equal to the letter, including its
-label."""
+"""The client always requests this language. A row that is read twice is then identical, including its label."""
 
 CLIENT_LIMITS: Final = ClientLimits(
     mantissa_max=2**96 - 1,
@@ -23,7 +25,7 @@ CLIENT_LIMITS: Final = ClientLimits(
     until=datetime(9999, 12, 31, tzinfo=UTC),
 )
 """The official clients silently round further decimals, and lose the whole page if an amount is larger. They show times
-in their machine's time zone, and lose the page if a time is outside the years 1 to 9999 there."""
+in their machine's time zone. They lose the page if a time there is outside the years 1 to 9999."""
 
 
 def _times_to_us(texts: Sequence[str]) -> list[int] | None:
@@ -43,5 +45,5 @@ read, read_many, write = _rows.read, _rows.read_many, _rows.write
 
 
 def extract_rows(document: bytes) -> Sequence[bytes]:
-    """The rows of one saved answer. Raises WireError, or a ProviderError by class if it is an error answer."""
+    """Return the rows of one saved answer. Raises WireError, or a ProviderError by class for an error answer."""
     return parse_page(Answer(200, NO_HEADERS, document), ERRORS)

@@ -1,4 +1,4 @@
-"""Answers as Longbridge, the way the official SDKs expect it."""
+"""Serves Longbridge's API as the official SDKs expect it."""
 
 import re
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ class LongbridgeServer:
         return int(size[1]) if size else RULES.paging.size_default
 
     def answer(self, request: Request, reader: FlowReader) -> Response:
-        """The answer in Longbridge's envelope, also for errors."""
+        """Return the answer in Longbridge's envelope. Errors use it too."""
         try:
             if request.method != "GET" or request.route not in PATHS:
                 raise ErrorResponse(404, 404001, "api not found")
@@ -50,12 +50,12 @@ class LongbridgeServer:
 
 
 def _cash_flows(request: Request, key: Key, reader: FlowReader) -> bytes:
-    """`data` of a page of cash flows. Raises WireError naming the parameter that does not fit."""
+    """Return `data` of a page of cash flows. Raises WireError naming the parameter that is not valid."""
     language = request.headers.get("accept-language")
     query = parse_query(request.query_params(), accounts=key.accounts, rules=RULES, language=language)
     return read_cash_flows(reader, query, dialect=NAME, write=write)
 
 
 def _socket_token(key: Key, reader: FlowReader) -> bytes:
-    """`data` of a one-time password for the WebSocket."""
+    """Return `data` of a one-time password for the WebSocket."""
     return msgspec.json.encode(SocketToken(otp=one_time_password(key, reader.now()), limit=SOCKETS_MAX, online=1))

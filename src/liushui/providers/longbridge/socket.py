@@ -3,8 +3,8 @@
 A request frame: byte 0 with type 1 in its low nibble; a command byte; u32 request id; u16 timeout in ms; u24 length of
 the body; the body, protobuf. A response frame: type 2; the command; the request id; u8 status; u24 length; the body.
 
-Passwords and sessions are signed with the key's secret instead of stored, so that any process that can read the keys
-can check them.
+Passwords and sessions are signed with the key's secret and not stored. Any process that can read the keys can check
+them.
 """
 
 import hmac
@@ -29,7 +29,7 @@ SESSION_LIFE: Final = timedelta(hours=24)
 
 
 def one_time_password(key: Key, now: datetime) -> str:
-    """A password that opens one socket, valid for PASSWORD_LIFE."""
+    """Return a password that opens one socket and is valid for PASSWORD_LIFE."""
     return _signed(key, "otp", now + PASSWORD_LIFE)
 
 
@@ -37,7 +37,7 @@ class LongbridgeSocket:
     """Answers the frames of a client that authenticates."""
 
     def reply(self, frame: bytes, reader: FlowReader) -> bytes | None:
-        """Return the response frame. None: the frame is not a request."""
+        """Return the response frame, or None if the frame is not a request."""
         if not HEADER_BYTES <= len(frame) <= FRAME_MAX or frame[0] & 0x0F != REQUEST:
             return None
         command, request_id = frame[1], frame[2:6]
@@ -72,7 +72,7 @@ def _seal(key: Key, purpose: str, claim: str) -> str:
 
 
 def _find_key(token: str, purpose: str, reader: FlowReader) -> Key | None:
-    """Return the key to which a password or session belongs. None: it is forged or expired."""
+    """Return the key to which a password or session belongs. Returns None if it is forged or expired."""
     public, _, rest = token.partition(".")
     expires, _, seal = rest.partition(".")
     key = reader.find_key(NAME, public)
@@ -107,7 +107,7 @@ def _error(code: int, message: str) -> bytes:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
-    """The length-delimited fields of a message, by number. Others are skipped. Raises ValueError."""
+    """Return the length-delimited fields of a message, by number. Other fields are skipped. Raises ValueError."""
     position = 0
     while position < len(message):
         tag, position = _read_varint(message, position)
@@ -124,7 +124,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _read_varint(message: bytes, position: int) -> tuple[int, int]:
-    """A number and the position after it."""
+    """Return a number, and the position after it."""
     value = 0
     for shift in range(0, 70, 7):
         if position >= len(message):

@@ -15,7 +15,7 @@ class CashFlow(CashFlowRow[str], kw_only=True, gc=False):
 
 
 class SocketToken(msgspec.Struct):
-    """`data` of a socket token: a one-time password, how many sockets a key may have open, and how many it has."""
+    """`data` of a socket token: a one-time password, the limit of open sockets for a key, and how many it has open."""
 
     otp: str
     limit: int

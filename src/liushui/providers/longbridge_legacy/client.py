@@ -1,4 +1,4 @@
-"""Collects cash flows from Longbridge's first draft: signed POST requests with a JSON body, one page a call."""
+"""Collects cash flows from Longbridge's first draft: signed POST requests with a JSON body, one page per call."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,7 @@
-"""Rows of Longbridge's first draft to flows and back. Pure: no I/O, no clock. Table of fields: MAPPING.md."""
+"""Converts rows of Longbridge's first draft to flows and back.
+
+Pure: no I/O, no clock. MAPPING.md has the table of fields.
+"""
 
 from collections.abc import Sequence
 from typing import Final
@@ -15,8 +18,8 @@ from liushui.wire.ranges import parse_steps, steps_to_us
 from liushui.wire.transport import NO_HEADERS, Answer
 
 LANGUAGE: Final = "zh-CN"
-"""The language of the document's sample. The client always requests it, so that a row that is read twice is equal to
-the letter, including its label."""
+"""The language of the document's sample. The client always requests it. A row that is read twice is then identical,
+including its label."""
 
 _fields = msgspec.json.Decoder(dict[str, Raw])
 _rows = RowCodec(
@@ -30,9 +33,9 @@ read, read_many, write = _rows.read, _rows.read_many, _rows.write
 
 
 def extract_rows(document: bytes) -> Sequence[bytes]:
-    """The rows of one saved answer, or of its `data` alone, which is how the document prints an answer.
+    """Return the rows of one saved answer, or of its `data` alone, as the document prints an answer.
 
-    Raises WireError, or a ProviderError by class if it is an error answer.
+    Raises WireError, or a ProviderError by class for an error answer.
     """
     if _is_data_alone(document):
         return parse_list("answer", document)

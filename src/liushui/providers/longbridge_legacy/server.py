@@ -1,4 +1,4 @@
-"""Answers as Longbridge's first draft, the way its document says."""
+"""Serves Longbridge's first draft as its documentation describes it."""
 
 import re
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ _body = RowReader(RequestBody, "the parameters of a request")
 
 
 class LongbridgeLegacyServer:
-    """Serves the document's one route."""
+    """Serves the document's only route."""
 
     routes: Sequence[Route] = (ROUTE,)
 
@@ -35,7 +35,7 @@ class LongbridgeLegacyServer:
         return int(size[1]) if size else RULES.paging.size_default
 
     def answer(self, request: Request, reader: FlowReader) -> Response:
-        """The answer in the document's envelope, also for errors."""
+        """Return the answer in the document's envelope. Errors use it too."""
         try:
             if Route(request.method, request.route) != ROUTE:
                 raise ErrorResponse(404, NOT_FOUND, "api not found")
@@ -51,7 +51,8 @@ class LongbridgeLegacyServer:
 
 
 def authenticate(request: Request, reader: FlowReader) -> Key:
-    """The key that signed a request. Raises ErrorResponse, with one code for every reason, as the document has it."""
+    """Return the key that signed a request. Raises ErrorResponse, with the same code for every reason, as in the
+    document."""
     try:
         return shared.authenticate(request, reader, dialect=NAME, rules=RULES)
     except ErrorResponse as error:
@@ -59,16 +60,17 @@ def authenticate(request: Request, reader: FlowReader) -> Key:
 
 
 def _cash_flows(request: Request, key: Key, reader: FlowReader) -> bytes:
-    """`data` of a page of cash flows. Raises WireError naming the parameter that does not fit."""
+    """Return `data` of a page of cash flows. Raises WireError naming the parameter that is not valid."""
     language = request.headers.get("accept-language")
     query = shared.parse_query(parse_body(request.body), accounts=key.accounts, rules=RULES, language=language)
     return shared.read_cash_flows(reader, query, dialect=NAME, write=write)
 
 
 def parse_body(body: bytes) -> dict[str, str]:
-    """The parameters in a request body, as text; a null parameter is left out.
+    """Return the parameters in a request body, as text. A null parameter is left out.
 
-    Raises WireError naming the parameter that is missing or has another type, and `body` if it is no JSON object.
+    Raises WireError. It names the parameter that is missing or has another type, or `body` if that is not a JSON
+    object.
     """
     try:
         params = _body.read(body)

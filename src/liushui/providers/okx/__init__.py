@@ -22,14 +22,14 @@ for row in api.get_account_bills_archive(limit="5")["data"]:
 
 
 def new_credentials(random_bytes: Callable[[int], bytes]) -> dict[str, str]:
-    """A key in the form of a UUID, a secret of 32 hex digits, and a passphrase."""
+    """Return a key in the form of a UUID, a secret of 32 hex digits, and a passphrase."""
     key, secret = random_bytes(16).hex(), random_bytes(16).hex().upper()
     parts = (key[:8], key[8:12], key[12:16], key[16:20], key[20:])
     return {"api_key": "-".join(parts), "api_secret": secret, "passphrase": random_bytes(12).hex()}
 
 
 def with_legs(flow: Flow, below: Callable[[int], int]) -> Flow:
-    """A simulated trade with its profit and its fee, whose sum is the amount."""
+    """Return a simulated trade with its profit and its fee, whose sum is the amount."""
     if flow.kind is Kind.FUNDING:
         return flow._replace(detail={codec.PNL: to_plain_string(flow.amount), codec.FEE: "0"})
     if flow.kind not in (Kind.REALIZED_PNL, Kind.FEE):

@@ -1,4 +1,4 @@
-"""Collects bills of an OKX trading account: signed requests, and pages that begin after the id of a bill."""
+"""Collects bills of an OKX trading account: signed requests; each page begins after the id of a bill."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -25,15 +25,16 @@ class OkxClient:
         self._secret = credentials["api_secret"]
 
     async def fetch_page(self, request: PageRequest) -> Page:
-        """One page of a slice, newest bill first.
+        """Return one page of a slice, newest bill first.
 
-        Raises WireError for a full page without a readable bill id, because the beginning of the next page is then
-        unknown. A shorter page is the last one: the sync tests whether it has all rows.
+        Raises WireError for a full page without a readable bill id, because the next page would have no starting point.
+        A shorter page is the last one: the sync tests whether it has all rows.
         """
         ends = inclusive_ends(request.slice_, RULES.resolution)
         if ends is None:
             return Page(())
-        # The begin and the end in a page's request are the slice's, because an id alone would lead out of the slice.
+        # Every page's request names the begin and the end of the slice: with an id alone, the pages would leave the
+        # slice.
         params: dict[str, int | str] = {"begin": ends[0], "end": ends[1], "limit": request.size}
         if request.page_token is not None:
             params["after"] = request.page_token
@@ -58,7 +59,7 @@ class OkxClient:
         await self._http.close()
 
     def _now(self) -> datetime:
-        """Return the service's time, as far as it is known."""
+        """Return the service's time, as far as the client knows it."""
         return EPOCH + timedelta(seconds=self._http.clock.now_s())
 
     def _signed(self, path: str, query: str) -> dict[str, str]:

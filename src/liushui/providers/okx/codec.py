@@ -1,4 +1,7 @@
-"""OKX's bills to flows and back. Pure: no I/O, no clock. Table of fields and identity: MAPPING.md."""
+"""Converts OKX's bills to flows and back.
+
+Pure: no I/O, no clock. MAPPING.md describes the fields and the identity.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -32,7 +35,8 @@ DETAIL_FIELDS: Final = (
     *("fillPxUsd", "fillPxVol", "fillTime", "from", "instType", "interest", "mgnMode", "pnl", "posBal", "posBalChg"),
     *("tag", "to", "tradeId"),
 )
-"""Fields of a row that Flow.detail keeps as text, under `okx:` and their name. Empty ones are left out."""
+"""Fields of a row that Flow.detail keeps as text, with the key `okx:` and the field's name. Empty fields are left
+out."""
 FEE, PNL = "okx:fee", "okx:pnl"
 
 _ATTRIBUTES: Final = {
@@ -46,7 +50,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def extract_rows(document: bytes) -> Sequence[bytes]:
-    """The rows of one saved answer. Raises WireError, or a ProviderError by class if it is an error answer."""
+    """Return the rows of one saved answer. Raises WireError, or a ProviderError by class for an error answer."""
     return parse_page(Answer(200, NO_HEADERS, document))
 
 
@@ -66,18 +70,18 @@ def is_bill_id(text: str) -> bool:
 
 
 def read(row: bytes) -> DecodedRow:
-    """Read one row. Raises WireError naming the field that does not fit."""
+    """Read one row. Raises WireError naming the field that is not valid."""
     bill, documented = _row.read_lenient(row)
     return DecodedRow(to_flow(bill), row, documented)
 
 
 def read_many(rows: Sequence[bytes]) -> FlowColumns | None:
-    """Read rows in the documented form. None: one of them has to be read by `read`."""
+    """Read rows in the documented form. Returns None if `read` has to read one of them."""
     return read_columns(rows, _row, to_flow)
 
 
 def to_flow(row: Bill) -> Flow:
-    """The flow in a row. Raises WireError naming the field that does not fit."""
+    """Return the flow in a row. Raises WireError naming the field that is not valid."""
     if not is_bill_id(row.bill_id):
         raise WireError("billId", f"expected an id of 1 to {ID_DIGITS} digits, got {short_repr(row.bill_id)}")
     sub_type = _stated(row.sub_type) or ""
@@ -101,7 +105,7 @@ def to_flow(row: Bill) -> Flow:
 
 
 def _stated(text: Text) -> str | None:
-    """The text. None where the field does not apply."""
+    """Return the text, or None if the field does not apply."""
     return text if isinstance(text, str) and text else None
 
 
@@ -124,11 +128,11 @@ def _detail_of(row: Bill, sub_type: str) -> dict[str, object]:
 
 
 def write(flow: Flow, language: str | None = None) -> bytes:
-    """Write one row as the service would. MAPPING.md says which fields of a flow this wire does not have.
+    """Write one row as the service would. MAPPING.md lists the fields of a flow that this API does not have.
 
-    Raises NotRepresentable for a flow of another provider that has a time for which there is no id.
+    Raises NotRepresentable for a flow of another provider if no id can hold its time.
     """
-    del language  # this wire has codes, which are not translated
+    del language  # this API has codes, which are not translated
     detail = flow.detail or {}
     is_received = kinds.TYPE in detail
     texts = {attribute: _text(detail, _KEYS[name]) for name, attribute in _ATTRIBUTES.items()}
@@ -158,9 +162,9 @@ def write(flow: Flow, language: str | None = None) -> bytes:
 
 
 def derived_id(flow: Flow) -> str:
-    """The id of a flow that has no OKX id: its second, and a digest of its identity.
+    """Return the id of a flow that has no OKX id: its second, and a digest of its identity.
 
-    Ids rise with time, as the service's do, so a page that begins after one is found without a search.
+    Like the service's ids, these ids rise with time. The page after a derived id can thus be found without a search.
     """
     second = to_steps(flow.at, RULES.resolution) // 1000
     digest = blake2b((flow.identity or flow.ref or "").encode(), digest_size=DERIVED_BITS // 8).digest()
@@ -171,7 +175,7 @@ def derived_id(flow: Flow) -> str:
 
 
 def second_of(bill_id: str) -> datetime | None:
-    """The second in a derived id. None: it has none."""
+    """Return the second in a derived id, or None if the id has no second."""
     try:
         return from_steps(1000 * (int(bill_id) >> DERIVED_BITS), RULES.resolution)
     except OverflowError:

@@ -1,4 +1,4 @@
-"""What the codes of OKX's bills mean, and which codes the flows of other providers get."""
+"""The meaning of the codes in OKX's bills, and the codes that flows of other providers get."""
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -8,7 +8,7 @@ from liushui.flow import Category, Direction, Kind
 
 TYPE: Final = "okx:type"
 SUB_TYPE: Final = "okx:subType"
-"""Keys in Flow.detail of the codes of a row that was received. TYPE marks such a row."""
+"""Keys in Flow.detail for the codes of a received row. Only received rows have TYPE."""
 
 SUBTYPE_WORDS: Final[Mapping[str, str]] = {
     "1": "Buy",
@@ -80,7 +80,7 @@ SUBTYPE_WORDS: Final[Mapping[str, str]] = {
     "280": "SPOT profit sharing expenses",
     "281": "SPOT profit sharing refund",
 }
-"""The words of the document for each subType. The list is open: an unknown code is used as its own text."""
+"""The document's words for each subType. The list is open: an unknown code is shown as it is."""
 
 KINDS: Final[Mapping[str, Kind]] = {
     **dict.fromkeys(("1", "6", "12"), Kind.TRANSFER),
@@ -95,11 +95,11 @@ KINDS: Final[Mapping[str, Kind]] = {
 }
 """The kind of each type. Unknown types are OTHER."""
 SUBTYPE_KINDS: Final[Mapping[str, Kind]] = {"381": Kind.INTEREST}
-"""Kinds of subTypes, whatever their type."""
+"""The kinds of some subTypes. They apply to every type."""
 
 
 class Codes(NamedTuple):
-    """The codes for flows of other providers: the type, and the subType by side."""
+    """The codes that flows of other providers get: the type, and the subType by side."""
 
     type: str
     incoming: str
@@ -111,7 +111,7 @@ class Codes(NamedTuple):
 
 _TRANSFER: Final = Codes("1", "11", "12")
 OTHER_CODES: Final = Codes("0", "0", "0")
-"""Codes that this wire does not have."""
+"""Codes that OKX does not have."""
 CODES: Final[Mapping[Kind, Codes]] = {
     Kind.TRANSFER: _TRANSFER,
     Kind.DEPOSIT: _TRANSFER,
@@ -126,7 +126,7 @@ CODES: Final[Mapping[Kind, Codes]] = {
     Kind.REFUND: Codes("251", "251", "251"),
 }
 FUTURES_INST_TYPE: Final = "SWAP"
-"""The instType of futures flows of other providers. Other flows have none."""
+"""The instType of futures flows of other providers. Other flows have no instType."""
 
 
 def kind_of(type_: str, sub_type: str) -> Kind:
@@ -147,13 +147,13 @@ _NOT_RECEIVED: Final = Term(f"{DETAIL_PREFIX}{TYPE}", (None,))
 
 
 def has_type(code: str) -> AnyOf:
-    """The flows that are written with this type."""
+    """The condition for flows that are written with this type."""
     kinds = tuple(kind.value for kind in Kind if CODES.get(kind, OTHER_CODES).type == code)
     return ((Term(f"{DETAIL_PREFIX}{TYPE}", (code,)),), (_NOT_RECEIVED, Term("kind", kinds)))
 
 
 def has_sub_type(code: str) -> AnyOf:
-    """The flows that are written with this subType."""
+    """The condition for flows that are written with this subType."""
     any_of = [(Term(f"{DETAIL_PREFIX}{SUB_TYPE}", (code,)),)]
     for side in (Direction.IN, Direction.OUT):
         kinds = tuple(kind.value for kind in Kind if CODES.get(kind, OTHER_CODES).sub_type(side) == code)
@@ -162,7 +162,7 @@ def has_sub_type(code: str) -> AnyOf:
 
 
 def has_inst_type(*codes: str) -> AnyOf:
-    """The flows that are written with one of these instrument types."""
+    """The condition for flows that are written with one of these instrument types."""
     received = (Term(f"{DETAIL_PREFIX}okx:instType", codes),)
     if FUTURES_INST_TYPE not in codes:
         return (received,)

@@ -10,21 +10,21 @@ from liushui.rules import FeeLeg, Filter, IdKeyset, LinkRules, Rate, RecordId, R
 NAME: Final = "okx"
 
 RATE: Final = Rate(calls=5, per=timedelta(seconds=2))
-"""Limit of the archive. Our client keeps to it at both routes, because a credential has one budget."""
+"""Limit of the archive. Our client keeps to it on both routes, because a credential has one budget."""
 RECENT_RATE: Final = Rate(calls=5, per=timedelta(seconds=1))
 """Limit of the route for recent bills."""
 RECENT: Final = timedelta(days=7)
-"""How far back the route for recent bills goes."""
+"""The age of the oldest bill on the route for recent bills."""
 ASK_RECENT: Final = RECENT - timedelta(days=1)
-"""Our client uses that route for ranges that begin no earlier than this. The difference allows for clocks that
-differ."""
+"""Our client uses the route for recent bills if a range begins less than this time ago. The margin allows for clocks
+that differ."""
 
 INST_TYPES: Final = ("SPOT", "MARGIN", "SWAP", "FUTURES", "OPTION", "EVENTS")
 CONTRACT_TYPES: Final = ("SWAP", "FUTURES")
 """The instrument types to which `ctType` applies."""
 MARGIN_MODES: Final = ("isolated", "cross", "cash")
 LINEAR_CURRENCIES: Final = ("USDT", "USDC")
-"""Currencies in which linear contracts are settled. All others settle inverse ones."""
+"""Currencies in which linear contracts are settled. Contracts that settle in other currencies are inverse."""
 
 RULES: Final = Rules(
     paging=IdKeyset(size_default=100, size_max=100),
@@ -100,5 +100,4 @@ ERRORS: Final[Mapping[int, type[ProviderError]]] = {
     50120: AuthError,
     BAD_PARAMETER: Refused,
 }
-"""Classes by code. The HTTP status means little: an unknown key is answered with 200, and too many calls with 429 or
-200."""
+"""Error classes by code. The HTTP status decides little: an unknown key gets 200, and too many calls get 429 or 200."""

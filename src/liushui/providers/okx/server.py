@@ -1,4 +1,4 @@
-"""Answers as OKX's trading account API, the way its document says."""
+"""Serves OKX's trading account API as its documentation describes it."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ from liushui.wire.signed_text import is_equal
 
 RATES: Final = {RECENT_PATH: RECENT_RATE, ARCHIVE_PATH: RATE}
 CHUNK: Final = 200
-"""Rows that are read at a time to find a bill among those of its second."""
+"""The number of rows to read at a time when looking for a bill within its second."""
 
 _SECOND: Final = timedelta(seconds=1)
 _SIZE = re.compile(r"(?:^|&)limit=([0-9]{1,3})(?:&|$)")
@@ -55,7 +55,7 @@ _time_only = msgspec.json.Decoder(_TimeOnly)
 
 
 class OkxServer:
-    """Serves recent bills, their archive, and the time, by which clients set their clocks."""
+    """Serves recent bills, their archive, and the service's time (clients set their clocks by it)."""
 
     routes: Sequence[Route] = (Route("GET", RECENT_PATH), Route("GET", ARCHIVE_PATH), Route("GET", TIME_PATH))
 
@@ -64,7 +64,7 @@ class OkxServer:
         return min(int(size[1]), RULES.paging.size_max) if size else RULES.paging.size_default
 
     def answer(self, request: Request, reader: FlowReader) -> Response:
-        """The answer in OKX's envelope, also for errors."""
+        """Return the answer in OKX's envelope. Errors use it too."""
         try:
             if request.method == "GET" and request.route == TIME_PATH:
                 now_ms = to_steps(reader.now(), RULES.resolution)
@@ -85,7 +85,7 @@ class OkxServer:
 
 
 def authenticate(request: Request, reader: FlowReader) -> Key:
-    """The key that signed a request. Raises ErrorResponse."""
+    """Return the key that signed a request. Raises ErrorResponse."""
     headers = request.headers
     for name, code in (
         ("ok-access-key", codes.KEY_MISSING),
@@ -104,7 +104,8 @@ def authenticate(request: Request, reader: FlowReader) -> Key:
         raise ErrorResponse(401, codes.STALE_TIMESTAMP, "Timestamp request expired")
     if not is_equal(headers["ok-access-passphrase"], key.credentials["passphrase"]):
         raise ErrorResponse(401, codes.WRONG_PASSPHRASE, 'Request header "OK-ACCESS-PASSPHRASE" incorrect.')
-    # Public clients with a base URL that has a path do not sign that path, so a signature of the route is accepted too.
+    # If the base URL has a path, public clients do not sign that path. So we also accept a signature over the route
+    # alone.
     signatures = [
         sign(
             secret=key.credentials["api_secret"],
@@ -135,17 +136,18 @@ def _parse_timestamp(text: str) -> datetime:
 
 
 class Parameters(NamedTuple):
-    """What a request asks for: a range of time, and where a page begins or ends."""
+    """The range of a request, and the bills after which its page begins or before which it ends."""
 
     query: FlowQuery
     after: str
-    """The id of the bill after which the page begins: older bills. Empty: the page begins with the newest bill."""
+    """The page begins after the bill with this id, so it has older bills. If empty, it begins with the newest bill."""
     before: str
-    """The id of the bill before which the page ends: newer bills. Empty: it goes on to the oldest bill."""
+    """The page ends before the bill with this id, so it has newer bills. If empty, it goes on to the oldest bill."""
 
 
 def parse_query(params: Mapping[str, str], key: Key, now: datetime, route: str) -> Parameters:
-    """What a request's parameters ask for. Raises WireError naming the one that does not fit, and ErrorResponse."""
+    """Return the query in a request's parameters. Raises ErrorResponse, and WireError naming the parameter that is not
+    valid."""
     begin, end = (
         parse_unix_milliseconds(name, params[name]) if params.get(name) else None for name in ("begin", "end")
     )
@@ -169,7 +171,7 @@ def parse_query(params: Mapping[str, str], key: Key, now: datetime, route: str) 
 
 
 def _given(params: Mapping[str, str], name: str) -> str:
-    """The value of a parameter. Empty counts as not given, because clients send parameters without a value."""
+    """Return the value of a parameter. Empty counts as absent, because clients send parameters without a value."""
     return params.get(name, "")
 
 
@@ -202,13 +204,13 @@ def _where(params: Mapping[str, str]) -> Where:
 
 
 def _bills(request: Request, key: Key, reader: FlowReader) -> bytes:
-    """The rows of a page. Raises WireError, NotRepresentable, ErrorResponse."""
+    """Return the rows of a page. Raises WireError, NotRepresentable, ErrorResponse."""
     query, after, before = parse_query(request.query_params(), key, reader.now(), request.route)
     if query.since >= query.until:
         query = query._replace(until=query.since)
     if after:
         cursor = find_bill("after", after, query, reader)
-        # Without a cursor no row follows, so the page is empty.
+        # Without a cursor no further row exists, so the page is empty.
         query = query._replace(after=cursor) if cursor else query._replace(until=query.since)
     page = reader.read_page(NAME, query, write)
     if not before:
@@ -220,13 +222,14 @@ def _bills(request: Request, key: Key, reader: FlowReader) -> bytes:
 
 
 def find_bill(name: str, bill_id: str, query: FlowQuery, reader: FlowReader) -> str | None:
-    """The keyset cursor after a bill, newest first. None: no row follows it.
+    """Return the keyset cursor after a bill, newest first. Returns None if no row follows the bill.
 
     Raises WireError naming the parameter `name` if there is no such bill.
     """
     everything = query._replace(since=MIN_INSTANT, until=MAX_INSTANT, after="", where=(), limit=CHUNK)
     for at in _times_of(bill_id, query, everything, reader):
-        # Two more steps on each side, because a service may leave out the first or the last step of a range.
+        # Two more milliseconds on each side, because a service may leave out the first or the last millisecond of a
+        # range.
         margin = 2 * RULES.resolution
         begun = everything._replace(until=exclusive_end(at, _SECOND + margin))
         search = begun._replace(since=at - margin)
@@ -234,8 +237,8 @@ def find_bill(name: str, bill_id: str, query: FlowQuery, reader: FlowReader) -> 
             page = reader.read_page(NAME, search, write)
             ids = [bill_id_of(row) for row in _rows_of(page)]
             if bill_id in ids:
-                place = len(ids) - ids[::-1].index(bill_id)  # after the last such row, if there are several
-                # Without a beginning, so that the cursor shows whether an older row follows.
+                place = len(ids) - ids[::-1].index(bill_id)  # after the last row with this id, if there are several
+                # The range has no beginning, so that the cursor shows whether an older row follows.
                 return reader.read_page(NAME, begun._replace(limit=place, after=search.after), write).end_cursor
             if page.end_cursor is None or not ids:
                 break
@@ -244,9 +247,9 @@ def find_bill(name: str, bill_id: str, query: FlowQuery, reader: FlowReader) -> 
 
 
 def _times_of(bill_id: str, query: FlowQuery, everything: FlowQuery, reader: FlowReader) -> Iterator[datetime]:
-    """Return the seconds in which a bill may be: the second in a derived id, and the second of the row with the id.
+    """Return the seconds in which a bill may be: the second in a derived id, and the second of the row with this id.
 
-    That row is nearly always in the requested range, so the range is searched first.
+    That row is nearly always in the requested range, so the requested range is searched first.
     """
     second = second_of(bill_id)
     if second is not None and MIN_INSTANT + _SECOND < second < MAX_INSTANT - _SECOND:
@@ -260,7 +263,7 @@ def _times_of(bill_id: str, query: FlowQuery, everything: FlowQuery, reader: Flo
 
 
 def _rows_of(page: FlowPage) -> list[bytes]:
-    """The rows of a page. A row that is not JSON (simulated services have some) hides no other."""
+    """Return the rows of a page. A row that is not JSON (simulated services have some) does not hide other rows."""
     try:
         return list(map(bytes, _rows.decode(b"[%b]" % page.rows)))
     except DECODE_ERRORS:

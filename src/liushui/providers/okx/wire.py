@@ -28,7 +28,7 @@ _BILL_ID = re.compile(rb'"billId"\s*:\s*"?([0-9]{1,20})"?\s*[,}]')
 
 
 def _wire_name(attribute: str) -> str:
-    """The name of a field: `bal_chg` stands for balChg, and `from_` for from."""
+    """Return the name of a field on the wire: `bal_chg` is balChg there, and `from_` is from."""
     head, *rest = attribute.rstrip("_").split("_")
     return head + "".join(map(str.capitalize, rest))
 
@@ -85,7 +85,7 @@ _rows = msgspec.json.Decoder(list[Raw] | None)
 
 
 def parse_page(answer: Answer) -> Sequence[bytes]:
-    """The rows of an answer, byte for byte. Raises WireError, or a ProviderError by code."""
+    """Return the rows of an answer, byte for byte. Raises WireError, or a ProviderError by code."""
     rows, split = parse_tolerantly(_parse_page, answer, _ROWS_AT)
     return rows if split is None else split
 
@@ -105,13 +105,13 @@ def _error(envelope: Envelope, answer: Answer) -> ProviderError:
 
 
 def bill_id_of(row: bytes) -> str | None:
-    """The id of a row, also of one whose other fields cannot be read. None: it has no readable one."""
+    """Return the id of a row, even if its other fields cannot be read. Returns None if the id itself cannot be read."""
     ids = _BILL_ID.findall(row)
     return ids[0].decode() if len(ids) == 1 else None
 
 
 def sign(*, secret: str, timestamp: str, method: str, path: str, query: str, body: bytes = b"") -> str:
-    """The signature of a request, in Base64. `path` and `query` are exactly as sent."""
+    """Return the signature of a request, in Base64. `path` and `query` have to be exactly as sent."""
     target = f"{path}?{query}" if query else path
     message = f"{timestamp}{method.upper()}{target}".encode(errors="replace") + body
     return b64encode(hmac.digest(secret.encode(), message, sha256)).decode()

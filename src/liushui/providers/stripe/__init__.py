@@ -26,12 +26,12 @@ FEE_PER_MILLE = 29
 
 
 def new_credentials(random_bytes: Callable[[int], bytes]) -> dict[str, str]:
-    """A secret key of the form that the service's keys have."""
+    """Return a secret key in the format of the service."""
     return {"api_key": f"sk_live_{random_bytes(24).hex()}"}
 
 
 def with_fee(flow: Flow, below: Callable[[int], int]) -> Flow:
-    """Add a fee to most simulated receipts. The flow's amount is the rest of the payment."""
+    """Add a fee to most simulated receipts. The flow's amount is then the payment minus the fee."""
     if flow.kind is not Kind.RECEIPT or not below(4):
         return flow
     fee = EXACT.multiply(abs(flow.amount), Decimal(FEE_PER_MILLE)).scaleb(-3, EXACT)

@@ -21,7 +21,7 @@ class StripeClient:
         self._http = HttpConnection(base_url, rate=rate, timeout_s=timeout_s, headers=headers, bare_key=True)
 
     async def fetch_page(self, request: PageRequest) -> Page:
-        """One page of a slice, newest row first. The next page begins after the last row's id."""
+        """Return one page of a slice, newest row first. The next page begins after the last row's id."""
         ends = inclusive_ends(request.slice_, RULES.resolution)
         if ends is None:
             return Page(())
@@ -31,8 +31,8 @@ class StripeClient:
             params["starting_after"] = last_id
         query = urlencode({**params, **request.params})
         rows, has_more = parse_page(await self._http.call("GET", PATH, query=query))
-        # If the last rows of the previous page have unreadable ids, they are returned again after the last row with an
-        # id.
+        # If the last rows of a page have unreadable ids, the next page begins after the last readable id and returns
+        # them again.
         rows = rows[int(unnamed or 0) :]
         if not has_more:
             return Page(rows)

@@ -1,4 +1,7 @@
-"""Stripe's balance transactions to flows and back. Pure: no I/O, no clock. Table of fields and identity: MAPPING.md."""
+"""Converts Stripe's balance transactions to flows and back.
+
+Pure: no I/O, no clock. MAPPING.md describes the fields and the identity.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -30,11 +33,11 @@ GROSS: Final = "stripe:gross"
 FEE: Final = "stripe:fee"
 FEE_DETAILS: Final = "stripe:fee_details"
 EXCHANGE_RATE: Final = "stripe:exchange_rate"
-"""Keys in Flow.detail. A received row always has the first one. Amounts are text, negative if money was paid."""
+"""Keys in Flow.detail. Every received row has the first one. Amounts are text, negative for money that was paid."""
 
 MINOR_MAX: Final = 2**53 - 1
-"""The largest amount in minor units that is served. Clients that hold numbers as doubles silently read others from here
-on."""
+"""The largest amount in minor units that is served. Clients that hold numbers as doubles silently misread larger
+ones."""
 
 TYPES: Final[Mapping[Kind, tuple[str, str]]] = {
     Kind.RECEIPT: ("charge", "charge"),
@@ -46,7 +49,7 @@ TYPES: Final[Mapping[Kind, tuple[str, str]]] = {
     Kind.TAX: ("tax_fee", "tax"),
     Kind.ADJUSTMENT: ("adjustment", "other_adjustment"),
 }
-"""The type and the reporting_category that are written for a kind."""
+"""The type and the reporting_category that are written for each kind."""
 OTHER_TYPE: Final = ("other", "other_adjustment")
 """The type and reporting_category for every other kind."""
 
@@ -95,7 +98,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def extract_rows(document: bytes) -> Sequence[bytes]:
-    """The rows of one saved answer. Raises WireError, or a ProviderError by class if it is an error answer."""
+    """Return the rows of one saved answer. Raises WireError, or a ProviderError by class for an error answer."""
     return parse_page(Answer(200, NO_HEADERS, document))[0]
 
 
@@ -103,18 +106,18 @@ def extract_rows(document: bytes) -> Sequence[bytes]:
 
 
 def read(row: bytes) -> DecodedRow:
-    """Read one row. Raises WireError naming the field that does not fit."""
+    """Read one row. Raises WireError naming the field that is not valid."""
     transaction, documented = _row.read_lenient(row)
     return DecodedRow(to_flow(transaction), row, documented if _is_servable(transaction) else UNSERVABLE)
 
 
 def read_many(rows: Sequence[bytes]) -> FlowColumns | None:
-    """Read rows in the documented form. None: one of them has to be read by `read`."""
+    """Read rows in the documented form. Returns None if `read` has to read one of them."""
     return read_columns(rows, _row, _to_served_flow)
 
 
 def _to_served_flow(row: BalanceTransaction) -> Flow:
-    """`to_flow` of a row that is served as it came. Raises WireError also if it is not."""
+    """Return `to_flow` of a row that is served as received. Raises WireError for other rows too."""
     if not _is_servable(row):
         raise WireError("amount", f"expected at most {MINOR_MAX} minor units, got more")
     if row.exchange_rate is not UNSET and bytes(row.exchange_rate)[:1] == b'"':
@@ -123,13 +126,13 @@ def _to_served_flow(row: BalanceTransaction) -> Flow:
 
 
 def _is_servable(row: BalanceTransaction) -> bool:
-    """Whether clients can hold all amounts of a row with valid fees."""
+    """Whether clients can hold all amounts of a row. Its fees have to be valid."""
     largest = max(abs(row.amount), abs(row.fee), abs(row.net))
     return largest <= MINOR_MAX and all(abs(_fee_amount(detail)) <= MINOR_MAX for detail in row.fee_details)
 
 
 def to_flow(row: BalanceTransaction) -> Flow:
-    """The flow in a row. Raises WireError naming the field that does not fit."""
+    """Return the flow in a row. Raises WireError naming the field that is not valid."""
     if _ID.fullmatch(row.id) is None:
         raise WireError("id", f"expected an id of 1 to 255 letters, digits, _ and -, got {short_repr(row.id)}")
     if row.net != row.amount - row.fee:
@@ -155,7 +158,7 @@ def to_flow(row: BalanceTransaction) -> Flow:
 
 
 def kind_of(type_: str, reporting_category: str) -> Kind:
-    """The kind of a row. Types are an open list."""
+    """Return the kind of a row. The list of types is open."""
     if type_ == "adjustment":
         return _ADJUSTMENTS.get(reporting_category, Kind.ADJUSTMENT)
     if type_ in _KINDS:
@@ -183,7 +186,7 @@ def _detail(row: BalanceTransaction, currency: str) -> dict[str, object]:
 
 
 def _fee_record(fee: FeeDetail) -> dict[str, object]:
-    """A fee as Flow.detail has it."""
+    """Return a fee as Flow.detail has it."""
     currency = fee.currency.upper()
     return {
         "amount": to_plain_string(_major("fee_details", -_fee_amount(fee), "fee_details", currency)),
@@ -195,7 +198,7 @@ def _fee_record(fee: FeeDetail) -> dict[str, object]:
 
 
 def _fee_amount(fee: FeeDetail) -> int:
-    """The amount of a fee in minor units."""
+    """Return the amount of a fee in minor units."""
     if isinstance(fee.amount, int):
         return fee.amount
     if _WHOLE.fullmatch(fee.amount) is None:
@@ -204,8 +207,8 @@ def _fee_amount(fee: FeeDetail) -> int:
 
 
 def _major(field: str, minor: int, currency_field: str, currency: str) -> Decimal:
-    """Return an amount in minor units as an exact amount of the currency, with all decimal places that the currency has
-    here."""
+    """Return an amount in minor units as an exact amount of the currency, with all decimal places that Stripe gives the
+    currency."""
     places = PLACES.get(currency)
     if places is None:
         raise WireError(
@@ -220,10 +223,10 @@ def _major(field: str, minor: int, currency_field: str, currency: str) -> Decima
 
 
 def write(flow: Flow, language: str | None = None) -> bytes:
-    """Write one row as the service would. MAPPING.md says which fields of a flow this wire does not have.
+    """Write one row as the service would. MAPPING.md lists the fields of a flow that this API does not have.
 
-    Raises NotRepresentable for a currency that the service does not have, for an amount finer than the currency's minor
-    unit, and for one of more than MINOR_MAX.
+    Raises NotRepresentable if the service does not have the currency, or if the amount is finer than the currency's
+    minor unit or exceeds MINOR_MAX.
     """
     del language  # the service has one language
     detail = flow.detail or {}
@@ -273,7 +276,7 @@ def _fee_details(details: object) -> list[FeeDetail]:
 
 
 def _minor(field: str, amount: Decimal, currency: str) -> int:
-    """An amount in minor units."""
+    """Return an amount in minor units."""
     places = PLACES.get(currency)
     if places is None:
         raise NotRepresentable("currency", f"expected a currency that Stripe has, got {short_repr(currency)}")
@@ -290,18 +293,19 @@ def _minor(field: str, amount: Decimal, currency: str) -> int:
     return int(minor)
 
 
-# ---------------------------------------------------------------- ids that are written
+# ---------------------------------------------------------------- ids of other providers' flows
 
 
 def place_id(flow: Flow) -> str:
-    """The id of a flow from elsewhere. It contains the flow's instant, so that the server can find the flow again."""
+    """Return the id for a flow of another provider. It contains the flow's instant, so that the server can find the
+    flow again."""
     at_us = (flow.at - MIN_INSTANT) // _MICROSECOND
     facts = (flow.identity,) if flow.identity else (flow.ref, flow.kind.value, str(flow.balance_after))
     return f"txn_{at_us:016x}{identity_digest(facts)}"
 
 
 def instant_in(id_: str) -> datetime | None:
-    """The instant in an id that `place_id` made. None: the id has another form."""
+    """Return the instant in an id that `place_id` made. Returns None for another form of id."""
     match = _PLACE.fullmatch(id_)
     if match is None:
         return None

@@ -56,7 +56,7 @@ ERRORS: Final[Mapping[str, type[ProviderError]]] = {
     "resource_missing": Refused,
     "secret_key_required": AuthError,
 }
-"""Error classes by an error's `code`."""
+"""Error classes by the `code` of an error."""
 
 ERROR_TYPES: Final[Mapping[str, type[ProviderError]]] = {
     "api_error": Unavailable,
@@ -64,4 +64,4 @@ ERROR_TYPES: Final[Mapping[str, type[ProviderError]]] = {
     "card_error": Refused,
     "idempotency_error": Refused,
 }
-"""Error classes by an error's `type`, if its `code` decides nothing. For others the HTTP status decides."""
+"""Error classes by the `type` of an error, if its `code` decides nothing. For other types the HTTP status decides."""

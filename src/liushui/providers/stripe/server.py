@@ -1,4 +1,4 @@
-"""Answers as Stripe, the way its document says and its official clients expect."""
+"""Serves Stripe's API as its documentation describes it and as the official clients expect it."""
 
 import hmac
 import re
@@ -34,7 +34,7 @@ _SIZE = re.compile(r"(?:^|&)limit=([0-9]{1,6})(?:&|$)")
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _STEP: Final = timedelta.resolution
 FEW: Final = 4
-"""The number of rows that are read first to find a row with an id among the rows of its instant."""
+"""The number of rows to read first when looking for a row by its id within its instant."""
 _PENDING: Final = re.compile(rb'("status"\s*:\s*)"pending"')
 _rows = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -59,7 +59,7 @@ class StripeServer:
         return int(size[1]) if size else RULES.paging.size_default
 
     def answer(self, request: Request, reader: FlowReader) -> Response:
-        """The answer: a list, or an error."""
+        """Return the answer: a list, or an error."""
         try:
             if request.method != "GET" or request.route != PATH:
                 text = f"Unrecognized request URL ({request.method[:10]!a}: {request.path[:200]!a})."
@@ -98,12 +98,12 @@ class _Refusal(ErrorResponse):
 
 
 def key_name(api_key: str) -> str:
-    """The public name of an API key: a digest, because the key itself is the secret."""
+    """Return the public name of an API key: a digest, because the key itself is the secret."""
     return f"{NAME}-{sha256(_bytes_of(api_key)).hexdigest()[:16]}"
 
 
 def authenticate(request: Request, reader: FlowReader) -> Key:
-    """The key in a request: as a Bearer token, or as the user name of Basic authentication."""
+    """Return the key in a request: as a Bearer token, or as the user name of Basic authentication."""
     api_key = _api_key(request.headers.get("authorization", ""))
     if not api_key:
         raise _unauthorized("You did not provide an API key. Use Bearer auth (Authorization: Bearer YOUR_SECRET_KEY).")
@@ -139,7 +139,7 @@ def _bytes_of(api_key: str) -> bytes:
 
 
 class Params(NamedTuple):
-    """The parameters of a page. `after` and `before` are the ids of rows; empty: none."""
+    """The parameters of a page. `after` and `before` are ids of rows, or empty."""
 
     since: datetime
     until: datetime
@@ -150,7 +150,7 @@ class Params(NamedTuple):
 
 
 def parse_params(params: Mapping[str, str]) -> Params:
-    """The parameters of a request. Raises _Refusal, and WireError, both naming the one that does not fit."""
+    """Return the parameters of a request. Raises _Refusal and WireError, which name the parameter that is not valid."""
     for name, value in params.items():
         if name == "payout":
             raise WireError(name, "expected none: no row says to which payout it belongs")
@@ -174,7 +174,7 @@ def parse_params(params: Mapping[str, str]) -> Params:
 
 
 def _range(params: Mapping[str, str]) -> tuple[datetime, datetime]:
-    """The range [since, until) that `created` and its bounds ask for."""
+    """Return the range [since, until) that `created` and its bounds give."""
     first, end = to_steps(MIN_INSTANT, RULES.resolution), UNIX_SECONDS_MAX + 1
     for name, from_first, to_end in (
         ("created", 0, 1),
@@ -192,7 +192,8 @@ def _range(params: Mapping[str, str]) -> tuple[datetime, datetime]:
 
 
 def _integer(name: str, text: str, *, least: int, most: int) -> int:
-    """The integer in a parameter. Raises _Refusal for one that is none, and WireError for one out of its range."""
+    """Return the integer in a parameter. Raises _Refusal if it is not an integer, and WireError if it is out of
+    range."""
     if _INTEGER.fullmatch(text) is None:
         raise _Refusal(400, f"Invalid integer: {short_repr(text)}", "parameter_invalid_integer", param=name)
     return parse_integer(name, text, least=least, most=most)
@@ -249,7 +250,8 @@ def _read(params: Params, key: Key, reader: FlowReader) -> FlowPage:
 
 
 def _cursor_after(id_: str, query: FlowQuery, reader: FlowReader) -> str | None:
-    """The keyset cursor after the row with an id, for a query from the same end. None: no row follows it.
+    """Return the keyset cursor after the row with this id, for a query that starts at the same end. Returns None if no
+    row follows it.
 
     Raises _Refusal if there is no such row.
     """
@@ -268,9 +270,10 @@ def _cursor_after(id_: str, query: FlowQuery, reader: FlowReader) -> str | None:
 
 
 def _search(id_: str, query: FlowQuery, reader: FlowReader) -> tuple[int, str]:
-    """Return how many rows of a page end with the row with an id, and the cursor of that page. 0: the row is not there.
+    """Find the row with this id. Return its number in its page, counted from 1, and the cursor of that page. The number
+    is 0 if there is no such row.
 
-    Further pages of a query are read while their rows are in the same second as its first row.
+    The search reads further pages while their rows are in the same second as the first row.
     """
     first: int | None = None
     while True:
@@ -288,7 +291,8 @@ def _search(id_: str, query: FlowQuery, reader: FlowReader) -> tuple[int, str]:
 
 
 def _instants_of(id_: str, query: FlowQuery, reader: FlowReader) -> Iterator[datetime]:
-    """Where the row with an id may be: at the instant that an id of ours contains, else where the ledger has it."""
+    """Yield the instants at which the row with this id may be: the instant inside an id of ours, then the ledger's row
+    with the id."""
     at = instant_in(id_)
     if at is not None:
         yield min(at, MAX_INSTANT - _STEP)
@@ -299,7 +303,7 @@ def _instants_of(id_: str, query: FlowQuery, reader: FlowReader) -> Iterator[dat
 
 
 def _second_of(row: msgspec.Raw) -> int | None:
-    """The second at which a row was created. None: it is not stated."""
+    """Return the second at which a row was created, or None if it is not stated."""
     try:
         return int(_times.decode(row).created)
     except (msgspec.MsgspecError, ValueError):
@@ -314,7 +318,7 @@ def _split(rows: bytes) -> list[msgspec.Raw]:
 
 
 def _with_current_status(rows: bytes, now: datetime) -> bytes:
-    """Return the rows, with an updated status if their money has become available since they were received."""
+    """Return the rows. The status of a row is updated if its money has become available since the row was received."""
     if _PENDING.search(rows) is None:
         return rows
     now_s = to_steps(now, RULES.resolution)

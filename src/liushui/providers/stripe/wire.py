@@ -19,7 +19,7 @@ _ID: Final = re.compile(rb'"id"\s*:\s*"([A-Za-z0-9_-]{1,255})"')
 
 
 class FeeDetail(msgspec.Struct, gc=False):
-    """One fee of a row. Its amount may be a whole number as text."""
+    """One fee of a row. Its amount may be text."""
 
     amount: int | str
     application: str | None
@@ -29,7 +29,7 @@ class FeeDetail(msgspec.Struct, gc=False):
 
 
 class Source(msgspec.Struct, gc=False):
-    """The object that a row came from, where the request asked to expand it."""
+    """The object that a row came from, if the request expanded it."""
 
     id: str
 
@@ -56,7 +56,7 @@ class BalanceTransaction(msgspec.Struct, kw_only=True, gc=False):
 
 
 class Error(msgspec.Struct):
-    """What an error answer says."""
+    """The content of an error answer."""
 
     type: str = ""
     message: str = ""
@@ -77,7 +77,8 @@ _envelope = msgspec.json.Decoder(Envelope)
 
 
 def parse_page(answer: Answer) -> tuple[Sequence[bytes], bool]:
-    """The rows of an answer, newest first, and whether others follow. Raises WireError, or a ProviderError by class."""
+    """Return the rows of an answer, newest first, and whether more rows follow. Raises WireError, or a ProviderError by
+    class."""
     envelope, split = parse_tolerantly(_parse, answer, _ROWS_AT)
     if envelope.has_more is None:
         raise WireError("has_more", "expected true or false, but missing")
@@ -94,7 +95,7 @@ def _parse(answer: Answer) -> Envelope:
 
 
 def _error(error: Error, answer: Answer) -> ProviderError:
-    """The error for an error answer, by its code, its type and the HTTP status, in this order."""
+    """Return the error in an error answer, by its code, its type and the HTTP status, in this order."""
     known = ERRORS.get(error.code or "") or ERROR_TYPES.get(error.type) or error_class(answer.status)
     if answer.status == 409:  # a conflict with another request, which is temporary
         known = ERROR_TYPES["api_error"]
@@ -104,6 +105,7 @@ def _error(error: Error, answer: Answer) -> ProviderError:
 
 
 def record_id(row: bytes) -> str | None:
-    """The id of a row, also of one that is no valid JSON. None: it has no id that a request could name."""
+    """Return the id of a row, even if the row is not valid JSON. Returns None if it has no id that a request could
+    name."""
     match = _ID.search(row)
     return match[1].decode() if match else None

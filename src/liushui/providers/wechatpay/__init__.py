@@ -38,7 +38,7 @@ KEY_ID_DIGITS: Final = 24
 
 
 def new_credentials(random_bytes: Callable[[int], bytes]) -> dict[str, str]:
-    """A merchant's number, a certificate's serial number, and the keys of merchant and platform."""
+    """Return a merchant's number, a certificate's serial number, and the keys of merchant and platform."""
     return _credentials(random_bytes, new_key_pair(), new_key_pair())
 
 
@@ -60,7 +60,7 @@ def _credentials(random_bytes: Callable[[int], bytes], merchant: KeyPair, platfo
 
 
 def with_document_columns(flow: Flow, below: Callable[[int], int]) -> Flow:
-    """Add the columns of a bill that simulated flows lack: the requester, and perhaps a voucher."""
+    """Add the columns of a bill that simulated flows lack: the requester, and sometimes a voucher."""
     detail: dict[str, object] = {codec.APPLICANT: "system"}
     if flow.kind in (Kind.RECEIPT, Kind.FEE, Kind.REFUND) and below(8):
         detail[codec.VOUCHER] = f"SHOP-{below(10**6)}"

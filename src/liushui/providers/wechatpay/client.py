@@ -1,4 +1,4 @@
-"""Collects fund flow bills from WeChat Pay: signed calls, and one document for each day and type of account."""
+"""Collects fund flow bills from WeChat Pay: signed calls; one document per day and account type."""
 
 import secrets
 from collections.abc import Mapping, Sequence
@@ -41,13 +41,14 @@ from liushui.wire.transport import Answer, HttpConnection, check_header_value
 
 NONCE_BYTES: Final = 16
 DOWNLOADS_MAX: Final = 2
-"""How often the address of a bill is requested if the service no longer knows it when it is used."""
+"""How often the client requests the address of a bill if the service has forgotten the address when it is used."""
 
 _ZONE: Final = ZoneInfo(ZONE)
 
 
 class DocumentName(NamedTuple):
-    """Names a document, as a page token does: `2026-11-01.BASIC.10000`, where the last part is the first row."""
+    """The name of a document in a page token: `2026-11-01.BASIC.10000`. The last part is the number of the first
+    row."""
 
     day: date
     account_type: str
@@ -76,13 +77,14 @@ class WechatpayClient:
         self._platform_key = read_public_key("platform_public_key", credentials["platform_public_key"])
         self._platform_key_id = check_header_value("platform_key_id", credentials["platform_key_id"])
         self._latest: tuple[DocumentName, list[TimedRow]] | None = None
-        """The document that was read last, because the next pages may belong to it."""
+        """The document that was read last. It is kept because the next pages may be in the same document."""
 
     async def fetch_page(self, request: PageRequest) -> Page:
-        """Return the rows of a slice in one document, or the first of them. Further pages need a call only if they
-        belong to another document.
+        """Return the rows of a slice in one document, or the first of them. Another call is made only for another
+        document.
 
-        Raises WireError if a document does not have the digest in the signed answer, or does not add up.
+        Raises WireError if a document does not match the digest in the signed answer, or if its totals are not the sums
+        of its rows.
         """
         if inclusive_ends(request.slice_, RULES.resolution) is None:
             return Page(())
@@ -109,7 +111,7 @@ class WechatpayClient:
     # ---------------------------------------------------------------- one document
 
     async def _read(self, name: DocumentName, params: Mapping[str, str]) -> list[TimedRow]:
-        """The rows of a document. None if no money moved: then there is no document."""
+        """Return the rows of a document, or no rows if no money moved: no document exists then."""
         attempt = 1
         while True:
             link = await self._find(name, params)
@@ -127,7 +129,7 @@ class WechatpayClient:
         return _timed(rows_of(document, name.account_type), name.day)
 
     async def _find(self, name: DocumentName, params: Mapping[str, str]) -> Link | None:
-        """Return where to download a document. None: it does not exist, because no money moved."""
+        """Return where to download a document. Returns None if it does not exist because no money moved."""
         asked = {"bill_date": str(name.day), "account_type": name.account_type, "tar_type": GZIP, **params}
         answer = await self._call(BILL_PATH, urlencode(asked))
         if not 200 <= answer.status < 300:
@@ -161,7 +163,7 @@ class WechatpayClient:
 
 
 def documents_of(slice_: Slice, account_type: str | None) -> list[DocumentName]:
-    """The documents that may have rows of a slice, oldest first."""
+    """Return the documents that may have rows of a slice, oldest first."""
     names: list[DocumentName] = []
     day = day_begin(slice_.since, ZONE)
     while day < slice_.until:
@@ -172,7 +174,8 @@ def documents_of(slice_: Slice, account_type: str | None) -> list[DocumentName]:
 
 
 def _position_of(token: str | None, documents: list[DocumentName]) -> tuple[int, int]:
-    """The index of a page's document, and the number of its first row. Raises Refused for a token of another slice."""
+    """Return the index of a page's document, and the number of its first row. Raises Refused for a token of another
+    slice."""
     if token is None:
         return 0, 0
     rest, _, first = token.rpartition(".")
@@ -183,9 +186,9 @@ def _position_of(token: str | None, documents: list[DocumentName]) -> tuple[int,
 
 
 def _timed(rows: Sequence[bytes], day: date) -> list[TimedRow]:
-    """The rows of a day's document with their times.
+    """Return the rows of a day's document with their times.
 
-    Raises WireError for a row of another day: the document is not the one that was requested.
+    Raises WireError for a row of another day, because the document is then not the requested one.
     """
     since = to_utc(datetime.combine(day, time.min, tzinfo=_ZONE))
     until = day_after(since, ZONE)

@@ -1,7 +1,9 @@
-"""WeChat Pay's bills to flows and back. Pure: no I/O, no clock. Table of fields and identity: MAPPING.md.
+"""Converts WeChat Pay's bills to flows and back.
 
-A row is the JSON object of the texts in a line's cells, as the rows of statement files are, with the account type of
-its document. `liushui.formats.wechatpay_fundflow` reads and writes the documents.
+Pure: no I/O, no clock. MAPPING.md describes the fields and the identity.
+
+A row is a JSON object of the texts in a line's cells, as in the rows of statement files, with the account type of its
+document. `liushui.formats.wechatpay_fundflow` reads and writes the documents.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +30,7 @@ from liushui.wire.transport import NO_HEADERS, Answer
 CURRENCY: Final = "CNY"
 PLACES: Final = 2
 BUSINESS, VOUCHER, APPLICANT = (f"{NAME}:{column}" for column in bill.DETAIL_COLUMNS)
-"""Keys in Flow.detail. BUSINESS marks a row that was received."""
+"""Keys in Flow.detail. Only received rows have BUSINESS."""
 
 SIDES: Final = {Direction.IN: "收入", Direction.OUT: "支出"}
 WORDS: Final[Mapping[Kind, tuple[str, str]]] = {
@@ -40,7 +42,7 @@ WORDS: Final[Mapping[Kind, tuple[str, str]]] = {
     Kind.WITHDRAWAL: ("提现", "提现"),
     Kind.TRANSFER: ("企业付款", "企业付款"),
 }
-"""业务名称 and 业务类型 of a flow of another provider, by its kind."""
+"""业务名称 and 业务类型 that a flow of another provider gets, by its kind."""
 OTHER_WORDS: Final = ("其他", "其他")
 
 Text = str | None | UnsetType
@@ -65,13 +67,13 @@ class Row(msgspec.Struct, kw_only=True, gc=False):
 
 
 _COLUMNS: Final = tuple(field.encode_name for field in msgspec.structs.fields(Row))
-_row = RowReader(Row, "a line of a bill", nested_fields=lambda row: row.at.count(":"))  # a time has colons too
+_row = RowReader(Row, "a line of a bill", nested_fields=lambda row: row.at.count(":"))  # a time has colons as well
 _cells = msgspec.json.Decoder(dict[str, str])
 _encode = msgspec.json.Encoder().encode
 
 
 def extract_rows(document: bytes) -> Sequence[bytes]:
-    """The rows of a saved bill, packed or not. It does not say of which account type it is: it is taken for BASIC.
+    """Return the rows of a saved bill, packed or not. The bill does not state its account type: BASIC is assumed.
 
     Raises WireError, or a ProviderError by class for a saved error.
     """
@@ -84,18 +86,18 @@ def extract_rows(document: bytes) -> Sequence[bytes]:
 
 
 def read(row: bytes) -> DecodedRow:
-    """Read one row. Raises WireError naming the column that does not fit."""
+    """Read one row. Raises WireError naming the column that is not valid."""
     line, documented = _row.read_lenient(row)
     return DecodedRow(to_flow(line), row, documented)
 
 
 def read_many(rows: Sequence[bytes]) -> FlowColumns | None:
-    """Read rows in the documented form. None: one of them has to be read by `read`."""
+    """Read rows in the documented form. Returns None if `read` has to read one of them."""
     return read_columns(rows, _row, to_flow)
 
 
 def to_flow(row: Row) -> Flow:
-    """The flow in a row. Raises WireError naming the column that does not fit."""
+    """Return the flow in a row. Raises WireError naming the column that is not valid."""
     texts = zip(_COLUMNS, msgspec.structs.astuple(row), strict=True)
     return bill.read_texts({column: text for column, text in texts if isinstance(text, str)}, NAME)
 
@@ -104,7 +106,7 @@ def to_flow(row: Row) -> Flow:
 
 
 def write(flow: Flow, language: str | None = None) -> bytes:
-    """Write one row as the service would. MAPPING.md says which fields of a flow this wire does not have.
+    """Write one row as the service would. MAPPING.md lists the fields of a flow that this API does not have.
 
     Raises NotRepresentable for an amount that is not in CNY or not a whole number of fen.
     """
@@ -115,7 +117,8 @@ def write(flow: Flow, language: str | None = None) -> bytes:
     is_received = BUSINESS in detail
     business, type_ = (_text(detail, BUSINESS), flow.label) if is_received else WORDS.get(flow.kind, OTHER_WORDS)
     is_ours = flow.subaccount in ("", *ACCOUNT_TYPES)
-    balance = flow.balance_after if is_ours else None  # another subaccount's balance is no balance of this account
+    # the balance of another subaccount is not a balance of this account
+    balance = flow.balance_after if is_ours else None
     cells = {
         bill.AT: _local_time(flow.at),
         bill.ORDER: flow.order_ref,
@@ -135,7 +138,7 @@ def write(flow: Flow, language: str | None = None) -> bytes:
 
 
 def _local_time(at: datetime) -> str:
-    """A time as documents state it: in whole seconds, in Shanghai."""
+    """Return a time as documents state it: in whole seconds, in Shanghai."""
     try:
         local = at.astimezone(_ZONE).replace(tzinfo=None, microsecond=0)
     except OverflowError:
@@ -146,7 +149,7 @@ def _local_time(at: datetime) -> str:
 
 
 def _yuan(field: str, amount: Decimal) -> str:
-    """An amount in yuan, with two places."""
+    """Return an amount in yuan, with two decimal places."""
     plain = amount.normalize(EXACT)
     exponent = plain.as_tuple().exponent
     if not isinstance(exponent, int) or exponent < -PLACES:
@@ -163,7 +166,8 @@ def _text(detail: Mapping[str, object], key: str) -> str:
 
 
 def write_document(rows: Sequence[bytes]) -> bytes:
-    """The document with these rows, and their control totals. Raises WireError for a row that has no texts."""
+    """Build the document with these rows and their control totals. Raises WireError for a row whose values are not
+    text."""
     try:
         return bill.write_document([_cells.decode(row) for row in rows])
     except DECODE_ERRORS as error:

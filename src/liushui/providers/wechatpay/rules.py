@@ -22,9 +22,9 @@ NAME: Final = "wechatpay"
 ZONE: Final = "Asia/Shanghai"
 
 RATE: Final = Rate(calls=3, per=timedelta(seconds=1))
-"""Limit of the calls for the address of a bill."""
+"""Limit of the calls that return the address of a bill."""
 DOWNLOAD_RATE: Final = Rate(calls=10, per=timedelta(seconds=1))
-"""Limit of the downloads. It is higher, so that calls at the first limit are never refused at this one."""
+"""Limit of the downloads. It is higher, so that calls within the first limit never exceed this one."""
 
 ACCOUNT_TYPES: Final = ("BASIC", "OPERATION", "FEES")
 URL_LIFE: Final = timedelta(minutes=5)
@@ -47,7 +47,7 @@ RULES: Final = Rules(
     publish=PublishClock(at=time(10), zone=ZONE),
     currencies=frozenset({"CNY"}),
     links=LinkRules(pays_out=True),
-    withdrawals=WithdrawalBound(rows=0, percent=0),  # a day may have few rows, and a published bill loses none
+    withdrawals=WithdrawalBound(rows=0, percent=0),  # a day may have few rows, and a published bill does not lose rows
 )
 
 PARAM_ERROR: Final = "PARAM_ERROR"
@@ -71,4 +71,4 @@ ERRORS: Final[Mapping[str, type[ProviderError]]] = {
     NO_SUCH_ROUTE: Refused,
     "SYSTEM_ERROR": Unavailable,
 }
-"""Classes by code. Our client takes NO_STATEMENT for a day without flows, and not for an error."""
+"""Error classes by code. For our client, NO_STATEMENT means a day without flows and not an error."""

@@ -1,6 +1,6 @@
-"""Answers as WeChat Pay's API for bills, the way its document says.
+"""Serves WeChat Pay's API for bills as its documentation describes it.
 
-The address of a bill is sealed with the key's secret instead of stored, so any process that knows the key can serve it.
+The address of a bill is signed with the key's secret and not stored. Any process that knows the key can serve it.
 """
 
 import gzip
@@ -39,7 +39,7 @@ from liushui.wire.rsa import is_signed, read_private_key, read_public_key, sign
 from liushui.wire.signed_text import open_text, sign_text
 
 MERCHANT_KEY, PLATFORM_KEY = "merchant_public_key", "platform_private_key"
-"""What a server knows of a key beside its credential fields."""
+"""What a server stores of a key besides its credential fields."""
 
 ROWS_A_READ: Final = 50_000
 _ZONE: Final = ZoneInfo(ZONE)
@@ -64,7 +64,7 @@ class WechatpayServer:
         self._change = change
 
     def with_documents(self, change: Callable[[bytes], bytes]) -> "WechatpayServer":
-        """The same server with changed bills, of which it states the digests."""
+        """Return the same server with changed bills and with their digests."""
         return WechatpayServer(change)
 
     def estimate_rows(self, request: Request) -> int:
@@ -72,7 +72,7 @@ class WechatpayServer:
         return RULES.paging.size_max
 
     def answer(self, request: Request, reader: FlowReader) -> Response:
-        """The answer, which is signed where it is the address of a bill."""
+        """Return the answer. An answer with the address of a bill is signed."""
         try:
             if request.method != "GET" or request.route not in (BILL_PATH, DOWNLOAD_PATH):
                 raise _Refusal(404, codes.NO_SUCH_ROUTE, "there is no such API")
@@ -91,7 +91,7 @@ class WechatpayServer:
             return _problem(request, error.status, error.code, error.message)
 
     def sign_again(self, request: Request, response: Response, reader: FlowReader) -> Response:
-        """The answer with the platform's signature of its body. A bill and an error have none."""
+        """Return the answer with the platform's signature of its body. Bills and errors have no signature."""
         if response.status != 200 or request.route != BILL_PATH:
             return response
         key = authenticate(request, reader)
@@ -111,7 +111,7 @@ class WechatpayServer:
         )
 
     def _link(self, request: Request, key: Key, reader: FlowReader) -> Link:
-        """The address of a bill, and its digest. Raises WireError, NotRepresentable, _Refusal."""
+        """Return the address of a bill, and its digest. Raises WireError, NotRepresentable, _Refusal."""
         if not reader.admit(key, RULES.rate).admitted:
             raise _Refusal(429, codes.TOO_MANY_CALLS, "频率超限，请降低请求接口频率")
         params = request.query_params()
@@ -127,7 +127,7 @@ class WechatpayServer:
         return Link(SHA1, name.digest, f"{_origin(request)}{DOWNLOAD_PATH}?{urlencode({'token': token})}")
 
     def _download(self, request: Request, key: Key, reader: FlowReader) -> Response:
-        """The bill at an address. Raises WireError, NotRepresentable, _Refusal."""
+        """Return the bill at an address. Raises WireError, NotRepresentable, _Refusal."""
         if not reader.admit(key, DOWNLOAD_RATE, "download").admitted:
             raise _Refusal(429, codes.TOO_MANY_CALLS, "频率超限，请降低请求接口频率")
         token = request.query_params().get("token", "")
@@ -149,7 +149,7 @@ class WechatpayServer:
 
 
 def authenticate(request: Request, reader: FlowReader) -> Key:
-    """The key that signed a request. Raises _Refusal."""
+    """Return the key that signed a request. Raises _Refusal."""
     parts = parse_authorization(request.headers.get("authorization", ""))
     if parts is None:
         raise _Refusal(401, codes.SIGN_ERROR, f"Http头Authorization: expected {SCHEME} with five parts")
@@ -160,7 +160,8 @@ def authenticate(request: Request, reader: FlowReader) -> Key:
     if sent_at is None or not RULES.allows_skew(now - sent_at):
         raise _Refusal(401, codes.SIGN_ERROR, "Http头Authorization中的timestamp与发起请求的时间不得超过5分钟")
     public_key = read_public_key(MERCHANT_KEY, key.credentials[MERCHANT_KEY])
-    # Public clients that are given a base URL with a path do not sign that path, and so the route counts too.
+    # If the base URL has a path, public clients do not sign that path. So we also accept a signature over the route
+    # alone.
     query = f"?{request.query}" if request.query else ""
     messages = (
         request_message(request.method, path + query, parts.timestamp, parts.nonce_str, request.body)
@@ -186,7 +187,7 @@ def _parse_timestamp(text: str) -> datetime | None:
 
 
 class BillName(NamedTuple):
-    """Which bill, as its sealed address says it."""
+    """The bill that a signed address names."""
 
     day: str
     account_type: str
@@ -199,7 +200,7 @@ _bill_name = msgspec.json.Decoder(BillName)
 
 
 def _origin(request: Request) -> str:
-    """The base URL that a client has used, as far as a request tells it. Clients compare it with theirs."""
+    """Return the base URL that a client has used, as far as a request shows it. Clients compare it with their own."""
     scheme = "https" if request.headers.get("x-forwarded-proto", "").strip() == "https" else "http"
     host = request.headers.get("host", "localhost")
     safe_host = host if host.isascii() and host.isprintable() and not set(host) & set("/?#@\\ \"'<>") else "localhost"
@@ -207,7 +208,7 @@ def _origin(request: Request) -> str:
 
 
 def parse_day(field: str, text: str) -> date:
-    """A day such as 2026-11-01. Raises WireError."""
+    """Return the day in a text such as 2026-11-01. Raises WireError."""
     try:
         day = date.fromisoformat(text)
     except ValueError:
@@ -221,7 +222,8 @@ def parse_day(field: str, text: str) -> date:
 
 
 def bill_of(day: date, account_type: str, key: Key, reader: FlowReader) -> bytes | None:
-    """The document of a day. None: there were no flows. Raises NotRepresentable, and _Refusal for a day without one."""
+    """Return the document of a day, or None if there were no flows. Raises NotRepresentable, and _Refusal if the day
+    has no bill."""
     since = to_utc(datetime.combine(day, time.min, tzinfo=_ZONE))
     until = day_after(since, ZONE)
     now = reader.now()
@@ -232,7 +234,7 @@ def bill_of(day: date, account_type: str, key: Key, reader: FlowReader) -> bytes
         if until > now:
             raise _Refusal(400, codes.PARAM_ERROR, "bill_date: expected a day before today")
         raise _Refusal(400, codes.CREATING, "账单生成中，请稍后再试")
-    # A bill claims to be whole, so there is none of a day of which flows may be missing.
+    # A bill claims to be complete. A day of which flows may be missing therefore has no bill.
     if not reader.is_complete(key.accounts, since, until):
         raise _Refusal(400, codes.CREATING, "账单生成中，请稍后再试: this day has not been read completely")
     query = FlowQuery(
@@ -255,19 +257,20 @@ def bill_of(day: date, account_type: str, key: Key, reader: FlowReader) -> bytes
 
 
 def _of_type(account_type: str) -> Where:
-    """The flows of a type of account. Flows of other providers are those of the basic account."""
+    """The condition for flows of an account type. Flows of other providers belong to the basic account."""
     if account_type == ACCOUNT_TYPES[0]:
         return (((Term("subaccount", ACCOUNT_TYPES[1:], negated=True),),),)
     return (one_of("subaccount", account_type),)
 
 
 def _split(rows: bytes) -> list[bytes]:
-    """The rows of a page."""
+    """Split a page into its rows."""
     return list(map(bytes, _rows.decode(b"[%b]" % rows)))
 
 
 def _detail_of(request: Request, error: WireError) -> Mapping[str, str]:
-    """`detail` of an error: which parameter does not fit, and why. Empty: the request cannot be read."""
+    """Return `detail` of an error: the parameter that is not valid, and the reason. It is empty if the request cannot
+    be read."""
     try:
         value = request.query_params().get(error.field, "")
     except WireError:

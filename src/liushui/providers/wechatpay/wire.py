@@ -32,12 +32,12 @@ _DIGEST: Final = re.compile(r"[0-9a-fA-F]{40}")
 
 
 def request_message(method: str, target: str, timestamp: str, nonce: str, body: bytes = b"") -> bytes:
-    """What the signature of a request covers. `target` is the path with the query, exactly as sent."""
+    """Return the text that the signature of a request covers. `target` is the path with the query, exactly as sent."""
     return b"".join(b"%b\n" % part for part in (*_encoded(method, target, timestamp, nonce), body))
 
 
 def answer_message(timestamp: str, nonce: str, body: bytes) -> bytes:
-    """What the signature of an answer covers."""
+    """Return the text that the signature of an answer covers."""
     return b"".join(b"%b\n" % part for part in (*_encoded(timestamp, nonce), body))
 
 
@@ -55,12 +55,13 @@ class Authorization(NamedTuple):
     serial_no: str
 
     def to_header(self) -> str:
-        """The value of the header."""
+        """Return the value of the header."""
         return f"{SCHEME} " + ",".join(f'{name}="{value}"' for name, value in self._asdict().items())
 
 
 def parse_authorization(header: str) -> Authorization | None:
-    """The parts of an Authorization header, which come in any order. None: it is another header, or lacks a part."""
+    """Return the parts of an Authorization header, in any order. Returns None if it is another header or lacks a
+    part."""
     scheme, _, parts = header.partition(" ")
     values = dict(_PART.findall(parts))
     if scheme != SCHEME or not values.keys() >= set(Authorization._fields):
@@ -69,9 +70,9 @@ def parse_authorization(header: str) -> Authorization | None:
 
 
 def check_answer(answer: Answer, key: RSAPublicKey, key_id: str, *, now_s: int, age_max_s: int) -> None:
-    """Raise WireError if an answer has no valid signature: then anybody may have made it.
+    """Raise WireError if an answer has no valid signature: anybody may have made such an answer.
 
-    Raises AuthError if it is signed by another key of the platform, which has then been replaced.
+    Raises AuthError if another key of the platform signed the answer: the platform has then replaced its key.
     """
     stated = {
         name: answer.headers.get(f"wechatpay-{name}", "") for name in ("timestamp", "nonce", "serial", "signature")
@@ -112,13 +113,13 @@ _problem = msgspec.json.Decoder(Problem)
 
 
 def error_of(answer: Answer) -> ProviderError:
-    """The error in an answer. Raises WireError, or Unavailable, if it is none of this API's."""
+    """Return the error in an answer. Raises WireError or Unavailable if the answer is not one of this API's errors."""
     problem = decode_envelope(_problem, answer)
     return provider_error(ERRORS, problem.message, answer, code=problem.code)
 
 
 def parse_link(answer: Answer) -> Link:
-    """The address of a bill. Raises WireError. Whoever calls has checked the signature."""
+    """Return the address of a bill. Raises WireError. The caller has checked the signature."""
     link = decode_envelope(_link, answer)
     if link.hash_type != SHA1:
         raise WireError("hash_type", f"expected {SHA1}, got {short_repr(link.hash_type)}")
@@ -128,9 +129,9 @@ def parse_link(answer: Answer) -> Link:
 
 
 def download_query(link: Link) -> str:
-    """The query of a bill's address, which is at the same path for all bills.
+    """Return the query of a bill's address. The path is the same for all bills.
 
-    The client sends it to its own base URL: nothing is ever sent to a host that an answer names. Raises WireError.
+    The client sends it to its own base URL and never to a host that an answer names. Raises WireError.
     """
     try:
         parts = urlsplit(link.download_url)
@@ -145,7 +146,8 @@ def download_query(link: Link) -> str:
 
 
 def unpacked(document: bytes) -> bytes:
-    """A document, whether or not it is packed. Raises WireError, or Untrustworthy for one without an end."""
+    """Return a document unpacked, whether or not it is packed. Raises WireError, or Untrustworthy if it is longer than
+    BODY_MAX."""
     if not document.startswith(_GZIP_MAGIC):
         return document
     unpacker = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
@@ -161,19 +163,19 @@ def unpacked(document: bytes) -> bytes:
 
 
 def check_digest(document: bytes, digest: str) -> None:
-    """Raise WireError if an unpacked document is not the one that a digest was stated of."""
+    """Raise WireError if an unpacked document does not have the stated digest."""
     got = digest_of(document)
     if got != digest.lower():
         raise WireError("hash_value", f"expected the document with the digest {digest}, got one with {got}")
 
 
 def digest_of(document: bytes) -> str:
-    """The SHA-1 of an unpacked document, as the API states it."""
+    """Return the SHA-1 of an unpacked document, as the API states it."""
     return sha1(document, usedforsecurity=False).hexdigest()
 
 
 def rows_of(document: bytes, account_type: str) -> list[bytes]:
-    """The rows of an unpacked document. Raises WireError, or Untrustworthy for a row that is too large."""
+    """Return the rows of an unpacked document. Raises WireError, or Untrustworthy for a row that is too large."""
     try:
         text = document.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -27,7 +27,7 @@ with urlopen(api + "/externalpay/get_fund_flow?access_token=" + token, json.dump
 
 
 def new_credentials(random_bytes: Callable[[int], bytes]) -> dict[str, str]:
-    """Credentials in the service's format: an id of `ww` and 16 hex digits, and a secret of 43 characters."""
+    """Return credentials in the service's format: an id of `ww` and 16 hex digits, and a secret of 43 characters."""
     return {
         "corpid": f"ww{random_bytes(8).hex()}",
         "corpsecret": urlsafe_b64encode(random_bytes(32)).rstrip(b"=").decode(),

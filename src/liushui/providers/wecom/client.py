@@ -1,4 +1,4 @@
-"""Collects fund flows from WeCom: an access token that lives two hours, and pages linked by cursors."""
+"""Collects fund flows from WeCom: an access token that is valid for two hours, and pages linked by cursors."""
 
 import time
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ class WecomClient:
         self._token_end_ns = 0
 
     async def fetch_page(self, request: PageRequest) -> Page:
-        """One page of a slice, oldest row first. It may be short or empty and still have a next page."""
+        """Return one page of a slice, oldest row first. A page may be short or empty and still have a next page."""
         ends = inclusive_ends(request.slice_, RULES.resolution)
         if ends is None:
             return Page(())
@@ -44,7 +44,7 @@ class WecomClient:
         except AuthError as error:
             if error.code not in INVALID_TOKEN_CODES:
                 raise
-        # The service may end a token early, for example when another program gets one for the same credentials.
+        # The service may end a token early, for example if another program gets a token for the same credentials.
         await self.open_session()
         return await self._post(body)
 
@@ -54,7 +54,7 @@ class WecomClient:
     async def open_session(self) -> None:
         token = parse_token(await self._http.call("GET", TOKEN_PATH, query=urlencode(self._credentials)))
         life_s = token.expires_in or 0
-        if life_s <= 0:  # no life at all: it is used until the service says that it has ended
+        if life_s <= 0:  # no lifetime stated: the token is used until the service says that it has ended
             life_s = int(TOKEN_LIFE.total_seconds())
         self._token, self._token_end_ns = token.access_token, time.monotonic_ns() + life_s * _SECOND_NS
 

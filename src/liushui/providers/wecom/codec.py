@@ -1,4 +1,7 @@
-"""WeCom's fund flow rows to flows and back. Pure: no I/O, no clock. Table of fields and identity: MAPPING.md."""
+"""Converts WeCom's fund flow rows to flows and back.
+
+Pure: no I/O, no clock. MAPPING.md describes the fields and the identity.
+"""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -23,7 +26,8 @@ FEN_PLACES: Final = 2
 """Decimal places of an amount in yuan: one fen is 0.01 CNY."""
 FEN_PER_YUAN: Final = 10**FEN_PLACES
 FEN_DIGITS_MAX: Final = DIGITS_MAX - FEN_PLACES
-"""Longest amount in fen. In yuan, with its point and sign, it is still within DIGITS_MAX characters."""
+"""The largest number of digits of an amount in fen. In yuan, with point and sign, it still fits in DIGITS_MAX
+characters."""
 
 DIRECTIONS = {1: Direction.IN, 2: Direction.OUT}
 DIRECTION_CODES = {direction: code for code, direction in DIRECTIONS.items()}
@@ -33,11 +37,11 @@ KIND_CODES = {kind: code for code, kind in KINDS.items()}
 OPERATOR: Final = "wecom:operator_userid"
 GROUPS: Final = "wecom:group_list"
 TRANSACTION_TYPE: Final = "wecom:transaction_type"
-"""Keys in Flow.detail: the operator, the names of the rule groups, and a transaction_type that is not in KINDS."""
+"""Keys in Flow.detail for the operator, the names of the rule groups, and a transaction_type that is not in KINDS."""
 
 FEN_MAX: Final = 2**53 - 1
-"""The largest amount and balance that is served. Clients that hold numbers as doubles silently read others from here
-on, and those that hold them as 64 bits lose the page to one from 2^63 on."""
+"""The largest amount and balance that is served. Clients that hold numbers as doubles silently misread larger ones.
+Clients that hold them as 64-bit integers lose the page from 2^63 on."""
 
 _IN = Direction.IN.value
 _DIRECTION_VALUES = {code: direction.value for code, direction in DIRECTIONS.items()}
@@ -48,7 +52,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def extract_rows(document: bytes) -> Sequence[bytes]:
-    """The rows of one saved answer. Raises WireError, or a ProviderError by class if it is an error answer."""
+    """Return the rows of one saved answer. Raises WireError, or a ProviderError by class for an error answer."""
     return parse_page(Answer(200, NO_HEADERS, document))[0]
 
 
@@ -56,14 +60,14 @@ def extract_rows(document: bytes) -> Sequence[bytes]:
 
 
 def read(row: bytes) -> DecodedRow:
-    """Read one row. Raises WireError naming the field that does not fit."""
+    """Read one row. Raises WireError naming the field that is not valid."""
     fund_flow, documented = _row.read_lenient(row)
     is_servable = max(fund_flow.transaction_amount, abs(or_none(fund_flow.account_balance) or 0)) <= FEN_MAX
     return DecodedRow(to_flow(fund_flow), row, documented if is_servable else UNSERVABLE)
 
 
 def to_flow(row: FundFlow) -> Flow:
-    """The flow in a row. Raises WireError naming the field that does not fit."""
+    """Return the flow in a row. Raises WireError naming the field that is not valid."""
     direction = parse_choice("fund_flow_type", row.fund_flow_type, DIRECTIONS)
     kind = KINDS.get(row.transaction_type)
     if row.transaction_amount < 0:
@@ -96,20 +100,20 @@ def _group_names(groups: Sequence[Group] | None) -> tuple[str, ...] | None:
 
 
 def _detail(transaction_type: int | None, operator: str | None, groups: tuple[str, ...] | None) -> dict[str, object]:
-    """Flow.detail. `transaction_type` is one that is not in KINDS, or None."""
+    """Return Flow.detail. `transaction_type` is None or a type that is not in KINDS."""
     values = {TRANSACTION_TYPE: transaction_type, OPERATOR: operator, GROUPS: None if groups is None else list(groups)}
     return {name: value for name, value in values.items() if value is not None}
 
 
 @lru_cache(1_000)
 def _detail_text(operator: str | None, groups: tuple[str, ...] | None) -> str | None:
-    """Flow.detail of a row of a known kind, as JSON. Cached, because an account has few operators and groups."""
+    """Return Flow.detail of a row of a known kind, as JSON. Cached, because an account has few operators and groups."""
     detail = _detail(None, operator, groups)
     return _encode(detail).decode() if detail else None
 
 
 def read_many(rows: Sequence[bytes]) -> FlowColumns | None:
-    """Read rows of known kinds together. None: one of them has to be read by `read`."""
+    """Read rows of known kinds together. Returns None if `read` has to read one of them."""
     columns = _row.read_stated(rows)
     if columns is None:
         return None
@@ -147,13 +151,13 @@ def read_many(rows: Sequence[bytes]) -> FlowColumns | None:
 
 
 def _yuan_text(fen: int) -> str:
-    """`_yuan` as plain text. The number has to be within bounds."""
+    """Return `_yuan` as plain text. The number has to be within bounds."""
     sign, magnitude = ("-", -fen) if fen < 0 else ("", fen)
     return f"{sign}{magnitude // FEN_PER_YUAN}.{magnitude % FEN_PER_YUAN:02}"
 
 
 def _yuan(field: str, fen: int) -> Decimal:
-    """Fen in yuan: exact, always with two decimal places."""
+    """Return fen as yuan: exact, always with two decimal places."""
     if abs(fen) >= _FEN_END:
         raise WireError(field, f"expected at most {FEN_DIGITS_MAX} digits, got {short_repr(fen)}")
     return Decimal(fen).scaleb(-FEN_PLACES, EXACT)
@@ -163,11 +167,11 @@ def _yuan(field: str, fen: int) -> Decimal:
 
 
 def write(flow: Flow, language: str | None = None) -> bytes:
-    """Write one row as the service would. MAPPING.md says which fields of a flow this wire does not have.
+    """Write one row as the service would. MAPPING.md lists the fields of a flow that this API does not have.
 
     Raises NotRepresentable for an amount that is not in CNY, not a whole number of fen, or more than FEN_MAX.
     """
-    del language  # this wire has codes, which are not translated
+    del language  # this API has codes, which are not translated
     if flow.currency != CURRENCY:
         raise NotRepresentable("currency", f"expected {CURRENCY}, got {short_repr(flow.currency)}")
     detail = flow.detail or {}
@@ -190,7 +194,7 @@ def write(flow: Flow, language: str | None = None) -> bytes:
 
 
 def _fen(field: str, yuan: Decimal) -> int:
-    """Yuan in fen. Raises NotRepresentable for a fraction of a fen, and for more than clients can hold."""
+    """Return yuan as fen. Raises NotRepresentable for a fraction of a fen, and for more than clients can hold."""
     fen = yuan.scaleb(FEN_PLACES, EXACT)
     if fen != fen.to_integral_value():
         raise NotRepresentable(

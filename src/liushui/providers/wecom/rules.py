@@ -48,7 +48,7 @@ RULES: Final = Rules(
 
 TOKEN_LIFE: Final = timedelta(seconds=7200)
 TOKEN_RATE: Final = Rate(calls=600, per=timedelta(minutes=1))
-"""Limit of gettoken. It is as high as that of the rows, because some clients renew a token before every call in its
+"""Limit of gettoken. It is as high as the limit for rows, because some clients renew a token before every call in its
 last minute."""
 
 ERRORS: Final[Mapping[int, type[ProviderError]]] = {
@@ -68,4 +68,4 @@ ERRORS: Final[Mapping[int, type[ProviderError]]] = {
     301002: AuthError,
 }
 INVALID_TOKEN_CODES: Final = (40014, 42001)
-"""Errors that say that an access token is no longer valid. The credentials may still be."""
+"""Errors that mean that an access token is no longer valid. The credentials may still be valid."""

@@ -1,7 +1,7 @@
-"""Answers as WeCom, the way its document says and public clients expect.
+"""Serves WeCom's API as its documentation describes it and as public clients expect it.
 
-Access tokens and cursors are signed with the key's secret instead of stored, so that any process that knows the key can
-check them.
+Access tokens and cursors are signed with the key's secret and not stored. Any process that knows the key can check
+them.
 """
 
 import hmac
@@ -37,7 +37,7 @@ _body = RowReader(RequestBody, "a request")
 
 
 class WecomServer:
-    """Serves the two routes that a reader of fund flows calls."""
+    """Serves the two routes that a client calls to read fund flows."""
 
     routes: Sequence[Route] = (Route("POST", PATH), Route("GET", TOKEN_PATH))
 
@@ -45,7 +45,7 @@ class WecomServer:
         return RULES.paging.size_max if request.route == PATH else 0
 
     def answer(self, request: Request, reader: FlowReader) -> Response:
-        """The answer. HTTP status 200 also for errors."""
+        """Return the answer. The HTTP status is 200 for errors too."""
         try:
             return _respond(0, "ok", _route(request, reader))
         except WireError as error:
@@ -57,7 +57,7 @@ class WecomServer:
 
 
 def _route(request: Request, reader: FlowReader) -> bytes:
-    """The members of the answer beside errcode and errmsg, as JSON."""
+    """Return the members of the answer other than errcode and errmsg, as JSON."""
     route = Route(request.method, request.route)
     if route == Route("GET", TOKEN_PATH):
         return _issue_token(request.query_params(), reader)
@@ -70,7 +70,7 @@ def _route(request: Request, reader: FlowReader) -> bytes:
 
 
 class Parameters(NamedTuple):
-    """The parameters of a page. Times are Unix seconds, both ends inclusive."""
+    """The parameters of a page. Times are Unix seconds. The range includes both ends."""
 
     begin_time: int
     end_time: int
@@ -80,12 +80,12 @@ class Parameters(NamedTuple):
 
     @property
     def scope(self) -> tuple[int, int, str]:
-        """What a cursor is bound to. The limit may change from page to page."""
+        """The values that a cursor is bound to. The limit is not one of them: it may change from page to page."""
         return self.begin_time, self.end_time, self.mch_id
 
 
 def _fund_flows(request: Request, reader: FlowReader) -> bytes:
-    """A page of fund flows. Raises ErrorResponse, NotRepresentable, or WireError naming the parameter."""
+    """Return a page of fund flows. Raises ErrorResponse, NotRepresentable, or WireError naming the parameter."""
     key = authenticate(request.query_params().get("access_token", ""), reader)
     if not reader.admit(key, RULES.rate).admitted:
         raise _too_many_calls()
@@ -100,7 +100,7 @@ def _fund_flows(request: Request, reader: FlowReader) -> bytes:
 
 
 def parse_body(body: bytes) -> Parameters:
-    """The parameters in a request body. Raises WireError naming the one that does not fit."""
+    """Return the parameters in a request body. Raises WireError naming the parameter that is not valid."""
     try:
         given = _body.read(body)
     except WireError as error:
@@ -119,7 +119,7 @@ def parse_body(body: bytes) -> Parameters:
 
 
 def parse_query(params: Parameters, key: Key, now: datetime) -> FlowQuery:
-    """The query for the rows that are published by now, oldest first. Raises WireError for a foreign cursor."""
+    """Return the query for the rows that are published by now, oldest first. Raises WireError for a foreign cursor."""
     after = open_cursor(params.cursor, key, params.scope) if params.cursor else ""
     if after is None:
         raise WireError("cursor", "expected one that was given for this begin_time, end_time and mch_id")
@@ -139,7 +139,7 @@ def parse_query(params: Parameters, key: Key, now: datetime) -> FlowQuery:
 
 
 def _visible_to(key: Key) -> Where:
-    """The rows of the operators that the key may see, and the rows without an operator."""
+    """The condition for rows that the key may see: rows of its operators, and rows without an operator."""
     operators = key.restrictions.get(OPERATORS)
     if operators is None:
         return EVERYTHING
@@ -158,7 +158,7 @@ class Session(NamedTuple):
 
 
 def authenticate(token: str, reader: FlowReader) -> Key:
-    """The key whose access token this is. Raises ErrorResponse."""
+    """Return the key to which this access token belongs. Raises ErrorResponse."""
     if not token:
         raise ErrorResponse(200, 41001, "access_token missing")
     session = _claimed_session(token)
@@ -171,7 +171,7 @@ def authenticate(token: str, reader: FlowReader) -> Key:
 
 
 def _issue_token(params: Mapping[str, str], reader: FlowReader) -> bytes:
-    """An access token and its remaining life in seconds. Raises ErrorResponse."""
+    """Return an access token and its remaining life in seconds. Raises ErrorResponse."""
     for name, code in (("corpid", 41002), ("corpsecret", 41004)):
         if not params.get(name):
             raise ErrorResponse(200, code, f"{name} missing")
@@ -195,7 +195,7 @@ def _token_end(key: Key, began: datetime) -> datetime:
 
 
 def make_token(key: Key, began_us: int) -> str:
-    """The access token of a key's session. It needs no URL encoding."""
+    """Return the access token of a key's session. It needs no URL encoding."""
     payload = msgspec.json.encode((key.public, began_us))
     return sign_text(key.credentials["corpsecret"], "access_token", payload)
 
@@ -204,7 +204,8 @@ _session_claims = msgspec.json.Decoder(tuple[str, int])
 
 
 def _claimed_session(token: str) -> Session | None:
-    """The claims of a token, unverified: they name the key to verify it with. None: it is no token of ours."""
+    """Return the claims of a token, unverified. They name the key that verifies the token. Returns None if it is not a
+    token of ours."""
     payload = claimed_payload(token)
     try:
         return None if payload is None else Session(*_session_claims.decode(payload))
@@ -213,17 +214,18 @@ def _claimed_session(token: str) -> Session | None:
 
 
 def _is_token_of(token: str, key: Key, session: Session) -> bool:
-    """Whether this is the key's own token of that session, compared in constant time."""
+    """Whether this is the key's own token of that session. The comparison takes constant time."""
     return hmac.compare_digest(token.encode(), make_token(key, session.began_us).encode())
 
 
 def make_cursor(key: Key, after: str, scope: tuple[int, int, str]) -> str:
-    """The wire's cursor for a keyset cursor. It is valid for this key and these parameters only."""
+    """Return WeCom's cursor for a keyset cursor. It is valid only for this key and these parameters."""
     return sign_text(key.credentials["corpsecret"], "cursor", after.encode(), msgspec.json.encode(scope))
 
 
 def open_cursor(cursor: str, key: Key, scope: tuple[int, int, str]) -> str | None:
-    """The keyset cursor in a wire's cursor. None: the cursor was not made for this key and these parameters."""
+    """Return the keyset cursor in WeCom's cursor. Returns None if the cursor was not made for this key and these
+    parameters."""
     payload = open_text(cursor, key.credentials["corpsecret"], "cursor", msgspec.json.encode(scope))
     return None if payload is None else payload.decode()
 

@@ -38,14 +38,14 @@ class FundFlow(msgspec.Struct, kw_only=True, gc=False):
 
 
 class Envelope(msgspec.Struct):
-    """Any answer. An error has nothing else."""
+    """Any answer. An error has no other members."""
 
     errcode: int
     errmsg: str | None = None
 
 
 class FundFlows(Envelope):
-    """A page: the rows, each byte for byte. The last page has no cursor, or an empty one.
+    """A page: the rows, each byte for byte. On the last page the cursor is empty or absent.
 
     An empty list may be null or absent.
     """
@@ -81,13 +81,13 @@ _ROWS_AT: Final = ("fund_flow_list",)
 
 
 def parse_page(answer: Answer) -> tuple[list[bytes], str | None]:
-    """The rows of an answer, and the cursor of the next page. Raises WireError, or a ProviderError by class."""
+    """Return the rows of an answer, and the cursor of the next page. Raises WireError, or a ProviderError by class."""
     page, split = parse_tolerantly(lambda part: _parse(_fund_flows, part), answer, _ROWS_AT)
     return copy_rows(page.fund_flow_list) if split is None else split, page.next_cursor or None
 
 
 def parse_token(answer: Answer) -> Token:
-    """The access token in an answer of gettoken. Raises WireError, or a ProviderError by class."""
+    """Return the access token in an answer of gettoken. Raises WireError, or a ProviderError by class."""
     token = _parse(_token, answer)
     if not token.access_token:
         raise WireError("access_token", "expected a token, got none")
@@ -95,7 +95,7 @@ def parse_token(answer: Answer) -> Token:
 
 
 def _parse(decoder: msgspec.json.Decoder[E], answer: Answer) -> E:
-    """An answer with errcode 0. Raises WireError, or a ProviderError by code and HTTP status."""
+    """Return an answer with errcode 0. Raises WireError, or a ProviderError by code and HTTP status."""
     envelope = decode_envelope(decoder, answer)
     if envelope.errcode == 0 and answer.status == 200:
         return envelope

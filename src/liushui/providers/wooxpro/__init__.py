@@ -21,7 +21,7 @@ with urlopen(Request(url, headers={{"X-API-KEY": "{api_key}"}})) as answer:
 
 
 def new_credentials(random_bytes: Callable[[int], bytes]) -> dict[str, str]:
-    """An API key in the service's format: 40 hex digits."""
+    """Return an API key in the service's format: 40 hex digits."""
     return {"api_key": random_bytes(20).hex()}
 
 

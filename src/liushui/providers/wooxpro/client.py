@@ -1,4 +1,4 @@
-"""Collects futures transactions from WOO X Pro: an API key in a header, one time range a call."""
+"""Collects futures transactions from WOO X Pro: an API key in a header, one time range per call."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -36,11 +36,11 @@ class WooxproClient:
         self._http = HttpConnection(base_url, rate=rate, timeout_s=timeout_s, headers=headers, bare_key=True)
 
     async def fetch_page(self, request: PageRequest) -> Page:
-        """The oldest rows of a slice, or its newest ones, sorted oldest first. There is no further page."""
+        """Return the oldest rows of a slice, or the newest ones, sorted oldest first. There is no further page."""
         ends = inclusive_ends(request.slice_, RULES.resolution)
         if ends is None:
             return Page(())
-        # With a start_time the API answers with the oldest rows, without one with the newest.
+        # With a start_time the API answers with the oldest rows, without it with the newest rows.
         start = {} if request.newest else {"start_time": ends[0]}
         query = urlencode({**start, "end_time": ends[1], "page_size": request.size, **request.params})
         rows = parse_page(await self._http.call("GET", PATH, query=query))
@@ -55,7 +55,7 @@ class WooxproClient:
 
 
 def _is_before(row: bytes, slice_: Slice) -> bool:
-    """Whether a row is older than a slice. A row without a readable time stays: the codec will report it."""
+    """Whether a row is older than a slice. A row without a readable time is kept: the codec will report it."""
     try:
         return parse_unix_milliseconds("time", _time_only.decode(row).time) < slice_.since
     except (*DECODE_ERRORS, WireError):

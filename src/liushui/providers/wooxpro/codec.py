@@ -1,4 +1,7 @@
-"""WOO X Pro's rows to flows and back. Pure: no I/O, no clock. Table of fields and identity: MAPPING.md."""
+"""Converts WOO X Pro's rows to flows and back.
+
+Pure: no I/O, no clock. MAPPING.md describes the fields and the identity.
+"""
 
 import re
 from collections.abc import Sequence
@@ -38,14 +41,14 @@ CODES = {
     Kind.FEE: 4,
     Kind.LIQUIDATION: 5,
 }
-"""The flow_type of a kind. Where several kinds have one flow_type, it is read as the first of them."""
+"""The flow_type of each kind. If several kinds share a flow_type, reading it gives the first of them."""
 
 FUTURES, COPY_TRADING = ACCOUNTS = ("futures", "copy_trading")
 
 FLOW_TYPE: Final = "wooxpro:flow_type"
-"""Key in Flow.detail of a flow_type that contradicts the row's type."""
+"""Key in Flow.detail for a flow_type that contradicts the row's type."""
 ACCOUNT: Final = "wooxpro:account"
-"""Key in Flow.detail of an account that is not in ACCOUNTS."""
+"""Key in Flow.detail for an account that is not in ACCOUNTS."""
 
 _KINDS = {TYPES[code]: kind for kind, code in reversed(CODES.items())}
 _KIND_VALUES = {name: kind.value for name, kind in _KINDS.items()}
@@ -58,25 +61,25 @@ _encode = msgspec.json.Encoder().encode
 
 
 def extract_rows(document: bytes) -> Sequence[bytes]:
-    """The rows of one saved answer. Raises WireError, or a ProviderError by class if it is an error answer."""
+    """Return the rows of one saved answer. Raises WireError, or a ProviderError by class for an error answer."""
     return parse_page(Answer(200, NO_HEADERS, document))
 
 
 def parse_unix_milliseconds(field: str, value: str | int) -> datetime:
-    """Parse whole Unix milliseconds, a number or its plain text. Raises WireError naming `field`."""
+    """Parse whole Unix milliseconds: a number, or its plain text. Raises WireError naming `field`."""
     if type(value) is str and _MILLISECONDS.fullmatch(value) is None:
         raise WireError(field, f"expected whole Unix milliseconds such as 1570608000000, got {short_repr(value)}")
     return parse_steps(field, int(value), RULES.resolution)
 
 
 def read(row: bytes) -> DecodedRow:
-    """Read one row. Raises WireError naming the field that does not fit."""
+    """Read one row. Raises WireError naming the field that is not valid."""
     transaction, documented = _row.read_lenient(row)
     return DecodedRow(to_flow(transaction), row, _served(transaction, documented or row) or documented)
 
 
 def to_flow(row: Transaction) -> Flow:
-    """The flow in a row. Raises WireError naming the field that does not fit."""
+    """Return the flow in a row. Raises WireError naming the field that is not valid."""
     at = parse_unix_milliseconds("time", row.time)
     symbol = None if row.symbol is UNSET else row.symbol
     facts = (row.account, row.type, symbol or "", row.asset, row.amount, str(row.time), row.tran_id)
@@ -96,7 +99,7 @@ def to_flow(row: Transaction) -> Flow:
 
 
 def read_many(rows: Sequence[bytes]) -> FlowColumns | None:
-    """Read rows that all look as in the document's table. None: one of them has to be read by `read`."""
+    """Read rows that all have the form in the document's table. Returns None if `read` has to read one of them."""
     transactions = _row.read_many(rows)
     if transactions is None:
         return None
@@ -132,7 +135,7 @@ def read_many(rows: Sequence[bytes]) -> FlowColumns | None:
 
 
 def _detail_of(row: Transaction) -> dict[str, object] | None:
-    """Flow.detail: what a row's type and the document's two accounts do not already state."""
+    """Return Flow.detail: facts that the row's type and the document's two accounts do not already state."""
     detail: dict[str, object] = {}
     if row.flow_type is not UNSET and parse_code("flow_type", row.flow_type) != _type_code(row.type):
         detail[FLOW_TYPE] = row.flow_type
@@ -146,7 +149,8 @@ def _type_code(type_: str) -> int:
 
 
 def _served(row: Transaction, received: bytes) -> bytes | None:
-    """The row as in the document's table, further keys included. None: it was received like that."""
+    """Return the row in the form of the document's table, with its further keys. Returns None if it was received in
+    that form."""
     changed: dict[str, object] = {}
     if row.symbol is UNSET or row.symbol is None:
         changed["symbol"] = ""
@@ -158,7 +162,7 @@ def _served(row: Transaction, received: bytes) -> bytes | None:
 
 
 def write(flow: Flow, language: str | None = None) -> bytes:
-    """Write one row as the service would. MAPPING.md says which fields of a flow this wire does not have."""
+    """Write one row as the service would. MAPPING.md lists the fields of a flow that this API does not have."""
     del language  # the service has one language
     code = CODES.get(flow.kind, OTHER_TYPE)
     stated = flow.detail.get(FLOW_TYPE) if flow.detail else None
@@ -177,12 +181,13 @@ def write(flow: Flow, language: str | None = None) -> bytes:
 
 
 def _other_type(flow: Flow) -> str:
-    """The type of a flow without a flow_type: its label, unless that is the name of another type."""
+    """Return the type for a flow without a flow_type: its label. If the label is empty or names another type, return
+    its kind."""
     return flow.kind.value if not flow.label or flow.label in _TYPE_CODES else flow.label
 
 
 def _account_of(flow: Flow) -> str:
-    """The account of a flow. `server.has_account` selects flows by the same rule."""
+    """Return the account of a flow. `server.has_account` selects flows by the same rule."""
     stated = flow.detail.get(ACCOUNT) if flow.detail else None
     if type(stated) is str:
         return stated

@@ -29,7 +29,7 @@ RULES: Final = Rules(
 )
 
 REFUSALS: Final = Rate(calls=30, per=timedelta(seconds=60))
-"""How many calls over the rate a key may make before it is banned, and how long a banned client should wait."""
+"""The number of calls over the rate after which a key is banned, and how long a banned client should wait."""
 
 SUCCESS: Final = 1000
 BANNED: Final = 30017

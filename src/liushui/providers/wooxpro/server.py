@@ -1,4 +1,4 @@
-"""Answers as WOO X Pro, the way its document says."""
+"""Serves WOO X Pro's API as its documentation describes it."""
 
 import hmac
 import re
@@ -35,7 +35,7 @@ SYMBOL_MAX = 64
 """Longest symbol, in characters."""
 
 PARAMETER_ERRORS = {"start_time": (400, 40039), "end_time": (400, 40039), "symbol": (400, 40034)}
-"""HTTP status and error code of the parameters that have codes of their own."""
+"""HTTP status and error code of those parameters that have a code of their own."""
 PARAMETER_ERROR = (400, 40011)
 
 _SIZE = re.compile(r"(?:^|&)page_size=([0-9]{1,6})(?:&|$)")
@@ -51,7 +51,7 @@ class WooxproServer:
         return int(size[1]) if size else RULES.paging.size_default
 
     def answer(self, request: Request, reader: FlowReader) -> Response:
-        """The answer in WOO X Pro's envelope, also for errors."""
+        """Return the answer in WOO X Pro's envelope. Errors use it too."""
         check = None
         try:
             if request.method != "GET" or request.route != PATH:
@@ -71,12 +71,12 @@ class WooxproServer:
 
 
 def key_name(api_key: str) -> str:
-    """The public name of an API key: a digest, because the key itself is the secret."""
+    """Return the public name of an API key: a digest, because the key itself is the secret."""
     return f"{NAME}-{sha256(_bytes_of(api_key)).hexdigest()[:16]}"
 
 
 def authenticate(request: Request, reader: FlowReader) -> Key:
-    """The key in a request: in one of the two headers, or the same one in both. Raises ErrorResponse."""
+    """Return the key in a request: from either of the two headers, or from both if they agree. Raises ErrorResponse."""
     sent = {request.headers[name] for name in KEY_HEADERS if request.headers.get(name)}
     if not sent:
         raise ErrorResponse(401, 30001, "Header X-API-KEY is empty")
@@ -94,7 +94,7 @@ def _bytes_of(api_key: str) -> bytes:
 
 
 def _over_rate(key: Key, reader: FlowReader) -> ErrorResponse:
-    """The answer to a call over the rate. A client that keeps calling is banned."""
+    """Return the answer to a call over the rate. A client that keeps calling is banned."""
     if reader.admit(key, REFUSALS, "refused").admitted:
         return ErrorResponse(429, 30013, "Request too many requests")
     return ErrorResponse(BANNED_STATUS, BANNED, "Banned after too many requests")
@@ -104,7 +104,7 @@ def _over_rate(key: Key, reader: FlowReader) -> ErrorResponse:
 
 
 def parse_query(params: Mapping[str, str], accounts: tuple[str, ...], now: datetime) -> FlowQuery:
-    """The query that a request's parameters ask for. Raises WireError naming the parameter that does not fit."""
+    """Return the query in a request's parameters. Raises WireError naming the parameter that is not valid."""
     paging = RULES.paging
     size = parse_integer("page_size", params.get("page_size", str(paging.size_default)), least=1, most=paging.size_max)
     since, last = _range(params, now)
@@ -120,7 +120,7 @@ def parse_query(params: Mapping[str, str], accounts: tuple[str, ...], now: datet
 
 
 def _range(params: Mapping[str, str], now: datetime) -> tuple[datetime, datetime]:
-    """The first and the last millisecond of the range."""
+    """Return the first and the last millisecond of the range."""
     start, end = (
         parse_unix_milliseconds(name, params[name]) if name in params else None for name in ("start_time", "end_time")
     )
@@ -162,7 +162,7 @@ def has_flow_type(code: int) -> AnyOf:
 
 
 def has_account(account: str) -> AnyOf:
-    """The flows that are written with one of ACCOUNTS: those of the subaccount COPY_TRADING, or all others."""
+    """The condition for flows that are written with one of ACCOUNTS: the subaccount COPY_TRADING, or all others."""
     known_account = Term(f"{DETAIL_PREFIX}{ACCOUNT}", (None,))
     return ((known_account, Term("subaccount", (COPY_TRADING,), negated=account != COPY_TRADING)),)
 
@@ -173,7 +173,8 @@ def has_account(account: str) -> AnyOf:
 def _respond(
     request: Request, status: int, code: int, message: str, check: RateCheck | None, rows: bytes = b""
 ) -> Response:
-    """An answer. Once the call was counted, headers state the rate: `Remaining` is the number of calls already made."""
+    """Build an answer. Once the call is counted, headers state the rate. `Remaining` is the number of calls already
+    made."""
     headers = [("content-type", "application/json; charset=utf-8")]
     if check is not None:
         headers += [
@@ -187,5 +188,5 @@ def _respond(
 
 
 def _uuid(trace: str) -> str:
-    """A trace id of 32 hex digits, grouped as a UUID."""
+    """Return a trace id of 32 hex digits, grouped as a UUID."""
     return "-".join((trace[:8], trace[8:12], trace[12:16], trace[16:20], trace[20:]))

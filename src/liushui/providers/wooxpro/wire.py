@@ -18,7 +18,8 @@ _ROWS_AT: Final = ("data",)
 
 
 class Transaction(msgspec.Struct, kw_only=True, gc=False):
-    """One row, as lenient as real data: the document's sample has no flow_type, and time may be a number."""
+    """One row. It accepts the variants of real data: the document's sample has no flow_type, and time may be a
+    number."""
 
     symbol: str | None | UnsetType = UNSET
     flow_type: int | UnsetType = UNSET
@@ -44,9 +45,9 @@ _rows = msgspec.json.Decoder(list[msgspec.Raw] | None)
 
 
 def parse_page(answer: Answer) -> Sequence[bytes]:
-    """The rows of an answer, byte for byte: none where `data` is null or absent.
+    """Return the rows of an answer, byte for byte. There are none if `data` is null or absent.
 
-    The code alone says whether it is a success. Raises WireError, or a ProviderError by code and HTTP status.
+    Only the code decides whether the call succeeded. Raises WireError, or a ProviderError by code and HTTP status.
     """
     rows, split = parse_tolerantly(_parse_page, answer, _ROWS_AT)
     return rows if split is None else split
@@ -63,14 +64,14 @@ def _parse_page(answer: Answer) -> list[bytes]:
         raise _error(answer, envelope.message, code=envelope.code, trace=envelope.trace)
     data = envelope.data
     try:
-        # The code has said that it is a success. Messages are words for people, and services change them.
+        # The code has already shown success. Messages are for people, and services change them.
         return copy_rows(_rows.decode(data))
     except DECODE_ERRORS as error:
         raise WireError("data", f"expected a list, got {excerpt(data)}: {error}") from error
 
 
 def _error(answer: Answer, message: str | None, *, code: int | None = None, trace: str | None = None) -> ProviderError:
-    """The error for an error answer. A banned client has to wait longer than one over the rate."""
+    """Return the error in an error answer. A banned client has to wait longer than a client that is over the rate."""
     if code not in ERRORS and answer.status == BANNED_STATUS:
         code = BANNED
     wait_s = parse_retry_after(answer.headers.get("x-bm-ratelimit-reset"))

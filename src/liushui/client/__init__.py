@@ -1,1 +1,1 @@
-"""The client of our own API, and the words that it and the server share."""
+"""The client of our own API, and the resources that client and server share."""

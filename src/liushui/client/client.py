@@ -80,7 +80,7 @@ class Client:
         return self._get(path, type_, **params)
 
     def about(self) -> models.About:
-        """The server's version, and what the token may see and do."""
+        """Return the server's version, and what the token may see and do."""
         return self._get("", models.About)
 
     def accounts(self) -> list[models.Account]:
@@ -101,7 +101,7 @@ class Client:
         return self._get(f"/flows/{_part(key)}", models.FlowInFull)
 
     def feed(self, cursor: str | None = None, *, limit: int = 1_000, account: Sequence[str] = ()) -> models.FeedPage:
-        """What changed since a cursor; without one, since the beginning."""
+        """Return the changes since a cursor, or since the beginning without a cursor."""
         return self._get("/feed", models.FeedPage, cursor=cursor, limit=limit, account=account)
 
     def balances(self, **filters: Values) -> models.Balances:
@@ -113,7 +113,7 @@ class Client:
         return self._get("/daily-balances", models.DailyBalances, **filters)
 
     def summary(self, **filters: Values) -> models.Summary:
-        """Money in and out, by account, period, by, first_day, last_day, currency, kind."""
+        """Return money in and out, by account, period, by, first_day, last_day, currency, kind."""
         return self._get("/summary", models.Summary, **filters)
 
     def fees(self, **filters: Values) -> models.Fees:
@@ -121,38 +121,38 @@ class Client:
         return self._get("/fees", models.Fees, **filters)
 
     def coverage(self, *, account: Sequence[str] = ()) -> list[models.CoveredRange]:
-        """Which ranges are complete, which are not, and why."""
+        """Return the ranges of each account: whether each is complete, and if not, why."""
         return self._get("/coverage", models.Coverage, account=account).ranges
 
     def heads(self, *, account: Sequence[str] = ()) -> list[models.Head]:
-        """Where the chain of each account ends. A copy kept elsewhere reveals whether the ledger was cut off or
-        replaced."""
+        """Return the end of each account's chain. A copy that is kept elsewhere reveals whether the ledger was cut off
+        or replaced."""
         return self._get("/heads", models.Heads, account=account).heads
 
     def findings(self, *, account: Sequence[str] = ()) -> list[models.FindingCount]:
-        """How many flows of each day need a review, and why. `each_finding` has the flows."""
+        """Return the number of flows to review for each day, and the reasons. `each_finding` has the flows."""
         return self._get("/findings", models.Findings, account=account).findings
 
     def each_finding(
         self, *, account: Sequence[str] = (), kind: Sequence[str] = (), state: Sequence[str] = (), limit: int = 100
     ) -> Iterator[models.Finding]:
-        """Flows to review, each with its state; without `state`, those that are open."""
+        """Yield the flows to review, each with its state. Without `state`, yield the open ones."""
         pages = self._pages("/findings/list", models.FindingPage, account=account, kind=kind, state=state, limit=limit)
         for page in pages:
             yield from page.findings
 
     def finding(self, finding: str) -> models.FindingInFull:
-        """One finding, the flows that it is about, and what was decided about it."""
+        """Return a finding, the flows that it is about, and the decisions on it."""
         return self._get(f"/findings/{_part(finding)}", models.FindingInFull)
 
     def breaks(self, *, account: Sequence[str] = ()) -> models.Breaks:
-        """Breaks: where a stated balance does not follow from the one before."""
+        """Yield the breaks: places where a stated balance does not follow from the balance before it."""
         return self._get("/breaks", models.Breaks, account=account)
 
     def quarantine(
         self, *, account: Sequence[str] = (), resolved: bool = False, limit: int = 100
     ) -> Iterator[models.QuarantinedRow]:
-        """Rejected rows: those that could not be read."""
+        """Yield the rejected rows: rows that could not be read."""
         for page in self._pages("/quarantine", models.QuarantinePage, account=account, resolved=resolved, limit=limit):
             yield from page.rows
 
@@ -171,7 +171,7 @@ class Client:
             yield from page.links
 
     def link(self, link: str) -> models.LinkInFull:
-        """One link, the other links of its flows, and what was decided about it."""
+        """Return a link, the other links of its flows, and the decisions on it."""
         return self._get(f"/links/{_part(link)}", models.LinkInFull)
 
     def stated_balances(self, *, account: Sequence[str] = (), withdrawn: bool = False) -> list[models.StatedBalance]:
@@ -179,20 +179,21 @@ class Client:
         return self._get("/stated-balances", models.StatedBalances, account=account, withdrawn=withdrawn).balances
 
     def reconciliation(self, period: str | None = None, *, account: Sequence[str] = ()) -> list[models.ReconciledMonth]:
-        """The proof of cash of a month such as 2026-10, or of days such as 2026-10-05..2026-10-20, by account.
+        """Return the proof of cash of a month such as 2026-10, or of days such as 2026-10-05..2026-10-20, by account.
 
-        Without a period: the last month that is over."""
+        Without a period, the last month that has ended counts.
+        """
         return self._get("/reconciliation", models.Reconciliation, period=period, account=account).months
 
     def months(
         self, first: str | None = None, last: str | None = None, *, account: Sequence[str] = ()
     ) -> list[models.MonthCheck]:
-        """The verdict on each month, whether it is closed, and how many of its flows have changed since."""
+        """Return the verdict on each month, whether it is closed, and how many of its flows have changed since."""
         path = "/reconciliation/months"
         return self._get(path, models.MonthChecks, first=first, last=last, account=account).months
 
     def closed_months(self, *, account: Sequence[str] = ()) -> list[models.PeriodDecision]:
-        """Who closed months or opened them again, and why."""
+        """Return who closed months or reopened them, and why."""
         return self._get("/closed-months", models.PeriodDecisions, account=account).decisions
 
     def changes_after_close(self, *, account: Sequence[str] = ()) -> list[models.ChangeAfterClose]:
@@ -200,9 +201,9 @@ class Client:
         return self._get("/closed-months/changes", models.ChangesAfterClose, account=account).changes
 
     def export(self, form: str, *, account_map: str | None = None, **selection: Values) -> bytes:
-        """A file with flows in a format of `liushui export`, selected by account, period, since, until, as_of.
+        """Return a file with flows in a format of `liushui export`, selected by account, period, since, until, as_of.
 
-        `account_map`: the TOML text of the account map, which journals need.
+        `account_map` is the TOML text of the account map, which journals need.
         """
         path = f"/export/{_part(form)}"
         if account_map is None:
@@ -213,7 +214,7 @@ class Client:
     # ------------------------------------------------------------ recording
 
     def state_balance(self, balance: models.StateBalance) -> models.StatedBalance:
-        """State what an account held at a moment. The same balance may be stated again."""
+        """State an account's balance at a moment. Stating the same balance again is allowed."""
         return self._post("/stated-balances", balance, models.StatedBalance)
 
     def withdraw_balance(self, balance: str, reason: str) -> models.StatedBalance:
@@ -226,23 +227,23 @@ class Client:
         return self._post(f"/links/{_part(link)}/decision", decision, models.LinkInFull, repeat=False)
 
     def explain_finding(self, finding: str, reason: str) -> models.FindingInFull:
-        """Explain a finding, which then no longer needs attention. The reason stays in the ledger."""
+        """Explain a finding, so that it no longer needs attention. The reason stays in the ledger."""
         path = f"/findings/{_part(finding)}/explain"
         return self._post(path, models.DecideFinding(reason=reason), models.FindingInFull, repeat=False)
 
     def withdraw_explanation(self, finding: str, reason: str) -> models.FindingInFull:
-        """Withdraw the explanation of a finding, which is open again."""
+        """Withdraw the explanation of a finding. The finding is then open again."""
         path = f"/findings/{_part(finding)}/withdraw"
         return self._post(path, models.DecideFinding(reason=reason), models.FindingInFull, repeat=False)
 
     def create_account(self, account: str, zone: str = "UTC") -> models.Account:
-        """Create an account of your own. If it exists already, in that zone, it is returned unchanged."""
+        """Create an account of your own. If it exists already with the same zone, it is returned unchanged."""
         return self._post("/accounts", models.MakeAccount(account=account, zone=zone), models.Account)
 
     def record(
         self, flows: models.RecordFlow | Iterable[models.RecordFlow], *, restate: bool = False, key: str | None = None
     ) -> models.Recorded:
-        """Record flows of your own accounts, all of them or none. A `key` makes it repeatable after a crash."""
+        """Record flows of your own accounts, all of them or none. A `key` makes the call repeatable after a crash."""
         body: Any = flows if isinstance(flows, models.RecordFlow) else list(flows)
         headers = {"Idempotency-Key": key or uuid4().hex}
         return self._post("/flows", body, models.Recorded, headers=headers, restate=restate)
@@ -250,11 +251,11 @@ class Client:
     # ------------------------------------------------------------ managing
 
     def close_month(self, month: models.CloseMonth) -> list[models.PeriodDecision]:
-        """Close a month whose lines pass or are explained. Raises Conflict, which names each line that is not."""
+        """Close a month whose lines all pass or are explained. Raises Conflict, which names the other lines."""
         return self._post("/closed-months", month, models.PeriodDecisions, repeat=False).decisions
 
     def reopen_month(self, month: models.ReopenMonth) -> list[models.PeriodDecision]:
-        """Open a closed month again."""
+        """Reopen a closed month."""
         return self._post("/closed-months/reopen", month, models.PeriodDecisions, repeat=False).decisions
 
     def sources(self) -> list[models.Source]:
@@ -306,7 +307,7 @@ class Client:
         self._call("DELETE", f"/tokens/{_part(token_id)}")
 
     def notification_rules(self) -> list[models.NotificationRule]:
-        """Who is told about which alarms."""
+        """Return the notification rules: who is notified about which alarms."""
         return self._get("/notification-rules", models.NotificationRules).rules
 
     def add_notification_rule(self, rule: models.AddNotificationRule) -> models.AddedNotificationRule:
@@ -323,7 +324,7 @@ class Client:
         self._call("DELETE", f"/notification-rules/{_part(name)}")
 
     def views(self) -> list[models.SavedView]:
-        """The saved views: one's own, and the shared ones about accounts that one may see."""
+        """Return the saved views: the caller's own, and the shared ones about accounts that the caller may see."""
         return self._get("/views", models.SavedViews).views
 
     def view(self, name: str) -> models.SavedView:
@@ -339,7 +340,7 @@ class Client:
         """Remove a view."""
         self._call("DELETE", f"/views/{_part(name)}")
 
-    # The names of version 0.1, which stay for one release.
+    # The names of version 0.1. They stay for one release.
     make_account, synced = create_account, sync_request
     make_key, end_key, make_token, end_token = create_key, revoke_key, create_token, revoke_token
 
@@ -380,7 +381,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
         repeat: bool = True,
     ) -> httpx2.Response:
-        """Make a call, and retry it. `repeat`: whether a retry is safe if the answer was lost."""
+        """Make a call, and retry it. `repeat` says whether a retry is safe after the answer was lost."""
         query: list[tuple[str, str | int | float | bool | None]] = [
             (name, _text(value)) for name, values in (params or {}).items() for value in _each(values)
         ]

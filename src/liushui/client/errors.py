@@ -7,7 +7,7 @@ from liushui.errors import LiushuiError
 
 
 class ApiError(LiushuiError):
-    """The server refused a call. `errors`: what was expected of each wrong field, and what was sent."""
+    """The server refused a call. `errors` lists each wrong field, what was expected of it, and what was sent."""
 
     def __init__(self, status: int, detail: str, errors: Sequence[Fault] = ()) -> None:
         super().__init__(f"{detail} ({status})")
@@ -49,5 +49,5 @@ BY_STATUS: dict[int, type[ApiError]] = {
     422: BadRequest,
 }
 
-# The names of version 0.1, which stay for one release.
+# The names of version 0.1. They stay for one release.
 NotKnown, NotAllowed, NotThere, Contradiction = Unauthorized, Forbidden, NotFound, Conflict

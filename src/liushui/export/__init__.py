@@ -1,1 +1,1 @@
-"""Exports: the flows of a range as files of other programs. One module a format; `formats` lists them."""
+"""Exports: the flows of a range as files of other programs. Each format has one module, and `formats` lists them."""

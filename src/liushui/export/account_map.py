@@ -13,8 +13,8 @@
     [commodity]                  # what the target calls a currency, if not the same
     USDT = "USDT"
 
-A rule applies if all of its keys match; a key that it leaves out matches anything. If several rules apply, the one with
-the most keys wins; among rules with the same number of keys, the first one. If some flows have no target, an error
+A rule applies if all of its keys match. A key that it leaves out matches any value. If several rules apply, the one
+with the most keys wins; among rules with the same number of keys, the first one. If some flows have no target, an error
 lists what is missing.
 """
 
@@ -70,7 +70,7 @@ class AccountMap:
         self._rules = {"asset": _sorted(assets), "counter": _sorted(counters)}
         self._targets: dict[tuple[str, ...], str] = {}
         self.opening = opening
-        """The source of opening balances. Empty: not in the map."""
+        """The account that opening balances come from. Empty: the map does not name it."""
         self.commodities = dict(commodities)
 
     def asset(self, account: str, subaccount: str, currency: str) -> str:
@@ -92,7 +92,7 @@ class AccountMap:
     def check(self, keys: Iterable[tuple[str, str, str, str]], *, opening: bool) -> None:
         """Check that there is a target for each account, subaccount, currency and kind. Raises MissingTargets.
 
-        `opening`: whether opening balances are written.
+        `opening` says whether opening balances are written.
         """
         missing = [table_line(OPENING)] if opening and not self.opening else []
         for key in sorted(set(keys)):
@@ -118,7 +118,7 @@ def table_line(table: str, *values: str) -> str:
 
 
 def toml_text(text: str) -> str:
-    """A TOML string."""
+    """Return a TOML string."""
     escaped = "".join(
         f"\\u{ord(char):04x}" if ord(char) < 0x20 or ord(char) == 0x7F else f"\\{char}" if char in '"\\' else char
         for char in text
@@ -199,16 +199,16 @@ _PROPOSED: Final[Mapping[Kind, str]] = {
     Kind.CONVERSION: "Equity:Conversions",
     Kind.ADJUSTMENT: "Equity:Adjustments",
 }
-"""The other side of a flow by kind. `other` has none, because a person has to say what it is."""
+"""The other side of a flow by kind. `other` is not in it, because a person has to decide on its account."""
 
 
 def propose_map(
     keys: Iterable[tuple[str, str, str, str]], providers: Mapping[str, str], *, has_codes: bool = False
 ) -> str:
-    """Return a first account map, as TOML, for these accounts, subaccounts, currencies and kinds. `providers` by
-    account.
+    """Return a first account map, as TOML, for these accounts, subaccounts, currencies and kinds. `providers` maps
+    accounts to providers.
 
-    Targets that only a person can choose are left empty and count as missing; with `has_codes`, all targets.
+    Targets that only a person can choose are left empty and count as missing. With `has_codes`, all targets are.
     """
     every = sorted(set(keys))
     lines = [] if has_codes else ['opening = "Equity:Opening-Balances"', ""]
@@ -226,7 +226,7 @@ def propose_map(
 
 
 def _component(text: str) -> str:
-    """A part of a target's name: letters and digits, the first one a capital; words joined by `-`."""
+    """Return a part of a target's name: letters and digits, the first one a capital; words joined by `-`."""
     words = "".join(char if char.isalnum() else " " for char in text).split()
     name = "-".join(words)
     return name[:1].upper() + name[1:]

@@ -1,7 +1,8 @@
 """An Account Set of SimpleFIN: balances and transactions of accounts in currencies of countries, in two decimals.
 
 Source: https://www.simplefin.org/protocol.html, version 1.0. Each account, subaccount and currency of the ledger is a
-separate account. What SimpleFIN cannot express is left out, and incomplete data is served; both with a message.
+separate account. It leaves out everything that SimpleFIN cannot express, and it serves incomplete data. It reports both
+with a message.
 """
 
 from collections import defaultdict
@@ -37,11 +38,11 @@ TRANSACTIONS_MAX: Final = 50_000
 """The most transactions of one ledger account in an answer. If there are more, the oldest are left out, with a
 message."""
 GAPS_MAX: Final = 3
-"""The number of gaps that a message describes; it counts the others."""
+"""The number of gaps that a message describes. The message only counts the others."""
 
 
 class AccountSetQuery(NamedTuple):
-    """A program's query: accounts of the ledger, and their transactions of [since, until).
+    """A program's query: accounts of the ledger, and their transactions in [since, until).
 
     `ids`: only the SimpleFIN accounts with these ids; None: all. `transactions` False: balances only.
     """
@@ -62,7 +63,8 @@ class Organization(msgspec.Struct):
 
 
 class Transaction(msgspec.Struct):
-    """A transaction. Times are Unix seconds. No flow of a ledger is pending, because the provider has booked it."""
+    """A transaction. Times are Unix seconds. None is pending, because the provider has booked every flow of a
+    ledger."""
 
     id: str
     posted: int
@@ -105,7 +107,7 @@ class _Part(NamedTuple):
 
 
 class ServedAt(NamedTuple):
-    """Where an Account Set is served: the root URL of the SimpleFIN server, and provider titles by name."""
+    """Where an Account Set is served: the root URL of the SimpleFIN server, and the titles of providers by name."""
 
     root_url: str
     titles: Mapping[str, str]
@@ -117,7 +119,7 @@ class ServedAt(NamedTuple):
 
 
 def read_account_set(model: ReadModel, query: AccountSetQuery, served_at: ServedAt) -> AccountSet:
-    """The Account Set of a query, from one state of the ledger. Raises AccountNotFound for an account in the query."""
+    """Return the Account Set of a query, from one state of the ledger. Raises AccountNotFound."""
     answer = AccountSet([], [])
     unknown = set(query.ids or ())
     with model.reading(query.accounts) as reading:
@@ -209,14 +211,13 @@ def _servable(reading: Reading, balances: Iterable[Balance]) -> tuple[list[_Part
 
 @cache
 def fiat_currencies() -> frozenset[str]:
-    """Return the codes of currencies that are legal tender somewhere today, and of the yuan outside of mainland
-    China."""
+    """Return the codes of currencies that are legal tender somewhere today, and the code of the offshore yuan."""
     territories = get_global("territory_currencies")
     return frozenset(chain.from_iterable(map(get_territory_currencies, territories))) | {"CNH"}
 
 
 def in_cents(amount: Decimal) -> str | None:
-    """An amount with exactly two decimals. None: it has more."""
+    """Return an amount with exactly two decimals. Returns None if it has more."""
     try:
         cents = _CENTS.quantize(amount, CENT)
     except (Inexact, InvalidOperation):
@@ -293,7 +294,7 @@ def _transaction(row: sa.Row[Any]) -> Transaction:
 
 
 def _range_messages(reading: Reading, account: Account, query: AccountSetQuery) -> Iterator[str]:
-    """Yield a message if the transactions of the past part of the range may not be complete."""
+    """Yield a message if transactions in the past part of the range may be missing."""
     until = reading.now if query.until is None else min(query.until, reading.now)
     if query.since is not None and query.since >= until:
         return
@@ -324,7 +325,7 @@ def _gaps(gaps: Sequence[Gap]) -> str:
 
 
 def _balance_us(reading: Reading, account: Account, balance: Balance) -> int:
-    """Return the time of a balance: up to when it is complete, but not before the newest flow in it."""
+    """Return the time of a balance: the time up to which it is complete, but not before the newest flow in it."""
     return max(_ends(account, balance.verdict), default=to_us(reading.now))
 
 

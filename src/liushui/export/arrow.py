@@ -18,7 +18,7 @@ from liushui.ledger.read.flows import COLUMNS as FLOW_COLUMNS
 PRECISION: Final = 38
 SCALE: Final = 18
 BATCH_ROWS: Final = 32_768
-"""Rows of a row group; only these are in memory at a time."""
+"""Rows of a row group. Only one row group is in memory at a time."""
 MONEY: Final = ("amount", "balance_after", "fx_amount")
 EXACT_TEXT: Final = "amount_text"
 """An additional column: the amount with its original digits. 1.230 is 1.230000000000000000 as a decimal."""
@@ -62,7 +62,7 @@ def _pyarrow() -> Any:  # noqa: ANN401 - an optional package, without types
 
 
 class _Sink:
-    """A file in memory from which the written bytes can be taken."""
+    """A file in memory. Written bytes can be taken out of it."""
 
     closed = False
 
@@ -77,7 +77,7 @@ class _Sink:
         """Nothing is buffered."""
 
     def close(self) -> None:
-        """Do nothing: `take` still returns the rest."""
+        """Does nothing: `take` still returns the rest."""
 
     def take(self) -> bytes:
         """Return what was written since the last call."""

@@ -37,7 +37,7 @@ _ID, _KIND = COLUMNS.index("id"), COLUMNS.index("kind")
 
 
 def beancount_parts(selection: Selection, options: ExportOptions) -> Iterator[bytes]:
-    """A Beancount file. Raises ConfigError if the map has no target, or Beancount cannot hold something."""
+    """Write a Beancount file. Raises ConfigError if the map lacks a target, or if Beancount cannot hold a value."""
     journal = Journal(selection, options, Names(account_error, commodity, DIGITS_MAX))
     yield "\n".join([*_header(journal, selection), "", ""]).encode()
     entries = map(_entry, journal.entries())
@@ -54,7 +54,7 @@ def _header(journal: Journal, selection: Selection) -> Iterator[str]:
     if journal.begins_books:
         yield from (f'option "operating_currency" "{name}"' for name in _operating(journal.commodities))
     yield ""
-    day, mark = journal.first_day.isoformat(), "" if journal.begins_books else "; "  # they are already open
+    day, mark = journal.first_day.isoformat(), "" if journal.begins_books else "; "  # these accounts are already open
     yield from (f"{mark}{day} open {account}" for account in journal.accounts)
     yield ""
     yield f'{day} custom "{ID_PREFIX}coverage" "{selection.verdict.status.value}"'
@@ -70,8 +70,8 @@ def _header(journal: Journal, selection: Selection) -> Iterator[str]:
 
 
 def _operating(commodities: Sequence[str]) -> Sequence[str]:
-    """Return the commodities in which Fava sums up; it needs at least one: national currencies, or else the first
-    commodity."""
+    """Return the commodities in which Fava sums up: the national currencies, or else the first commodity. Fava needs at
+    least one."""
     known = list_currencies()
     return [name for name in commodities if name in known] or commodities[:1]
 
@@ -88,8 +88,8 @@ def _entry(one: Entry) -> str:
 
 
 def _assertions(journal: Journal) -> Iterator[str]:
-    """A balance assertion is checked at the beginning of its day, so its date is the day after the last one of the
-    range."""
+    """Beancount checks a balance assertion at the beginning of its day. Its date is therefore the day after the last
+    day of the range."""
     for one in journal.closings:
         account, name = one.target
         day = add_days(one.day, 1)
@@ -124,7 +124,7 @@ def quoted(text: str) -> str:
 
 
 def account_error(name: str) -> str:
-    """Return what is wrong with an account's name; empty if it is valid."""
+    """Return the fault of an account's name; empty if it is valid."""
     root, *parts = name.split(":")
     if root not in _ROOTS or not parts:
         return f"expected a name such as Assets:Bank, below one of {', '.join(_ROOTS)}"
@@ -139,7 +139,7 @@ def account_error(name: str) -> str:
 
 
 def commodity(currency: str) -> str:
-    """The commodity of a currency: capitals, digits and `'._-`. Empty if nothing of it is left."""
+    """The commodity of a currency: capitals, digits and `'._-`. Empty if no character of it is allowed."""
     name = _NOT_IN_CURRENCY.sub("", currency.upper()).lstrip("'._-").rstrip("'._-")
     if name[:1].isdecimal() or name in _TOKENS:
         name = f"X{name}"

@@ -30,7 +30,8 @@ _KIND, _REF, _CURRENCY_INDEX = _INDEX["kind"], _INDEX["ref"], _INDEX["currency"]
 
 
 def camt053_parts(selection: Selection, _options: ExportOptions) -> Iterator[bytes]:
-    """A CAMT.053 file. Raises ConfigError for what it cannot say: a currency of other letters, an unknown balance."""
+    """Write a CAMT.053 file. Raises ConfigError for values that it cannot hold: a currency of other letters, an unknown
+    balance."""
     statements = list_statements(selection, LIMITS)
     created = to_iso(selection.reading.now)
     coverage = "; ".join(coverage_lines(selection))

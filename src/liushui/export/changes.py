@@ -36,14 +36,14 @@ _ID, _AMOUNT, _FX_AMOUNT, _BALANCE, _BATCH = (
 
 
 class Position(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How far an account was exported: the batch, and its link."""
+    """The end of an account's earlier export: the batch, and its link."""
 
     batch: int
     link: str
 
 
 class ExportState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The state of an export in its state file. `selection`: the options that have to stay the same."""
+    """The state of an export in its state file. `selection` has the options that have to stay the same."""
 
     selection: dict[str, str]
     accounts: dict[str, Position]
@@ -63,8 +63,8 @@ def positions_of(queries: Queries, names: list[str]) -> dict[str, Position]:
 
 
 def check_state(connection: Connection, state: ExportState, selection: Mapping[str, str]) -> dict[str, int]:
-    """The batch up to which each account was exported. Raises ConfigError for a state with other options or of another
-    ledger."""
+    """Return the batch up to which each account was exported. Raises ConfigError for a state with other options or of
+    another ledger."""
     changed = [name for name in selection if state.selection.get(name) != selection[name]]
     if changed or len(selection) != len(state.selection):
         names = ", ".join(changed) or "the options"
@@ -82,7 +82,7 @@ def check_state(connection: Connection, state: ExportState, selection: Mapping[s
 
 
 def changed_rows(connection: Connection, part: AccountFilter, after: int) -> Iterator[tuple[Any, ...]]:
-    """Stream the rows of one account that changed after a batch: reversals first, then new rows.
+    """Yield the rows of one account that changed after a batch: reversals first, then new rows.
 
     Each has the columns of schema.flows, then CHANGE and RECORDED_US.
     """
@@ -111,7 +111,7 @@ def _reversal(row: sa.Row[Any]) -> tuple[Any, ...]:
     cells[_ID] = f"{cells[_ID]}{MARK}-{cells[_BATCH]}"
     cells[_AMOUNT] = negated(cells[_AMOUNT])
     cells[_FX_AMOUNT] = None if cells[_FX_AMOUNT] is None else negated(cells[_FX_AMOUNT])
-    cells[_BALANCE] = None  # it is the balance after the flow, not after its reversal
+    cells[_BALANCE] = None  # the balance is the one after the flow, not after its reversal
     return *cells, REVERSED, recorded_us
 
 

@@ -14,16 +14,16 @@ if TYPE_CHECKING:  # the command's help lists the formats, and needs no ledger
 
 
 class Refusal(StrEnum):
-    """Why a format cannot hold an export, for messages in the reader's language."""
+    """The reason why a format cannot hold an export, for messages in the reader's language."""
 
     CURRENCY = "currency"
     """It cannot name some of the currencies."""
     BALANCE = "balance"
     """It needs opening balances, and one is not known."""
     EMPTY = "empty"
-    """It needs flows or a balance, and there are none."""
+    """It needs flows or a balance, and the export has neither."""
     DIGITS = "digits"
-    """Some amounts have more digits than it holds."""
+    """Some amounts have more digits than the format holds."""
     MAP = "map"
     """It needs an account map."""
     PACKAGE = "package"
@@ -48,13 +48,13 @@ class ExportOptions(NamedTuple):
 
 
 Write = Callable[["Selection", ExportOptions], Iterator[bytes]]
-"""Writes a selection, in pieces. All faults of the input are raised as ConfigError before the first piece."""
+"""Writes a selection, in pieces. Raises all faults of the input as ConfigError before the first piece."""
 
 
 class Format(NamedTuple):
-    """A format. `function` of `module` in this package is its `Write`. `needs_map`: it is double entry, so an account
-    map has to name both accounts. `takes_filter`: a file may contain only some of a range's flows. `has_codes`:
-    accounts are subject codes, which are different in all books."""
+    """A format. `function` in `module` of this package is its `Write`. `needs_map`: the format is double entry, so an
+    account map has to name both accounts. `takes_filter`: a file may contain only some of a range's flows. `has_codes`:
+    its accounts are subject codes, which differ from books to books."""
 
     name: str
     title: str
@@ -69,8 +69,8 @@ class Format(NamedTuple):
 
     @property
     def address(self) -> str:
-        """The end of its download address: its extension. Vouchers have their name there, because some are workbooks,
-        like tables."""
+        """The end of its download address: its extension. Voucher formats use their name instead, because some of them
+        are workbooks, as tables are."""
         return self.name if self.has_codes else self.extension
 
     @property
@@ -120,7 +120,7 @@ FORMATS: Final[Mapping[str, Format]] = {
 
 
 def get_format(name: str) -> Format:
-    """The format with this name. Raises ConfigError listing those there are."""
+    """Return the format with this name. Raises ConfigError, which lists the existing names."""
     try:
         return FORMATS[name]
     except KeyError:

@@ -1,7 +1,7 @@
 """Shared by the plain text accounting formats: entries with two legs, opening and closing balances, names.
 
-A journal books each flow on the account that holds the money and on a counter-account. Both sides have the same digits,
-so every entry balances exactly. It ends with an assertion of each known balance.
+A journal books each flow on the account that holds the money and on a counter-account. Both legs have the same digits,
+so every entry balances exactly. The journal ends with an assertion of each known balance.
 """
 
 from collections import defaultdict
@@ -39,7 +39,7 @@ class Opening(NamedTuple):
 
 class Closing(NamedTuple):
     """The closing balance of a target at the end of a day: its opening balances and the flows of the file.
-    `completeness`: whether all flows of the range for this target are in the file."""
+    `completeness` says whether the file has all flows of the range for this target."""
 
     day: date
     target: Target
@@ -48,7 +48,8 @@ class Closing(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A flow in double entry. `amount` is booked on `asset`; `contra`, the amount with the opposite sign, on `counter`.
+    """A flow in double entry. `amount` is booked on `asset`. `contra`, the amount with the opposite sign, is booked on
+    `counter`.
 
     `day` is the day of the flow; for reversals and corrections, the day on which the ledger recorded them.
     """
@@ -65,9 +66,9 @@ class Entry(NamedTuple):
 
 
 class Names(NamedTuple):
-    """The rules of a format for names. `account_error` returns what is wrong with a target, empty if it is valid.
-    `commodity` turns a currency into a commodity, empty if that is not possible. `digits_max`: the most digits of an
-    amount; None: no limit."""
+    """A format's rules for names. `account_error` returns the fault of a target, empty if it is valid. `commodity`
+    turns a currency into a commodity, empty if that is not possible. `digits_max`: the most digits of an amount; None:
+    no limit."""
 
     account_error: Callable[[str], str]
     commodity: Callable[[str], str]
@@ -80,8 +81,8 @@ _AMOUNT, _CURRENCY, _KIND = (_INDEX[name] for name in ("amount", "currency", "ki
 
 
 class Journal:
-    """A selection in double entry. The constructor raises ConfigError with everything that the map or the format
-    lacks."""
+    """A selection in double entry. The constructor raises ConfigError, which lists everything that the map or the
+    format lacks."""
 
     def __init__(self, selection: Selection, options: ExportOptions, names: Names) -> None:
         if options.account_map is None:
@@ -94,7 +95,7 @@ class Journal:
         assets = {(name, *key[:2]) for name, one in sums.items() for key in one}
         opened = {(name, *key): amount for name, one in before.items() for key, amount in one.items() if amount}
         self.begins_books = options.opening and not any((selection.query.after or {}).values())
-        """Whether this file does not build on earlier content of the target's books."""
+        """Whether this file opens the target's books: it does not build on their earlier content."""
         begun = {name for name, batch in (selection.query.after or {}).items() if batch}
         opening = {key: amount for key, amount in opened.items() if options.opening and key[0] not in begun}
         keys = [(name, *key) for name, one in sums.items() for key in one]
@@ -170,7 +171,7 @@ class Journal:
         opened: dict[tuple[str, str, str], Decimal],
         unknown: set[tuple[str, str, str]],
     ) -> list[Closing]:
-        """The balance of each target at the end, if everything booked on it has a known opening balance."""
+        """Return the balance of each target at the end, if every opening balance in it is known."""
         amounts: dict[Target, Decimal] = defaultdict(lambda: ZERO)
         parts: dict[Target, list[AccountPart]] = defaultdict(list)
         unsure = {self._target(key) for key in unknown}
@@ -196,7 +197,8 @@ class Journal:
     # ------------------------------------------------------------ checks
 
     def _checked_commodities(self, currencies: Iterable[str]) -> dict[str, str]:
-        """The commodity of each currency. Raises MissingTargets for what has none, ConfigError if two share one."""
+        """Return the commodity of each currency. Raises MissingTargets for currencies without one, ConfigError if two
+        currencies share one."""
         given = self._map.commodities
         names = {currency: given.get(currency) or self._names.commodity(currency) for currency in sorted(currencies)}
         missing = [currency for currency, name in names.items() if not name]
@@ -235,7 +237,7 @@ class Journal:
     def _check_accounts(
         self, keys: Sequence[tuple[str, str, str, str]], opened: Iterable[tuple[str, str, str]]
     ) -> None:
-        """Check the targets, and that none is used on both sides. Raises ConfigError."""
+        """Check the targets. No target may be used on both sides. Raises ConfigError."""
         assets = {self._map.asset(*key[:3]) for key in (*keys, *opened)}
         counters = {self._map.counter(*key) for key in keys} | ({self._map.opening} if self._map.opening else set())
         faults = [

@@ -71,12 +71,12 @@ def _assertions(journal: Journal) -> Iterator[str]:
 
 
 def _safe(text: str) -> str:
-    """Text without what means something else in a journal, and not too long."""
+    """Return the text without characters that have a meaning in a journal, cut to the longest length."""
     return _cut(_UNSAFE.sub(" ", text).strip())
 
 
 def _tag(text: str) -> str:
-    """The value of a tag, which ends at a comma."""
+    """Return the value of a tag. A comma would end it."""
     return _cut(_UNSAFE.sub(" ", text).replace(",", " ").strip())
 
 
@@ -99,8 +99,8 @@ def account_error(name: str) -> str:
 
 
 def commodity(currency: str) -> str:
-    """Return the commodity of a currency, without characters that are not allowed between quotes. Empty if nothing is
-    left."""
+    """Return the commodity of a currency, without characters that are not allowed between quotes. Empty if no character
+    is allowed."""
     return _BAD_IN_COMMODITY.sub("", currency)
 
 

@@ -1,4 +1,4 @@
-"""OFX 1.02, the form that most programs read: a statement for each account, subaccount and currency.
+"""OFX 1.02, the version that most programs read: a statement for each account, subaccount and currency.
 
 Source: the Open Financial Exchange Specification 1.0.2. The file uses what both ofxtools and ofxparse read: SGML with
 `ENCODING:UTF-8` and `CHARSET:NONE`.
@@ -54,7 +54,7 @@ _KIND, _REF = _INDEX["kind"], _INDEX["ref"]
 
 
 def ofx_parts(selection: Selection, _options: ExportOptions) -> Iterator[bytes]:
-    """An OFX file. Raises ConfigError for what OFX cannot express: a currency without an ISO code, an unknown
+    """Write an OFX file. Raises ConfigError for values that OFX cannot hold: a currency without an ISO code, an unknown
     balance."""
     statements = list_statements(selection, LIMITS)
     now = _time(to_us(selection.reading.now), ZoneInfo("UTC"))
@@ -85,7 +85,7 @@ def _begin(one: Statement) -> Iterator[str]:
 def _transaction(row: StoredRow, zone: ZoneInfo) -> str:
     amount = row[_AMOUNT]
     kind = _TYPES.get(row[_KIND]) or ("DEBIT" if amount[0] == "-" else "CREDIT")
-    # An empty element makes ofxtools misread all that follows it.
+    # ofxtools misreads everything after an empty element.
     ref = _text(row[_REF], REF_MAX) if row[_REF] and len(row[_REF]) <= REF_MAX else ""
     reference = f"<REFNUM>{ref}" if ref else ""
     text = text_of(row)

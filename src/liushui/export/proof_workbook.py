@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from xlsxwriter.format import Format
 
 Cell = str | int | Decimal | None
-"""A Decimal takes two cells: its text, and a number."""
+"""A Decimal takes two cells: its text, and its number."""
 
 PROOF_TITLES: Final = ("subaccount", "currency", "figures", *(f"{name}*" for name in FIGURES), "check", "reason")
 ITEM_TITLES: Final = ("subaccount", "currency", "item", "项目", "amount*", "at", "age (days)")
@@ -40,10 +40,10 @@ OPEN_TITLES: Final = ("kind", "flow", "at", "subaccount", "currency", "amount*",
 def proof_workbook(
     reading: Reading, rules: "Mapping[str, Rules[Paging]]", account: Account, proof: AccountMonth
 ) -> bytes:
-    """The workbook of an account's month, from the state that the reading sees."""
+    """Write the workbook of an account's month, from the state of the ledger in `reading`."""
     content = io.BytesIO()
     options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
-    import xlsxwriter  # imported here: a server that exports nothing does not need these 3 MB
+    import xlsxwriter  # imported here because a server without exports should not load these 3 MB
 
     with xlsxwriter.Workbook(content, options) as book:
         bold = book.add_format({"bold": True})

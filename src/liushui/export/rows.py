@@ -46,7 +46,7 @@ _AMOUNT: Final = FLOW_COLUMNS.index("amount")
 _DETAIL: Final = FLOW_COLUMNS.index("detail")
 _EXACT: Final = ("amount", "balance_after", "price", "quantity", "fx_amount", "fx_rate")
 _OURS: Final = ("direction", "kind", "category", "batch")
-"""Columns whose texts are our own words or numbers, so that they never contain a formula."""
+"""Columns whose texts are our own words or numbers. They never contain a formula."""
 FOREIGN: Final = [
     index
     for index, name in enumerate(FLOW_COLUMNS)
@@ -56,7 +56,7 @@ FOREIGN: Final = [
 
 
 class InstantTexts:
-    """ISO 8601 texts of instants, from lookup tables, because formatting them takes a large part of the time of a big
+    """ISO 8601 texts of instants, from lookup tables. Formatting them would take a large part of the time of a big
     export."""
 
     def __init__(self) -> None:
@@ -91,11 +91,13 @@ def columns_of(selection: Selection) -> tuple[str, ...]:
 
 
 def csv_parts(selection: Selection, options: ExportOptions) -> Iterator[bytes]:
-    """CSV with a header: exact amounts, times as ISO 8601 in UTC, no text that a spreadsheet takes for a formula."""
+    """Write CSV with a header: exact amounts, times as ISO 8601 in UTC, and no text that a spreadsheet takes for a
+    formula."""
     yield (_BOM if options.bom else b"") + f"{','.join(columns_of(selection))}\r\n".encode()
     verdict, texts = selection.verdict.status.value, InstantTexts()
     for chunk in _chunks(selection.rows()):
-        stored = list(zip(*chunk, strict=True))  # by column, because most columns have few values, or none
+        # by column, because most columns have few distinct values, or no values
+        stored = list(zip(*chunk, strict=True))
         columns: list[Sequence[Any]] = [stored[index] for index in _PICKED]
         for index in (_AT, _SETTLED_AT):
             columns[index] = texts.of_many(columns[index])

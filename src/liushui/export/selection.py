@@ -26,8 +26,8 @@ StoredRow = Sequence[Any]
 class ExportQuery(NamedTuple):
     """The flows of an export and their order: by account and time, or by time alone.
 
-    `as_of`: as the ledger had recorded them at that time. None: the current state. `after`: only changes after a batch
-    of each account; see `changes`. None: all flows.
+    `as_of`: the flows as the ledger had recorded them at that time; None: the current state. `after`: only the changes
+    after a batch of each account (see `changes`); None: all flows.
     """
 
     filter: FlowFilter
@@ -110,12 +110,13 @@ def selecting(model: ReadModel, query: ExportQuery) -> Iterator[Selection]:
 
 
 def read_period(text: str) -> tuple[date, date]:
-    """The first day of a month, a year or other days, and the first day after them. Raises InvalidField."""
+    """Return the first day of a month, of a year or of other days, and the first day after them. Raises
+    InvalidField."""
     days = read_days(text)
     return days.first, days.after
 
 
-# ---------------------------------------------------------------- what a file says about itself
+# ---------------------------------------------------------------- coverage lines
 
 GAPS_MAX: Final = 1_000
 """The most gaps that a file lists. An export of hundreds of accounts may have more; `liushui coverage` shows all of
@@ -130,7 +131,7 @@ _WORDS: Final = {
 
 
 def coverage_lines(selection: Selection) -> Iterator[str]:
-    """Return what a file covers, in English, one line for each fact: accounts, range, recording, completeness, each
+    """Return the coverage of a file, in English, one line for each fact: accounts, range, recording, completeness, each
     gap."""
     wanted, verdict = selection.query.filter, selection.verdict
     yield f"accounts: {', '.join(part.account.name.account for part in selection.parts) or 'none'}"
@@ -156,9 +157,9 @@ def period_text(wanted: FlowFilter) -> str:
 
 
 def ends_of(selection: Selection) -> tuple[int, int]:
-    """Return the earliest and the latest instant of flows that the export may have, in microseconds since the epoch.
+    """Return the earliest and the latest instant that flows of the export may have, in microseconds since the epoch.
 
-    If the range has no such end, the flows determine it; without flows, it is the moment of the export.
+    If the range has no such end, the flows determine it. Without flows, it is the moment of the export.
     """
     now_us = to_us(selection.reading.now)
     wanted = selection.query.filter

@@ -1,6 +1,6 @@
 """Statements: the flows of one account, subaccount and currency, between an opening and a closing balance.
 
-Bank formats have one currency and two balances for each statement. Journals take the balances from here, too.
+Bank formats have one currency and two balances for each statement. Journals take their balances from this module too.
 """
 
 from collections import defaultdict
@@ -23,13 +23,13 @@ from liushui.ledger.schema import flows
 from liushui.money import EXACT, ZERO, to_plain_string
 
 FAULTS_MAX: Final = 20
-"""The number of flows that an error names; it counts the others."""
+"""The number of flows that an error names. The error only counts the others."""
 _SUBACCOUNT, _CURRENCY = COLUMNS.index("subaccount"), COLUMNS.index("currency")
 
 
 class Limits(NamedTuple):
     """The limits of a bank format. `names_currency`: whether it has a code for a currency. `fits`: whether it can hold
-    an amount; called only for amounts with more characters than `longer_than`. `expected` describes the limit in
+    an amount. It is called only for amounts with more characters than `longer_than`. `expected` describes the limit in
     words."""
 
     names_currency: Callable[[str], bool]
@@ -60,7 +60,7 @@ class Statement(NamedTuple):
 
     @property
     def coverage(self) -> str:
-        """One line that says whether it has all flows of the range."""
+        """Return one line that says whether the statement has all flows of the range."""
         verdict = self.part.verdict
         if verdict.is_complete:
             return "complete: every flow that the provider has of this period"
@@ -77,8 +77,8 @@ class Statement(NamedTuple):
 
 
 def list_statements(selection: Selection, limits: Limits) -> list[Statement]:
-    """The statements of a selection. Raises ConfigError with everything that a bank format cannot express: currencies
-    without a code, unknown balances, amounts that do not fit."""
+    """Return the statements of a selection. Raises ConfigError, which lists everything that a bank format cannot
+    express: currencies without a code, unknown balances, amounts that do not fit."""
     statements: list[Statement] = []
     unnamed: list[str] = []
     unknown: list[str] = []
@@ -157,7 +157,7 @@ def unfit_flows(
 
 
 def listed(faults: Sequence[str]) -> str:
-    """Some faults in words, and how many more there are."""
+    """Return some faults in words, and the number of further ones."""
     more = len(faults) - FAULTS_MAX
     return "; ".join(faults[:FAULTS_MAX]) + (f"; and {more} more" if more > 0 else "")
 
@@ -189,7 +189,7 @@ def balances_before(selection: Selection, part: AccountPart) -> dict[Key, Decima
 
 
 def first_us(part: AccountPart) -> int:
-    """The first instant of an account's part: the beginning of the range, or else its first flow."""
+    """Return the first instant of an account's part: the beginning of the range, or else its first flow."""
     if part.filter.since_us > BEFORE_ALL_US:
         return part.filter.since_us
     return part.account.snapshot.first_flow_us or 0

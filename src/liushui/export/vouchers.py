@@ -60,7 +60,7 @@ KINGDEE_COLUMNS: Final = (
 _CODE: Final = re.compile(r"[0-9A-Za-z]+(?:[.-][0-9A-Za-z]+)*", re.ASCII)
 _CURRENCY: Final = re.compile(r"[A-Z]{3}", re.ASCII)
 _UNSAFE: Final = re.compile(r"[,\s\x00-\x1f\x7f\u3000]+")
-"""用友's lines have no quotes: a comma ends a field."""
+"""A comma ends a field, because 用友's lines have no quotes."""
 
 
 class Line(NamedTuple):
@@ -85,7 +85,7 @@ def yonyou_parts(selection: Selection, options: ExportOptions) -> Iterator[bytes
     """The text file of 用友 U8's 总账工具. Raises ConfigError if a voucher cannot be written.
 
     Its lines have the date, the kind, the number, the number of attachments, the summary, the subject code, debit and
-    credit. The id of the flow ends the summary: the layout has no field of its own for it.
+    credit. The summary ends with the id of the flow, because the layout has no field for it.
     """
     journal = _journal(selection, options)
     yield f"{HEADER}\r\n".encode(ENCODING)
@@ -194,8 +194,7 @@ def _fixed(amount: Decimal) -> str:
 
 
 def _journal(selection: Selection, options: ExportOptions) -> Journal:
-    """Return the selection in double entry, without opening balances, because these are not vouchers. Raises
-    ConfigError."""
+    """Return the selection in double entry, without opening balances: they are not vouchers. Raises ConfigError."""
     _currency_of(selection)
     journal = Journal(selection, options._replace(opening=False), Names(code_error, commodity))
     faults = unfit_flows(selection, longer_than=DECIMALS + 1, fits=fits_voucher)
@@ -219,14 +218,14 @@ def _currency_of(selection: Selection) -> str:
 
 
 def code_error(name: str) -> str:
-    """What is wrong with a subject code; empty if nothing is."""
+    """Return the fault of a subject code; empty if it is valid."""
     if not _CODE.fullmatch(name) or len(name) > CODE_MAX:
         return f"expected a subject code of at most {CODE_MAX} characters, such as 1002 or 1002.01"
     return ""
 
 
 def commodity(currency: str) -> str:
-    """The currency's code in the books. Empty: the code is not three capitals."""
+    """Return the currency's code in the books. Empty if the code is not three capitals."""
     return currency if _CURRENCY.fullmatch(currency) else ""
 
 

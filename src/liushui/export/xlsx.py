@@ -1,4 +1,6 @@
-"""Excel: the exact amount as text, and beside it a number for sums. Written in constant memory, split into sheets.
+"""Excel: the exact amount as text, with a number for sums in the next column.
+
+Written in constant memory, split into sheets.
 
 A number of a spreadsheet holds 15 to 17 digits, so only the text is exact. Nothing in the file is a formula.
 """
@@ -29,10 +31,10 @@ TEXT_MAX: Final = 32_767
 PIECE: Final = 256 * 1024
 LOCAL_TIME: Final = "local_time"
 NUMBERS: Final = ("amount", "balance_after")
-"""Columns that have a number beside them."""
+"""Columns that are followed by a column with a number."""
 
 _FIRST_YEAR: Final = 1901
-"""The first year of which every time zone's days are in a spreadsheet's calendar."""
+"""The first year whose days are within a spreadsheet's calendar in every time zone."""
 _AT, _SETTLED_AT = FLOW_COLUMNS.index("at"), FLOW_COLUMNS.index("settled_at")
 _ACCOUNT, _BATCH = FLOW_COLUMNS.index("account"), FLOW_COLUMNS.index("batch")
 _TOTALLED: Final = tuple(FLOW_COLUMNS.index(name) for name in ("account", "subaccount", "currency"))
@@ -46,7 +48,7 @@ HINTS: Final = (
 
 
 def xlsx_parts(selection: Selection, _options: ExportOptions) -> Iterator[bytes]:
-    """A workbook with what it covers, the flows, and their exact totals."""
+    """Write a workbook with its coverage, the flows, and their exact totals."""
 
     def write(book: "Workbook") -> None:
         bold = book.add_format({"bold": True})
@@ -70,7 +72,7 @@ def workbook_parts(write: Callable[["Workbook"], None]) -> Iterator[bytes]:
             "strings_to_urls": False,
             "strings_to_numbers": False,
         }
-        import xlsxwriter  # here: a server that exports nothing needs no 3 MB for it
+        import xlsxwriter  # imported here because a server without exports should not load these 3 MB
 
         with xlsxwriter.Workbook(str(path), options) as book:
             write(book)
@@ -127,7 +129,8 @@ def _write_time(sheet: "Worksheet", row: int, local: datetime, when: "Format") -
 
 
 def _plan() -> tuple[list[str], list[tuple[int, int, bool]]]:
-    """The titles of the columns, and for each one from the third on: its number, its field, whether it is a number."""
+    """Return the titles of the columns. For each column from the third on, also return its number, its field, and
+    whether it is a number."""
     titles, plan = ["account", LOCAL_TIME], []
     for index, name in enumerate(FLOW_COLUMNS):
         if index != _ACCOUNT:
@@ -166,6 +169,6 @@ def _write_totals(book: "Workbook", bold: "Format", totals: Totals) -> None:
 
 
 def _cut(text: str) -> str:
-    """A text that is too long for a cell, cut, with a note of its length."""
+    """Return a text that is too long for a cell, cut, with a note of its length."""
     note = f"… (cut: {len(text)} characters)"
     return f"{text[: TEXT_MAX - len(note)]}{note}"

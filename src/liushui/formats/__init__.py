@@ -1,4 +1,4 @@
-"""The formats of statement files, one folder each. They are found in this package and by entry points."""
+"""The formats of statement files, one folder each. The package is searched for them, and so are entry points."""
 
 from functools import cache
 

@@ -68,7 +68,7 @@ def _described(tool: ToolDefinition) -> Tool:
 
 
 def _call(client: Client, name: str, arguments: dict[str, Any]) -> CallToolResult:
-    """The answer of a tool. What is wrong with a call is an answer too, so that the assistant can correct it."""
+    """Return the answer of a tool. The fault of a call is an answer too, so that the assistant can correct the call."""
     tool = _BY_NAME.get(name)
     if tool is None:
         return _refusal(f"tool: expected one of {', '.join(_BY_NAME)}, got {name!r}")

@@ -1,1 +1,1 @@
-"""Notifications: who is told about what needs attention, by signed webhooks, e-mail and ntfy."""
+"""Notifications about problems that need attention, by signed webhooks, e-mail and ntfy."""

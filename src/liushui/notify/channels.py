@@ -1,4 +1,4 @@
-"""How messages are sent: as Standard Webhooks, e-mail, or to an ntfy topic."""
+"""Ways to send messages: Standard Webhooks, e-mail, and ntfy topics."""
 
 import smtplib
 import ssl
@@ -26,14 +26,15 @@ from liushui.output_text import terminal_text
 
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - no password, but what all secrets begin with
 SECRET_BYTES: Final = range(24, 65)
-"""How long the secret of a webhook may be, as Standard Webhooks says."""
+"""The shortest and the longest secret of a webhook, as Standard Webhooks requires."""
 
 TEXT_MAX: Final = 2_000
 ERROR_MAX: Final = 300
 
 
 class DeliveryError(LiushuiError):
-    """A message could not be sent. `wait`: how long its receiver wants no other. `is_final`: none will succeed."""
+    """A message could not be sent. `wait`: how long the receiver wants no further attempt. `is_final`: no attempt will
+    succeed."""
 
     def __init__(self, reason: str, *, wait: timedelta = timedelta(0), is_final: bool = False) -> None:
         super().__init__(terminal_text(reason)[:ERROR_MAX])
@@ -49,7 +50,7 @@ class Sender(Protocol):
 
 
 def sender_of(rule: Rule) -> Sender:
-    """What sends a rule's messages."""
+    """Return the sender of a rule's messages."""
     settings = rule.settings
     allow_private = settings.get("allow_private") == "yes"
     match rule.channel:
@@ -84,10 +85,11 @@ def new_secret() -> str:
 
 
 def check_secret(text: str) -> str:
-    """A secret that signs webhooks, as Standard Webhooks writes it. Raises ConfigError, without showing it."""
+    """Return a secret that signs webhooks, in the format of Standard Webhooks. Raises ConfigError, without showing the
+    secret."""
     encoded = text.removeprefix(SECRET_PREFIX)
     try:
-        # The padding may be missing: the libraries that verify accept that too.
+        # The padding may be missing: the libraries that verify signatures accept that too.
         secret = b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
     except ValueError:
         secret = b""
@@ -106,8 +108,8 @@ class WebhookSender:
     allow_private: bool
 
     def send(self, id_: str, message: Message, now: datetime) -> None:
-        """Send a message. The signature has the time of the attempt. Raises DeliveryError."""
-        from standardwebhooks import Webhook  # imported here: most commands send nothing
+        """Send a message. The signature contains the time of the attempt. Raises DeliveryError."""
+        from standardwebhooks import Webhook  # imported here because most commands send no messages
 
         body = webhook_payload(id_, message)
         # The library drops the offset of a time instead of converting it, so it must be in UTC.
@@ -140,7 +142,7 @@ class NtfySender:
         """Publish a message. Raises DeliveryError."""
         parts = urlsplit(self.url)
         folder, _, topic = parts.path.rpartition("/")
-        # As JSON to the server's root: a title in a header could only have ASCII.
+        # The message is JSON, sent to the server's root: a title in a header would have to be ASCII.
         body = msgspec.json.encode(
             {
                 "topic": topic,
@@ -179,13 +181,13 @@ def _post(url: str, body: bytes, headers: Mapping[str, str], *, allow_private: b
         reason += ": a redirect, which is not followed"
     elif reply.text.strip():
         reason += f": {reply.text.strip()}"
-    # 410 is how a receiver says that it is there no more.
+    # A receiver answers 410 when it no longer exists.
     is_final = reply.status == HTTPStatus.GONE
     raise DeliveryError(reason, wait=_retry_after(reply.headers.get("retry-after", "")), is_final=is_final)
 
 
 def _retry_after(header: str) -> timedelta:
-    """The wait that a receiver asks for, a day at most. A date is left to the usual waits."""
+    """Return the wait that a receiver asks for, at most a day. If it names a date, the usual waits apply."""
     seconds = int(header) if header.isascii() and header.isdecimal() and len(header) < 9 else 0
     return min(timedelta(seconds=seconds), timedelta(days=1))
 
@@ -195,7 +197,8 @@ def _retry_after(header: str) -> timedelta:
 
 @dataclass(frozen=True)
 class EmailSender:
-    """Sends e-mail by an SMTP server: smtps:// with TLS from the start; smtp:// with STARTTLS where it is offered."""
+    """Sends e-mail through an SMTP server. smtps:// uses TLS from the start; smtp:// uses STARTTLS if the server offers
+    it."""
 
     url: str
     password: str
@@ -229,7 +232,7 @@ class EmailSender:
     def _log_in(self, client: smtplib.SMTP, user: str, *, is_secure: bool) -> None:
         client.ehlo()
         if not is_secure and client.has_extn("starttls"):
-            client.starttls(context=ssl.create_default_context())  # without a context it checks no certificate
+            client.starttls(context=ssl.create_default_context())  # without a context smtplib checks no certificate
             client.ehlo()
             is_secure = True
         if user:
@@ -243,7 +246,7 @@ class EmailSender:
         mail["From"] = self.sender
         mail["To"] = ", ".join(self.to)
         mail["Date"] = format_datetime(now.astimezone(UTC))
-        # The same in every attempt: a mail that came twice is recognised.
+        # The id is the same in every attempt, so that the receiver recognises a mail that arrives twice.
         mail["Message-ID"] = f"<{id_}@{Address(addr_spec=self.sender).domain}>"
         mail["Auto-Submitted"] = "auto-generated"
         when = f"\n\n{to_iso(message.at)}, message {id_}\n"
@@ -252,7 +255,7 @@ class EmailSender:
 
 
 class _Smtp(smtplib.SMTP):
-    """An SMTP client over a connection that is already open: its host is only named to TLS."""
+    """An SMTP client over a connection that is already open. The host name is used only for TLS."""
 
     def __init__(self, host: str, port: int, connection: socket) -> None:
         self._connection = connection

@@ -1,4 +1,4 @@
-"""Connections to addresses that a user named: only to public ones unless allowed, and never for longer than a limit."""
+"""Connections to addresses that a user named. Only public addresses are allowed by default, and time is limited."""
 
 import http.client
 import socket
@@ -15,9 +15,9 @@ from liushui.errors import ConfigError, Refused, Unreachable, short_repr
 CONNECT_TIMEOUT_S: Final = 5
 READ_TIMEOUT_S: Final = 10
 TOTAL_TIMEOUT_S: Final = 30
-"""How long a whole delivery may take, however slowly its receiver answers."""
+"""How long a whole delivery may take, even if the receiver answers slowly."""
 ANSWER_MAX: Final = 1_000
-"""How many bytes of an answer are read: it is only shown in errors."""
+"""The number of bytes of an answer that are read. They are shown only in errors."""
 
 _NAT64: Final = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
 
@@ -44,9 +44,9 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
 
 
 def connect(host: str, port: int, *, allow_private: bool) -> socket.socket:
-    """A connection to a host. The very address that was checked is connected to: a name cannot change in between.
+    """Connect to a host. The connection uses the address that was checked: the name is not resolved a second time.
 
-    Raises Refused if all its addresses are private and these are not allowed, Unreachable if none answers.
+    Raises Refused if all addresses are private and private ones are not allowed, Unreachable if no address answers.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -82,8 +82,9 @@ def encrypted(connection: socket.socket, host: str) -> ssl.SSLSocket:
 
 @contextmanager
 def limited(connection: socket.socket) -> Iterator[None]:
-    """End a connection that is used for longer than TOTAL_TIMEOUT_S: a timeout is of one read alone."""
-    # A handle of its own: TLS takes the connection over, and leaves the original without one.
+    """End a connection that is used for longer than TOTAL_TIMEOUT_S. The socket's own timeout limits only a single
+    read."""
+    # This is a separate handle, because TLS takes over the connection and leaves the original without one.
     with connection.dup() as handle:
 
         def end() -> None:
@@ -108,12 +109,12 @@ class _Connection(http.client.HTTPConnection):
         self.sock = connection
 
     def connect(self) -> None:
-        """Called again where the server has closed the connection: there is no second one."""
+        """Called again after the server has closed the connection. There is no second connection."""
         raise http.client.NotConnected
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str], *, allow_private: bool) -> Reply:
-    """Send a POST request. A redirect is an answer like any other: it is not followed.
+    """Send a POST request. A redirect is returned like any other answer; it is not followed.
 
     Raises Refused for a private address, Unreachable if there is no answer.
     """

@@ -1,4 +1,4 @@
-"""The notifier: looks for alarms, makes messages of them, and sends the messages that are due, until it is stopped."""
+"""The notifier: it looks for alarms, creates messages, and sends the messages that are due, until it is stopped."""
 
 import threading
 from collections.abc import Callable
@@ -28,14 +28,14 @@ from liushui.providers import ProviderRules
 from liushui.sync.events import Event, SyncEnded
 
 LOOK_INTERVAL_S: Final = 30
-"""How often alarms are looked for, beside the ends of syncs."""
+"""The time between two checks for alarms. The end of a sync triggers a check as well."""
 SEND_INTERVAL_S: Final = 5
-"""How often messages are looked for that are due."""
+"""The time between two checks for messages that are due."""
 AT_ONCE: Final = 8
-"""How many messages are sent at a time, so that one slow receiver does not hold up the others."""
+"""The number of messages that are sent at the same time, so that one slow receiver does not delay the others."""
 
 LEASE: Final = ":notifications"
-"""The lease of the process that looks for alarms. No account has a name with a colon."""
+"""The lease of the process that looks for alarms. Account names contain no colon, so the names cannot clash."""
 LEASE_LIFE: Final = timedelta(minutes=2)
 
 SenderOf = Callable[[Rule], Sender]
@@ -44,8 +44,8 @@ SenderOf = Callable[[Rule], Sender]
 class Notifier:
     """Makes and sends notifications, in a thread from the beginning of the context to its end.
 
-    Only one process looks for alarms at a time, but all of them send. `warn` gets each problem, the same
-    sentence once in a row.
+    Only one process looks for alarms at a time, but all of them send. `warn` gets each problem, but the same sentence
+    only once in a row.
     """
 
     def __init__(self, ledger: Ledger, warn: Callable[[str], None], senders: SenderOf = sender_of) -> None:
@@ -67,7 +67,7 @@ class Notifier:
         self._thread.join()
 
     def wake(self) -> None:
-        """Look for alarms soon: something has changed."""
+        """Look for alarms soon, because something has changed."""
         self._woken.set()
 
     def observe(self, event: Event) -> None:
@@ -90,17 +90,18 @@ class Notifier:
             self._attempt(self._release)
 
     def _attempt(self, action: Callable[[], object]) -> None:
-        """Do something that is tried again soon where the ledger cannot be used now."""
+        """Perform an action. If the ledger cannot be used now, it is tried again soon."""
         try:
             action()
-        except Exception as error:  # whatever it is: a thread that has ended would tell nobody anything any more
+        except Exception as error:  # any exception is caught: a thread that has ended could not notify anybody
             text = str(error) if isinstance(error, LiushuiError) else f"{type(error).__name__}: {error}"
             if text != self._last_warning:
                 self._last_warning = text
                 self._warn(f"notifications: {text}")
 
     def look(self) -> int:
-        """Make messages of the alarms that are new. Returns how many. Another process may be doing it: then none."""
+        """Create the messages of new alarms, and return their number. If another process is doing it, there are
+        none."""
         if not has_rules(self._ledger):
             return 0
         lease = take_lease(self._ledger, LEASE, self._holder, LEASE_LIFE)
@@ -128,14 +129,14 @@ class Notifier:
     def _send(self, notification: Notification, rule: Rule | None) -> State:
         """Make one attempt, and store how it ended."""
         error, wait, is_final = "", timedelta(0), False
-        if rule is None:  # it was removed just now, or its creator's token has expired
+        if rule is None:  # the rule was removed just now, or its creator's token has expired
             error, is_final = "its rule has ended", True
         else:
             try:
                 self._senders(rule).send(notification.id, notification.message, self._ledger.clock())
             except DeliveryError as failure:
                 error, wait, is_final = str(failure), failure.wait, failure.is_final
-            except Exception as failure:  # a defect of a sender must not keep the message claimed for ever
+            except Exception as failure:  # a defect of a sender must not keep the message claimed forever
                 error = f"{type(failure).__name__}: {failure}"
         try:
             state = settle(self._ledger, notification, error, wait=wait, is_final=is_final)

@@ -1,4 +1,4 @@
-"""Rules for notifications as people give them: checked, and tried with a test message."""
+"""Notification rules as people enter them: they are checked, and tried with a test message."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -11,12 +11,12 @@ from liushui.ledger.jobs.notifications import DEFAULT_KINDS, Channel, Message, R
 from liushui.ledger.read.status import AlarmKind
 
 GAP_AFTER_H: Final = 24
-"""How long a gap must have been open before it is reported, in hours. The next syncs fill most gaps sooner."""
+"""How long a gap must have been open before it is reported, in hours. The following syncs fill most gaps sooner."""
 GAP_AFTER_MAX_H: Final = 24 * 366
 
 
 class Address(NamedTuple):
-    """Where messages go, by exactly one channel: a webhook's URL, an ntfy topic's URL, or e-mail addresses."""
+    """The receiver of messages, on exactly one channel: a webhook's URL, an ntfy topic's URL, or e-mail addresses."""
 
     webhook: str = ""
     ntfy: str = ""
@@ -26,13 +26,14 @@ class Address(NamedTuple):
     sender: str = ""
     """For e-mail: the address in From."""
     secret: str = ""
-    """What signs webhooks, the SMTP password, or ntfy's token. Empty: a webhook gets a new one, the others none."""
+    """The secret that signs webhooks, the SMTP password, or ntfy's token. If empty, a webhook gets a new secret, and
+    the others get none."""
     allow_private: bool = False
     """Whether the address may be outside of the public internet."""
 
 
 class Trial(NamedTuple):
-    """What became of a test message. `error` empty: its receiver accepted it."""
+    """The outcome of a test message. `error` is empty if the receiver accepted it."""
 
     id: str
     error: str
@@ -48,12 +49,12 @@ def make_rule(
     created_at: datetime,
     created_by: str | None = None,
 ) -> tuple[Rule, str | None]:
-    """A rule, and the new secret of a webhook that came without one. Raises ConfigError, which names the field.
+    """Return a rule, and the new secret if it is for a webhook without one. Raises ConfigError, which names the field.
 
-    `kinds` empty: those of DEFAULT_KINDS. `accounts` None: all of them. `created_by`: the id of the token that creates
-    it.
+    `kinds` empty: DEFAULT_KINDS. `accounts` None: all of them. `created_by`: the id of the token that creates the rule.
     """
-    from liushui.notify import channels, connect  # here: servers need not import what sends mail to show rules
+    # imported here: servers can show rules without importing the code that sends mail
+    from liushui.notify import channels, connect
 
     if sum(map(bool, (address.webhook, address.ntfy, address.emails))) != 1:
         raise ConfigError("channel: expected exactly one of webhook, ntfy and email")
@@ -105,6 +106,6 @@ def _optional(name: str, value: str) -> dict[str, str]:
 
 
 def _shown(url: str) -> str:
-    """What may be shown of a URL: its path may be a secret."""
+    """Return the part of a URL that may be shown. Its path may be a secret."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}/…"

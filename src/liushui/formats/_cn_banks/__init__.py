@@ -1,4 +1,4 @@
-"""What the statements of Chinese banks share: how they write days, and kinds by the words of the summary."""
+"""Code that the statements of Chinese banks share: forms of days, and kinds by the words of the summary."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ from liushui.flow import Direction, Kind
 
 ZONE: Final = "Asia/Shanghai"
 DAYS: Final = ("%Y-%m-%d", "%Y%m%d", "%Y/%m/%d", "%Y年%m月%d日", "%Y.%m.%d")
-"""How these files write days, also after a spreadsheet has saved them."""
+"""How these files write days. Some forms appear only after a spreadsheet has saved the file."""
 _KINDS: Final = (
     ("冲正", Kind.ADJUSTMENT),
     ("退款", Kind.REFUND),
@@ -37,12 +37,13 @@ _KINDS: Final = (
 
 
 def kind_of(label: str) -> Kind:
-    """The kind of a flow by the words of its summary. The first that fits counts."""
+    """Return the kind of a flow by the words of its summary. The first match counts."""
     return next((kind for word, kind in _KINDS if word in label), Kind.OTHER)
 
 
 def side_of(cells: Cells, column: str) -> Direction:
-    """The direction in a cell that begins with 借 (debit: money out) or 贷 (credit: money in), as banks write it."""
+    """Return the direction in a cell that begins with 借 (debit: money out) or 贷 (credit: money in), as banks write
+    it."""
     text = cells.required(column)
     if text[0] not in "借贷":
         raise WireError(column, f"expected 借 or 贷, got {short_repr(text)}")

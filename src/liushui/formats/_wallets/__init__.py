@@ -1,4 +1,4 @@
-"""What the bills of WeChat Pay and Alipay share: control totals after the rows, and sides in words."""
+"""Code that the bills of WeChat Pay and Alipay share: control totals after the rows, and sides in words."""
 
 import re
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ _NEUTRAL: Final = (
     ("买入", Direction.OUT),
     ("购买", Direction.OUT),
 )
-"""Words in rows that count neither as income nor as expense, and the direction of the money. The first one counts."""
+"""Words in rows that count neither as income nor as expense, and the direction of the money. The first match counts."""
 
 _KINDS: Final = (
     ("退款", Kind.REFUND),
@@ -56,14 +56,14 @@ _MERCHANT_KINDS: Final = {
     "收费": Kind.FEE,
     "退费": Kind.REBATE,
 }
-"""The types of Alipay's 账务明细 that a merchant has, in the file and in the API."""
+"""The row types in Alipay's 账务明细 of a merchant, both in the file and in the API."""
 _PERIOD: Final = re.compile(r"(?:起始|开始)(?:时间|日期)[：:]\s*\[([^\]]+)\].*?终止(?:时间|日期)[：:]\s*\[([^\]]+)\]")
 _DAYS: Final = ("%Y-%m-%d %H:%M:%S", "%Y年%m月%d日 %H:%M:%S")
 _TOTAL: Final = re.compile(r"#?(支出|收入)(?:合计)?[：:]\s*(\d+)\s*笔[，, ]*(?:共)?\s*(-?[\d,.]+)\s*元")
 
 
 def kind_of(text: str) -> Kind:
-    """The kind of a flow by its words. The first that fits counts."""
+    """Return the kind of a flow by its words. The first match counts."""
     return next((kind for word, kind in _KINDS if word in text), Kind.OTHER)
 
 
@@ -104,7 +104,7 @@ def period(lines: Sequence[tuple[int, list[str]]]) -> Claims:
 
 
 def read_total(cells: Sequence[str], claims: Claims) -> bool:
-    """Read a line such as `#支出合计：3笔，共-12.00元` into the claims. False: it is not such a line."""
+    """Read a line such as `#支出合计：3笔，共-12.00元` into the claims. Returns False if it is not such a line."""
     match = _TOTAL.search(" ".join(filter(None, cells)))
     if match is None or not cells[0].startswith("#"):
         return False

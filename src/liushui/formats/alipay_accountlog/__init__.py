@@ -15,7 +15,7 @@ IN, OUT, BALANCE = "收入金额（+元）", "支出金额（-元）", "账户�
 
 
 def read(cells: Cells) -> Flow:
-    """The flow in a row. The money is in one of two columns, and money out has a minus."""
+    """Return the flow in a row. The money is in one of two columns. Money out has a minus sign."""
     coming, going = cells.amount_or_none(IN) or ZERO, cells.amount_or_none(OUT) or ZERO
     if coming and going:
         raise WireError(IN, f"expected an amount in it or in {OUT}, got {coming} and {going}")

@@ -21,7 +21,7 @@ PATTERNS = ("%Y-%m-%d %H:%M:%S", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M")
 
 
 def read(cells: Cells) -> Flow:
-    """The flow in a row. A closed transaction has an amount, and moved no money: its flow is of 0."""
+    """Return the flow in a row. A closed transaction states an amount but moved no money: its flow has the amount 0."""
     is_new = bool(cells.text("交易订单号"))
     amount_column = "金额" if is_new else "金额（元）"
     what = cells.text("商品说明" if is_new else "商品名称")

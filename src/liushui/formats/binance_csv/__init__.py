@@ -30,7 +30,7 @@ KINDS: Final = (
     ("buy", Kind.TRADE),
     ("sell", Kind.TRADE),
 )
-"""A word in the operation, and the kind. The first that fits counts: `Funding Fee` is a funding fee."""
+"""A word in the operation, and the kind. The first match counts: `Funding Fee` is a funding fee."""
 FUTURES: Final = "futures"
 COLUMNS: Final = ("Time", "Account", "Operation", "Coin", "Change", "Remark")
 

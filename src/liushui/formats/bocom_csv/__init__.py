@@ -12,7 +12,7 @@ PATTERNS = ("%Y-%m-%d %H:%M:%S", "%Y%m%d %H:%M:%S", "%Y%m%d %H%M%S", "%Y%m%d")
 
 
 def read(cells: Cells) -> Flow:
-    """The flow in a row. The amount is unsigned; 借 is money out, 贷 money in."""
+    """Return the flow in a row. The amount has no sign; 借 means money out, 贷 money in."""
     amount, side = cells.amount("交易金额"), side_of(cells, "借贷")
     if amount < 0:
         raise WireError("交易金额", f"expected 0 or more beside 借贷, got {amount}")

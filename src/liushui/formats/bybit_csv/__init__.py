@@ -24,12 +24,13 @@ KINDS = {
 }
 AMOUNTS = ("Quantity", "Filled Price", "Funding", "Fee Paid", "Cash Flow", "Change", "Wallet Balance")
 COLUMNS = ("Time", "Currency", "Contract", "Type", "Direction", *AMOUNTS)
-"""Those that every version of the file has. Together they identify a row."""
+"""The columns that every version of the file has. Together they identify a row."""
 OPTIONAL = ("Position", "Fee Rate", "Trade ID", "Order ID", "Action")
 
 
 def read(cells: Cells) -> Flow:
-    """The flow in a row. Ids repeat and some files have none, so all facts, including the balance, identify a row."""
+    """Return the flow in a row. Ids repeat and some files have none, so all facts, including the balance, identify a
+    row."""
     label, at = cells.text("Type"), cells.time("Time", "UTC", "%Y-%m-%d %H:%M:%S", "%H:%M %Y-%m-%d")
     return Flow(
         identity=cells.identity(*COLUMNS, amounts=AMOUNTS, times={"Time": at}),

@@ -59,7 +59,7 @@ OPENING, CLOSING = ("OPBD", "PRCD"), ("CLBD",)
 
 
 def read(cells: Cells) -> Flow:
-    """The flow in an entry. An amount is unsigned; CdtDbtInd states its side, also for reversals."""
+    """Return the flow in an entry. The amount has no sign. CdtDbtInd states its side, also for reversals."""
     status = cells.text("Sts") or "BOOK"
     if status != "BOOK":
         raise WireError("Sts", f"expected BOOK, got {short_repr(status)}: an entry that is not booked moves no balance")
@@ -90,7 +90,7 @@ def read(cells: Cells) -> Flow:
 
 @dataclass(frozen=True)
 class Camt053:
-    """The format. A statement states its account, its period and the balances at both ends."""
+    """The format. A statement names its account and its period, and states the balances at both ends."""
 
     name: str = "camt053"
     title: str = "CAMT.053 bank statement"
@@ -100,7 +100,7 @@ class Camt053:
 
     @cached_property
     def rules(self) -> Rules[Paging]:
-        """No entry id is unique at every bank."""
+        """CAMT.053 has no entry id that is unique at every bank."""
         return file_rules("UTC", resolution=DAY, balances=None)
 
     @cached_property
@@ -113,7 +113,7 @@ class Camt053:
         return content.head.lstrip().startswith("<") and NAMESPACE in content.head
 
     def explain(self, content: Content) -> str:
-        """Return which other ISO 20022 message the file is. Empty: none."""
+        """Return the name of the other ISO 20022 message that the file is. Empty if it is none."""
         for other, what in (
             ("camt.052", "an intraday report"),
             ("camt.054", "a notification"),

@@ -16,11 +16,11 @@ KINDS = (
     ("TRANSFER", Kind.TRANSFER),
     ("FPS", Kind.TRANSFER),
 )
-"""A word in the description, and the kind. The first that fits counts."""
+"""A word in the description, and the kind. The first match counts."""
 
 
 def read(cells: Cells) -> Flow:
-    """The flow in a row. The amount has a sign. A balance in another currency than the amount is ignored."""
+    """The flow in a row. The amount has a sign. A balance in a currency other than the amount's is ignored."""
     currency = parse_currency("Billing currency", cells.required("Billing currency"))
     at = cells.time("Date", ZONE, "%d/%m/%Y", "%d %b %Y")
     states_balance = cells.text("Balance currency") in ("", currency)

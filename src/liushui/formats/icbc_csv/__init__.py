@@ -40,7 +40,7 @@ def read(cells: Cells) -> Flow:
 
 
 def read_trailer(cells: Sequence[str], claims: Claims) -> bool:
-    """Read a line such as `人民币合计,…,"1,234.50","88.00",`: what all money in and all money out add up to.
+    """Read a line such as `人民币合计,…,"1,234.50","88.00",`: the totals of all money in and of all money out.
 
     The last two amounts are those in the account's currency. A credit card's line (合计金额) names no currency.
     """

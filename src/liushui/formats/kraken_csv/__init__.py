@@ -35,8 +35,8 @@ ASSETS = {
 """Kraken's older names of currencies. Newer files have the common names, so old and new files give an account the same
 currency. Names with a suffix, such as DOT.S, are separate balances."""
 PENDING = "pending"
-"""Suffix of the label of a row without txid and balance: the request for a deposit or withdrawal. The row that has
-moved the balance follows it, with the same refid."""
+"""Suffix of the label of a row without txid and balance. Such a row is the request for a deposit or withdrawal. It is
+followed by the row that moved the balance, with the same refid."""
 EARN = {"reward": Kind.INTEREST, "allocation": Kind.TRANSFER, "deallocation": Kind.TRANSFER, "migration": Kind.TRANSFER}
 """The kind of an `earn` row, by its subtype."""
 
@@ -45,8 +45,8 @@ REQUEST = ("refid", "time", "type", "asset", "amount")
 
 
 def read(cells: Cells) -> Flow:
-    """The flow in a row. The balance moves by the amount less the fee, so both are one flow. A request is a flow of
-    0."""
+    """Return the flow in a row. The balance changes by the amount minus the fee, so both are one flow. A request is a
+    flow of 0."""
     amount, fee = cells.amount("amount"), cells.amount_or_none("fee") or ZERO
     type_, subtype = cells.text("type"), cells.text("subtype")
     asset, fee_asset = cells.required("asset"), cells.text("feecurrency")

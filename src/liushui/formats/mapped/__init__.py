@@ -32,7 +32,7 @@ class MappedFormat:
 
     @cached_property
     def rules(self) -> Rules[Paging]:
-        """Records have ids where the mapping names their column."""
+        """Records have ids if the mapping names a column for them."""
         if self.mapping is None:
             return file_rules("UTC")
         id_columns = [self.mapping.columns.id] if self.mapping.columns.id else []
@@ -40,7 +40,7 @@ class MappedFormat:
 
     @cached_property
     def codec(self) -> RowCodec:
-        """Reads rows, each of which carries its mapping."""
+        """Reads rows. Each row carries its mapping."""
         return RowCodec(read_mapped)
 
     def with_mapping(self, mapping: Mapping) -> "MappedFormat":
@@ -52,7 +52,7 @@ class MappedFormat:
         return self.mapping is not None and bool(self._tables(content, self.mapping))
 
     def explain(self, content: Content) -> str:
-        """Which columns the file lacks."""
+        """Return the names of the columns that the file lacks."""
         if self.mapping is None:
             return ""
         header = Header(tuple(self.mapping.columns.named))
@@ -73,7 +73,7 @@ class MappedFormat:
             yield Statement(_rows(table, self.mapping))
 
     def _tables(self, content: Content, mapping: Mapping) -> Sequence[Table]:
-        """The tables of a workbook, one a sheet, or that of a text."""
+        """Return the tables of a workbook, one per sheet, or the only table of a text."""
         header = Header(tuple(mapping.columns.named))
         tables = (find_table(lines, (header,)) for lines in self._lines(content, mapping))
         known = (table for table in tables if table is not None)
@@ -90,11 +90,11 @@ class MappedFormat:
 _TOTAL: Final = re.compile(
     r"(?:本页|本期|本月|累计)?(?:小计|小計|合计|合計|总计|總計)|(?:grand |sub-?)?totals?\b", re.IGNORECASE
 )
-"""Begins a line that adds up the rows above it."""
+"""Matches the beginning of a line that adds up the rows above it."""
 
 
 def _rows(table: Table, mapping: Mapping) -> Iterator[NumberedRow]:
-    """The rows of a table. Lines with totals are none: what they add up is not known."""
+    """Return the rows of a table. Lines with totals are left out, because it is not known which rows they add up."""
     context = {MAPPING: _encode(mapping).decode()}
     time = table.columns.index(mapping.columns.times[0])
     for line in table.lines:
@@ -104,7 +104,8 @@ def _rows(table: Table, mapping: Mapping) -> Iterator[NumberedRow]:
 
 
 def _is_total(cells: Sequence[str], time: int) -> bool:
-    """Whether a line has a word for a total in the place of its time, or in its first cell and no time."""
+    """Whether a line contains totals: its time cell begins with a word for a total. If that cell is empty, its first
+    cell does."""
     at = cells[time] if time < len(cells) else ""
     return not at[:1].isdigit() and _TOTAL.match(at or cells[0]) is not None
 

@@ -64,7 +64,7 @@ def _day(text: str, cells: Cells) -> datetime:
 
 
 def _booked(match: "re.Match[str]", value: datetime, cells: Cells) -> datetime:
-    """The day of the entry, which has no year: the one nearest to the value date."""
+    """Return the day of the entry, which has no year: the one nearest to the value date."""
     if not match["entry"]:
         return value
     year = int(match["value"][:2])
@@ -107,7 +107,7 @@ class Mt940:
         return all(re.search(rf"^:{tag}", content.head, re.MULTILINE) for tag in ("20:", "25[A-Z]?:", "60[FM]:"))
 
     def explain(self, content: Content) -> str:
-        """Which of those fields it lacks, if it has field 61, or that it is an interim report."""
+        """Return which of those fields the file lacks, if it has field 61, or that it is an interim report."""
         if re.search(r"^:34F:", content.head, re.MULTILINE):
             return "it is MT942, an interim report: export the end-of-day statement, MT940"
         if not re.search(r"^:61:", content.head, re.MULTILINE):
@@ -126,7 +126,7 @@ Field = tuple[int, str, str]
 
 
 def _statements(content: Content) -> Iterator[list[Field]]:
-    """Yield the fields of each statement; field 20 begins one."""
+    """Yield the fields of each statement. Field 20 begins a statement."""
     fields: list[Field] = []
     with content.open() as text:
         for number, line in enumerate(text, 1):

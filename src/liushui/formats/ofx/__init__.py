@@ -47,8 +47,8 @@ KINDS: Final = {
 def read(cells: Cells) -> Flow:
     """The flow in a transaction. Its amount has a sign. FITID is unique within an account.
 
-    CURSYM is in CURRENCY, where the amount is in that currency. In ORIGCURRENCY, CURSYM is the original currency, and
-    the amount is in the statement's currency.
+    CURSYM is in CURRENCY if the amount is in that currency. In ORIGCURRENCY, CURSYM is the original currency, and the
+    amount is in the statement's currency.
     """
     account = cells.text("#account")
     currency = cells.text("CURSYM") or cells.required("#currency")
@@ -70,7 +70,7 @@ def read(cells: Cells) -> Flow:
 
 
 def _time(name: str, text: str, zone: str) -> datetime:
-    """A time such as `20260102235959[8:HKT]`. Without a zone it is one of the account's."""
+    """A time such as `20260102235959[8:HKT]`. A time without a zone is in the account's zone."""
     match = _TIME.fullmatch(text)
     if match is None:
         raise WireError(name, f"expected a time such as 20260102235959[8:HKT], got {short_repr(text)}")
@@ -141,7 +141,7 @@ class Ofx:
 
 
 Element = tuple[int, bool, str, str]
-"""The number of a line, whether the tag closes an element, its name, and the text that follows."""
+"""The number of a line, whether the tag closes an element, its name, and the text after it."""
 
 
 def _elements(content: Content) -> Iterator[Element]:

@@ -22,7 +22,7 @@ KINDS = (
     ("sell", Kind.TRADE),
     ("trade", Kind.TRADE),
 )
-"""A word in the type, and the kind. The first that fits counts: `Funding fee` is a funding fee."""
+"""A word in the type, and the kind. The first match counts: `Funding fee` is a funding fee."""
 
 
 def read(cells: Cells) -> Flow:

@@ -1,7 +1,7 @@
 """Sample data: simulated flows of a shop and of the bank account that it pays out to, to try liushui with.
 
-The accounts have this format instead of a provider. So every face shows that they are simulated, and simulated and real
-flows never mix in an account.
+The accounts have this format instead of a provider. Every face therefore shows that they are simulated, and simulated
+and real flows never mix in an account.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ ZONE: Final = "Asia/Shanghai"
 SHOP: Final = "sample-shop"
 BANK: Final = "sample-bank"
 DAYS: Final = 400
-"""The days that the flows go back: each of the last twelve months is whole."""
+"""The number of days that the flows go back. Each of the last twelve months is whole."""
 _CURRENCY: Final = "CNY"
 _CENT: Final = Decimal("0.01")
 _FEE_RATE: Final = Decimal("0.006")
@@ -118,9 +118,10 @@ def _stated(entries: list[_Entry], account: str) -> Iterator[tuple[int, dict[str
 
 
 def _entries(first: date, last: date) -> Iterator[_Entry]:
-    """What happens from one day to another: sales with fees and some refunds, payouts, and what the bank account pays.
+    """Yield the events from one day to another: sales with fees and some refunds, payouts, and payments of the bank
+    account.
 
-    The amounts look irregular, and follow from the number of the day.
+    The amounts look irregular, but the number of the day determines them.
     """
     yield _Entry(BANK, _at(first, 9), "B-OPEN", Kind.DEPOSIT, Decimal("120000.00"), "Capital paid in")
     unpaid = ZERO
@@ -163,7 +164,7 @@ def _bank_entries(day: date, number: int) -> Iterator[_Entry]:
 
 
 def _price(number: int) -> Decimal:
-    """Between 60 and 900 yuan, to the cent."""
+    """Return a price between 60 and 900 yuan, to the cent."""
     return Decimal(6_000 + number * 7_919 % 84_001).scaleb(-2)
 
 

@@ -17,7 +17,7 @@ IDENTITY = ("交易时间", "交易类型", "交易对方", "收/支", AMOUNT, "
 
 
 def read(cells: Cells) -> Flow:
-    """The flow in a row. What paid (零钱 or a bank card) is the subaccount."""
+    """Return the flow in a row. The subaccount is the means of payment (零钱 or a bank card)."""
     type_ = cells.text("交易类型")
     side = personal_side(cells, type_, cells.text("商品"))
     at = cells.time("交易时间", ZONE, "%Y-%m-%d %H:%M:%S", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M")
@@ -40,9 +40,9 @@ def read(cells: Cells) -> Flow:
 
 
 def skip_count(cells: Sequence[str], claims: Claims) -> bool:  # noqa: ARG001 - the signature of a trailer
-    """Whether a line only says how many rows there are, such as 共 4 笔记录: bills since March 2026 may end with one.
+    """Whether a line only states the number of rows, such as 共 4 笔记录. Bills since March 2026 may end with one.
 
-    The count is not compared, because the owner of a bill can delete rows from it.
+    The number is not compared, because the owner of a bill can delete rows from it.
     """
     texts = [cell for cell in cells if cell]
     return len(texts) == 1 and _COUNT.fullmatch(texts[0]) is not None

@@ -1,7 +1,7 @@
 """WeChat Pay's 资金账单 of a merchant: rows in the order of the balance, and control totals at the end.
 
-A file that a merchant saves and the document of the API are the same, so the provider `wechatpay` reads and writes its
-documents here. A row is kept as the JSON object of its cells' texts, as rows of all statement files are.
+A file that a merchant saves and the document of the API are the same. The provider `wechatpay` therefore reads and
+writes its documents here. A row is kept as a JSON object of its cells' texts, as the rows of all statement files are.
 """
 
 import csv
@@ -37,12 +37,13 @@ COLUMNS: Final = (AT, ORDER, NUMBER, BUSINESS, TYPE, SIDE, AMOUNT, BALANCE, APPL
 DETAIL_COLUMNS: Final = (BUSINESS, VOUCHER, APPLICANT)
 """The columns that Flow.detail keeps."""
 IDENTITY: Final = (*COLUMNS[:7], VOUCHER)
-"""All but the balance, the applicant and the note. A refund has the order's number, so no number is an id."""
+"""All columns but the balance, the applicant and the note. A refund has the order's number, so no number is an id."""
 CONTROL: Final = ("资金流水总笔数", "收入笔数", "收入金额", "支出笔数", "支出金额")
 ACCOUNT_TYPE: Final = f"{CONTEXT}account_type"
-"""The account that a document of the API is about. No column has it, and a file that was saved by hand does not say."""
+"""The account that a document of the API is about. No column states it, and a file that was saved by hand does not say
+it."""
 BASIC: Final = "BASIC"
-"""The account type whose flows have no subaccount: nearly all merchants have no other."""
+"""The account type whose flows have no subaccount. Nearly all merchants have only this one."""
 
 KINDS: Final = {
     "交易": Kind.RECEIPT,
@@ -53,7 +54,7 @@ KINDS: Final = {
 }
 """Kinds by 业务类型."""
 BUSINESS_KINDS: Final = {"企业付款": Kind.TRANSFER, "分账": Kind.TRANSFER}
-"""Kinds by 业务名称, where the type says nothing. 充值/提现 is either, by its side."""
+"""Kinds by 业务名称, for types that decide nothing. The side decides for 充值/提现."""
 BOTH_WAYS: Final = "充值/提现"
 
 
@@ -132,7 +133,7 @@ FORMAT = TableFormat(
 
 
 def time_of(row: bytes) -> datetime | None:
-    """The time of a row as it is kept in the ledger. None: it has no readable one."""
+    """Return the time of a row in the ledger's form, or None if it cannot be read."""
     try:
         return Cells.decode(row).time(AT, ZONE)
     except WireError:
@@ -140,10 +141,10 @@ def time_of(row: bytes) -> datetime | None:
 
 
 def read_document(text: str, account_type: str) -> list[bytes]:
-    """The rows of a document, as they are kept in the ledger.
+    """Return the rows of a document in the ledger's form.
 
-    Raises WireError if the document is no bill, was cut off, or does not add up: its control totals have to be those of
-    its rows.
+    Raises WireError if the document is not a bill, was cut off, or has control totals that differ from the sums of its
+    rows.
     """
     claims = Claims()
     try:
@@ -172,7 +173,7 @@ def _lines_of(text: str) -> Iterator[Line]:
 
 
 def _check_totals(rows: Sequence[NumberedRow], totals: Sequence[ControlTotal]) -> None:
-    """Raise WireError if a control total is another one than that of the rows."""
+    """Raise WireError if a control total differs from the total of the rows."""
     sums = _sums_of(Cells.decode_or_empty(row) for _, row in rows)
     for total in totals:
         if total.direction is Direction.NONE:
@@ -184,7 +185,7 @@ def _check_totals(rows: Sequence[NumberedRow], totals: Sequence[ControlTotal]) -
 
 
 class _Sum(NamedTuple):
-    """The number of some rows and the sum of their amounts. None: it is not stated."""
+    """The number of some rows and the sum of their amounts. None: not stated."""
 
     rows: int | None = 0
     amount: Decimal | None = Decimal(0)
@@ -195,7 +196,7 @@ class _Sum(NamedTuple):
 
 
 def _sums_of(rows: Iterable[Cells]) -> dict[Direction, _Sum]:
-    """The sums of both sides. A row whose side or amount cannot be read is of none."""
+    """Return the sums of both sides. A row counts on neither side if its side or amount cannot be read."""
     counts: defaultdict[Direction, int] = defaultdict(int)
     amounts: defaultdict[Direction, Decimal] = defaultdict(Decimal)
     for cells in rows:
@@ -209,7 +210,7 @@ def _sums_of(rows: Iterable[Cells]) -> dict[Direction, _Sum]:
 
 
 def write_document(rows: Sequence[Mapping[str, str]]) -> bytes:
-    """The document with these rows, the texts of their cells by column, and their control totals."""
+    """Write the document with these rows and their control totals. A row maps columns to the texts of its cells."""
     further = dict.fromkeys(name for row in rows for name in row if name not in COLUMNS and name[:1] != CONTEXT)
     columns = (*COLUMNS, *further)
     sums = _sums_of(map(Cells, rows))
@@ -226,7 +227,7 @@ def write_document(rows: Sequence[Mapping[str, str]]) -> bytes:
 
 
 def cell_of(text: str) -> str:
-    """A text as a cell can have it: in one line, without blanks at its ends."""
+    """Return a text in the form that a cell can hold: in one line, without blanks at its ends."""
     if text.isalnum():  # most cells
         return text
     line = text.replace("\r", "\\r").replace("\n", "\\n").replace("\x01", " ")

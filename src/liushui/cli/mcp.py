@@ -45,7 +45,7 @@ def mcp(url: str | None) -> None:
 
 
 def server_url() -> str:
-    """The server of the default ledger, or the only one that runs on this machine."""
+    """Return the URL of the default ledger's server, or of the only server on this machine."""
     from liushui.cli.options import default_ledger
     from liushui.server.running import running_servers
 

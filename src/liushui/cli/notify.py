@@ -21,7 +21,7 @@ SECRET_MAX: Final = 10_000
 
 
 def _kind_help() -> str:
-    """Return the kinds of alarms, default ones first."""
+    """Return the kinds of alarms, default kinds first."""
     from liushui.ledger.jobs.notifications import DEFAULT_KINDS
     from liushui.ledger.read.status import AlarmKind
 

@@ -1,4 +1,4 @@
-"""Notification rules of one principal: what the page and the API let a reader see, add and remove."""
+"""Notification rules of one principal: the rules that the page and the API let a user see, add and remove."""
 
 from liushui.errors import AccountNotFound, NotFound, PermissionDenied, short_repr
 from liushui.ledger.access.tokens import Scope

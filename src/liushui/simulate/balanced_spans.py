@@ -1,6 +1,6 @@
 """Spans of days that begin and end with known balances, so that a balance needs only the flows of its own span.
 
-A span is generated as a whole. Its last rows (one for each wallet that it moves) restore the balances at its beginning.
+A span is generated as a whole. Its last rows, one for each wallet that it moves, restore the balances at its beginning.
 The first rows of an account set those levels. The number of rows of each day determines which rows these are. Pure.
 Days are counted from the Unix epoch.
 """
@@ -11,7 +11,8 @@ from typing import Final, NamedTuple
 from liushui.simulate.role_profile import Wallet
 
 SPAN_ROWS: Final = 40
-"""The smallest average number of rows of a span, so that few rows are closing rows. A busy day is a separate span."""
+"""The smallest average number of rows of a span. It keeps the share of closing rows low. A busy day is a separate
+span."""
 
 ROWS_PER_CLOSING: Final = 3
 """A span has at least this many rows for each wallet that it closes, and one more for each wallet that it opens."""
@@ -54,7 +55,7 @@ class SpanPlan(NamedTuple):
 
     @property
     def idle(self) -> bool:
-        """Whether the span has no closing row. Then only opening rows may move money."""
+        """Whether the span has no closing row. Only opening rows may then move money."""
         return not any(self.closing)
 
     def room(self, day: int) -> int:
@@ -76,7 +77,8 @@ class SpanPlan(NamedTuple):
 
 
 def plan_span(days: range, counts: Sequence[int], wallets: tuple[Wallet, ...], *, opens: bool) -> SpanPlan:
-    """Plan a span. `opens`: it is the account's first span, and has an opening row for each wallet that it moves."""
+    """Plan a span. `opens` says that it is the account's first span. It then has an opening row for each wallet that it
+    moves."""
     rows = sum(counts)
     if opens and rows < min(ROWS_PER_CLOSING, len(wallets) + 1):
         opening, closing = rows, 0

@@ -1,8 +1,8 @@
 """A broker's account: the events of a day, of one to three rows each. Pure.
 
-The oddities are intentional, because real services have them: rows equal in every field, a direction that contradicts
-the sign, a missing or an empty symbol, amounts of zero, trailing zeros, an empty description, a category without a
-code.
+The oddities are intentional, because real services have them: rows that are equal in every field, a direction that
+contradicts the sign, a missing or an empty symbol, amounts of zero, trailing zeros, an empty description, a category
+without a code.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ RATE_UNIT: Final = 10**RATE_PLACES
 
 
 class Scope(NamedTuple):
-    """What an account trades in a span that moves only some currencies."""
+    """The currencies, listings and funds of an account in a span that moves only some currencies."""
 
     currencies: tuple[str, ...]
     listings: tuple[Listing, ...]
@@ -37,7 +37,7 @@ class Scope(NamedTuple):
 
 @cache
 def scope_of(currencies: tuple[str, ...]) -> Scope:
-    """The listings and funds in those currencies."""
+    """Return the listings and funds in those currencies."""
     return Scope(
         currencies,
         tuple(listing for listing in LISTINGS if listing.currency in currencies),
@@ -56,7 +56,7 @@ def day(draw: Draw, wallets: Sequence[Wallet], count: int) -> list[list[Flow]]:
 
 
 def trade(draw: Draw, scope: Scope) -> list[Flow]:
-    """A purchase or a sale, with the platform's fee in the same second or up to three seconds later."""
+    """A purchase or a sale. The platform's fee follows in the same second or up to three seconds later."""
     listing = draw.one_of(scope.listings)
     second = listing.hours.opens_s + draw.below(listing.hours.open_for_s)
     price, places = listing.price * (900 + draw.below(201)) // 1000, listing.places
@@ -92,7 +92,7 @@ def settlement(midnight: datetime) -> datetime:
 
 
 def platform_fee(draw: Draw, at: datetime, listing: Listing) -> Flow:
-    """A fee. Some are waived and therefore zero, some are reversed and therefore positive with direction OUT."""
+    """A fee. Some fees are waived and therefore zero. Some are reversed and therefore positive, with direction OUT."""
     which = draw.below(40)
     units, places = 500 + 10 * draw.below(1500), 3
     if which == 0:
@@ -106,7 +106,8 @@ def platform_fee(draw: Draw, at: datetime, listing: Listing) -> Flow:
 
 
 def dividend(draw: Draw, scope: Scope) -> list[Flow]:
-    """A dividend, sometimes still in transit (direction OUT, amount positive), and its tax some seconds later."""
+    """A dividend, and its tax some seconds later. Some dividends are still in transit (direction OUT, positive
+    amount)."""
     listing = draw.one_of(scope.listings)
     second = draw.any_second()
     units = 1_000 + draw.below(400_000)
@@ -120,7 +121,7 @@ def dividend(draw: Draw, scope: Scope) -> list[Flow]:
 
 
 def conversion(draw: Draw, scope: Scope) -> list[Flow]:
-    """Both legs of a currency conversion, at one instant. A deposit if the span moves only one currency."""
+    """Both legs of a currency conversion, at one instant. If the span moves only one currency, a deposit instead."""
     if len(scope.currencies) == 1:
         return deposit(draw, scope)
     first = draw.below(len(scope.currencies))
@@ -164,7 +165,7 @@ def interest(draw: Draw, scope: Scope) -> list[Flow]:
 
 
 def rebate(draw: Draw, scope: Scope) -> list[Flow]:
-    """A commission rebate. Some are taken back again (direction IN, amount negative)."""
+    """A commission rebate. Some rebates are taken back (direction IN, negative amount)."""
     listing = draw.one_of(scope.listings)
     units = 10 * (1 + draw.below(3_000))
     amount = decimal_of(-units if draw.one_in(10) else units, 4)
@@ -225,7 +226,7 @@ def idle(draw: Draw, wallet: Wallet) -> Flow:
 
 
 def closing(at: datetime, wallet: Wallet, amount: Decimal) -> Flow:
-    """A sweep into or out of a money-market fund, or to or from the bank where the currency has no such fund."""
+    """A sweep into or out of a money-market fund. If the currency has no such fund, a transfer to or from the bank."""
     side = OUT if amount < 0 else IN
     fund = instruments.SWEEP_FUNDS.get(wallet.currency)
     if fund is not None:

@@ -5,11 +5,11 @@ from random import Random
 from threading import Lock
 
 WeekdayWeights = tuple[tuple[int, int], ...]
-"""The weights for each weekday, Monday first: the smallest weight, and the number of different weights."""
+"""The weights for each weekday, Monday first: the smallest weight, and the number of possible weights."""
 
 BUSY_ROWS = 4
-"""Average rows a day. A quieter account has no rows on most days, because a day with one row could not hold a purchase
-and its fee."""
+"""Average rows a day. An account with fewer rows has none on most days, because a purchase and its fee need two
+rows."""
 
 _EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday
 
@@ -17,8 +17,8 @@ _EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday
 class Density:
     """The running count of one account's rows.
 
-    Every day has a weight and gets a corresponding share of `flows`, so that the days of [begin, end) sum to `flows`
-    exactly. With `live`, the days after `end` continue with the same density. Accounts with the same `resting`
+    Every day has a weight and gets a corresponding share of `flows`, so the days of [begin, end) have exactly `flows`
+    rows together. With `live`, the days after `end` continue with the same density. Accounts with the same `resting`
     generator rest on the same days. Thread-safe.
     """
 
@@ -62,7 +62,8 @@ class Density:
 
     def _grow(self, days: int) -> None:
         """Extend the weights to that many days."""
-        # Always in order, from one generator, so that a day's weight does not depend on the order of requests.
+        # Weights are always drawn in order, from one generator. The order of requests therefore does not affect a day's
+        # weight.
         with self._lock:
             for day in range(len(self._weights) - 1, days):
                 self._weights.append(self._weights[-1] + self._weight((self._begin + day + _EPOCH_WEEKDAY) % 7))

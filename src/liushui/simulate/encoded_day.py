@@ -13,7 +13,7 @@ from liushui.instant import to_us
 
 
 class RowPosition(NamedTuple):
-    """A keyset cursor: a row's position in the total order of rows, which stays valid when the world grows."""
+    """A keyset cursor: a row's position in the order of all rows. It stays valid when the world grows."""
 
     at_us: int
     account: str
@@ -48,7 +48,7 @@ class DayEntry(NamedTuple):
 class EncodedDay:
     """The rows of one day, each encoded once.
 
-    A row that the dialect cannot represent is stored as its error, which is raised when that row is read.
+    A row that the dialect cannot represent is stored as its error. Reading that row raises the error.
     """
 
     __slots__ = ("_account_indexes", "_accounts", "_instants", "_numbers", "_rows")

@@ -1,7 +1,7 @@
-"""An account at an exchange with one balance for each coin: futures in USDT, and a spot trade now and then. Pure.
+"""An account at an exchange with one balance for each coin: futures in USDT, and sometimes a spot trade. Pure.
 
 The events are those of a futures account. But the account has no subaccounts, each row has its own number, and a row
-refers to its order by the order's number. A spot trade is two rows, one for each coin.
+names its order by the order's number. A spot trade has two rows, one for each coin.
 """
 
 from collections.abc import Sequence
@@ -34,8 +34,8 @@ def wallets_of(_draw: Draw) -> tuple[Wallet, ...]:
 
 
 def numbered(flow: Flow) -> Flow:
-    """Return the flow with its record number, which serves as the number of an order. The statement numbers the
-    rows."""
+    """Return the flow with its record number, which serves as the number of an order. The statement numbers the rows
+    later."""
     return flow._replace(ref=None, order_ref=flow.ref or None)
 
 
@@ -49,7 +49,7 @@ def in_margin(event: Event[Sequence[Wallet]]) -> Event[Sequence[Wallet]]:
 
 
 def spot_trade(draw: Draw, wallets: Sequence[Wallet]) -> list[Flow]:
-    """Buying or selling a coin: two rows in one millisecond, of one order."""
+    """A purchase or sale of a coin: two rows of one order, in one millisecond."""
     if SPOT_WALLET not in wallets:
         return opened(draw, wallets)
     at, order = futures.any_time(draw), draw.digits(15)

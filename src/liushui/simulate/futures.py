@@ -1,7 +1,7 @@
 """A futures account: profits and losses, fees, funding every eight hours and liquidations, to the millisecond. Pure.
 
-The oddities are intended, because real services have them: one record id on rows of several kinds, ids equal to the
-time, several rows in one millisecond, rows equal in every field.
+The oddities are intentional, because real services have them: one record id on rows of several kinds, ids equal to the
+time, several rows in one millisecond, rows that are equal in every field.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ PLACES: Final = 8
 FUNDED_EVERY_S: Final = 8 * 3600
 FUNDINGS_A_DAY: Final = 3
 TIME_IS_ID_ONE_IN: Final = 8
-"""One record in so many has its time in milliseconds as its id."""
+"""One record in this number has its time in milliseconds as its id."""
 
 LAST_EVENT_MS: Final = 1000 * LAST_EVENT_S
 
@@ -101,7 +101,7 @@ def any_time(draw: Draw) -> datetime:
 
 
 def record(draw: Draw, at: datetime) -> str:
-    """A record id. It does not identify a record: some ids are the time."""
+    """A record id. It does not identify a record, because some ids are the time."""
     return time_id(at) if draw.one_in(TIME_IS_ID_ONE_IN) else draw.digits(15)
 
 
@@ -115,7 +115,7 @@ def fee(draw: Draw, at: datetime, wallet: Wallet, symbol: str, ref: str) -> Flow
 
 
 def paid(at: datetime, wallet: Wallet, symbol: str, kind: Kind, units: int, ref: str) -> Flow:
-    """A row of `units` of 0.00000001. The wire has no direction beside the sign."""
+    """A row of `units` of 0.00000001. On the wire, only the sign gives the direction."""
     return put(at, wallet, symbol, kind, decimal_of(units, PLACES), ref)
 
 

@@ -76,7 +76,7 @@ SWEEP_FUNDS = {"HKD": FUNDS[0], "USD": FUNDS[1]}
 """The money-market fund that idle cash is swept into, by currency."""
 
 CURRENCIES = ("USD", "CNH", "HKD", "SGD")
-"""A span with few rows moves only the first ones, so the currencies of incoming transfers come first."""
+"""A span with few rows moves only the first currencies, so the currencies of incoming transfers come first."""
 
 PER_USD = {"USD": 10_000, "HKD": 78_012, "CNH": 72_455, "SGD": 13_406}
 """The rate of one US dollar, in units of 0.0001."""
@@ -88,4 +88,4 @@ SWEEP_NOTE = "Auto sweep / 自動轉撥"
 WAIVED_NOTE = "Platform Fee waived"
 FEE_NOTES = ("Platform Fee", "", "平台費 / 單")
 OWN_LABELS = ("股票收益計劃", "Stock Yield Enhancement Program", "IPO 申購退款 / 未中籤")
-"""Labels of rows without a kind. Providers have them in one language only."""
+"""Labels of rows without a kind. A provider has each of them in one language only."""

@@ -1,7 +1,7 @@
-"""Which flows of a world belong together: what the matching of links is measured against. Pure.
+"""The flows of a world that belong together. The matching of links is measured against them. Pure.
 
-Flows are named by account, day and their position in the day. Flows of one event that are equal in all that a provider
-tells may be for each other, so the truth is about positions and not about rows.
+Flows are named by account, day and position in the day. Flows of one event that are equal in all fields of a provider
+can replace each other. The truth is therefore about positions, not about rows.
 """
 
 from collections import defaultdict
@@ -15,7 +15,7 @@ from liushui.simulate.world import World
 
 
 class Position(NamedTuple):
-    """Where a flow is: its place among the flows of its account's day, from 0 on."""
+    """The position of a flow among the flows of its account's day, counted from 0."""
 
     account: str
     day: int
@@ -32,7 +32,7 @@ DEPENDENTS: Final = (
 
 
 def links_within(world: World, account: str, day: int) -> Iterator[tuple[str, Position, Position]]:
-    """The links of one account's day, each from its dependent flow to the other one."""
+    """Return the links of one account's day, each from its dependent flow to the other flow."""
     events: dict[int, list[int]] = defaultdict(list)
     for index, event in enumerate(world.events(account, day)):
         if event > NO_EVENT:
@@ -56,20 +56,21 @@ def _pairs(flows: Sequence[Flow], indexes: Sequence[int]) -> Iterator[tuple[str,
 
 
 def _fills(flows: Sequence[Flow]) -> Iterator[tuple[int, int]]:
-    """The first two fills of each order that has several in one wallet. Equal fills are two events of one order."""
+    """Yield the first two fills of each order that has several fills in one wallet. Equal fills are two events of one
+    order."""
     fills: dict[tuple[str, str, str], list[int]] = defaultdict(list)
     for index, flow in enumerate(flows):
         if flow.kind is Kind.TRADE and flow.order_ref:
             fills[flow.subaccount, flow.currency, flow.order_ref].append(index)
     for group in fills.values():
         if len(group) > 1:
-            # Fills of one instant stand by their ids, which are texts.
+            # Fills of one instant are ordered by their ids, which are texts.
             first, second, *_ = sorted(group, key=lambda index: (flows[index].at, str(index)))
             yield first, second
 
 
 def transfers_of(world: World, person: int, day: int) -> Iterator[tuple[Position, Position]]:
-    """The two ends of each transfer of a person's day, the one that left first."""
+    """Return the two ends of each transfer of a person's day, the outgoing end first."""
     for number, transfer in enumerate(world.transfers(person, day)):
         event = transfer_event(number)
         left, right = (

@@ -1,6 +1,6 @@
 """The people of the world and the institutions at which they have accounts.
 
-A trader has an account at each broker and each exchange, a shop at each payment provider. The trader and the
+A trader has an account at each broker and each exchange. A shop has one at each payment provider. The trader and the
 shop with the same number belong to one person.
 """
 
@@ -21,11 +21,11 @@ ROLE_PROFILES: Final[Mapping[Role, RoleProfile]] = {
     Role.SHOP: SHOP,
 }
 MAIN_ROLES: Final = (Role.BROKER, Role.SHOP)
-"""The roles of which a person has a main account."""
+"""The roles in which a person has a main account."""
 
 
 class Institution(NamedTuple):
-    """A provider, as far as the world knows one. Every person has one account at each."""
+    """A provider, with the facts that the world needs. Every person has one account at each."""
 
     name: str
     role: Role
@@ -35,7 +35,8 @@ class Institution(NamedTuple):
     subaccounts: tuple[str, ...] = ()
     """The names of the parts of accounts here. Empty: the role names them."""
     is_advisory: bool = False
-    """Whether it calls the balances on its rows indicative. Some of them do not follow from each other then."""
+    """Whether the provider calls the balances on its rows indicative. Some of them then do not follow from each
+    other."""
 
 
 SINGLE_BROKER: Final = (Institution("", Role.BROKER, is_main=True),)
@@ -51,15 +52,15 @@ class Account(NamedTuple):
 
     @property
     def profile(self) -> RoleProfile:
-        """How the account behaves."""
+        """The behaviour of the account."""
         return ROLE_PROFILES[self.institution.role]
 
 
 def institutions_of(providers: Mapping[str, Provider]) -> tuple[Institution, ...]:
     """An institution for each provider, sorted by name.
 
-    A person's main account of a role is at the provider that says so, else at the one that has a WebSocket, else at the
-    first one by name.
+    A person's main account of a role is at the provider that asks for it. If none does, it is at the provider that has
+    a WebSocket, or else at the first one by name.
     """
     known = sorted(providers.items())
     mains: dict[Role, str] = {}
@@ -79,7 +80,7 @@ def institutions_of(providers: Mapping[str, Provider]) -> tuple[Institution, ...
 
 
 def accounts_of(people: int, institutions: Iterable[Institution]) -> tuple[Account, ...]:
-    """Every account, person by person, the main accounts of each person first."""
+    """Return every account, person by person, the main accounts of each person first."""
     ordered = sorted(institutions, key=lambda one: (one.role is Role.SHOP, not one.is_main, one.name))
     return tuple(
         Account(_name(person, institution), person, institution)

@@ -1,6 +1,6 @@
 """Random numbers of one simulated day, and the flows that are drawn from them. Pure.
 
-Everything follows from a seed: the same words give the same numbers on any machine and in any process.
+Everything follows from a seed. The same words give the same numbers on any machine and in any process.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,16 +19,16 @@ LAST_EVENT_S: Final = 86_340
 """The latest second of a day at which an event may begin. Its last row must fall on the same day."""
 
 REPEATED_ONE_IN: Final = 80
-"""One event in so many happens twice at the same instant with equal rows, like two fills of one order.
+"""One event in this number happens twice at the same instant with equal rows, like two fills of one order.
 
-Where the day has no room left for the repetition, a later event is repeated instead. About one row in a hundred is
-the second of such a pair.
+If the day has no room for the repetition, a later event is repeated instead. About one row in a hundred is the second
+of such a pair.
 """
 
 
 def seeded_random(*seed: object) -> Random:
-    """A generator that depends on the words of `seed` only."""
-    # hash() of a str differs from process to process, so it cannot be the seed.
+    """Return a generator that depends only on the words of `seed`."""
+    # The hash() of a str differs from process to process, so it cannot be the seed.
     digest = blake2b("/".join(map(str, seed)).encode(), digest_size=16).digest()
     return Random(int.from_bytes(digest, "big"))  # noqa: S311 # it has to repeat itself; it keeps no secret of value
 
@@ -45,15 +45,15 @@ class Draw:
         return self._bits(32) % end
 
     def one_in(self, chances: int) -> bool:
-        """True once in so many calls, on average."""
+        """Return True once in this number of calls, on average."""
         return self._bits(32) % chances == 0
 
     def one_of(self, choices: Sequence[S]) -> S:
-        """One of the choices, each equally likely."""
+        """Return one of the choices. Each is equally likely."""
         return choices[self._bits(32) % len(choices)]
 
     def digits(self, count: int) -> str:
-        """A number with exactly `count` digits (at most 18) and no leading zero, as record numbers have."""
+        """Return a number with exactly `count` digits (at most 18) and no leading zero, as record numbers have."""
         least = 10 ** (count - 1)
         return str(least + self._bits(64) % (9 * least))
 
@@ -71,18 +71,18 @@ class Draw:
 
 
 Event = Callable[[Draw, S], list[Flow]]
-"""Something that happens to an account: one to three rows, or a few more. `S` is what the account deals in."""
+"""An event of an account: one to three rows, or a few more. `S` is the type of what the account trades."""
 
 
 def draw_events(
     draw: Draw, scope: S, count: int, *, events: Sequence[Event[S]], single_row_events: Sequence[Event[S]]
 ) -> list[list[Flow]]:
-    """Events with exactly `count` rows together, in the order in which they were drawn."""
+    """Return events with exactly `count` rows together, in the order in which they were drawn."""
     drawn: list[list[Flow]] = []
     room, repeat = count, False
     while room > 0:  # every event has at least one row
         rows = draw.one_of(events)(draw, scope)
-        if len(rows) > room:  # never cut an event: half a conversion would be no conversion
+        if len(rows) > room:  # an event is never cut: half of a conversion would not be a conversion
             rows = draw.one_of(single_row_events)(draw, scope)
         drawn.append(rows)
         repeat = draw.one_in(REPEATED_ONE_IN) or repeat
@@ -95,7 +95,7 @@ def draw_events(
 
 
 def decimal_of(units: int, places: int) -> Decimal:
-    """`units` of 10 ** -places with trailing zeros kept: decimal_of(1230, 3) is 1.230."""
+    """Return `units` of 10 ** -places, with trailing zeros: decimal_of(1230, 3) is 1.230."""
     return Decimal(units).scaleb(-places, EXACT)
 
 
@@ -119,8 +119,8 @@ def new_flow(
     quantity: Decimal | None = None,
     fx: Fx | None = None,
 ) -> Flow:
-    """A flow without its balance, which the statement adds."""
-    # By position: keyword arguments take Flow twice as long, and a world has millions of rows.
+    """Return a flow without its balance. The statement adds the balance."""
+    # By position, because keyword arguments take twice as long and a world has millions of rows.
     return Flow(
         "", at, amount, currency, direction, kind, category, label, subaccount,
         None, settled_at, ref, order_ref, symbol, name, price, quantity, note, fx,

@@ -1,4 +1,4 @@
-"""The simulated world as a FlowReader, the contract that servers read a ledger through: keys, rates, pages of rows."""
+"""The simulated world as a FlowReader, the contract through which servers read a ledger: keys, rates, pages of rows."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -24,20 +24,20 @@ _COUNTS_CACHED = 64
 
 
 class SimulatedAccount(NamedTuple):
-    """An account, with what a client needs to read it."""
+    """An account, with the data that a client needs to read it."""
 
     name: str
     provider: Provider
     credentials: Mapping[str, str]
     """The content of a credentials file."""
     flows: int
-    """How many flows it has now."""
+    """The number of flows that it has now."""
 
 
 class WorldReader:
     """A FlowReader of a world, with a key for every account at the given providers.
 
-    For one process; safe to use from several threads. Without `limits` no rate is enforced.
+    For one process. Safe to use from several threads. Without `limits`, no rate is enforced.
     """
 
     def __init__(
@@ -74,13 +74,14 @@ class WorldReader:
         return self._limits.session_start(f"{key.dialect}:{key.public}", life)
 
     def read_page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
-        """One page of what has happened by now.
+        """Return one page of the flows up to now.
 
-        `write` must depend on the dialect and the query's language only: encoded rows are cached under those two.
+        `write` must depend only on the dialect and the query's language, because encoded rows are cached under those
+        two.
         """
         search = self._search(dialect, query, write)
         wants_end = query.after is not None
-        # One row more than the page: it only tells whether there is another page.
+        # One row more than the page. It shows whether there is another page.
         chunks = list(_chunks(search, query.offset, query.limit + wants_end))
         end = None
         if wants_end and sum(len(chunk.rows) for chunk in chunks) > query.limit:
@@ -101,12 +102,12 @@ class WorldReader:
         begin_us, end_us = self._range_us(query)
         days = _days_of(wanted, begin_us, end_us)
         counts = self._row_counts(wanted)
-        # Only the first and the last day can have rows outside the range; the days between are counted whole.
+        # Only the first and the last day can have rows outside the range. The days between them are counted as a whole.
         at_edges = [entry.flow.at for day in {*days[:1], *days[-1:]} for entry in counts.entries(day)]
         return sum(begin_us <= to_us(at) < end_us for at in at_edges) + counts.count(days.start + 1, days.stop - 1)
 
     def accounts(self) -> list[SimulatedAccount]:
-        """Every account at the given providers, with what a client needs to read it."""
+        """Return every account at the given providers, with the data that a client needs to read it."""
         until = self._after_now()
         return [
             SimulatedAccount(
@@ -120,11 +121,11 @@ class WorldReader:
         ]
 
     def truth(self, account: str, since: datetime, until: datetime) -> Iterator[Flow]:
-        """What reading [since, until) must give, oldest first: every flow that has happened by now."""
+        """Return the flows that reading [since, until) must give, oldest first: every flow up to now."""
         return self.world.flows(account, since, min(until, self._after_now()))
 
     def _after_now(self) -> datetime:
-        """The exclusive end of a range that includes this very instant."""
+        """Return the exclusive end of a range that includes the present instant."""
         return self.now() + timedelta(microseconds=1)
 
     def _filter_of(self, query: FlowQuery) -> RowFilter:
@@ -132,7 +133,7 @@ class WorldReader:
         return without_hopeless_accounts(self.world, wanted)
 
     def _search(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> "_Search":
-        """Prepare a query. Raises WireError if `after` is no cursor that a page named."""
+        """Prepare a query. Raises WireError if `after` is not a cursor of a page."""
         wanted = self._filter_of(query)
         begin_us, end_us = self._range_us(query)
         counts = self._row_counts(wanted)
@@ -151,7 +152,7 @@ class WorldReader:
         return _Search(counts, encoded_day, days, begin_us, end_us, after, query.newest)
 
     def _range_us(self, query: FlowQuery) -> tuple[int, int]:
-        """The part of the query's range that the world has by now, as [begin, end) in microseconds."""
+        """Return the part of the query's range that the world has by now, as [begin, end) in microseconds."""
         begin_us = max(to_us(query.since), self.world.begin_day * DAY_US)
         end_us = min(to_us(query.until), to_us(self.now()) + 1)
         return begin_us, end_us if self.world.end_day is None else min(end_us, self.world.end_day * DAY_US)
@@ -161,7 +162,8 @@ class WorldReader:
 
 
 class _NoLimits:
-    """A provider.RateLimiter that admits every call. Sessions are known to this process only. Any threads."""
+    """A provider.RateLimiter that admits every call. Sessions are known only to this process. Safe to use from several
+    threads."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -172,7 +174,7 @@ class _NoLimits:
         return RateCheck(admitted=True, used=0)
 
     def session_start(self, name: str, life: timedelta) -> datetime:
-        """When the session with this name began: the same instant for `life`, then now."""
+        """Return when the session with this name began. After `life`, a new session begins now."""
         with self._lock:
             now = self._clock()
             began = self._began.get(name, now)
@@ -183,7 +185,7 @@ class _NoLimits:
 
 
 def _keys_of(world: World, providers: Mapping[str, Provider], *, paced: bool) -> list[Key]:
-    """A key for each account at the given providers, in the world's order. Keys follow from the seed."""
+    """Return a key for each account at the given providers, in the world's order. The seed determines the keys."""
     return [
         _key(world, providers[institution], name, paced=paced)
         for name in world.accounts
@@ -201,7 +203,7 @@ def _key(world: World, provider: Provider, account: str, *, paced: bool) -> Key:
 
 
 class _Search(NamedTuple):
-    """A query, limited to what the world has by now."""
+    """A query, limited to the part that the world has by now."""
 
     counts: RowCounts
     encoded_day: Callable[[int], EncodedDay]
@@ -213,7 +215,7 @@ class _Search(NamedTuple):
     newest: bool
 
     def rows_of(self, day: int) -> range:
-        """The indexes of the rows of a day, in the order in which a page takes them."""
+        """Return the indexes of the rows of a day, in the order of the page."""
         encoded = self.encoded_day(day)
         rows = encoded.within(self.begin_us, self.end_us)
         if self.after is None:
@@ -224,7 +226,7 @@ class _Search(NamedTuple):
 
 
 class _Chunk(NamedTuple):
-    """The rows of one day that a page has, in the order in which the page takes them."""
+    """The rows of one day on a page, in the order of the page."""
 
     day: int
     rows: range
@@ -238,11 +240,11 @@ def _days_of(wanted: RowFilter, begin_us: int, end_us: int) -> range:
 
 
 def _chunks(search: _Search, skip: int, left: int) -> Iterator[_Chunk]:
-    """Up to `left` rows after the first `skip` rows, day by day, in the order in which a page takes them."""
+    """Yield up to `left` rows after the first `skip` rows, day by day, in the order of the page."""
     days = search.days
     day = days.stop - 1 if search.newest else days.start
     while day in days and left > 0:
-        # The first and the last day may be cut by the range or the cursor, so only days between are skipped by count.
+        # The range or the cursor may cut the first and the last day, so only days between them are skipped by count.
         if days.start < day < days.stop - 1:
             if search.newest:
                 day, skip = search.counts.skip_back(day, days.start, skip)

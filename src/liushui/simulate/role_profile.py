@@ -1,6 +1,6 @@
-"""What an account of one role does, as data and functions.
+"""The behaviour of an account of one role, as data and functions.
 
-broker.py, exchange.py, futures.py and shop.py each fill in one.
+broker.py, exchange.py, futures.py and shop.py each define one.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,28 +25,28 @@ class Wallet(NamedTuple):
 class RoleProfile:
     """How accounts of one role behave.
 
-    An account's days fall into spans. At the end of each span every wallet that moved is brought back to its level, so
-    that balances can be computed without all earlier days (see balanced_spans.py).
+    An account's days are divided into spans. At the end of each span, every wallet that moved returns to its level. A
+    balance can therefore be computed without the earlier spans (see balanced_spans.py).
     """
 
     weekday_weights: WeekdayWeights
     """How busy each weekday is."""
     wallets: Callable[[Draw], tuple[Wallet, ...]]
-    """The wallets of a new account. A span with few rows moves only the first ones."""
+    """The wallets of a new account. A span with few rows moves only the first of them."""
     opening: Callable[[Draw, Wallet], Flow] | None
     """The first row of a wallet. Its amount is the level that the wallet returns to. None: wallets begin at zero and
     return to zero."""
     day: Callable[[Draw, Sequence[Wallet], int], list[list[Flow]]]
-    """The events of one day in any order, each with its rows; so many rows together. Rows need no subaccount where the
-    account has only one."""
+    """Returns the events of one day in any order, with exactly the requested number of rows. Rows need no subaccount if
+    the account has only one."""
     idle: Callable[[Draw, Wallet], Flow]
     """A row of amount zero, for a span whose only row could not be compensated."""
     closing: Callable[[datetime, Wallet, Decimal], Flow]
     """The row that brings a wallet back to its level."""
     closes_s: int
-    """The second of the day at which closing rows begin. All other rows happen before it."""
+    """The second of the day at which closing rows begin. All other rows come before it."""
     moved: Callable[[datetime, Wallet, Decimal, str], Flow]
-    """One end of a transfer between two accounts of a person. Both ends carry the same note."""
+    """One end of a transfer between two accounts of a person. Both ends have the same note."""
     field_values: Mapping[str, frozenset[str | None]]
     """Every value that some fields of Flow can have. Filters for other values need no search."""
 

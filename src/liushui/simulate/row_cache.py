@@ -1,4 +1,4 @@
-"""A cache that is bounded by the rows it holds. Days of a world differ in size by thousands of rows."""
+"""A cache that is bounded by the number of its rows. The days of a world differ in size by thousands of rows."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Sized
@@ -9,11 +9,11 @@ K = TypeVar("K")
 V = TypeVar("V", bound=Sized)
 
 ENTRY_ROWS = 4
-"""What an entry costs beside its rows, so that a million empty days are not free."""
+"""The cost of an entry in addition to its rows, so that a million empty days are not free."""
 
 
 class RowCache(Generic[K, V]):
-    """Keeps the most recently used values, up to `rows_max` rows together. The newest value always stays.
+    """Keeps the most recently used values, up to `rows_max` rows in total. The newest value always stays.
 
     Safe to use from several threads.
     """
@@ -25,13 +25,13 @@ class RowCache(Generic[K, V]):
         self._lock = Lock()
 
     def get(self, key: K, make: Callable[[], V]) -> V:
-        """The cached value of a key, made with `make` where it is missing."""
+        """Return the cached value of a key. If it is missing, `make` makes it."""
         with self._lock:
             entry = self._entries.get(key)
             if entry is not None:
                 self._entries.move_to_end(key)
                 return entry[0]
-        # Outside the lock: two threads may make the same value, but neither waits for the other's.
+        # Outside the lock: two threads may make the same value, but neither waits for the other.
         value = make()
         with self._lock:
             if key not in self._entries:

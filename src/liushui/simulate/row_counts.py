@@ -1,4 +1,4 @@
-"""How many rows the days of some accounts have under one filter, and which rows these are. Nothing is encoded here."""
+"""The row counts of the days of some accounts under a filter, and these rows. Nothing is encoded here."""
 
 from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right
@@ -39,7 +39,7 @@ def _may_pass(term: Term, values: Mapping[str, frozenset[str | None]]) -> bool:
 
 
 class RowCounts(ABC):
-    """The row counts of days, and a way to skip many days at once."""
+    """The row counts of days, with a way to skip many days at once."""
 
     def __init__(self, world: World, wanted: RowFilter) -> None:
         self._world = world
@@ -51,10 +51,10 @@ class RowCounts(ABC):
 
     @abstractmethod
     def skip_back(self, day: int, stop: int, rows: int) -> tuple[int, int]:
-        """Skip `rows` rows from the end of `day` towards the past, over whole days, but not beyond `stop`.
+        """Skip `rows` rows from the end of `day` towards the past, whole days only, and not beyond `stop`.
 
-        Returns the day that was reached, which has rows unless it is `stop`, and how many of its newest rows are still
-        to be skipped.
+        Returns the day that was reached, and how many of its newest rows are still to be skipped. Unless it is `stop`,
+        the day has rows.
         """
 
     @abstractmethod
@@ -62,7 +62,8 @@ class RowCounts(ABC):
         """Skip `rows` rows from the beginning of `day` towards the future, as `skip_back` does towards the past."""
 
     def entries(self, day: int) -> Sequence[DayEntry]:
-        """The rows of a day, oldest first. Rows of one instant are ordered by account, then as they happened."""
+        """The rows of a day, oldest first. Rows of one instant are ordered by account, then in the order of their
+        events."""
         entries = [
             DayEntry(flow, index, number)
             for index, account in enumerate(self._wanted.accounts)
@@ -88,7 +89,7 @@ class UnfilteredCounts(RowCounts):
             while day > stop and self._before(day) == self._before(day + 1):
                 day -= 1
             return day, 0
-        offset = self._before(day + 1) - 1 - rows  # of the first wanted row, counted from the oldest
+        offset = self._before(day + 1) - 1 - rows  # the index of the first wanted row, counted from the oldest row
         day = stop + bisect_right(range(stop + 1, day + 2), offset, key=self._before)
         return day, self._before(day + 1) - 1 - offset
 

@@ -1,4 +1,4 @@
-"""An account's flows of one span as its statement has them: in order, numbered, each with its balance."""
+"""An account's flows of one span as in its statement: in order, numbered, each with its balance."""
 
 from array import array
 from collections import Counter
@@ -18,9 +18,9 @@ from liushui.simulate.random_draw import Draw, seeded_random
 from liushui.simulate.role_profile import RoleProfile, Wallet
 
 ADVISORY_ONE_IN: Final = 12
-"""One row in so many states another balance than its own, where balances are indicative."""
+"""If balances are indicative, one row in this number states a balance other than its own."""
 FIRST_NUMBER: Final = 10_000_001
-"""The number of an account's first row, where rows are numbered."""
+"""The number of an account's first row, if rows are numbered."""
 
 _SUBACCOUNT, _BALANCE, _REF = (Flow._fields.index(name) for name in ("subaccount", "balance_after", "ref"))
 
@@ -30,14 +30,14 @@ def _by_time(numbered: tuple[Flow, int]) -> datetime:
 
 
 class TransferLeg(NamedTuple):
-    """The end of a transfer that falls into the account. `amount` None: the wallet's closing row is that end."""
+    """The end of a transfer in the account. If `amount` is None, the closing row of the wallet is that end."""
 
     at: datetime
     wallet: Wallet
     amount: Decimal | None
     note: str
     number: int
-    """The transfer's number among those of the person's day."""
+    """The transfer's number among the transfers of the person's day."""
 
 
 NO_EVENT: Final = -1
@@ -45,12 +45,13 @@ NO_EVENT: Final = -1
 
 
 def transfer_event(number: int) -> int:
-    """The event of either end of the transfer with that number: not one of the account's own, which begin at 0."""
+    """Return the event of either end of the transfer with that number. It differs from the account's own events, which
+    begin at 0."""
     return NO_EVENT - 1 - number
 
 
 class DayFlows(NamedTuple):
-    """The flows of a day, oldest first, and to which of the day's events each of them belongs."""
+    """The flows of a day, oldest first, and for each flow the event of the day that it belongs to."""
 
     flows: Sequence[Flow] = ()
     events: Sequence[int] = ()
@@ -72,34 +73,35 @@ class SpanFlows:
         return self._rows
 
     def day(self, day: int) -> Sequence[Flow]:
-        """The flows of a day, oldest first. Flows of one instant stand in the order in which they happened."""
+        """The flows of a day, oldest first. Flows of one instant are in the order in which they happened."""
         return self._days[day - self._first]
 
     def events(self, day: int) -> Sequence[int]:
-        """The event of each flow of a day: flows of one event belong together. NO_EVENT: of none.
+        """The event of each flow of a day. Flows of one event belong together. NO_EVENT means that a flow belongs to
+        none.
 
-        Ends of transfers have events below that: see `transfer_event`.
+        The events of transfers have lower numbers than that: see `transfer_event`.
         """
         return self._events[day - self._first]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
-    """What the flows of a span are made from."""
+    """The data from which the flows of a span are made."""
 
     seed: int
     account: str
     profile: RoleProfile
     plan: SpanPlan
     levels: Mapping[Wallet, Decimal]
-    """The balance that each wallet begins with and returns to. Wallets that are not named have the level zero."""
+    """The balance with which each wallet begins and to which it returns. Other wallets have the level zero."""
     rows_before: int
-    """How many flows the account has before the span. Zero: every wallet begins empty."""
+    """The number of the account's flows before the span. Zero: every wallet begins empty."""
     transfer_legs: Callable[[int], Sequence[TransferLeg]]
     """The ends of a day's transfers that fall into the account."""
     simulate_detail: DetailSimulator | None = None
     is_advisory: bool = False
-    """Whether some rows state another balance than the one after them: see `_with_advisory_balances`."""
+    """Whether some rows state the balance after a later row: see `_with_advisory_balances`."""
 
     def span_flows(self) -> SpanFlows:
         """Generate the span."""
@@ -134,7 +136,7 @@ class Statement:
             yield DayFlows(flows, events)
 
     def _rows_before_closing(self, day: int, legs: Sequence[TransferLeg]) -> tuple[list[Flow], MutableSequence[int]]:
-        """The rows of a day without the closing ones, oldest first, and their events."""
+        """The rows of a day without the closing rows, oldest first, and their events."""
         midnight = midnight_of(day)
         draw = Draw(seeded_random("day", self.seed, self.account, day), midnight)
         moved = [
@@ -156,10 +158,10 @@ class Statement:
 
 
 def _with_advisory_balances(flows: Sequence[Flow], random: Random) -> list[Flow]:
-    """The flows of a day, some of which state the balance after the next row of their wallet.
+    """Return the flows of a day. Some of them state the balance after the next row of their wallet.
 
-    A service that books in parts states such balances. The last row of the day states the right one. Equal rows of one
-    instant keep their balances, because these may be all that tells them apart.
+    A service that books in parts states such balances. The last row of the day states the correct balance. Equal rows
+    of one instant keep their balances, because only the balances may distinguish them.
     """
     stated = list(flows)
     alike = Counter((flow.at, flow.amount) for flow in flows)
@@ -185,7 +187,7 @@ class _RunningBalances:
         return self._balances[wallet]
 
     def book(self, flow: Flow) -> Flow:
-        """The row with its balance and, where they are missing, its subaccount and its number."""
+        """Return the row with its balance, and with its subaccount and number if these are missing."""
         wallet = flow.subaccount or self._default_subaccount, flow.currency
         balance = self._balances[wallet] = EXACT.add(self._balances[wallet], flow.amount)
         fields = list(flow)  # Flow._replace takes several times as long
@@ -200,7 +202,7 @@ class _RunningBalances:
 def openings(
     seed: int, account: str, profile: RoleProfile, wallets: Iterable[Wallet], midnight: datetime = EPOCH
 ) -> list[Flow]:
-    """The opening rows of wallets. Empty where the profile has none."""
+    """The opening rows of wallets. Empty if the profile has none."""
     if profile.opening is None:
         return []
     draws = ((wallet, seeded_random("opening", seed, account, *wallet)) for wallet in wallets)

@@ -1,4 +1,4 @@
-"""Serves a simulated world: the same servers as a ledger's, over the world's reader, in one worker process."""
+"""Serves a simulated world in one worker process: the servers of a ledger, over the world's reader."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -24,7 +24,7 @@ from liushui.temporary_folder import temporary_folder
 
 
 class FaultOptions(msgspec.Struct, frozen=True):
-    """Which faults the providers have. `opened`: when the simulator started, for rows that appear late or change."""
+    """The faults of the providers. `opened` is when the simulator started, for rows that appear late or change."""
 
     profile: str
     seed: int
@@ -32,7 +32,8 @@ class FaultOptions(msgspec.Struct, frozen=True):
 
 
 class Simulator:
-    """A world and the providers that serve it. `limits`: the file that counts calls; None: no rates are enforced."""
+    """A world and the providers that serve it. `limits` is the file that counts calls. If it is None, no rates are
+    enforced."""
 
     def __init__(
         self,
@@ -62,12 +63,14 @@ class Simulator:
 
 
 def providers_named(names: Sequence[str]) -> Mapping[str, Provider]:
-    """The providers of those names, or all of them where none is named. Raises ConfigError for an unknown name."""
+    """Return the providers with those names, or all providers if no name is given. Raises ConfigError for an unknown
+    name."""
     return {name: get_provider(name) for name in names} or load_providers()
 
 
 def simulated_accounts(parameters: Parameters, names: Sequence[str] = ()) -> list[SimulatedAccount]:
-    """The accounts of a world at the named providers, or at all of them, with what a client needs to read them."""
+    """Return the accounts of a world at the named providers, or at all of them, with the data that a client needs to
+    read them."""
     chosen = providers_named(names)
     return WorldReader(World(parameters, institutions_of(chosen)), chosen).accounts()
 

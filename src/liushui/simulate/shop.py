@@ -1,6 +1,6 @@
 """A shop's account: receipts, fees, refunds and withdrawals. Pure.
 
-No merchant's balance is ever negative: each event adds money before it takes any, and a closing withdrawal takes the
+A merchant's balance is never negative. Each event adds money before it takes any, and a closing withdrawal takes the
 balance.
 """
 
@@ -22,7 +22,7 @@ WITHDRAWAL_NOTE: Final = "提现至银行卡"
 OTHER_NOTE: Final = "平台补贴"
 
 SELLS_FOR_S: Final = 54_000
-"""The first so many seconds of the UTC day have sales: 08:00 to 23:00 in China."""
+"""The number of seconds from the beginning of the UTC day in which there are sales: 08:00 to 23:00 in China."""
 REFUND_WITHIN_S: Final = 7_200
 FEE_PER_MILLE: Final = 6
 
@@ -35,7 +35,7 @@ def day(draw: Draw, wallets: Sequence[Wallet], count: int) -> list[list[Flow]]:
 
 
 class Sale:
-    """A receipt, and its possible fee and refunds."""
+    """A receipt, and its fee and refunds, if there are any."""
 
     def __init__(self, draw: Draw, wallets: Sequence[Wallet]) -> None:
         self.wallet = draw.one_of(wallets)
@@ -58,7 +58,7 @@ class Sale:
         return self._row(0, -self.fee_units, OUT, Kind.FEE, self._ref)
 
     def refund(self, units: int, lag_s: int) -> Flow:
-        """A refund. Positive units: a refund that comes back."""
+        """A refund. Positive units mean a refund that comes back."""
         return self._row(lag_s, units, IN if units > 0 else OUT, Kind.REFUND, self._draw.digits(17))
 
     def _row(self, lag_s: int, units: int, side: Direction, kind: Kind, ref: str) -> Flow:
@@ -83,7 +83,7 @@ def charged_sale(draw: Draw, wallets: Sequence[Wallet]) -> list[Flow]:
 
 
 def refunded_sale(draw: Draw, wallets: Sequence[Wallet]) -> list[Flow]:
-    """A receipt, its fee, and within two hours a refund of a part or of all that is left."""
+    """A receipt, its fee, and refunds within two hours: of a part, or of all that is left."""
     sold = Sale(draw, wallets)
     left = sold.units - sold.fee_units
     if not left:

@@ -1,9 +1,9 @@
-"""Transfers between one person's accounts: what leaves one account arrives in the other. Pure.
+"""Transfers between one person's accounts. The money that leaves one account arrives in the other. Pure.
 
-A main account has transfers with the person's other accounts, and exchanges have some among themselves.
+A main account has transfers with the person's other accounts. Exchanges also have some among themselves.
 
-Both accounts' days are generated from the same list of transfers, which depends only on a seed and on the row counts of
-the accounts' days.
+The days of both accounts are generated from the same list of transfers. The list depends only on a seed and on the row
+counts of the accounts' days.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ from liushui.simulate.random_draw import Draw, decimal_of
 from liushui.simulate.role_profile import Wallet
 
 ONE_DAY_IN: Final = 6
-"""Two accounts have a transfer on one of so many days on which both have rows."""
+"""The days on which both accounts have rows: on one in this number, they have a transfer."""
 
 SAME_MONEY: Final[Mapping[str, str]] = {"USDT": "USD", "CNY": "CNH"}
 """Currencies that arrive as another currency, at a rate of one."""
@@ -27,7 +27,7 @@ TRANSFERRING: Final = (Role.BROKER, Role.FUTURES)
 """The roles of the accounts that have transfers of round sums with the main account."""
 
 EXCHANGES_ONE_DAY_IN: Final = 3
-"""A trader moves money from one exchange to another on one of so many days on which both have rows."""
+"""The days on which both exchanges have rows: on one in this number, a trader moves money from one to the other."""
 COIN_PLACES: Final = 6
 """Decimal places of the coin that exchanges send each other."""
 
@@ -47,14 +47,16 @@ class Transfer(NamedTuple):
     into: Wallet
     arrived_at: datetime
     amount: Decimal | None
-    """Positive. None: whatever the closing row of the source takes out of its wallet."""
+    """Positive. None: the amount that the closing row of the source takes out of its wallet."""
     note: str = ""
 
 
 def transfers(draw: Draw, plans: Mapping[Account, SpanPlan], day: int) -> Sequence[Transfer]:
-    """A person's transfers of one day, all of them from or to the main account. Empty if there is no such account.
+    """A person's transfers of one day, all of them from or to the main account. Empty if the person has no main
+    account.
 
-    There are at most as many as the main account has room for. A trader's other accounts have at most one each.
+    There are at most as many as the main account has room for. A trader's other accounts have at most one transfer
+    each.
     """
     main = next((one for one in plans if one.institution.is_main and one.institution.role is Role.BROKER), None)
     if main is None:
@@ -73,7 +75,7 @@ def transfers(draw: Draw, plans: Mapping[Account, SpanPlan], day: int) -> Sequen
 
 
 def exchange_transfers(draw: Draw, plans: Mapping[Account, SpanPlan], day: int) -> Sequence[Transfer]:
-    """A person's transfers of one day from one exchange to another: one at most. Its amount is not round."""
+    """Return at most one transfer of a person's day from one exchange to another. Its amount is not round."""
     able = [one for one, plan in plans.items() if one.institution.role is Role.EXCHANGE and plan.room(day)]
     if len(able) < 2 or not draw.one_in(EXCHANGES_ONE_DAY_IN):
         return ()
@@ -92,7 +94,7 @@ def exchange_transfers(draw: Draw, plans: Mapping[Account, SpanPlan], day: int) 
 def _withdrawals(
     draw: Draw, shop: Account, plan: SpanPlan, main: Account, main_plan: SpanPlan, day: int
 ) -> Iterator[Transfer]:
-    """A shop's withdrawals of a day, which arrive in its owner's main account."""
+    """Return a shop's withdrawals of a day. They arrive in its owner's main account."""
     for wallet in plan.closed_on(day):
         into = _matching_wallet(wallet, main_plan)
         if into is not None:

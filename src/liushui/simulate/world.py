@@ -1,8 +1,8 @@
 """A seeded world of accounts and their flows, without I/O and without a clock. Any provider can serve it.
 
 The same parameters and institutions give the same world on any machine and in any process. An account's flows of a day
-follow from (seed, account, day), from the row counts of its days, and, for transfers, from the same facts of the
-person's other accounts. Spans of days are generated on demand; only counts are kept.
+follow from (seed, account, day) and from the row counts of its days. For transfers, the same facts of the person's
+other accounts count too. Spans of days are generated on demand. Only counts are kept.
 """
 
 import itertools
@@ -27,10 +27,11 @@ from liushui.simulate.running_balances import SpanFlows, Statement, TransferLeg,
 from liushui.simulate.transfers import Transfer, exchange_transfers, transfers
 
 ACCOUNTS_MAX = 20_000
-"""People. Each account gets a key when the simulator starts: more accounts would delay it by seconds."""
+"""The most people. Each account gets a key when the simulator starts: more accounts would delay the start by
+seconds."""
 FLOWS_A_DAY_MAX = 50_000
-"""Average flows a day of one account. A day is generated as a whole, so this bounds the memory. Ten million flows in
-five years are 5,476 a day."""
+"""The most flows a day of one account, on average. A day is generated as a whole, so this bounds the memory. Ten
+million flows in five years are 5,476 a day."""
 
 _FLOWS_CACHED = 60_000
 """Flows of spans that are cached: about 40 MB."""
@@ -44,17 +45,17 @@ _COUNTED_DAYS_CACHED = 2_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Parameters:
-    """What a world follows from. Raises ConfigError naming the parameter that is out of range."""
+    """The parameters that determine a world. Raises ConfigError naming the parameter that is out of range."""
 
     accounts: int
-    """How many people: accounts at each institution."""
+    """The number of people. Each has one account at each institution."""
     flows: int
     """The number of flows of each account in [begin, end), exactly."""
     seed: int = 1
     begin: datetime = datetime(2021, 1, 1, tzinfo=UTC)
     end: datetime = datetime(2026, 1, 1, tzinfo=UTC)
     live: bool = False
-    """Whether the world goes on after `end`, with the same density."""
+    """Whether the world continues after `end`, with the same density."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.accounts <= ACCOUNTS_MAX:
@@ -72,7 +73,7 @@ class Parameters:
 
 
 def _renamed(wallets: Sequence[Wallet], names: Sequence[str]) -> tuple[Wallet, ...]:
-    """As many of the wallets as there are names, with these names in place of their own."""
+    """Return as many of the wallets as there are names, each with one of these names."""
     return tuple(wallet._replace(subaccount=name) for wallet, name in zip(wallets, names, strict=False))
 
 
@@ -108,15 +109,16 @@ class World:
         return self._accounts[name]
 
     def existing(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Those of the names that are accounts here, each once, sorted."""
+        """Return those names that are accounts here, each once, sorted."""
         return tuple(sorted(self._accounts.keys() & set(names)))
 
     def count_before(self, account: str, day: int) -> int:
-        """How many flows an account has before that day begins. Raises KeyError if there is no such account."""
+        """Return the number of an account's flows before that day begins. Raises KeyError if there is no such
+        account."""
         return self.density(account).count_before(day)
 
     def count_until(self, account: str, until: datetime) -> int:
-        """How many flows of an account there are with at < until."""
+        """Return the number of an account's flows with at < until."""
         if self.end_day is not None and until >= self.parameters.end:
             return self.parameters.flows
         day = day_number(until)
@@ -128,7 +130,7 @@ class World:
         return self._densities.get(account, lambda: self._make_density(known))
 
     def day(self, account: str, day: int) -> Sequence[Flow]:
-        """An account's flows of one UTC day, oldest first. Flows of one instant always stand in the same order."""
+        """An account's flows of one UTC day, oldest first. Flows of one instant always have the same order."""
         if day < self.begin_day or (self.end_day is not None and day >= self.end_day):
             return ()
         first = self._calendar.span_of(day).start
@@ -142,7 +144,7 @@ class World:
         return self._spans.get((account, first), lambda: self._make_span(account, day)).events(day)
 
     def flows(self, account: str, since: datetime, until: datetime) -> Iterator[Flow]:
-        """Every flow of an account with since <= at < until, oldest first. Holds one span in memory at a time."""
+        """Every flow of an account with since <= at < until, oldest first. Only one span is in memory at a time."""
         first, after = max(day_number(since), self.begin_day), day_number(until) + 1
         for day in range(first, after if self.end_day is None else min(after, self.end_day)):
             for flow in self.day(account, day):
@@ -217,8 +219,8 @@ class World:
         return legs
 
     def _closing_amount(self, transfer: Transfer, day: int) -> Decimal:
-        """What the closing row of a transfer's source takes out."""
-        # This cannot recurse: a shop's days depend on no other account.
+        """Return the amount that the closing row of a transfer's source takes out."""
+        # This cannot recurse, because a shop's days do not depend on another account.
         (taken,) = (
             -flow.amount
             for flow in self.day(transfer.source, day)
@@ -231,7 +233,7 @@ class World:
         plans = {account: self._plan(account.name, days) for account in self._people[person]}
         seed = self.parameters.seed, person, day
         draw = Draw(seeded_random("transfers", *seed), midnight_of(day))
-        # Drawn apart, so that worlds with fewer than two exchanges stay what they were.
+        # These transfers come from a separate draw, so that worlds with fewer than two exchanges do not change.
         between = exchange_transfers(Draw(seeded_random("exchange transfers", *seed), midnight_of(day)), plans, day)
         return [*transfers(draw, plans, day), *between]
 
@@ -244,6 +246,7 @@ class World:
             flows=parameters.flows,
             live=parameters.live,
             weekday_weights=account.profile.weekday_weights,
-            # By person: otherwise few days would have room for a transfer between two accounts.
+            # The accounts of a person rest on the same days. Otherwise few days would have room for a transfer between
+            # two accounts.
             resting=seeded_random("resting", parameters.seed, account.person),
         )

@@ -1,1 +1,1 @@
-"""Public helpers for tests, also for the tests of providers outside liushui: doubles, clocks, golden pairs, servers."""
+"""Public helpers for tests, including tests of providers outside liushui: doubles, clocks, golden pairs, servers."""

@@ -5,8 +5,8 @@
     assert outcome.calls <= call_bound(double)
 
 A double answers from known rows through the provider's own codec and server. It knows the true rows, counts its calls,
-and stops a client that makes too many. `liushui.testing.conformance.deviations` checks what a sync must have made of
-them.
+and stops a client that makes too many. `liushui.testing.conformance.deviations` checks the result that a sync must
+have.
 """
 
 import asyncio
@@ -78,9 +78,9 @@ NOW: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
 """The time of the first sync."""
 ROWS: Final = 240
 CROWDED_PAGE: Final = 40
-"""Rows of a page, if a deviation needs more rows at one instant than a page holds."""
+"""Rows of a page, if a deviation needs an instant with more rows than a page holds."""
 OPTIONS: Final = Options(attempts=2, leases=False)
-"""How the syncs are made: few retries, and no leases, because they only save work."""
+"""The options of the syncs: few retries, and no leases, because leases only save work."""
 FIRST_CALLS: Final = 46
 CALLS_A_PAGE: Final = 6
 CALLS_OVER: Final = 4
@@ -91,14 +91,14 @@ Facts = tuple[int, str, str, str, str | None]
 
 
 class TooManyCalls(BaseException):
-    """A client makes calls without end. It is not an Exception, so that no client takes it for a network error."""
+    """A client makes calls without end. Not a subclass of Exception, so that no client takes it for a network error."""
 
 
 class DeviatingProvider(DialectTransport):
     """A service that deviates, as a transport for its own client.
 
-    `rows` are the rows of its account; None generates some. `provider` is the provider, perhaps with smaller pages. The
-    service has a second account with its own key.
+    `rows` are the rows of its account; if it is None, some are generated. `provider` may be the provider with smaller
+    pages. The service has a second account with its own key.
     """
 
     def __init__(
@@ -115,9 +115,9 @@ class DeviatingProvider(DialectTransport):
         self.provider = with_small_pages(provider, CROWDED_PAGE) if self.has_crowd else provider
         self.clock = clock
         self.calls = 0
-        """Calls since the last call of `count_from_here`."""
+        """The number of calls since the last `count_from_here`."""
         self.calls_max = 0
-        """The most calls that are answered. 0: any number."""
+        """The most calls that are answered. 0: no limit."""
         self.service = Service(self.provider, self.deviations)
         self._reader = MemoryReader(clock)
         super().__init__({provider.name: self.provider}, self._reader)
@@ -143,7 +143,7 @@ class DeviatingProvider(DialectTransport):
         return {corrupt(row, self.provider) for corrupt in hooks for row in self.stored if is_marked(row)}
 
     def facts(self, until: datetime | None = None) -> Counter[Facts]:
-        """Return the facts of `rows`; with an instant, only of the rows before it."""
+        """Return the facts of `rows`. With an instant, return only those of the rows before it."""
         decoded = (self.provider.codec.read(row).flow for row in self.rows)
         return Counter(facts_of(flow) for flow in decoded if until is None or flow.at < until)
 
@@ -154,7 +154,7 @@ class DeviatingProvider(DialectTransport):
     # ------------------------------------------------------------ the service
 
     def source(self, key: Key | None = None) -> Source:
-        """The source of the account, with the credentials of `key`, or else those of the account's own key."""
+        """Return the source of the account, with the credentials of `key`. By default, these are the account's own."""
         return Source(
             account=ACCOUNT,
             provider=self.provider.name,
@@ -200,7 +200,7 @@ class DeviatingProvider(DialectTransport):
 def generated_rows(provider: Provider, seed: int, *, count: int = ROWS, has_crowd: bool = False) -> list[bytes]:
     """Generate about `count` rows of an account, some of them marked, with rows at both ends of every day.
 
-    `has_crowd`: the rows of one kind, more than CROWDED_PAGE, share an instant.
+    `has_crowd`: the rows of one kind share an instant. They are more than CROWDED_PAGE.
     """
     institutions = institutions_of({"": provider})
     step = provider.rules.resolution
@@ -211,8 +211,8 @@ def generated_rows(provider: Provider, seed: int, *, count: int = ROWS, has_crow
 
 
 _generated: dict[object, tuple[Codec, list[bytes]]] = {}
-"""Rows that were generated before, because most doubles of one provider have the same ones. The codec beside them keeps
-its id from becoming that of another."""
+"""Rows that were generated before, because most doubles of a provider have the same rows. The codec is stored with
+them, so that its id is not reused for another codec."""
 
 
 def _generate(
@@ -239,7 +239,7 @@ def facts_of(flow: Flow) -> Facts:
 
 
 def with_small_pages(provider: Provider, size_max: int | None = None) -> Provider:
-    """Return the provider with pages of at most `size_max` rows (None: unchanged); if it has a smallest size, that
+    """Return the provider with pages of at most `size_max` rows (None: unchanged). If it has a smallest size, that
     becomes a few rows."""
     rules, server = provider.rules, provider.server
     paging = rules.paging if size_max is None else replace(rules.paging, size_max=size_max)
@@ -254,7 +254,7 @@ def with_small_pages(provider: Provider, size_max: int | None = None) -> Provide
 
 
 class SyncOutcome(NamedTuple):
-    """How one sync ended. `stopped`: why the double had to stop it; empty if it ended by itself."""
+    """How one sync ended. `stopped` is the reason why the double had to stop it; empty if it ended by itself."""
 
     result: SyncResult | None
     stopped: str
@@ -262,7 +262,7 @@ class SyncOutcome(NamedTuple):
 
     @property
     def said(self) -> str:
-        """All messages of the sync about what it did not do."""
+        """All messages of the sync about work that it did not do."""
         result = self.result
         return "" if result is None else "\n".join((*result.gaps, result.error, result.note, result.status.value))
 
@@ -277,7 +277,7 @@ def run_sync(
 ) -> SyncOutcome:
     """Sync once in virtual time: waiting moves the double's clock.
 
-    The sync is stopped when it makes more than `calls_max` calls; None: CALLS_OVER times `call_bound`.
+    The sync is stopped if it makes more than `calls_max` calls. None means CALLS_OVER times `call_bound`.
     """
 
     async def sleep(time: timedelta) -> None:
@@ -298,9 +298,9 @@ def run_sync(
 def call_bound(double: DeviatingProvider) -> int:
     """Return the most calls that one sync of a double may make, for any deviations.
 
-    It is computed from rows and pages: FIRST_CALLS for the start, for finding the slice length and for repeated
-    failures, and CALLS_A_PAGE for every page of rows and every longest range, in each part that is requested
-    separately. A page is read, checked beyond its end, perhaps halved, and perhaps read again.
+    It is computed from rows and pages. FIRST_CALLS covers the start, the search for the slice length, and repeated
+    failures. CALLS_A_PAGE covers every page of rows and every longest range, in each part that is requested separately.
+    A page is read, checked beyond its end, and may be halved and read again.
     """
     rules = double.provider.rules
     caps = [one.page_cap or one.page_min for one in double.deviations]
@@ -311,6 +311,6 @@ def call_bound(double: DeviatingProvider) -> int:
     if isinstance(rules.paging, RangeOnly):
         parts = math.prod(len(rules.filter(name).values or ("",)) for name in rules.paging.partition_by)
     halvings = ((NOW - BEGIN) // rules.resolution).bit_length() if double.has_crowd else 0
-    # Only empty pages show that the page before them was the last one.
+    # Only an empty page shows that the page before it was the last one.
     calls_a_page = CALLS_A_PAGE + isinstance(rules.paging, IdKeyset | PageNumber)
     return FIRST_CALLS + calls_a_page * parts * (pages + windows) + 2 * parts * halvings

@@ -25,8 +25,8 @@ def write_empty_file(path: Path) -> None:
 
 
 def create_ledger(url: str, *, clock: Clock = system_clock) -> Ledger:
-    """Open a ledger as `open_ledger(create=True)` does. A new file is a copy of an empty ledger: this takes a
-    thirtieth of the time of the migrations that make one."""
+    """Open a ledger as `open_ledger(create=True)` does. A new file is a copy of an empty ledger, which takes a
+    thirtieth of the time that the migrations take."""
     path = file_of(url)
     if path is not None and not path.exists():
         write_empty_file(path)

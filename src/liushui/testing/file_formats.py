@@ -28,7 +28,7 @@ from liushui.testing.conformance.assertions import ensure, ensure_equal
 from liushui.testing.golden import FLOWS, flow_record
 
 BYTES_CUT: Final = int(os.environ.get("LIUSHUI_CUTS", "40"))
-"""The number of evenly spread places at which a sample is cut off. LIUSHUI_CUTS sets it; a large number is every
+"""The number of evenly spread positions at which a sample is cut off. LIUSHUI_CUTS sets it. A large number means every
 byte."""
 FORMULAS: Final = ("=1+1", '=HYPERLINK("http://example.com","x")', "+1-1", "@SUM(A1)", "-2+3")
 
@@ -39,7 +39,7 @@ def samples(folder: Path) -> list[Path]:
 
 
 def flows_of(format_: FileFormat, path: Path, zone: str = "UTC") -> list[dict[str, object]]:
-    """The flows of a file, or why a row is rejected, each with its line. Raises FileError."""
+    """Return the flows of a file, or the reason why a row is rejected, each with its line. Raises FileError."""
     with TemporaryDirectory() as folder:
         contents = list(unpack(path, path.name, Path(folder), lambda _name: None))
         statements = chain.from_iterable(format_.statements(content, zone) for content in contents)
@@ -84,7 +84,7 @@ def check_golden(format_: FileFormat, path: Path) -> None:
 
 
 def check_recognised(format_: FileFormat, path: Path) -> None:
-    """A sample is recognised only by its own format, with any file name."""
+    """A sample is recognised only by its own format. Its file name does not matter."""
     formats: Mapping[str, FileFormat] = {**load_formats(), format_.name: format_}
     with _contents(path.read_bytes()) as contents:
         for content in contents:
@@ -93,7 +93,8 @@ def check_recognised(format_: FileFormat, path: Path) -> None:
 
 
 def check_cut_off(format_: FileFormat, path: Path) -> None:
-    """A file that was cut off gives only flows of the whole file, or the format says that it may have been cut off."""
+    """A file that was cut off gives only flows of the whole file, or the format reports that it may have been cut
+    off."""
     whole = path.read_bytes()
     flows = [_without_line(record) for record in flows_of(format_, path)]
     for end in sorted({len(whole) * number // BYTES_CUT for number in range(BYTES_CUT)}):
@@ -118,8 +119,8 @@ def _check_part(format_: FileFormat, content: Content, flows: Sequence[object], 
 
 
 def check_columns(format_: TableFormat, path: Path) -> None:
-    """Columns in another order, and additional columns, change nothing. A file that lacks one of the required columns
-    is not recognised."""
+    """Columns in another order, and additional columns, change nothing. A file without one of the required columns is
+    not recognised."""
     flows, (before, header, after) = list(map(_without_line, flows_of(format_, path))), _parts(format_, path)
     turned = [*before, header[::-1], *(row[::-1] for row in after)]
     widened = [*before, ["x y z", *header], *(["", *row] for row in after)]
@@ -137,7 +138,7 @@ def check_columns(format_: TableFormat, path: Path) -> None:
 
 
 def check_parts(format_: TableFormat, path: Path) -> None:
-    """Rows that are split over files in any way and order give the same flows."""
+    """Rows that are split over files in any way, in any order, give the same flows."""
     (before, header, after), key = _parts(format_, path), msgspec.json.encode
     flows = sorted(key(_without_line(record)) for record in flows_of(format_, path))
     for cut in range(len(after) + 1):
@@ -178,7 +179,7 @@ def _parts(format_: TableFormat, path: Path) -> tuple[list[list[str]], list[str]
 
 @contextmanager
 def _contents(data: bytes, *, may_fail: bool = False) -> Iterator[list[Content]]:
-    """Yield the files in some bytes. With `may_fail`, there are none if reading fails."""
+    """Yield the files in some bytes. With `may_fail`, yield none if reading fails."""
     with TemporaryDirectory() as folder:
         path, unpacked = Path(folder).joinpath("statement"), Path(folder).joinpath("unpacked")
         path.write_bytes(data)

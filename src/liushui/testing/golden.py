@@ -1,8 +1,9 @@
-"""Golden pairs: an answer of a provider, `<case>.wire.json`, and its decoded flows beside it, `<case>.flows.json`.
+"""Golden pairs: an answer of a provider, `<case>.wire.json`, and next to it its decoded flows, `<case>.flows.json`.
 
 If a provider's answers are not JSON, the answer has another extension, such as `<case>.wire.csv`.
 
-A changed behaviour shows as a diff of the flows. `python -m liushui.testing.golden PROVIDER...` writes them again.
+A changed behaviour shows as a difference in the flows. `python -m liushui.testing.golden PROVIDER...` writes them
+again.
 """
 
 import inspect
@@ -30,7 +31,7 @@ FLOWS: Final = ".flows.json"
 
 
 def samples_of(provider: Provider) -> Path:
-    """The folder of a provider's golden pairs: `samples` beside the module of its server."""
+    """Return the folder of a provider's golden pairs: `samples`, next to the module of its server."""
     return Path(inspect.getfile(type(provider.server))).parent / "samples"
 
 

@@ -1,9 +1,9 @@
-"""A double of a provider on a real port that misbehaves at every request, and a port that nobody may connect to.
+"""A double of a provider on a real port that misbehaves at every request, and a port to which nobody may connect.
 
     with hostile_server(gzip_bomb()) as server:
         run("source", "add", "longbridge", "broker", "--base-url", server.url, ...)
 
-For syncs in a separate process: memory, time and behaviour of the client are measured from outside.
+For syncs in a separate process: the client's memory, time and behaviour are measured from outside.
 """
 
 import socket
@@ -18,7 +18,8 @@ from typing import Final
 from liushui.testing.processes import HOST
 
 Behaviour = Callable[[BaseHTTPRequestHandler], None]
-"""Answers one request. It ends when it returns, or when the client closes the connection, which raises OSError."""
+"""Answers one request. The request is over when this returns, or when the client closes the connection, which raises
+OSError."""
 
 CHUNK: Final = b" " * 65_536
 UNPACKED_CHUNK: Final = 1 << 20
@@ -31,7 +32,7 @@ GZIP_HEAD: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
 @dataclass
 class HostileServer:
-    """A server in a thread of this process. `requests` has the path of every request, without its query."""
+    """A server in a thread of this process. `requests` has the path of every request, without the query."""
 
     url: str
     requests: list[str] = field(default_factory=list)
@@ -46,7 +47,7 @@ class SilentListener:
 
     @property
     def url(self) -> str:
-        """Where a redirect to it leads."""
+        """The URL of the port, as the target of a redirect."""
         return f"http://{HOST}:{self.port}"
 
 
@@ -149,7 +150,7 @@ def whole_body(body: bytes) -> Behaviour:
 
 
 def no_answer() -> Behaviour:
-    """Nothing, on a connection that stays open."""
+    """No answer, on a connection that stays open."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         handler.connection.recv(1)  # returns when the client closes the connection
@@ -158,7 +159,7 @@ def no_answer() -> Behaviour:
 
 
 def slow_body() -> Behaviour:
-    """A body that arrives one byte at a time and never ends: no pause is long enough for a timeout."""
+    """A body that arrives one byte at a time and never ends. No pause is long enough for a timeout."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         _begin(handler)
@@ -190,7 +191,7 @@ def redirect(target: str, status: int = 302) -> Behaviour:
 
 
 def _begin(handler: BaseHTTPRequestHandler, *headers: tuple[str, str]) -> None:
-    """Send the head of an answer whose body ends with the connection."""
+    """Send the head of an answer whose body ends when the connection closes."""
     handler.send_response(200)
     for name, value in (("content-type", "application/json"), ("connection", "close"), *headers):
         handler.send_header(name, value)

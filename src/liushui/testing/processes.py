@@ -23,7 +23,7 @@ from liushui.simulate.serve import SimulatorInfo
 
 HOST: Final = "127.0.0.1"
 START_S: Final = 60.0
-"""How long a server may take to open its ports on a busy machine."""
+"""The longest time that a server may need to open its ports, on a busy machine."""
 STOP_S: Final = 15.0
 
 PORTS: Final = range(10_240, 32_000)
@@ -48,7 +48,7 @@ def run(
 ) -> str:
     """Run a liushui command to its end and return what it printed.
 
-    `given` is its standard input. Raises LiushuiError with its messages if its exit code is not in `codes`.
+    `given` is its standard input. Raises LiushuiError with the command's messages if its exit code is not in `codes`.
     """
     command = [*command_of(ledger), *arguments]
     done = subprocess.run(  # noqa: S603 - our own program
@@ -60,13 +60,13 @@ def run(
 
 
 class Measured(NamedTuple):
-    """How a command ended, and what it took."""
+    """How a command ended, and the time and memory that it took."""
 
     code: int
     output: str
     messages: str
     peak_bytes: int
-    """The most memory that it had at one time."""
+    """The largest amount of memory that it had at any time."""
     time_s: float
 
 
@@ -76,7 +76,7 @@ code = subprocess.run(sys.argv[2:], stdin=subprocess.DEVNULL).returncode
 with open(sys.argv[1], "w") as file:
     json.dump([code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss], file)
 """
-"""A small process that runs the command, because Linux counts a process's memory into the peak of its children."""
+"""Run the command from a small process: Linux counts a process's memory into the peak of its children."""
 
 
 def measure(*arguments: str, ledger: Path | str | None = None, timeout_s: float = 120.0) -> Measured:
@@ -98,7 +98,7 @@ def measure(*arguments: str, ledger: Path | str | None = None, timeout_s: float 
 
 @contextmanager
 def serving(ledger: Path | str, *options: str, workers: int = 1) -> Iterator[Running]:
-    """Serve a ledger on free ports until the block ends. `options`: further ones of `liushui serve`."""
+    """Serve a ledger on free ports until the block ends. `options` are further options of `liushui serve`."""
     ports = free_port(), free_port()
     command = [*command_of(ledger), "serve", "--workers", str(workers), *_ports(ports), *options]
     with TemporaryFile("w+") as messages, process_of(command, messages) as process:
@@ -122,8 +122,8 @@ def simulating(
 ) -> Iterator[SimulatorInfo]:
     """Simulate a world on free ports until the block ends. Yields its URLs and credentials.
 
-    Without `providers` every provider is simulated. Flows are in [begin, end), None for the command's own days; those
-    after now appear when their time comes. `faults` names a fault profile.
+    Without `providers` every provider is simulated. Flows are in [begin, end); None means the command's own days. Flows
+    in the future appear when their time comes. `faults` names a fault profile.
     """
     ports = free_port(), free_port()
     command = [*command_of(None), "simulate", "--format", "json", *_ports(ports)]
@@ -141,7 +141,8 @@ def simulating(
 
 
 def free_port() -> int:
-    """Return a port that is not in use. Outgoing connections use higher ports, so they cannot take it meanwhile."""
+    """Return a port that is not in use. Outgoing connections use higher ports, so they cannot take it in the
+    meantime."""
     for _ in range(PORT_TRIES):
         port = secrets.choice(PORTS)
         with suppress(OSError), socket.socket() as probe:
@@ -173,7 +174,7 @@ def _environment() -> Mapping[str, str]:
 
 @contextmanager
 def process_of(command: list[str], messages: IO[str], *, stdout: int | None = None) -> Iterator[subprocess.Popen[str]]:
-    """Run a process. When the block ends, it and the workers that it started are ended."""
+    """Run a process. When the block ends, the process and its workers are ended."""
     process = subprocess.Popen(  # noqa: S603 - our own program
         command,
         stdin=subprocess.DEVNULL,
@@ -197,10 +198,10 @@ def process_of(command: list[str], messages: IO[str], *, stdout: int | None = No
 
 
 def _wait_for(process: subprocess.Popen[str], ports: tuple[int, int], messages: IO[str]) -> None:
-    """Return when the server answers on the first port, and the second port is open. An open port is not enough for the
-    first, because it is open before any worker runs.
+    """Return when the server answers on the first port and the second port is open. For the first port, it is not
+    enough to be open: it is open before a worker runs.
 
-    Raises LiushuiError with the process's messages if that takes too long.
+    Raises LiushuiError with the process's messages if this takes too long.
     """
     end_s = time.monotonic() + START_S
     while not (is_open(ports[1]) and _answers(ports[0], end_s)):
@@ -212,7 +213,7 @@ def _wait_for(process: subprocess.Popen[str], ports: tuple[int, int], messages: 
 
 
 def _answers(port: int, end_s: float) -> bool:
-    """Whether a server answers on a port, before a moment."""
+    """Whether a server answers on a port, before a point in time."""
     connection = HTTPConnection(HOST, port, timeout=max(1.0, end_s - time.monotonic()))
     try:
         connection.request("GET", "/")

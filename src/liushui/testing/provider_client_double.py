@@ -38,6 +38,6 @@ class ClientDouble:
         self.closed = True
 
     def _dated(self) -> list[tuple[datetime, bytes]]:
-        """The rows with their times, newest first. Rows of one time keep their order in `rows`."""
+        """Return the rows with their times, newest first. Rows of one time keep their order in `rows`."""
         dated = [(self._codec.read(row).flow.at, row) for row in self.rows]
         return sorted(dated, key=lambda pair: pair[0], reverse=True)

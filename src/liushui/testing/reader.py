@@ -22,22 +22,22 @@ Position = tuple[int, str, str, int]
 
 
 class StoredFlow(NamedTuple):
-    """A flow of an account. `number` is the index of its row, which tells equal rows apart.
+    """A flow of an account. `number` is the index of its row, which distinguishes equal rows.
 
-    `row` is served as it is to readers of `dialect`, unless it is UNSERVABLE. Other dialects write the flow themselves.
+    Readers of `dialect` get `row` unchanged, unless it is UNSERVABLE. Other dialects write the flow themselves.
     """
 
     number: int
     account: str
     flow: Flow
     identity: str = ""
-    """The identity that other dialects write it under. No other flow has it."""
+    """The identity under which other dialects write it. No other flow has it."""
     dialect: str | None = None
     row: bytes | None = None
 
     @property
     def position(self) -> Position:
-        """Where the flow is in the order of all flows."""
+        """The position of the flow in the order of all flows."""
         return to_us(self.flow.at), self.account, self.flow.identity, self.number
 
 
@@ -49,7 +49,7 @@ class MemoryReader:
         """Counts a call and decides whether it is admitted. None admits every call. Tests may change it."""
         self._clock = clock
         self._flows: list[StoredFlow] = []
-        """Oldest first."""
+        """The flows, oldest first."""
         self._copies: Counter[tuple[str, str]] = Counter()
         """Return the number of an account's flows with this identity."""
         self._keys: dict[tuple[str, str], Key] = {}
@@ -61,14 +61,14 @@ class MemoryReader:
         self._store(account, ((flow, None, None) for flow in flows))
 
     def add_rows(self, account: str, provider: Provider, rows: Iterable[bytes]) -> list[DecodedRow]:
-        """Add rows of a provider, whose own dialect serves them unchanged. Raises WireError."""
+        """Add rows of a provider. Its own dialect serves them unchanged. Raises WireError."""
         decoded = [provider.codec.read(row) for row in rows]
         served = ((one.flow, provider.name, one.row if one.served is None else one.served) for one in decoded)
         self._store(account, served)
         return decoded
 
     def _store(self, account: str, rows: Iterable[tuple[Flow, str | None, bytes | None]]) -> None:
-        """Store flows, each with the dialect and the bytes of the row that it came from, if it came from one."""
+        """Store flows. Each has the dialect and the bytes of the row that it came from, or neither."""
         for flow, dialect, row in rows:
             ordinal = self._copies[account, flow.identity]
             self._copies[account, flow.identity] += 1

@@ -1,4 +1,4 @@
-"""A provider's client joined to its server without a network, and without faults or with them.
+"""A provider's client joined to its server without a network, with or without faults.
 
     faults = QueuedFaults()
     transport = FaultyTransport(load_providers(), reader, faults, clock)
@@ -6,7 +6,7 @@
         client = provider.connect(base_url=HTTPS, credentials=key.credentials, rate=None, timeout_s=30)
         faults.then(FaultKind.RESET, FaultKind.TOO_MANY, Fault(FaultKind.TRUNCATED, variant=100))
 
-Nothing sleeps: time passes on the movable clock only. Thousands of syncs can be tried in a second.
+Nothing sleeps: only the movable clock advances time. Thousands of syncs can be tried in a second.
 """
 
 import time
@@ -48,14 +48,14 @@ _NANOSECONDS_A_MICROSECOND: Final = 1_000
 
 
 class Exchange(NamedTuple):
-    """A request, as a provider's server gets it, and the server's answer."""
+    """A request, as a provider's server receives it, and the server's answer."""
 
     request: Request
     response: Response
 
 
 class DialectTransport(httpx2.AsyncBaseTransport):
-    """Answers each request of an httpx2 client as `liushui serve` would. Keeps the requests and the exchanges."""
+    """Answers each request of an httpx2 client as `liushui serve` would. It records the requests and the exchanges."""
 
     def __init__(self, providers: Mapping[str, Provider], reader: FlowReader) -> None:
         self._dialects = DialectRouter(providers, reader)
@@ -69,7 +69,7 @@ class DialectTransport(httpx2.AsyncBaseTransport):
         return _to_httpx(answer, request)
 
     async def _answer_of(self, request: httpx2.Request) -> Response | Endless:
-        """The answer to a request of the client, which is kept with it."""
+        """Return the answer to a request of the client, and record both."""
         self.requests.append(request)
         path, _, query = request.url.raw_path.decode("ascii").partition("?")
         found = self._dialects.find(path)
@@ -89,19 +89,20 @@ class DialectTransport(httpx2.AsyncBaseTransport):
 
 
 class QueuedFaults:
-    """A FaultSchedule of queued faults, one for each request. After the last one requests are answered correctly."""
+    """A FaultSchedule of queued faults, one for each request. When the queue is empty, requests are answered
+    correctly."""
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
         self._next: deque[Fault] = deque()
 
     def then(self, *faults: Fault | FaultKind | None) -> None:
-        """Queue faults, after those that are queued already. None: the request is answered correctly."""
+        """Append faults to the queue. None: the request is answered correctly."""
         self._next += [fault if isinstance(fault, Fault) else Fault(fault) for fault in faults]
 
     @property
     def left(self) -> int:
-        """How many faults are still queued."""
+        """The number of faults that are still queued."""
         return len(self._next)
 
     def next_fault(self, request: Request) -> Fault:
@@ -110,7 +111,7 @@ class QueuedFaults:
 
 
 class FaultyTransport(DialectTransport):
-    """Lets an httpx2 client see faults: as answers, or as exceptions of httpx2. Keeps the outcomes."""
+    """Lets an httpx2 client see faults: as answers, or as exceptions of httpx2. It records the outcomes."""
 
     def __init__(
         self,
@@ -130,7 +131,7 @@ class FaultyTransport(DialectTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         with recorded_outcomes() as outcomes:
             answer = await self._answer_of(request)
-        if not outcomes:  # no provider has the path, so no fault was chosen
+        if not outcomes:  # the path belongs to no provider, so no fault was chosen
             return endless_response(answer, request) if isinstance(answer, Endless) else _to_httpx(answer, request)
         (outcome,) = outcomes
         self.outcomes.append(outcome)
@@ -154,13 +155,14 @@ class FaultyTransport(DialectTransport):
 
 
 def endless_response(answer: Endless, request: httpx2.Request) -> httpx2.Response:
-    """A response whose body never ends. Raises ReadWithoutBound once ENDLESS_MAX bytes of it were read."""
+    """A response whose body never ends. Raises ReadWithoutBound when more than ENDLESS_MAX bytes of it are read."""
     status, headers, _ = answer.response
     return httpx2.Response(status, headers=headers, stream=_EndlessBody(answer), request=request)
 
 
 class ReadWithoutBound(BaseException):
-    """A client reads an endless body without a bound. No Exception, so that no client takes it for a network error."""
+    """A client reads an endless body without a bound. Not a subclass of Exception, so that no client takes it for a
+    network error."""
 
 
 class _EndlessBody(httpx2.AsyncByteStream):
@@ -192,7 +194,7 @@ class _CompressedBody(httpx2.AsyncByteStream):
 
 @contextmanager
 def clients_over(transport: httpx2.AsyncBaseTransport) -> Iterator[None]:
-    """Every httpx2 client that is created inside makes its calls over this transport."""
+    """In the block, every new httpx2 client makes its calls over this transport."""
     real = httpx2.AsyncClient
     with patch.object(httpx2, "AsyncClient", lambda **given: real(**{**given, "transport": transport})):
         yield
@@ -200,7 +202,7 @@ def clients_over(transport: httpx2.AsyncBaseTransport) -> Iterator[None]:
 
 @contextmanager
 def system_clock_is(clock: Clock) -> Iterator[None]:
-    """Inside, `time.time` and `time.time_ns` follow `clock`. Clients sign their requests with them."""
+    """In the block, `time.time` and `time.time_ns` follow `clock`. Clients sign their requests with them."""
 
     def ns() -> int:
         return to_us(clock()) * _NANOSECONDS_A_MICROSECOND

@@ -1,9 +1,9 @@
-"""Notifications: rules that say who is told about which alarms, and an outbox of messages to send.
+"""Notifications: rules that say who is notified about which alarms, and an outbox of messages to send.
 
-When an alarm begins, gets worse, or ends, each rule that wants it makes one message. The message, and the record that
-the rule has seen the alarm, are written in one transaction. If a process is killed, both exist or neither does, and
-then the next check makes them. Sending is repeated until it succeeds or is given up. A message keeps its id, so its
-receiver recognises a repeated one.
+When an alarm begins, gets worse, or ends, each rule that wants it creates one message. One transaction writes the
+message and the record that the rule has seen the alarm. If a process is killed, both exist, or neither does and the
+next check creates them. Sending is repeated until it succeeds or is given up. A message keeps its id, so the receiver
+recognises a repeated one.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -37,21 +37,22 @@ DEFAULT_KINDS: Final = frozenset(
         AlarmKind.BACKUP_OLD,
     }
 )
-"""The kinds of alarms that a rule without kinds of its own wants."""
+"""The kinds of alarms for rules that name no kinds."""
 
 COUNTED: Final = frozenset(
     {AlarmKind.BREAK, AlarmKind.BALANCE, AlarmKind.CHANGED_AFTER_CLOSE, AlarmKind.QUARANTINE, AlarmKind.FINDING}
 )
-"""Alarms that make another message when their number grows, because each further case is news."""
+"""Alarms that create another message when their number grows, because each further case is news."""
 
 BACKOFF: Final = tuple(
     timedelta(seconds=seconds)
     for seconds in (5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600)
 )
-"""The waits between attempts to send, as Standard Webhooks recommends. After the last one a message is given up."""
+"""The waits between attempts to send, as Standard Webhooks recommends. After the last wait a message is given up."""
 
 CLAIM: Final = timedelta(minutes=2)
-"""How long a claimed message is reserved for its sender. If the sender is killed, the message is sent after that."""
+"""How long a claimed message is reserved for its sender. If the sender is killed, another process sends the message
+after that."""
 
 SENT_KEPT: Final = timedelta(days=30)
 """How long messages that were sent are kept."""
@@ -75,20 +76,20 @@ class State(StrEnum):
 
 
 class Rule(NamedTuple):
-    """Who is told about which alarms. `settings` has the address and the secrets of the channel."""
+    """Who is notified about which alarms. `settings` has the address and the secrets of the channel."""
 
     name: str
     channel: Channel
     target: str
-    """What may be shown of the address."""
+    """The part of the address that may be shown."""
     settings: dict[str, str]
     kinds: frozenset[AlarmKind]
     accounts: frozenset[str] | None
-    """None: all accounts, future ones too."""
+    """None: all accounts, including future ones."""
     gap_hours: int
     created_at: datetime
     created_by: str | None = None
-    """The id of the token that created it, with which it ends. None: the owner created it."""
+    """The id of the token that created it. When that token ends, the rule ends too. None: the owner created it."""
 
     def wants(self, alarm: Alarm) -> bool:
         """Whether the rule wants an alarm. Alarms about the whole ledger are for the owner's rules that cover all
@@ -97,12 +98,12 @@ class Rule(NamedTuple):
         return alarm.kind in self.kinds and (is_visible or (not alarm.account and self.created_by is None))
 
     def delay(self, alarm: Alarm) -> timedelta:
-        """How long an alarm must last before a message is made."""
+        """How long an alarm must last before a message is created."""
         return timedelta(hours=self.gap_hours if alarm.kind is AlarmKind.GAP else 0)
 
 
 class Message(msgspec.Struct, frozen=True):
-    """The content of a message, the same in every attempt. `reason` says in English what the other values mean."""
+    """The content of a message, the same in every attempt. `reason` explains the other values in English."""
 
     kind: str
     account: str
@@ -110,7 +111,7 @@ class Message(msgspec.Struct, frozen=True):
     severity: str
     reason: str
     at: datetime
-    """When the message was made."""
+    """When the message was created."""
     number: int = 0
     day: str | None = None
     alarm_at: datetime | None = None
@@ -119,12 +120,12 @@ class Message(msgspec.Struct, frozen=True):
 
     @property
     def event(self) -> str:
-        """The event: the kind of an active alarm, or that it has ended."""
+        """The event: the kind of an active alarm, or the end of an alarm."""
         return f"{self.kind}.resolved" if self.is_resolved else self.kind
 
 
 class Notification(NamedTuple):
-    """A message of a rule, and what became of it."""
+    """A message of a rule, and its outcome."""
 
     id: str
     rule: str
@@ -133,9 +134,9 @@ class Notification(NamedTuple):
     created_at: datetime
     attempts: int
     next_at: datetime
-    """When it is sent next, or another process may send it."""
+    """When it is sent next, or when another process may send it."""
     error: str
-    """Why the last attempt failed; empty if it did not."""
+    """Why the last attempt failed; empty if it did not fail."""
     ended_at: datetime | None
 
 
@@ -143,8 +144,8 @@ class Notification(NamedTuple):
 
 
 def add_rule(ledger: Ledger, rule: Rule) -> None:
-    """Store a rule. Raises AlreadyExists, AccountNotFound, ConfigError for a name that cannot be used, and
-    PermissionDenied if the token of `created_by` was revoked."""
+    """Store a rule. Raises AlreadyExists, AccountNotFound, ConfigError for an unusable name, and PermissionDenied if
+    the token of `created_by` was revoked."""
     name = rule.name
     if not 1 <= len(name) <= NAME_MAX or not all(letter.isalnum() or letter in "-_.@" for letter in name):
         raise InvalidField("name", f"1 to {NAME_MAX} letters, digits or - _ . @", short_repr(name))
@@ -163,7 +164,7 @@ def add_rule(ledger: Ledger, rule: Rule) -> None:
 
 
 def list_rules(ledger: Ledger) -> list[Rule]:
-    """Every rule, by name, its settings decrypted."""
+    """Return every rule, by name, with its settings decrypted."""
     with ledger.reading() as connection:
         rows = connection.execute(sa.select(notify_rules).order_by(notify_rules.c.name)).mappings().all()
     return [
@@ -191,7 +192,7 @@ def active_rules(ledger: Ledger) -> list[Rule]:
 
 
 def find_rule(ledger: Ledger, name: str) -> Rule:
-    """The rule with this name. Raises ConfigError, naming those there are."""
+    """Return the rule with this name. Raises ConfigError, which lists the existing names."""
     rules = {rule.name: rule for rule in list_rules(ledger)}
     if name not in rules:
         raise ConfigError(f"rule: expected one of {', '.join(rules) or 'none'}, got {short_repr(name)}")
@@ -225,7 +226,7 @@ _KINDS: Final = frozenset(kind.value for kind in AlarmKind)
 
 
 class _Seen(NamedTuple):
-    """An alarm that holds, as a rule saw it."""
+    """An active alarm, as a rule saw it."""
 
     rule: str
     alarm: str
@@ -235,18 +236,21 @@ class _Seen(NamedTuple):
 
 
 def alarm_key(alarm: Alarm) -> str:
-    """Return what identifies an active alarm. It does not contain the text, which may change from day to day."""
+    """Return the parts that identify an active alarm. The text is not one of them, because it may change from day to
+    day."""
     distinct = alarm.detail if alarm.kind in (AlarmKind.FINDING, AlarmKind.BACKUP_OLD) else ""
     if alarm.kind is AlarmKind.BACKUP_FAILED:
-        distinct = alarm.detail.partition(": ")[0]  # the folder: the error may be another one at each attempt
+        distinct = alarm.detail.partition(": ")[0]  # the folder; the error may differ between attempts
     return msgspec.json.encode([alarm.kind.value, alarm.account, *([distinct] if distinct else [])]).decode()
 
 
 def record_alarms(ledger: Ledger, rules: Sequence[Rule], alarms: Iterable[Alarm]) -> int:
-    """Compare the current alarms with those that each rule has seen, and create messages. Returns their number.
+    """Compare the current alarms with those that each rule has seen, and create messages. Returns the number of
+    messages.
 
-    `alarms` must contain every current alarm: an alarm that a rule has seen and that is missing here has ended. Writes
-    in one transaction, or in none if nothing changes.
+    `alarms` must contain every current alarm. An alarm that a rule has seen and that is missing has ended.
+
+    Writes in one transaction, or not at all if nothing changes.
     """
     now = ledger.clock()
     holding = [(rule, {alarm_key(alarm): alarm for alarm in alarms if rule.wants(alarm)}) for rule in rules]
@@ -256,7 +260,7 @@ def record_alarms(ledger: Ledger, rules: Sequence[Rule], alarms: Iterable[Alarm]
         return 0
     made = 0
     with ledger.writing() as connection:
-        # Locked, so that of two processes the second sees what the first has seen.
+        # Locked. If two processes do this, the second sees the alarms that the first has seen.
         existing = set(connection.execute(sa.select(notify_rules.c.name).with_for_update()).scalars())
         seen = _read_seen(connection)
         for rule, current in holding:
@@ -274,7 +278,7 @@ def _read_seen(connection: Connection) -> dict[str, dict[str, _Seen]]:
 
 
 def _is_news(rule: Rule, alarm: Alarm, seen: _Seen | None, now: datetime) -> bool:
-    """Whether an active alarm makes a message."""
+    """Whether an active alarm creates a message."""
     since = now if seen is None else min(seen.since, now)
     if seen is not None and seen.notified:
         return alarm.kind in COUNTED and alarm.number > seen.number
@@ -334,7 +338,7 @@ def message_of(alarm: Alarm, now: datetime) -> Message:
 
 
 def resolved_message(key: str, now: datetime) -> Message:
-    """Return the message for an alarm that has ended. `key`: the result of `alarm_key`."""
+    """Return the message for an alarm that has ended. `key` is the result of `alarm_key`."""
     kind, account, *_ = _decode_key(key)
     reason = f"resolved: {kind.replace('_', ' ')}"
     return Message(kind=kind, account=account, severity="note", reason=reason, at=now, is_resolved=True)
@@ -364,7 +368,7 @@ def _insert(connection: Connection, rule: str, message: Message, now: datetime) 
 
 
 def list_notifications(ledger: Ledger, *states: State, rule: str | None = None) -> list[Notification]:
-    """The messages in those states, or all, oldest first."""
+    """Return the messages in those states, or all messages, oldest first."""
     query = sa.select(notifications).order_by(notifications.c.created_at_us, notifications.c.id)
     if states:
         query = query.where(notifications.c.state.in_([state.value for state in states]))
@@ -388,7 +392,7 @@ def _is_due(now: datetime) -> sa.ColumnElement[bool]:
 def claim_notifications(ledger: Ledger, limit: int) -> list[Notification]:
     """Claim the messages that have to be sent now, oldest first. During CLAIM no other process gets them.
 
-    The attempt is counted before it is made, so that a message that kills its sender is given up like any other.
+    The attempt is counted before it is made. A message that kills its sender is therefore given up like any other.
     """
     now = ledger.clock()
     due = sa.select(notifications).where(_is_due(now)).order_by(notifications.c.created_at_us, notifications.c.id)
@@ -403,10 +407,10 @@ def claim_notifications(ledger: Ledger, limit: int) -> list[Notification]:
 
 
 def settle(ledger: Ledger, notification: Notification, error: str, *, wait: timedelta, is_final: bool = False) -> State:
-    """Store how an attempt ended. Returns the message's state.
+    """Store how an attempt ended, and return the message's state.
 
-    `error` empty: it was sent. Otherwise it is tried again after `wait` or the next BACKOFF, whichever is longer. After
-    the last BACKOFF, or if the attempt `is_final`, it is given up.
+    An empty `error` means that the message was sent. Otherwise it is tried again after `wait` or the next BACKOFF, the
+    longer of the two. After the last BACKOFF, or if the attempt `is_final`, it is given up.
     """
     now, attempts = ledger.clock(), notification.attempts
     is_dead = bool(error) and (is_final or attempts > len(BACKOFF))
@@ -418,7 +422,7 @@ def settle(ledger: Ledger, notification: Notification, error: str, *, wait: time
         "next_at_us": to_us(now + (pause if state is State.PENDING else timedelta(0))),
         "ended_at_us": None if state is State.PENDING else to_us(now),
     }
-    # Not where it was replayed, or claimed by another process, meanwhile.
+    # Not if it was replayed, or claimed by another process, in the meantime.
     is_ours = sa.and_(
         notifications.c.id == notification.id,
         notifications.c.state == State.PENDING.value,
@@ -430,9 +434,9 @@ def settle(ledger: Ledger, notification: Notification, error: str, *, wait: time
 
 
 def replay(ledger: Ledger, ids: Sequence[str] = (), rule: str | None = None) -> int:
-    """Replay messages that were given up: those with these ids, or all messages, of one rule or of every rule.
+    """Send given-up messages again: those with these ids, or all of them, of one rule or of every rule.
 
-    Returns how many. They keep their ids. Raises NotFound for an id of no such message.
+    Returns their number. They keep their ids. Raises NotFound if an id is not that of a given-up message.
     """
     is_dead = notifications.c.state == State.DEAD.value
     values = {"state": State.PENDING.value, "attempts": 0, "next_at_us": to_us(ledger.clock()), "ended_at_us": None}
@@ -478,7 +482,7 @@ def _notification(row: Mapping[Any, Any]) -> Notification:
 
 
 def webhook_payload(id_: str, message: Message) -> bytes:
-    """The body of a webhook, as Standard Webhooks describes it: a type, a time, and the data."""
+    """Return the body of a webhook, as Standard Webhooks describes it: a type, a time, and the data."""
     data = {
         "id": id_,
         "account": message.account or None,

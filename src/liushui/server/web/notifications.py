@@ -1,4 +1,4 @@
-"""The pages of notification rules: who is told about which alarms, and how."""
+"""The pages of notification rules: who is notified about which alarms, and on which channel."""
 
 from contextlib import suppress
 
@@ -95,7 +95,7 @@ def _index(page: Page, *, tested: str = "", error: str = "") -> Response[str]:
 
 
 def _address(form: Form, channel: Channel) -> Address:
-    """Where messages go. Only the fields of the chosen channel count."""
+    """Return the receiver of messages. Only the fields of the chosen channel count."""
     secret, allow_private = form.typed("secret"), form.ticked("allow_private")
     match channel:
         case Channel.WEBHOOK:
@@ -117,7 +117,7 @@ FIELDS = frozenset({"name", "webhook", "ntfy", "email", "smtp", "from", "secret"
 
 
 def _field_of(error: ConfigError) -> str:
-    """Return the field of an error: each error of a rule begins with its field."""
+    """Return the field of an error. Each error of a rule begins with its field."""
     name = str(error).partition(":")[0]
     return name if name in FIELDS else "channel"
 

@@ -1,4 +1,4 @@
-"""The application at a misbehaving provider's port: carries out transport outcomes through Granian's interface."""
+"""The application at a misbehaving provider's port. It carries out transport outcomes through Granian's interface."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -42,9 +42,9 @@ class FaultyApp:
 
 
 async def carry_out(outcome: TransportOutcome, http: StreamingHttp) -> None:
-    """Let a client experience an outcome.
+    """Carry out an outcome for a client.
 
-    The port stays open, so a refused connection is closed before the first byte of an answer.
+    The port stays open. A refused connection is therefore accepted, and closed before the first byte of an answer.
     """
     await asyncio.sleep(outcome.delay.total_seconds())
     match outcome:
@@ -66,7 +66,7 @@ async def carry_out(outcome: TransportOutcome, http: StreamingHttp) -> None:
 async def _break_off(response: Response, after_bytes: int, http: StreamingHttp) -> None:
     """Send the first bytes of an answer, then let the connection break."""
     # Granian closes a connection whose answer is shorter than its length. If no byte of the body was sent, it closes
-    # before the head, so the client sees no answer at all.
+    # before the headers, so the client sees no answer at all.
     head = [*response.headers, ("content-length", str(max(1, len(response.body))))]
     stream = http.response_stream(response.status, head)
     await stream.send_bytes(response.body[:after_bytes])

@@ -32,7 +32,7 @@ _rows = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class Service:
-    """A provider's own server with deviations, which remember data between requests. Not thread-safe."""
+    """A provider's own server with deviations. The deviations remember data between requests. Not thread-safe."""
 
     def __init__(self, provider: Provider, deviations: Iterable[Deviation]) -> None:
         self.provider = provider
@@ -142,7 +142,7 @@ class DeviatingReader:
         reading = Reading(self.now(), self._service.provider.rules.resolution)
         for deviation in self._service.deviations:
             if deviation.page_cap is not None:
-                # Numbered pages have the length of the cap, so that no row is left out between two of them.
+                # Numbered pages have the length of the cap, so that no row is lost between two pages.
                 limit = min(query.limit, deviation.page_cap)
                 query = query._replace(limit=limit, offset=query.offset // query.limit * limit)
             if deviation.change_query is not None:

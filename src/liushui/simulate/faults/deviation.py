@@ -1,7 +1,7 @@
 """A Deviation: a legal or common way in which a real service differs from its document, and from liushui's own server.
 
-A Deviation is data. It changes what a provider's own server reads, or the server's answer, and names no provider. So
-every provider with the right way of paging has every deviation, and a new provider needs no code for them. Pure.
+A Deviation is data. It changes what a provider's own server reads, or the server's answer, and names no provider. Every
+provider with a suitable way of paging therefore has every deviation, and a new provider needs no code for them. Pure.
 """
 
 import zlib
@@ -17,7 +17,7 @@ from liushui.simulate.faults.fault import Endless
 
 NO_OFFSET: Final = timedelta(0)
 MARKED_ONE_IN: Final = 40
-"""One row in this number is marked; marked rows are corrupted or repeated."""
+"""One row in this number is marked. Marked rows are corrupted or repeated."""
 
 
 class Scenario(StrEnum):
@@ -54,21 +54,22 @@ class Reading(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Deviation:
-    """One way in which a service differs from its document. It sets one or two hooks; the others change nothing."""
+    """One way in which a service differs from its document. It sets one or two hooks. The other hooks change
+    nothing."""
 
     name: str
     description: str
     """One line: what the service does."""
     reason: str = ""
-    """A regular expression, case-insensitive, for the reason with which a sync gives up a range because of the
-    deviation. Empty: the deviation is no reason to give up a range."""
+    """A case-insensitive regular expression. It matches the reason with which a sync gives up a range because of the
+    deviation. Empty: the deviation is not a reason to give up a range."""
     applies_to: Callable[[Provider], bool] = lambda _provider: True
     scenario: Scenario = Scenario.ALWAYS
     group: str = ""
     """Two deviations of one group contradict each other. Empty: it contradicts none."""
     is_drawn: bool = True
-    """Whether seeds select it, for a run of the soak or a pair. New deviations are not selected, so that existing seeds
-    keep their meaning."""
+    """Whether seeds select it, for a run of the soak or for a pair. New deviations are not selected: existing seeds
+    would otherwise change their meaning."""
     needs_crowd: bool = False
     """Whether it has an effect only if an instant has more rows than a page."""
     page_cap: int | None = None
@@ -76,7 +77,7 @@ class Deviation:
     page_min: int | None = None
     """The fewest rows at which it cuts a page, if that number is not fixed."""
     calls_max: int | None = None
-    """The most calls until a sync notices it, if every answer shows it. None: it depends on the rows."""
+    """The most calls until a sync notices it, if every answer shows it. None: the number depends on the rows."""
 
     change_query: Callable[[FlowQuery, Reading], FlowQuery] | None = None
     """Returns the query that the service reads, instead of the requested one."""
@@ -88,11 +89,11 @@ class Deviation:
     """Returns the rows that the service stores, instead of these rows. It is not part of a request: the code that
     stores the rows applies it."""
     corrupt: Callable[[bytes, Provider], bytes] | None = None
-    """Returns what the service sends instead of a marked row."""
+    """Returns the bytes that the service sends instead of a marked row."""
     repeats_marked: bool = False
     """Whether marked rows are listed twice."""
     hides: Callable[[bytes], bool] | None = None
-    """Decides which rows a permission filter removes from a page after it was read."""
+    """Returns which rows a permission filter removes from a page after it was read."""
     clock_offset: timedelta = NO_OFFSET
     """How far the service's clock is ahead of ours."""
     retry_after: timedelta | None = None
@@ -100,13 +101,13 @@ class Deviation:
     change_body: Callable[[bytes], bytes] | None = None
     """Returns the body of an answer with rows."""
     change_document: Callable[[bytes], bytes] | None = None
-    """Returns the document that the service sends and whose digest it states."""
+    """Returns the document that the service sends. The stated digest is that of the returned document."""
     change_response: Callable[[Response], Response | Endless] | None = None
     """Returns the response that is sent instead of an answer with rows."""
 
     @property
     def works_per_request(self) -> bool:
-        """Whether it changes answers to requests, and neither the stored rows nor the account of the credentials."""
+        """Whether it changes only answers to requests, not the stored rows or the account of the credentials."""
         return self.change_stored is None and self.scenario is not Scenario.OTHER_ACCOUNT
 
     def __str__(self) -> str:

@@ -27,7 +27,7 @@ UNLISTED_VALUE: Final = b'"liushui_unlisted"'
 """The value of a filter that no document lists."""
 
 CAPS: Final = (13, 25, 40, 100)
-"""The page lengths of a service that cuts pages at no fixed number of rows."""
+"""The page lengths of a service that does not cut pages at a fixed number of rows."""
 NEWEST_DAYS: Final = timedelta(days=7)
 ENDLESS_CHUNK: Final = b" " * (1 << 20)
 BOMB_BYTES: Final = 68 << 20
@@ -53,12 +53,13 @@ def newest_days(query: FlowQuery, reading: Reading) -> FlowQuery:
 
 
 def capped(rows: int) -> Callable[[FlowQuery, Reading], FlowQuery]:
-    """At most this number of rows of the page. Numbered pages begin according to the requested number of rows."""
+    """At most this number of rows of the page. Numbered pages still start at the rows that the requested number
+    gives."""
     return lambda query, _reading: query._replace(limit=min(query.limit, rows))
 
 
 def capped_by_chance(query: FlowQuery, _reading: Reading) -> FlowQuery:
-    """At most some rows of the page: a different number for each page, as if pages were limited by bytes."""
+    """At most some rows of the page. The number differs from page to page, as if bytes limited the pages."""
     place = f"{query.since} {query.until} {query.limit} {query.offset} {query.after}"
     return query._replace(limit=min(query.limit, CAPS[zlib.crc32(place.encode()) % len(CAPS)]))
 
@@ -74,7 +75,7 @@ def first_page(query: FlowQuery, _reading: Reading) -> FlowQuery:
 
 
 def without_filter(is_its_field: Callable[[str], bool]) -> Callable[[FlowQuery, Reading], FlowQuery]:
-    """The same query without its filters by a field."""
+    """The same query without its filters on a field."""
 
     def change(query: FlowQuery, _reading: Reading) -> FlowQuery:
         where = tuple(any_of for any_of in query.where if not any(map(is_its_field, _fields_in(any_of))))
@@ -146,7 +147,7 @@ def ever_new_cursors(page: RowsPage, query: FlowQuery) -> RowsPage:
 
 
 def marked_if_empty(page: RowsPage, _query: FlowQuery) -> RowsPage:
-    """The page or, if it is empty, a marker that a later hook replaces."""
+    """The page. If it is empty, the page contains a marker that a later hook replaces."""
     return page if page.rows else page._replace(rows=[rewriting.EMPTY_LIST_MARKER])
 
 
@@ -161,7 +162,7 @@ def with_other_message(body: bytes) -> bytes:
 
 
 def with_lone_surrogate(row: bytes, provider: Provider) -> bytes:
-    """The row with half of an emoji in a text that is neither time nor amount."""
+    """The row with half of an emoji in a text that is not a time and not an amount."""
     return rewriting.with_field(row, _free_text_field(row, provider), b'"half of an emoji: \\ud83d"')
 
 
@@ -176,7 +177,7 @@ def with_broken_number(row: bytes, provider: Provider) -> bytes:
 
 
 def with_further_line(body: bytes) -> bytes:
-    """The document with one more line at its end, packed as it came. Answers in JSON stay as they are."""
+    """The document with one more line at its end, packed as before. JSON answers stay unchanged."""
     if body.startswith(b"{"):
         return body
     is_packed = body.startswith(b"\x1f\x8b")
@@ -185,7 +186,7 @@ def with_further_line(body: bytes) -> bytes:
 
 
 def without_first_row(document: bytes) -> bytes:
-    """The document without the first line after its header, so that its control totals no longer fit."""
+    """The document without the first line after its header. Its control totals are then wrong."""
     header, _, rows = document.partition(b"\n")
     return header + b"\n" + rows.partition(b"\n")[2]
 
@@ -196,7 +197,8 @@ def without_signature(response: Response) -> Response:
 
 
 def _free_text_field(row: bytes, provider: Provider) -> str:
-    """A field whose text can be changed without changing the amount or the time. Else any field with text."""
+    """Return a field whose text can be changed without changing the amount or the time. If there is none, return any
+    field with text."""
     before = provider.codec.read(row).flow
     texts = [name for name, value in rewriting.fields_of(row).items() if value.startswith(b'"')]
     for name in texts:
@@ -236,14 +238,15 @@ def endless(response: Response) -> Endless:
 
 @lru_cache(1)
 def _padding() -> tuple[bytes, bytes]:
-    """Spaces, and a deflate stream of spaces that can follow another stream."""
+    """Return spaces, and a deflate stream of spaces that can follow another stream."""
     spaces = b" " * BOMB_BYTES
     compressor = zlib.compressobj(1, wbits=-zlib.MAX_WBITS)
     return spaces, compressor.compress(spaces) + compressor.flush()
 
 
 def compressed_with_padding(response: Response) -> Response:
-    """The answer as gzip, with padding after its body. The padding is compressed only once, because that takes long."""
+    """Return the answer as gzip, with padding after its body. The padding is compressed only once, because that takes
+    long."""
     body = response.body[:-1]
     spaces, compressed_spaces = _padding()
     compressor = zlib.compressobj(1, wbits=-zlib.MAX_WBITS)

@@ -22,7 +22,7 @@ RETRY_DATE: Final = timedelta(days=2)
 
 
 def _splits(provider: Provider) -> tuple[str, ...]:
-    """Return the filters that divide ranges which cannot be shortened."""
+    """Return the filters that divide a range which cannot be shortened."""
     paging = provider.rules.paging
     return paging.split_by if isinstance(paging, RangeOnly) else ()
 

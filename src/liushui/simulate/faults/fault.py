@@ -1,8 +1,8 @@
 """A fault of one request, as a value, and what the client then sees. Pure.
 
-A schedule decides on a Fault for each request. Faults that a server can express itself (rates, expiry, clocks, pages)
-are carried out by faulty_dialects.py; the others become a TransportOutcome here, which a port or an in-memory transport
-carries out.
+A schedule decides on a Fault for each request. faulty_dialects.py carries out the faults that a server can express
+itself (rates, expiry, clocks, pages). The other faults become a TransportOutcome here. A port or an in-memory transport
+carries that out.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ class FaultKind(StrEnum):
     """A way in which a request goes wrong."""
 
     REFUSED = "refused"
-    """The connection is closed before a byte of an answer."""
+    """The connection is closed before the first byte of an answer."""
     STALLED = "stalled"
     """The connection stays open and nothing arrives."""
     RESET = "reset"
@@ -28,7 +28,7 @@ class FaultKind(StrEnum):
     TRUNCATED = "truncated"
     """The body ends early, although its length says that it is complete."""
     GARBLED = "garbled"
-    """HTTP 200 with a body that is no answer of the provider."""
+    """HTTP 200 with a body that is not an answer of the provider."""
     HTML = "html"
     """An error page of a proxy."""
     BROKEN = "broken"
@@ -50,7 +50,7 @@ class FaultKind(StrEnum):
 
 
 class Fault(NamedTuple):
-    """What happens to one request."""
+    """The fault of one request."""
 
     kind: FaultKind | None = None
     """None: the request is answered correctly."""
@@ -64,10 +64,10 @@ class Fault(NamedTuple):
 
 
 class FaultSchedule(Protocol):
-    """Decides what happens to each request."""
+    """Decides on the fault of each request."""
 
     def next_fault(self, request: Request) -> Fault:
-        """What happens to the next request."""
+        """Return the fault of the next request."""
         ...
 
 
@@ -125,13 +125,13 @@ BEFORE_THE_SERVER: Final = frozenset(
         FaultKind.MAINTENANCE,
     }
 )
-"""Faults in front of the provider's server. The server never sees the request and counts it against no rate."""
+"""Faults in front of the provider's server. The server never sees the request and does not count it against a rate."""
 
 GARBAGE: Final = (
     *(b"", b" ", b"OK", b"null", b"0", b"{}", b"[]", b'"busy"', b"\xff\xfe", b"\x1f\x8b\x08\x00\x00\x00\x00\x00"),
     *(b"<html><body>It works!</body></html>", b'{"error":"internal"}', b"{'code': 0}", b"data: {}\n\n"),
 )
-"""Bodies that are no answer of any provider."""
+"""Bodies that are not an answer of any provider."""
 
 BROKEN: Final = (500, 502, 503, 504)
 """HTTP statuses of a broken provider, or of a proxy in front of one."""
@@ -142,7 +142,7 @@ _TEXT: Final = ("content-type", "text/plain; charset=utf-8")
 
 
 def transport_outcome(fault: Fault, response: Response, outages: Sequence[Response] = ()) -> TransportOutcome:
-    """What the client sees, where `response` is the server's answer.
+    """Return what the client sees if `response` is the server's answer.
 
     `outages` are answers with which the provider reports, in its own format, that it is broken or under maintenance.
     """

@@ -1,4 +1,4 @@
-"""A fault schedule that a profile, a seed and the previous requests determine: equal requests meet equal faults."""
+"""A fault schedule that a profile, a seed and the previous requests determine. Equal requests meet equal faults."""
 
 from collections import OrderedDict
 from hashlib import blake2b
@@ -23,7 +23,7 @@ class SeededSchedule:
     """A FaultSchedule without an end. Thread-safe.
 
     A fault lasts for some requests, at most `profile.burst`. After this number of consecutive failures, or of attempts
-    of one request, a request is answered correctly, so a patient client always gets through.
+    of one request, the next request is answered correctly. A patient client therefore always succeeds.
     """
 
     def __init__(self, profile: Profile, seed: int) -> None:
@@ -31,14 +31,14 @@ class SeededSchedule:
         self._number = 0
         self._current: FaultKind | None = None
         self._left = 0
-        """For how many more requests the current fault lasts."""
+        """The number of further requests that the current fault lasts."""
         self._in_a_row = 0
         self._expired_at = -EXPIRIES_APART
         self._tries: OrderedDict[bytes, int] = OrderedDict()
         self._lock = Lock()
 
     def next_fault(self, request: Request) -> Fault:
-        """What happens to the next request."""
+        """Return the fault of the next request."""
         with self._lock:
             number = self._number
             self._number += 1
@@ -57,7 +57,7 @@ class SeededSchedule:
             return fault._replace(kind=self._allowed_kind(number, request))
 
     def _allowed_kind(self, number: int, request: Request) -> FaultKind | None:
-        """Return the current fault. None if there is none, or if it has lasted long enough."""
+        """Return the current fault. Returns None if there is none, or if it has lasted long enough."""
         kind, most = self._current, self._profile.burst
         key = _key_of(request)
         tries = self._tries.pop(key, 0)
@@ -76,6 +76,7 @@ class SeededSchedule:
 
 
 def _key_of(request: Request) -> bytes:
-    """Return what identifies a request. Headers are not included, because they contain the time and the signature."""
+    """Return the parts that identify a request. Headers are not included, because they contain the time and the
+    signature."""
     target = "\n".join((request.method, request.path, request.query)).encode("utf-8", "surrogatepass")
     return blake2b(target + b"\n" + request.body, digest_size=16).digest()

@@ -1,8 +1,8 @@
 """The providers' servers, reading from a reader that misbehaves.
 
-If a server can express a fault itself, the reader gives it wrong data (an expired key, a wrong clock, a lost cursor),
-and the provider's own server answers with its own status, code and envelope. So these faults need no code for each
-provider.
+If a server can express a fault itself, the reader gives it wrong data (an expired key, a wrong clock, a lost cursor).
+The provider's own server then answers with its own status, code and envelope. These faults therefore need no code for
+each provider.
 """
 
 from collections import OrderedDict
@@ -38,7 +38,7 @@ SKEW: Final = timedelta(hours=1)
 PAGES_REMEMBERED: Final = 10_000
 
 Outages = Mapping[str, Sequence[Response]]
-"""By provider name: answers in which it says that it is broken (HTTP 500 and up) or under maintenance."""
+"""For each provider name: answers that report a failure (HTTP 500 and up) or maintenance."""
 
 NO_OUTAGES: Final[Outages] = {}
 
@@ -47,7 +47,7 @@ _outcomes: ContextVar[list[TransportOutcome]] = ContextVar("outcomes")
 
 
 class FaultyDialects(DialectRouter):
-    """The providers' servers with faults. They answer inside `recorded_outcomes` only, which collects the outcomes."""
+    """The providers' servers with faults. They answer only inside `recorded_outcomes`, which collects the outcomes."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class FaultyDialects(DialectRouter):
         self._lock = Lock()
 
     def answer(self, provider: Provider, request: Request) -> Response:
-        """The provider's own answer to the request, given a reader that misbehaves as scheduled."""
+        """Return the provider's own answer to the request. Its reader misbehaves as scheduled."""
         fault = self._schedule.next_fault(request)
         response = _NOT_ASKED
         if fault.kind not in BEFORE_THE_SERVER:
@@ -92,7 +92,7 @@ class FaultyDialects(DialectRouter):
 
 @contextmanager
 def recorded_outcomes() -> Iterator[list[TransportOutcome]]:
-    """Collect the outcomes of the requests that are answered in the block, in this task or in threads that it waits
+    """Collect the outcomes of the requests that are answered in the block: in this task, or in threads that it waits
     for."""
     outcomes: list[TransportOutcome] = []
     token = _outcomes.set(outcomes)
@@ -110,14 +110,15 @@ PageKey = tuple[tuple[str, ...], datetime, datetime, str]
 
 
 class PageHistory:
-    """The cursor with which a page was requested, by the cursor at its end. Latest pages only. Thread-safe."""
+    """Maps the cursor at a page's end to the cursor with which the page was requested. Latest pages only.
+    Thread-safe."""
 
     def __init__(self) -> None:
         self._before: OrderedDict[PageKey, str] = OrderedDict()
         self._lock = Lock()
 
     def remember(self, query: FlowQuery, end: str) -> None:
-        """The page after `query.after` ends at that cursor."""
+        """Record that the page after `query.after` ends at that cursor."""
         with self._lock:
             self._before[_page_key(query, end)] = query.after or ""
             if len(self._before) > PAGES_REMEMBERED:
@@ -134,7 +135,7 @@ def _page_key(query: FlowQuery, cursor: str) -> PageKey:
 
 
 class FaultyReader:
-    """The reader that one request's server is given."""
+    """The reader that a server gets for one request."""
 
     def __init__(self, reader: FlowReader, fault: Fault, profile: Profile, history: PageHistory) -> None:
         self._reader, self._fault, self._profile, self._history = reader, fault, profile, history
@@ -148,13 +149,13 @@ class FaultyReader:
         key = self._reader.find_key(dialect, public)
         if key is None or self._fault.kind is not FaultKind.EXPIRED:
             return key
-        # A second ago, because the server may have read its clock before it asked for the key.
+        # A second earlier, because the server may have read its clock before it asked for the key.
         return key._replace(expires_at=self.now() - timedelta(seconds=1))
 
     def admit(self, key: Key, rate: Rate, what: str = "") -> RateCheck:
         """Count one call against a part of the documented rate.
 
-        A banned key has exhausted every rate. One call too many exhausts the first rate that the server asks about.
+        A banned key has exhausted every rate. One call too many exhausts the first rate that the server checks.
         """
         refused, self._refused = self._refused, True
         if self._fault.kind is FaultKind.BANNED or (self._fault.kind is FaultKind.TOO_MANY and not refused):
@@ -166,7 +167,7 @@ class FaultyReader:
         return self._reader.session_start(key, life)
 
     def read_page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
-        """One page, or the page before it. Raises WireError if the cursor is lost."""
+        """Return one page, or the page before it. Raises WireError if the cursor is lost."""
         if self._fault.kind is FaultKind.CURSOR_LOST and query.after:
             raise WireError("after", "expected a cursor that is still known, got one that has expired")
         if self._fault.kind is FaultKind.REPEATED:

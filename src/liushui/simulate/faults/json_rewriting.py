@@ -1,4 +1,4 @@
-"""Changes to JSON documents, byte for byte: everything else stays unchanged. Pure."""
+"""Changes to JSON documents, byte for byte: the rest stays unchanged. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 EMPTY_LIST_MARKER: Final = b'"liushui:empty-list"'
-"""Marks a list of rows that is to be replaced; it is the only element of the list."""
+"""Marks a list of rows that is to be replaced. It is the only element of the list."""
 TOTAL_MARKER: Final = 987_654_321_012
 """Marks a total that is to be removed; it replaces the total."""
 
@@ -29,7 +29,8 @@ def fields_of(document: bytes) -> Mapping[str, bytes]:
 
 
 def with_field(document: bytes, name: str, value: bytes | None) -> bytes:
-    """The object with another value in a field, or, for None, without the field. The value need not be JSON."""
+    """The object with another value in a field. If the value is None, the object without the field. The value need not
+    be JSON."""
     fields = dict(fields_of(document))
     if value is None:
         fields.pop(name, None)
@@ -39,7 +40,7 @@ def with_field(document: bytes, name: str, value: bytes | None) -> bytes:
 
 
 def with_message(document: bytes, message: bytes | None) -> bytes:
-    """The document with another message, or without one for None. It need not be JSON otherwise."""
+    """The document with another message, or without a message if it is None. The rest need not be JSON."""
 
     def changed(member: re.Match[bytes]) -> bytes:
         outside = _SYNTAX.findall(document[: member.start()])
@@ -66,12 +67,12 @@ def numeric_text_as_numbers(document: bytes) -> bytes:
 
 
 def with_null_list(document: bytes) -> bytes:
-    """The document with null in place of a marked list. A list that is no member stays, empty."""
+    """The document with null in place of a marked list. A list that is not a member stays, empty."""
     return re.sub(_MARKED_LIST, b"[]", re.sub(rb":\s*" + _MARKED_LIST, b":null", document))
 
 
 def without_list(document: bytes) -> bytes:
-    """The document without the member that has the marked list. A list that is no member stays, empty."""
+    """The document without the member that has the marked list. A list that is not a member stays, empty."""
     return re.sub(_MARKED_LIST, b"[]", _without(_MARKED_MEMBER, EMPTY_LIST_MARKER, document))
 
 
@@ -81,7 +82,7 @@ def without_total(document: bytes) -> bytes:
 
 
 def _without(member: re.Pattern[bytes], marker: bytes, document: bytes) -> bytes:
-    if marker not in document:  # most documents: the pattern would try every text in them
+    if marker not in document:  # most documents have no marker, and the pattern would search every text in them
         return document
     changed, count = member.subn(b"", document)
     return changed.replace(b"{,", b"{") if count else document

@@ -14,7 +14,7 @@ RATE_BASE: Final = 10_000
 
 
 class RowChange(StrEnum):
-    """What happens to a row. A row without a change exists from its own instant on, unchanged."""
+    """A change of a row. A row without a change exists unchanged from its own instant on."""
 
     LATE = "late"
     """It appears seconds to weeks after it happened."""
@@ -27,11 +27,11 @@ class RowChange(StrEnum):
     WITHDRAWN = "withdrawn"
     """It disappears later."""
     TWIN = "twin"
-    """There is a second row that equals it in every field."""
+    """A second row equals it in every field."""
     MALFORMED = "malformed"
     """It can never be decoded."""
     MENDED = "mended"
-    """It cannot be decoded at first, but can be later."""
+    """It cannot be decoded at first, but later it can."""
     UNKNOWN = "unknown"
     """It has an unknown kind and an unknown currency."""
 
@@ -49,7 +49,7 @@ class Profile:
     burst: int = 3
     """The most consecutive requests that go wrong."""
     delays: tuple[timedelta, ...] = (timedelta(0),)
-    """How long answers take. Each delay is equally likely."""
+    """The times that answers take. Each is equally likely."""
     rate_percent: int = 100
     """The percentage of the documented rate that is admitted."""
     skew: timedelta = timedelta(0)
@@ -121,7 +121,7 @@ def profile_named(name: str) -> Profile:
     """
     if name in PROFILES:
         return PROFILES[name]
-    from liushui.simulate.faults.deviations import DEVIATIONS  # here: help texts only need the profiles
+    from liushui.simulate.faults.deviations import DEVIATIONS  # imported here because help texts only need the profiles
 
     if name in DEVIATIONS:
         return Profile(deviations=(name,))
@@ -130,7 +130,7 @@ def profile_named(name: str) -> Profile:
 
 
 def choose(rates: Mapping[K, int], number: int) -> K | None:
-    """Return what a number below RATE_BASE selects, by the rates. None: nothing happens."""
+    """Return the choice that a number below RATE_BASE selects, by the rates. Returns None if it selects no choice."""
     for kind, rate in rates.items():
         if number < rate:
             return kind

@@ -1,6 +1,6 @@
 """A FlowReader over the world, for a provider whose rows appear late, change, disappear or cannot be decoded.
 
-It also serves the true rows, which the simulator publishes on a path of its own.
+It also serves the true rows. The simulator publishes them on a path of its own.
 """
 
 from bisect import bisect_left
@@ -44,21 +44,21 @@ _AccountRow = tuple[str, RowVersion]
 
 
 class Truth(NamedTuple):
-    """What a reader has after it has read everything, oldest first."""
+    """The state that a reader has after reading everything, oldest first."""
 
     rows: list[bytes]
-    """As the provider writes them, including those that cannot be decoded."""
+    """The rows as the provider writes them, including those that cannot be decoded."""
     flows: list[Flow]
     """The flows of the rows that can be decoded."""
     rejected: list[bytes]
-    """The rows that cannot."""
+    """The rows that cannot be decoded."""
 
 
 class LifecycleReader:
     """A FlowReader of accounts whose rows change. The seed and the clock determine which rows exist.
 
     Another reader provides keys, rates, sessions and the clock. An account's rows are generated at the first read and
-    held in memory; a page scans every row of its range. That is fast enough for FLOWS_MAX rows. Thread-safe.
+    held in memory. A page scans every row of its range, which is fast enough for FLOWS_MAX rows. Thread-safe.
     """
 
     def __init__(
@@ -71,8 +71,8 @@ class LifecycleReader:
         seed: int,
         row_clock_delay: timedelta = NO_DELAY,
     ) -> None:
-        """`flows` returns the true flows of an account, oldest first. `providers` has each account's provider, by the
-        account's name. Rows change by a clock that is `row_clock_delay` behind the reader's."""
+        """`flows` returns the true flows of an account, oldest first. `providers` maps the account's name to its
+        provider. Rows change by a clock that is `row_clock_delay` behind the reader's clock."""
         self._reader, self._flows, self._providers = reader, flows, providers
         self._profile, self._seed, self._row_clock_delay = profile, seed, row_clock_delay
         self._versions: dict[str, list[RowVersion]] = {}
@@ -122,7 +122,7 @@ class LifecycleReader:
         return True
 
     def count_flows(self, query: FlowQuery) -> int:
-        """How many rows all pages have together. In some spans of time the number is wrong on purpose."""
+        """Return the number of rows on all pages. In some spans of time the number is wrong on purpose."""
         total = len(self._matching(query))
         span = (self._row_time(self.now()) - EPOCH) // MISCOUNT_SPAN
         random = seeded_random("count", self._seed, query.accounts, span)
@@ -133,9 +133,11 @@ class LifecycleReader:
     def truth(
         self, account: str, since: datetime, until: datetime, at: datetime, *, language: str | None = None
     ) -> Truth:
-        """Return what reading all of [since, until) of an account would give at an instant of the reader's clock.
+        """Return the rows that a complete read of [since, until) of an account would give at an instant of the reader's
+        clock.
 
-        Rows that are not published yet, or no longer kept, are left out. Raises ConfigError for an unknown account.
+        Rows that are not yet published, or that are no longer kept, are left out. Raises ConfigError for an unknown
+        account.
         """
         provider = self._providers.get(account)
         if provider is None:
@@ -154,7 +156,8 @@ class LifecycleReader:
         return truth
 
     def _as_read(self, version: RowVersion, provider: Provider, language: str | None) -> tuple[bytes, Flow | None]:
-        """A row as it is written in a language, and the flow that it is read as. None: it cannot be read."""
+        """Return a row as it is written in a language, and the flow that it is read as. The flow is None if the row
+        cannot be read."""
         key = id(version), language
         if key not in self._read:
             row = self._encoded(version, provider, language, lambda flow: provider.codec.write(flow, language))
@@ -177,7 +180,7 @@ class LifecycleReader:
         return row
 
     def _matching(self, query: FlowQuery) -> list[_AccountRow]:
-        """The rows of a query, oldest first. Rows of one instant are ordered by account, then by number."""
+        """Return the rows of a query, oldest first. Rows of one instant are ordered by account, then by number."""
         matching = [
             (account, version)
             for account in sorted(set(query.accounts) & self._providers.keys())
@@ -205,12 +208,12 @@ class LifecycleReader:
             return self._versions[account]
 
     def _row_time(self, at: datetime) -> datetime:
-        """Return the time of the rows' clock at an instant of the reader's clock."""
+        """Return the instant of the rows' clock that belongs to an instant of the reader's clock."""
         return at - self._row_clock_delay
 
 
 def _stored(flows: list[Flow], provider: Provider, deviations: Iterable[str]) -> list[Flow]:
-    """Return what a service stores of flows if deviations change stored rows."""
+    """Return the flows as a service stores them, if deviations change stored rows."""
     hooks = [DEVIATIONS[name] for name in deviations if DEVIATIONS[name].applies_to(provider)]
     for change in (deviation.change_stored for deviation in hooks if deviation.change_stored is not None):
         rows = change([provider.codec.write(flow) for flow in flows], provider)
@@ -229,10 +232,10 @@ def _position(row: _AccountRow) -> RowPosition:
 def with_lifecycles(
     reader: WorldReader, providers: Mapping[str, Provider], *, profile: Profile, seed: int, opened: datetime
 ) -> LifecycleReader:
-    """A reader of the same accounts whose rows change. Raises ConfigError for a world that is too large.
+    """Return a reader of the same accounts whose rows change. Raises ConfigError for a world that is too large.
 
-    `opened` is when the simulator started. If the world had ended before, its rows change as if it had ended at that
-    moment. Otherwise every late row would already have appeared, and every change would be over.
+    `opened` is the time at which the simulator started. If the world had already ended, its rows change as if it had
+    ended at that moment. Otherwise every late row would already have appeared, and every change would be over.
     """
     parameters = reader.world.parameters
     if parameters.flows > FLOWS_MAX:
@@ -250,16 +253,18 @@ def with_lifecycles(
 
 
 class TruthEndpoint:
-    """Answers `GET /simulator/truth?account=…&at=…&since=…&until=…`: the rows that a reader must have at an instant."""
+    """Answers `GET /simulator/truth?account=…&at=…&since=…&until=…` with the rows that a reader must have at an
+    instant."""
 
     def __init__(self, reader: LifecycleReader) -> None:
         self._reader = reader
 
     def __call__(self, request: Request) -> Response | None:
-        """The rows, one a line, oldest first, those that cannot be decoded included. None for any other path.
+        """Return the rows, one per line, oldest first, including those that cannot be decoded. Returns None for any
+        other path.
 
-        They are written in the language that `accept-language` asks for. `at` is now by default, and the range all of
-        time.
+        They are written in the language that `accept-language` asks for. The default of `at` is now, and the default
+        range is all of time.
         """
         if request.path != TRUTH_PATH:
             return None

@@ -1,4 +1,4 @@
-"""How the rows of an account change: which versions a row has, when each is there, and which cannot be decoded.
+"""How the rows of an account change: the versions of a row, the time of each, and the rows that cannot be decoded.
 
 The seed determines all of it. Pure.
 """
@@ -27,7 +27,7 @@ CHANGES_WITHIN: Final = (
     timedelta(days=2),
     timedelta(days=21),
 )
-"""A row appears late, or changes, within one of these times after it happened."""
+"""Periods after the event. A row appears late, or changes, within one of them."""
 MOVED_MAX: Final = timedelta(hours=3)
 """The longest distance between a restated time and the original one."""
 FACTOR_MAX: Final = 9
@@ -44,7 +44,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class RowVersion(NamedTuple):
-    """A row as it is for some time. A restated row has several versions, which do not overlap in time.
+    """A row in the form that it has for some time. A restated row has several versions, which do not overlap in time.
 
     Versions are ordered by `at_us`, then `number`.
     """
@@ -55,18 +55,18 @@ class RowVersion(NamedTuple):
     """The number of the row, unique within its account."""
     from_us: int
     until_us: int
-    """This version is there in [from_us, until_us)."""
+    """This version exists in [from_us, until_us)."""
     flow: Flow
     corruption: int | None = None
-    """The variant of its corruption. None: it can be decoded."""
+    """The variant of its corruption. None: the version can be decoded."""
 
 
 def row_versions_of(
     account: str, flows: Sequence[Flow], *, provider: Provider, profile: Profile, seed: int
 ) -> list[RowVersion]:
-    """Every version of an account's rows, in their order. `flows` are what truly happened, oldest first.
+    """Return every version of an account's rows, in their order. `flows` are the true flows, oldest first.
 
-    A flow is changed only where the provider can represent the change. Changed, doubled and crowded rows keep their
+    A flow is changed only if the provider can represent the change. Changed, doubled and crowded rows keep their
     original balances: no running balance holds across them.
     """
     numbers = count()
@@ -110,7 +110,7 @@ def _versions(
 
 
 def _unchanging(flow: Flow, number: int) -> RowVersion:
-    """A row that is there from the instant it happened, for ever."""
+    """A row that exists unchanged from its own instant on."""
     at_us = to_us(flow.at)
     return RowVersion(at_us, number, at_us, FOREVER_US, flow)
 
@@ -144,7 +144,7 @@ def _if_representable(flow: Flow, otherwise: Flow, provider: Provider) -> Flow:
 def _crowd(flows: Sequence[Flow], random: Random, provider: Provider) -> Iterator[Flow]:
     """More flows of one subaccount at one instant than the provider's largest page holds.
 
-    The instant is just after another flow's. All rows are of known kinds, so that filters can tell them apart.
+    The instant is just after another flow's. All rows are of known kinds, so that filters can distinguish them.
     """
     first = random.choice(flows)
     at = first.at + provider.rules.resolution
@@ -157,7 +157,7 @@ def _crowd(flows: Sequence[Flow], random: Random, provider: Provider) -> Iterato
 
 
 def _another_ref(ref: str | None, random: Random) -> str | None:
-    """Another number with as many digits, where the reference is a number. Otherwise the same reference."""
+    """Return another number with as many digits, if the reference is a number. Otherwise return the same reference."""
     if not ref or not ref.isdecimal():
         return ref
     return str(random.randrange(10 ** (len(ref) - 1), 10 ** len(ref)))
@@ -166,18 +166,18 @@ def _another_ref(ref: str | None, random: Random) -> str | None:
 # ---------------------------------------------------------------- rows that cannot be decoded
 
 MISFITS: Final = (b"null", b"true", b"{}", b'"?"')
-"""Values that replace a field's value, at least one of which has the wrong type."""
+"""Values that replace a field's value. At least one of them has the wrong type."""
 MISFIT_TEXTS: Final = (b'"?"',)
-"""The same for cells, which can have nothing but texts."""
+"""The same for cells, whose values are always text."""
 CORRUPTED_CACHED: Final = 1_024
-"""Corrupted rows that are cached: the same rows are requested again and again, and corrupting one takes long."""
+"""Corrupted rows that are cached, because the same rows are requested again and again and corrupting one takes long."""
 
 
 def corrupted(row: bytes, variant: int, codec: Codec) -> bytes:
-    """The row with that variant of corruption, or with the next variant that its codec refuses.
+    """Return the row with that variant of corruption, or with the next variant that its codec refuses.
 
-    A field is missing, has another type, or is no UTF-8. The page around the row is still JSON. In a table of texts a
-    cell is empty, or has another text.
+    A field is missing, has another type, or is not UTF-8. The page around the row is still JSON. In a table of texts, a
+    cell is empty or has another text.
     """
     return _corrupted(row, variant, codec)  # type: ignore[arg-type] # a codec is a module, or hashed by its identity
 
@@ -203,6 +203,7 @@ def _corruptions(row: bytes, misfits: Sequence[bytes]) -> Iterator[bytes]:
 
 
 def _without_utf8(row: bytes) -> bytes:
-    """The row with a byte that is not UTF-8 in its last text, which is a value or, where none is text, a name."""
+    """Return the row with a byte that is not UTF-8 in its last text. This is a value or, if no value is text, a
+    name."""
     before, quote, rest = row.rpartition(b'"')
     return before + b"\xff" + quote + rest

@@ -1,4 +1,4 @@
-"""The conformance suite: what every provider must do at both ends, including outside providers. It needs pytest.
+"""The conformance suite: requirements for every provider at both ends, including outside providers. It needs pytest.
 
     from liushui.testing.conformance import ProviderConformance
     from liushui_mine import PROVIDER
@@ -6,7 +6,7 @@
     class TestMine(ProviderConformance):
         provider = PROVIDER
 
-It needs only the provider: rows come from its golden pairs and its codec, numbers from its rules. The client is
+It needs only the provider: rows come from its golden pairs and its codec, limits from its rules. The client is
 connected to the server in memory, and through `liushui serve` in another process. That process finds the provider by
 its entry point, so the package has to be installed. The client must make its calls with httpx2, as wire.transport does.
 """

@@ -58,11 +58,11 @@ class Endpoint:
     credentials: Mapping[str, str]
     rows: list[bytes]
     whole: Slice
-    """Everything that can be read."""
+    """All rows that can be read."""
     recent: Slice
-    """The newest part of it, with every invented row, short enough for one request."""
+    """The newest part of them, with every invented row, short enough for one request."""
     _times: dict[bytes, datetime] = field(default_factory=dict, repr=False)
-    """The time that a row states, for rows that were decoded already."""
+    """The time in a row, for rows that were decoded already."""
 
     def run(
         self,
@@ -98,7 +98,7 @@ class Endpoint:
         return [row for row in self.rows if part.since <= self.at(row) < part.until]
 
     def at(self, row: bytes) -> datetime:
-        """The time that a row states."""
+        """Return the time that a row states."""
         if row not in self._times:
             self._times[row] = self.provider.codec.read(row).flow.at
         return self._times[row]
@@ -119,7 +119,7 @@ class Endpoint:
 
 
 async def fetch_pages(client: Client, part: Slice, size: int, params: Mapping[str, str] = NO_VALUES) -> list[Page]:
-    """Every page of a slice."""
+    """Return every page of a slice."""
     pages = [await client.fetch_page(PageRequest(part, size, params=params))]
     while (token := pages[-1].next_token) is not None:
         ensure(len(pages) < PAGES_MAX, f"none of {PAGES_MAX} pages was the last one")
@@ -179,8 +179,8 @@ class InterceptingTransport(DialectTransport):
 
 
 def has_rows(provider: Provider, answer: bytes) -> bool:
-    """Whether an answer is a page with rows. An answer without rows looks like a token answer, if an empty list may be
-    absent."""
+    """Whether an answer is a page with rows. If an empty list may be absent, an answer without rows looks like a token
+    answer."""
     try:
         return bool(list(provider.codec.extract_rows(answer)))
     except (WireError, ProviderError):
@@ -204,7 +204,7 @@ class MemoryPair:
         self.endpoint = samples.endpoint(HTTPS, self.key.credentials, samples.rows + samples.written)
 
     def run(self, use: Callable[[Client], Awaitable[T]], *, key: Key | None = None) -> T:
-        """Open a client with the credentials of a key; by default, of the key that reads everything."""
+        """Open a client with the credentials of a key. The default is the key that reads everything."""
         return self.endpoint.run(use, credentials=(key or self.key).credentials)
 
 
@@ -216,9 +216,9 @@ class ServedLedger:
     """A ledger that another process serves."""
 
     received: Endpoint
-    """For the account of rows that came from the provider."""
+    """The access to the account of rows that came from the provider."""
     foreign: Endpoint
-    """For the account of flows that came from elsewhere."""
+    """The access to the account of flows that came from elsewhere."""
 
 
 @contextmanager
@@ -246,7 +246,7 @@ def served(provider: Provider, folder: Path) -> Iterator[ServedLedger]:
 
 
 class _Samples:
-    """The rows and flows that both ends have, made for an instant."""
+    """The rows and flows of both ends, made for an instant."""
 
     def __init__(self, provider: Provider, now: datetime) -> None:
         self.provider, self.now = provider, now
@@ -294,7 +294,7 @@ class Checks:
 
     @pytest.fixture(params=["memory", "received", "foreign"])
     def endpoint(self, request: pytest.FixtureRequest) -> Endpoint:
-        """Each endpoint in turn: in memory, and behind a port for both accounts."""
+        """Each endpoint in turn: in memory, and behind a port for each of the two accounts."""
         if request.param == "memory":
             memory: MemoryPair = request.getfixturevalue("memory")
             return memory.endpoint

@@ -39,7 +39,7 @@ class CodecChecks(Checks):
             ensure_equal(f"{name}{FLOWS}", golden(self.provider.codec, wire.read_bytes()), expected)
 
     def test_rows_are_bytes_of_the_answer(self) -> None:
-        """If an answer is not JSON, the cells of a table occur in it one after another."""
+        """If an answer is not JSON, the cells of a table occur in the answer one after another."""
         for _, wire, _ in cases(samples_of(self.provider)):
             document, at = wire.read_bytes(), 0
             for row in self.provider.codec.extract_rows(document):
@@ -97,7 +97,7 @@ class CodecChecks(Checks):
             ensure_equal("the row kept", again.row, row)
 
     def test_an_unknown_value_is_accepted_or_named(self) -> None:
-        """For fields with a filter that lists their values: the list may grow."""
+        """For fields with a filter that lists their values, because such a list may grow."""
         for decoded in sample_rows.golden_rows(self.provider):
             for one in self.provider.rules.filters:
                 value = fields_of(decoded.row).get(one.field, b"")
@@ -126,7 +126,7 @@ class CodecChecks(Checks):
     def test_a_batch_decodes_as_its_rows_do_one_by_one(self) -> None:
         """Golden rows, rows with odd values, broken rows, and rows that the codec wrote.
 
-        The last ones are ordinary, so a codec that decodes batches must decode them as a batch.
+        The rows that the codec wrote are ordinary, so a codec that decodes batches must decode them as a batch.
         """
         random, known = Random(5), sample_rows.golden_rows(self.provider)  # noqa: S311 - the same rows in each run
         rows = [decoded.row for decoded in known]
@@ -150,7 +150,7 @@ class CodecChecks(Checks):
             )
 
     def _check_batch(self, rows: list[bytes]) -> None:
-        """If the rows are decoded as a batch, each must decode alone to the same flow, and be served unchanged."""
+        """If the rows are decoded as a batch, each row must decode to the same flow alone, and be served unchanged."""
         together = read_batch(self.provider.codec, rows)
         if together is None:
             return
@@ -165,7 +165,7 @@ class CodecChecks(Checks):
     def _check_changed(self, decoded: DecodedRow, field: str, value: bytes | None, *, exact: bool) -> None:
         """Change a field of a row: the row must be decoded, or the error must name the field.
 
-        `exact`: if it is decoded, its amount, currency and time must be the same, and an error must name a field.
+        With `exact`, a decoded row must have the same amount, currency and time. An error must name a field.
         """
         row = with_field(decoded.row, field, value)
         try:
@@ -183,7 +183,7 @@ class CodecChecks(Checks):
 
 
 def _cells_of(row: bytes) -> list[bytes]:
-    """Return the texts of a line's cells in the document. Values that are not in the document have a name with #."""
+    """Return the texts of a line's cells in the document. A value that is not in the document has a name with #."""
     cells = msgspec.json.decode(row, type=dict[str, str])
     return [text.encode() for name, text in cells.items() if not name.startswith("#")]
 

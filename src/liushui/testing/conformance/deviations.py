@@ -1,4 +1,4 @@
-"""How a sync must handle services that deviate: all rows exactly once, or an incomplete range with the reason.
+"""How a sync must handle services that deviate: every row exactly once, or an incomplete range with the reason.
 
 The suite syncs from doubles of the provider with every deviation that it can have. For one of them:
 
@@ -63,7 +63,7 @@ HARD_PAIRS: Final = (
     ("page-cap-by-size-asked", "end-exclusive"),
     ("page-cap-varies", "ends-wider"),
 )
-"""Pairs that syncs once failed on."""
+"""Pairs on which syncs have failed before."""
 
 
 class DeviationChecks(Checks):
@@ -78,13 +78,13 @@ class DeviationChecks(Checks):
     def test_a_sync_has_every_row_once_or_says_what_it_lacks(
         self, deviations: tuple[Deviation, ...], tmp_path: Path
     ) -> None:
-        """It ends by itself, within a number of calls that is computed from rows and pages: see `check_deviations`."""
+        """The sync ends by itself. `check_deviations` computes the bound of its calls from rows and pages."""
         violations = check_deviations(self.provider, deviations, tmp_path)
         ensure(not violations, "\n".join(violations))
 
 
 def deviation_cases(provider: Provider) -> Iterator[tuple[Deviation, ...]]:
-    """No deviation, every deviation that a provider can have, and pairs of them."""
+    """Return no deviation, every deviation that a provider can have, and pairs of them."""
     yield (NO_DEVIATION,)
     yield (CROWDED,)
     for deviation in deviations_of(provider):
@@ -104,7 +104,7 @@ def check_deviations(provider: Provider, deviations: Sequence[Deviation], folder
     """Run the syncs that show the deviations, and return what breaks the invariant, as text.
 
     After each sync: it ended by itself, within `call_bound`. Every row in the ledger exists at the service, and none is
-    there twice. Every row of the service is in the ledger, or the range is not complete, with a reason that names a
+    there twice. The ledger has every row of the service, or the range is not complete, with a reason that names a
     deviation. Nothing is proven beyond the service's own clock. After the last sync of an outage, a wait or a corrected
     clock, every row is there and the range is complete.
     """
@@ -159,8 +159,8 @@ class _DeviationCheck:
         self._check_complete("the sync after the outage")
 
     def _run_other_account(self) -> None:
-        """Another account's credentials are refused when they are given; if nobody could ask then, a sync refuses
-        them."""
+        """The credentials of another account are refused when they are entered. If that could not be checked then, a
+        sync refuses them."""
         double, other = self._double, self._double.source(self._double.other_key)
         own = double.source()
         add_source(
@@ -188,8 +188,8 @@ class _DeviationCheck:
         self._check_complete("the sync with the right credentials again")
 
     def _run_clock(self) -> None:
-        """The machine's clock is wrong, so it differs from the service's. Later it is corrected, and time has
-        passed."""
+        """The machine's clock is wrong, so it differs from the service's clock. Later it is corrected, after some time
+        has passed."""
         double, offset = self._double, sum((one.clock_offset for one in self._double.deviations), timedelta())
         outcome = self._sync("the sync with a wrong clock")
         service_now = double.clock() + offset
@@ -233,7 +233,7 @@ class _DeviationCheck:
         return outcome
 
     def _check_rows(self, outcome: SyncOutcome, name: str, until: datetime | None = None) -> None:
-        """There is no surplus row, and every row is there or a reason is given."""
+        """Check that there is no surplus row, and that every row is there or a reason is given."""
         expected, got = self._double.facts(until), self._facts()
         surplus, lacking = (got - expected).total(), (expected - got).total()
         rejected, to_reject = self._rejected(), self._double.bad_rows
@@ -253,7 +253,7 @@ class _DeviationCheck:
             self._fail(name, f"{lack}, for another reason: {outcome.said!r}")
 
     def _check_complete(self, name: str) -> None:
-        """Every row is there, and the range is complete."""
+        """Check that every row is there, and that the range is complete."""
         expected, got = self._double.facts(), self._facts()
         if got != expected:
             lacking, surplus = (expected - got).total(), (got - expected).total()
@@ -286,7 +286,7 @@ class _DeviationCheck:
         return [known.reason for known in ranges_of(self._ledger, ACCOUNT) if known.state is State.OPEN]
 
     def _is_complete(self) -> bool:
-        """Whether everything that can be proven now is proven."""
+        """Whether every range that can be proven now is proven."""
         double = self._double
         whole = provable_range(double.provider.rules, since=double.source().since, now=double.clock())
         return whole is None or not uncovered(self._proven(), (to_us(whole.since), to_us(whole.until)))

@@ -45,7 +45,8 @@ class AnswerChecks(Checks):
 
     @pytest.mark.parametrize("status", [200, 204, 301, 400, 401, 404, 429])
     def test_an_invalid_answer_is_an_error(self, memory: MemoryPair, status: int) -> None:
-        """With HTTP 200, a WireError. With other statuses another error is allowed, but never rows."""
+        """With HTTP 200, the error is a WireError. With other statuses it may be another error. Rows are never
+        returned."""
         for junk in JUNK:
             with pytest.raises(WireError if status == 200 else (WireError, ProviderError)):
                 _page(memory, lambda _, body=junk: httpx2.Response(status, content=body))  # type: ignore[misc]
@@ -57,7 +58,7 @@ class AnswerChecks(Checks):
                 _page(memory, rows_body=valid[:end])
 
     def test_a_missing_or_mistyped_envelope_field_is_an_error_or_irrelevant(self, memory: MemoryPair) -> None:
-        """A missing list is an empty one: some services leave empty lists out."""
+        """A missing list counts as an empty list, because some services leave empty lists out."""
         valid = _valid_answer(memory)
         expected = list(self.provider.codec.extract_rows(valid))
         for body in with_misfits(_object_of(valid)):

@@ -1,4 +1,7 @@
-"""Ten thousand malformed requests: each must get a valid answer, and none may look like a failure of the server."""
+"""Ten thousand malformed requests.
+
+Each must get a valid answer, and no answer may look like a failure of the server.
+"""
 
 from collections.abc import Mapping, Sequence
 from random import Random
@@ -39,7 +42,7 @@ class RequestChecks(Checks):
     seed: ClassVar[int] = 1
 
     def test_signed_requests_with_odd_parameters(self, memory: MemoryPair) -> None:
-        """Correctly signed by a client, with parameters that no client would send."""
+        """The client signs correctly, but with parameters that no client would send."""
         endpoint, judge = memory.endpoint, Judge(memory)
         names = [*judge.names, *(one.parameter for one in self.provider.rules.filters), "liushui_unheard_of"]
 
@@ -54,7 +57,7 @@ class RequestChecks(Checks):
                         PageRequest(endpoint.recent, size, params=part, newest=random.choice((True, False)))
                     )
                 except LiushuiError:
-                    pass  # the answer is judged below
+                    pass  # the answer is checked below
                 except Exception as error:
                     if not memory.transport.exchanges and not all(isinstance(value, str) for value in part.values()):
                         continue  # a client may refuse parameters that are not text
@@ -88,11 +91,11 @@ class RequestChecks(Checks):
 
     @property
     def _count(self) -> int:
-        """The number of requests of each kind: few if each answer contains all rows of a day."""
+        """Return the number of requests of each kind. It is small if each answer contains all rows of a day."""
         return REQUESTS // 10 if isinstance(self.provider.rules.paging, DayDocument) else REQUESTS
 
     def _odd(self, random: Random, judge: "Judge") -> str:
-        """A value for a parameter: any JSON if parameters are sent in a JSON body; otherwise text."""
+        """Return a value for a parameter: any JSON if parameters are sent in a JSON body, otherwise text."""
         return cast("str", random.choice(ODD_JSON)) if judge.sends_json and random.randrange(2) else odd_text(random)
 
     def _random(self, kind: str, number: int) -> Random:
@@ -104,7 +107,7 @@ class Judge:
     """Decides whether an answer is one that the provider could give."""
 
     def __init__(self, memory: MemoryPair) -> None:
-        """Let a client fetch a page, to learn what it sends and which routes have rows."""
+        """Let a client fetch a page. This shows which requests it sends, and which routes have rows."""
         self._provider = memory.endpoint.provider
         memory.run(lambda client: client.fetch_page(PageRequest(memory.endpoint.recent, memory.endpoint.at_least(10))))
         self.requests = [exchange.request for exchange in memory.transport.exchanges]
@@ -118,7 +121,7 @@ class Judge:
         ensure(bool(self._row_routes), "no answer to a client that asked for a page is one of rows")
 
     def check(self, exchange: Exchange, what: str) -> None:
-        """Raise AssertionError for an invalid answer, or for one that says that the server is broken."""
+        """Raise AssertionError for an invalid answer, or for an answer that reports a failure of the server."""
         request, response = exchange
         fault = self._fault(request, response)
         ensure(not fault, f"{what}: {fault}: {request!r} was answered with {response.status} {response.body[:300]!r}")
@@ -180,7 +183,7 @@ def _broken_path(random: Random, path: str, provider: Provider) -> str:
 
 
 def _odd_query(random: Random, query: str, names: Sequence[str]) -> str:
-    """The query with one more parameter, or with one given twice. The value is not always encoded."""
+    """Return the query with one more parameter, or with one parameter twice. The value is not always encoded."""
     name = random.choice((*names, "liushui_unheard_of"))
     more = f"{name}={odd_text(random)}"
     return random.choice(

@@ -40,7 +40,7 @@ ODD_JSON: Final[Sequence[object]] = (
 INSERTED_BYTES: Final = (*(b'"{}[]:,\\\x00\xff-9\n'[at : at + 1] for at in range(13)), b"\xed\xa0\x80", b"null")
 
 MISFITS: Final = (None, b"null", b"true", b'"liushui"', b"{}")
-"""Values that are no list, no object and no code. None: the field is missing."""
+"""Values that are not a list, an object or a code. None: the field is missing."""
 
 _text = msgspec.json.Decoder(str)
 
@@ -59,7 +59,8 @@ def odd_text(random: Random) -> str:
 
 
 def break_bytes(random: Random, intact: bytes) -> bytes:
-    """The bytes with one to three changes: some are replaced, inserted, removed, doubled or cut off."""
+    """Return the bytes with one to three changes. A change replaces, inserts, removes, doubles or cuts off some of
+    them."""
     broken = bytearray(intact)
     for _ in range(random.randrange(1, 4)):
         at = random.randrange(len(broken) + 1)
@@ -78,7 +79,7 @@ def break_bytes(random: Random, intact: bytes) -> bytes:
 
 
 def break_text(random: Random, intact: str) -> str:
-    """The text broken in the way of `break_bytes`, decoded as a server would, with each byte as a character."""
+    """Return the text broken as by `break_bytes`, decoded as a server would decode it: each byte is a character."""
     return break_bytes(random, intact.encode()).decode("latin-1")
 
 
@@ -94,7 +95,7 @@ def odd_json(random: Random, body: bytes, names: Sequence[str]) -> bytes:
 
 
 def with_unknown_field(document: bytes) -> bytes:
-    """The object with one more field. Every other byte stays as it is."""
+    """Return the object with one more field. Every other byte stays the same."""
     return document.rstrip()[:-1] + b',"liushui_unheard_of":{"list":[1,null,"}"]}}'
 
 

@@ -1,4 +1,4 @@
-"""Pages, ranges and filters: all pages together have every row once, wherever they are cut. Limits are enforced."""
+"""Pages, ranges and filters: all pages together have every row once, at any page size. Limits are enforced."""
 
 from datetime import timedelta
 from itertools import combinations, pairwise
@@ -42,7 +42,7 @@ class PageChecks(Checks):
         ensure_same_rows(f"rows at {base_url}", rows, endpoint.within(endpoint.recent))
 
     def test_pages_of_any_size_partition_the_rows(self, endpoint: Endpoint) -> None:
-        """For providers with further pages. The order of the rows does not depend on the size."""
+        """For providers with further pages. The page size does not change the order of the rows."""
         paging, expected = self.provider.rules.paging, endpoint.within(endpoint.recent)
         if isinstance(paging, RangeOnly):
             pytest.skip("there are no further pages")
@@ -62,7 +62,7 @@ class PageChecks(Checks):
         ensure(all(order == orders[0] for order in orders), "the order of rows changes with the size of a page")
 
     def test_a_full_page_is_the_only_sign_of_more_rows(self, endpoint: Endpoint) -> None:
-        """Without further pages, a page has all rows, or the requested number from the right end."""
+        """Without further pages, a page has all rows, or the requested number of rows from the correct end."""
         expected = endpoint.within(endpoint.recent)
         if not isinstance(self.provider.rules.paging, RangeOnly):
             pytest.skip("there are further pages")
@@ -76,7 +76,7 @@ class PageChecks(Checks):
                 ensure(page.next_token is None, "a page names a next one")
 
     def test_a_slice_includes_its_beginning_and_excludes_its_end(self, endpoint: Endpoint) -> None:
-        """Also if its ends are between two steps of the wire's clock."""
+        """This also holds if its ends are between two steps of the wire's clock."""
         step = self.provider.rules.resolution
         instants = sorted({endpoint.at(row) for row in endpoint.within(endpoint.recent)})[:12]
 
@@ -97,7 +97,7 @@ class PageChecks(Checks):
         endpoint.run(read)
 
     def test_an_empty_range_has_no_rows_and_no_total(self, endpoint: Endpoint) -> None:
-        """Between two rows, and of length zero."""
+        """Checked between two rows, and for a range of length zero."""
         step = self.provider.rules.resolution
         instants = sorted({endpoint.at(row) for row in endpoint.within(endpoint.recent)})
         gaps = [Slice(since + step, until) for since, until in pairwise(instants) if until - since > step]
@@ -112,7 +112,7 @@ class PageChecks(Checks):
 
 
 class LimitChecks(Checks):
-    """Requests beyond the limits of the rules are refused, or at least not answered with more than the limit."""
+    """Requests beyond the limits of the rules are refused, or answered with no more than the limit."""
 
     def test_the_largest_page_is_full(self, memory: MemoryPair) -> None:
         endpoint, codec = memory.endpoint, self.provider.codec
@@ -224,8 +224,8 @@ class FilterChecks(Checks):
                 self._check(endpoint, {one: value})
 
     def test_combined_filters_give_the_rows_with_all_values(self, endpoint: Endpoint) -> None:
-        """Pairs of filters, and all filters for which a row has a value, because all combinations of six filters would
-        take a minute."""
+        """Pairs of filters, and one combination of all filters for which a row has a value. All combinations of six
+        filters would take a minute."""
         filters = self._filters()
         for row in endpoint.within(endpoint.recent)[:20]:
             stated = tuple(one for one in filters if parameter_value(row, one.field))

@@ -1,4 +1,4 @@
-"""Credentials, clocks and rates: each refusal must raise the class of error that says what to do."""
+"""Credentials, clocks and rates: each refusal must raise the error class that tells the caller how to react."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -19,7 +19,7 @@ class AccessChecks(Checks):
     """Credentials and clocks."""
 
     def test_each_credential_field_is_checked(self, endpoint: Endpoint) -> None:
-        """Another value, one wrong character, one too many, and missing."""
+        """The values are another value, one wrong character, one character too many, and no value."""
         for field in self.provider.credentials:
             good = endpoint.credentials[field.name]
             longer = good + "0" if field.form is CredentialForm.TEXT else good[len("-----BEGIN") :]
@@ -31,7 +31,7 @@ class AccessChecks(Checks):
         endpoint.run(_first_page(endpoint))
 
     def test_a_wrong_credential_is_an_authentication_error(self, endpoint: Endpoint) -> None:
-        """An invalid key format, where a key is needed, is found before a call."""
+        """If a key must have a format, an invalid format is found before a call."""
         for field in self.provider.credentials:
             with pytest.raises(AuthError if field.form is CredentialForm.TEXT else ConfigError):
                 endpoint.run(_first_page(endpoint), credentials={field.name: "wrong"})
@@ -41,7 +41,7 @@ class AccessChecks(Checks):
         memory.run(_first_page(memory.endpoint))
         request = memory.transport.exchanges[-1].request._replace(headers={}, query="")
         status, headers, body = self.provider.server.answer(request, memory.reader)
-        # Decided by the client, because some services report it only by the HTTP status.
+        # The client decides, because some services report it only by the HTTP status.
         memory.transport.answer_instead = lambda sent: httpx2.Response(
             status, headers=headers, content=body, request=sent
         )
@@ -49,7 +49,7 @@ class AccessChecks(Checks):
             memory.run(_first_page(memory.endpoint))
 
     def test_mixed_credentials_of_two_keys_are_refused(self, memory: MemoryPair) -> None:
-        """By the server; or by the client, if the public key is not the key of the answering service."""
+        """The server refuses it. If the public key is not the key of the answering service, the client does."""
         other = memory.reader.create_key(self.provider, ACCOUNT)
         if len(self.provider.credentials) == 1:
             pytest.skip("a credential has one part")
@@ -70,7 +70,7 @@ class AccessChecks(Checks):
         ensure_same_rows("rows of an account that has none", rows, [])
 
     def test_a_revoked_key_is_refused(self, memory: MemoryPair) -> None:
-        """Also between two pages."""
+        """It is also refused between two pages."""
         endpoint = memory.endpoint
 
         async def read(client: Client) -> None:
@@ -84,7 +84,7 @@ class AccessChecks(Checks):
             memory.run(_first_page(endpoint))
 
     def test_an_expired_key_is_refused(self, memory: MemoryPair) -> None:
-        """It is valid until the very instant of its expiry."""
+        """It is valid until the exact instant of its expiry."""
         endpoint = memory.endpoint
         memory.reader.add_key(memory.key._replace(expires_at=memory.clock() + SLACK))
         memory.run(_first_page(endpoint))
@@ -93,7 +93,7 @@ class AccessChecks(Checks):
             memory.run(_first_page(endpoint))
 
     def test_a_clock_skew_is_accepted_up_to_its_limit(self, memory: MemoryPair) -> None:
-        """In both directions. Beyond the limit it is an authentication error."""
+        """In both directions. A larger skew is an authentication error."""
         tolerance = self.provider.rules.clock_skew_max
         if tolerance is None:
             pytest.skip("requests carry no time")
@@ -120,7 +120,7 @@ class AccessChecks(Checks):
 
 
 class RateChecks(Checks):
-    """The documented rate is enforced for each key, over its documented window."""
+    """The documented rate is enforced for each key, in its documented window."""
 
     def test_the_rate_is_enforced_and_recovers(self, memory: MemoryPair) -> None:
         rate = self.provider.rules.rate

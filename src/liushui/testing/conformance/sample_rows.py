@@ -1,6 +1,6 @@
-"""Rows for both ends of a provider: its golden rows, and rows that its codec writes of invented flows.
+"""Rows for both ends of a provider: its golden rows, and rows that its codec writes from invented flows.
 
-All of them have times that the provider's rules allow to be read now.
+By the provider's rules, all of them have times that can be read now.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ ROWS: Final = 120
 SPAN: Final = timedelta(days=20)
 """Invented rows are in the newest part of the readable range, or in less if a request must be shorter."""
 TRIES_MAX: Final = 100
-"""The number of flows that are tried for each row. A wire may not be able to represent most of them."""
+"""The number of flows that are tried for each row. The API may not be able to represent most of them."""
 INSTANTS: Final = 50
 """The number of instants that the rows share, so that most instants have several rows."""
 
@@ -79,7 +79,7 @@ def provider_rows(provider: Provider, now: datetime) -> list[DecodedRow]:
                 records.add(record)
     ensure(len(rows) > 1, f"{provider.name} cannot write flows like its own golden ones")
     if provider.rules.id_field is None:
-        rows += rows[-2:]  # equal in every byte, but each is a separate flow
+        rows += rows[-2:]  # they are equal in every byte, but each is a separate flow
     return [provider.codec.read(row) for row in rows]
 
 
@@ -97,11 +97,11 @@ def foreign_flows(provider: Provider, now: datetime) -> list[Flow]:
         if _written(provider, flow):
             flows.append(flow)
     ensure(len(flows) > 1, f"{provider.name} cannot write flows in the currencies of its own golden rows")
-    return flows + flows[-2:]  # equal in everything, but each is a separate flow
+    return flows + flows[-2:]  # they are equal in every field, but each is a separate flow
 
 
 def invented_flow(golden: Sequence[DecodedRow], instants: Sequence[datetime], random: Random) -> Flow:
-    """A flow in a currency of the golden rows. Half of them are plain, half are as odd as possible."""
+    """Return a flow in a currency of the golden rows. Half of these flows are plain, half are as odd as possible."""
     like = random.choice(golden).flow
     number = random.randrange(10**9)
     plain = Flow(
@@ -130,7 +130,7 @@ def invented_flow(golden: Sequence[DecodedRow], instants: Sequence[datetime], ra
 
 
 def _with_other_record_id(flow: Flow, random: Random) -> Flow:
-    """The flow as another record of the provider, if the provider's record id is its identity."""
+    """Return the flow as another record of the provider, if the provider's record id is its identity."""
     if flow.ref is None or flow.ref != flow.identity:
         return flow
     other = f"{flow.ref}{random.randrange(10**9)}"
@@ -153,14 +153,15 @@ def _instants(rules: Rules[Paging], now: datetime, random: Random) -> list[datet
 
 
 def _record_of(row: bytes, rules: Rules[Paging]) -> bytes | str:
-    """What no other row of an account with record ids has: the id where pages begin after one, else the row itself."""
+    """Return what no other row of an account with record ids has: the id if pages begin after an id, else the row
+    itself."""
     if rules.id_field is not None and isinstance(rules.paging, IdKeyset):
         return parameter_value(row, rules.id_field)
     return row
 
 
 def _written(provider: Provider, flow: Flow) -> list[bytes]:
-    """The flow's row, or nothing where the wire cannot represent it."""
+    """Return the flow's row, or nothing if the API cannot represent it."""
     try:
         return [provider.codec.write(flow)]
     except NotRepresentable:

@@ -27,7 +27,7 @@ class SyncChecks(Checks):
     """The provider's client syncs from the provider's server."""
 
     run: ClassVar[Callable[..., str]] = staticmethod(run)
-    """Runs the commands. A subclass may run them in its own process, which saves the time that a new one takes."""
+    """Runs the commands. A subclass may run them in its own process, which saves the time for a new process."""
 
     def test_no_other_provider_has_its_paths(self) -> None:
         """All dialects are served under one root."""
@@ -37,11 +37,11 @@ class SyncChecks(Checks):
             ensure(name == self.provider.name or not shared, f"{name} is at {', '.join(sorted(shared))} too")
 
     def test_a_sync_from_a_served_ledger_copies_it(self, served: ServedLedger, tmp_path: Path) -> None:
-        """Every row that came from the provider, byte for byte, with the commands of a user."""
+        """The sync copies every row that came from the provider, byte for byte, with the commands of a user."""
         self._check_copy(served.received, tmp_path / "copy.db")
 
     def test_a_sync_of_foreign_flows_copies_them(self, served: ServedLedger, tmp_path: Path) -> None:
-        """Every flow, as the dialect writes it."""
+        """The sync copies every flow as the dialect writes it."""
         self._check_copy(served.foreign, tmp_path / "copy.db")
 
     def _check_copy(self, endpoint: Endpoint, path: Path) -> None:

@@ -19,7 +19,7 @@ _ID: Final = re.compile(rb'"id"\s*:\s*"([A-Za-z0-9_-]{1,255})"')
 
 
 class FeeDetail(msgspec.Struct, gc=False):
-    """One fee of a row. Its amount may be text."""
+    """One fee of a row. Its amount may be a whole number in the form of text."""
 
     amount: int | str
     application: str | None

@@ -61,7 +61,7 @@ MEASUREMENTS: Final[dict[str, Callable[[BenchContext], Measurement]]] = {
 
 
 def main() -> int:
-    """Measure, print and save. Returns 1 where a measurement failed."""
+    """Measure, print and save. Returns 1 if a measurement failed."""
     asked = _parser().parse_args()
     options = Options(
         asked.flows,

@@ -1,7 +1,7 @@
 """Runs a command and writes its time and memory to a file, as JSON: `child.py FILE COMMAND…`. Standard library only.
 
-Linux counts the parent's memory at the time of the fork into the child's peak. So this parent is kept as small as a
-Python process can be: run it with -I -S.
+Linux counts the parent's memory at the time of the fork into the child's peak. This parent is therefore kept as small
+as a Python process can be: run it with -I -S.
 """
 
 import json
@@ -16,7 +16,7 @@ SAMPLE_S = 0.05
 
 
 def main() -> int:
-    """Returns the command's exit code."""
+    """Return the command's exit code."""
     file, command = sys.argv[1], sys.argv[2:]
     begun = time.perf_counter()
     process = subprocess.Popen(command)
@@ -39,7 +39,7 @@ def main() -> int:
 
 
 class _Watch(threading.Thread):
-    """Samples the memory of a process without mapped files. 0 where the system does not tell."""
+    """Samples the memory of a process without mapped files. The value is 0 if the system does not report it."""
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)

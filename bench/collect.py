@@ -22,7 +22,7 @@ class _Loaded(msgspec.Struct):
 
 
 def measure(context: BenchContext) -> Measurement:
-    """Rows a second of each contestant, in turn. Each run is a process of its own and fills a new database."""
+    """Rows a second of each contestant, in turn. Each run is a separate process and fills a new database."""
     measurement = Measurement("collect")
     python = peer_environment("dlt", install=context.options.install, log=context.log)
     if python is None:

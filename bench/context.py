@@ -1,4 +1,4 @@
-"""What measurements share: options, a temporary folder, rows, a stub to sync from, a ledger that was synced."""
+"""Shared by the measurements: options, a temporary folder, rows, a stub to sync from, a synced ledger."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,8 +23,8 @@ SEED: Final = 1
 BEGIN: Final = datetime(2021, 1, 1, tzinfo=UTC)
 END: Final = datetime(2026, 1, 1, tzinfo=UTC)
 PROVIDERS: Final = ("hkus", "longbridge", "longbridge_legacy", "wecom", "wooxpro")
-"""The providers that are measured against each other. The exchanges are not among them: they keep rows for months, and
-their signed requests cannot be sent again for as long as a round takes."""
+"""The providers that are measured against each other. The exchanges are not among them: they keep rows only for months,
+and their signed requests are not valid for as long as a round takes."""
 
 
 class Data(NamedTuple):
@@ -41,7 +41,8 @@ class Data(NamedTuple):
 
 
 def make_data(folder: Path, flows: int) -> Data:
-    """Write the rows of a world with so many flows: the world that `liushui simulate` serves for the same seed."""
+    """Write the rows of a world with this number of flows. `liushui simulate` serves the same world for the same
+    seed."""
     world = World(Parameters(accounts=1, flows=flows, seed=SEED, begin=BEGIN, end=END))
     file = folder / f"rows-{flows}.jsonl"
     with file.open("wb") as out:
@@ -75,14 +76,14 @@ class BenchContext:
     _ledgers: dict[int, Path] = field(default_factory=dict)
 
     def data(self, flows: int) -> Data:
-        """The rows of a world of that size. Made once."""
+        """Return the rows of a world of that size. They are made once."""
         if flows not in self._data:
             self.log(f"making {flows:,} rows")
             self._data[flows] = make_data(self.folder, flows)
         return self._data[flows]
 
     def ledger(self, flows: int | None = None) -> Path:
-        """A ledger that was synced from the stub, for reading only. Made once for each size."""
+        """A ledger that was synced from the stub, for reading only. It is made once for each size."""
         flows = flows or self.options.flows
         if flows not in self._ledgers:
             with self.stub(self.data(flows)) as stub:
@@ -94,7 +95,7 @@ class BenchContext:
 
     @contextmanager
     def stub(self, data: Data) -> Iterator[Server]:
-        """A server of the rows that takes hardly any time: only its client is measured."""
+        """A server of the rows that takes hardly any time, so that only its client is measured."""
         port = free_port()
         command = [PYTHON, "-m", "granian", "--interface", "rsgi", "--workers", "1", "--factory", "--no-ws"]
         command += ["--log-level", "warning", "--host", "127.0.0.1", "--port", str(port), "bench.peers.stub:app"]
@@ -130,6 +131,6 @@ def sync_command(ledger: Path) -> list[str]:
 
 
 def check_rows(who: str, got: int, expected: int) -> None:
-    """Raise BenchError where a contestant did not handle every row: its speed would be meaningless."""
+    """Raise BenchError if a contestant did not handle every row: its speed would be meaningless."""
     if got != expected:
         raise BenchError(f"{who}: expected {expected:,} rows, got {got:,}")

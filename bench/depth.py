@@ -14,7 +14,7 @@ SECONDS: Final = 2.0
 
 
 def measure(context: BenchContext) -> Measurement:
-    """Milliseconds for page 1 and for the deep pages, or for the last page of an account without deep ones."""
+    """Milliseconds for page 1 and for the deep pages. An account without deep pages has its last page measured."""
     measurement = Measurement("depth")
     times = times_of(context.data(context.options.flows))
     last = len(times) // ROWS

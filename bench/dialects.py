@@ -31,7 +31,8 @@ from liushui.testing.processes import free_port, simulating
 ROWS: Final = 50
 PAGES: Final = 200
 FLOWS_MAX: Final = 20_000
-"""Flows of each account, at most. More would not change the cost of a page, and take long to sync in small pages."""
+"""Flows of each account, at most. More would not change the cost of a page, and would take long to sync in small
+pages."""
 FLOWS_MIN: Final = 10_000
 """Flows of each account, at least. With fewer, 31 days of the quietest account have no full page."""
 BAR: Final = 0.5
@@ -48,7 +49,7 @@ class Account(NamedTuple):
 
 
 def measure(context: BenchContext) -> Measurement:
-    """Pages a second of each dialect, in turn, once a round."""
+    """Pages a second of each dialect, in turn, once per round."""
     measurement = Measurement("dialects")
     load = load_generator(context, measurement)
     if context.options.flows < FLOWS_MIN:
@@ -80,7 +81,7 @@ def measure(context: BenchContext) -> Measurement:
 
 
 def _collected(context: BenchContext, path: Path) -> Iterator[Account]:
-    """One account of each of PROVIDERS, synced from a simulator into one ledger, with a key."""
+    """Return one account of each of PROVIDERS, with a key, synced from a simulator into one ledger."""
     flows = min(FLOWS_MAX, context.options.flows)
     ledger = open_ledger(str(path), create=True)
     with simulating(flows=flows, seed=SEED, providers=PROVIDERS) as simulator:
@@ -105,7 +106,7 @@ def _collected(context: BenchContext, path: Path) -> Iterator[Account]:
 
 
 def _slices(ledger: Ledger, account: str, provider: Provider) -> list[Slice]:
-    """Ranges anywhere in the account, of a few pages each, no longer than one request may be."""
+    """Ranges anywhere in the account, of a few pages each, no longer than one request allows."""
     times = [row[0] for row in ledger.raw_connection().execute(_TIMES, (account,)).fetchall()]
     longest = provider.rules.slice_max or timedelta.max
     choose = random.Random(SEED)
@@ -143,7 +144,7 @@ class _Recording(httpx2.AsyncBaseTransport):
 
 
 async def _requests(server: Server, account: Account) -> list[Request]:
-    """The client's requests for the fullest pages, which have ROWS rows if any page has."""
+    """The client's requests for the fullest pages. These have ROWS rows, if any page has that many."""
     transport = _Recording()
     real = httpx2.AsyncClient
     with patch.object(httpx2, "AsyncClient", lambda **given: real(**{**given, "transport": transport})):
@@ -161,5 +162,5 @@ async def _requests(server: Server, account: Account) -> list[Request]:
 
 
 _OWN_HEADERS: Final = frozenset({"host", "connection", "content-length", "accept-encoding", "user-agent", "accept"})
-"""Headers that the load generator sets itself, or that no server here reads."""
+"""Headers that the load generator sets itself, or that none of these servers reads."""
 _TIMES: Final = "SELECT at_us FROM flows WHERE account = ? ORDER BY at_us"

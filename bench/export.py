@@ -8,13 +8,13 @@ from bench.process import LIUSHUI, BenchError, Took, run
 from bench.results import Measurement, Ratio, Series
 
 FORMATS: Final = {"jsonl": 0, "csv": 1}
-"""The streamed formats, and the number of lines that each has beside the flows."""
+"""The streamed formats, and the number of lines of each that are not flows."""
 BAR: Final = 1.2
 CHUNK: Final = 1 << 20
 
 
 def measure(context: BenchContext) -> Measurement:
-    """Each once, because a peak hardly varies."""
+    """Each is measured once, because a peak hardly varies."""
     measurement = Measurement("export")
     sizes = context.options.memory_flows
     for name, heading in FORMATS.items():

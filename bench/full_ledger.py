@@ -1,6 +1,6 @@
-"""A ledger as its owner has one after years: an account at every provider, with sources that were synced to the end.
+"""A ledger as it looks after years: an account at every provider, with sources that were synced to the end.
 
-The rows go through the codecs and the commits of a sync, without HTTP: only what is measured afterwards matters.
+The rows go through the codecs and the commits of a sync, without HTTP. Only later steps are measured.
 """
 
 from collections.abc import Callable
@@ -22,12 +22,13 @@ from liushui.simulate.world import Parameters, World
 
 YEARS: Final = timedelta(days=5 * 365)
 SLICE_ROWS: Final = 7_000
-"""About how many rows a slice has, as those of a sync."""
+"""The approximate number of rows of a slice, as in a sync."""
 NOWHERE: Final = "http://127.0.0.1:9"
 
 
 def make_full_ledger(path: Path, flows: int, log: Callable[[str], None]) -> Path:
-    """A ledger of so many flows up to this midnight, over all providers, each account complete since its beginning."""
+    """Make a ledger with this number of flows over all providers, up to last midnight. Each account is complete from
+    its beginning."""
     ledger = open_ledger(str(path), create=True)
     end = ledger.clock().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     begin = end - YEARS

@@ -32,15 +32,15 @@ END: Final = datetime(2026, 1, 1, tzinfo=UTC)
 NOWHERE: Final = "http://127.0.0.1:9"
 RATE_BAR: Final = 0.5
 RATE_FROM: Final = 300_000
-"""The bar of the rate applies from so many flows. With fewer, mostly the start of the process is measured."""
+"""The number of flows from which the bar of the rate applies. With fewer, the start of the process dominates."""
 MEMORY_BAR_MIB: Final = 200
 MIB: Final = 2**20
 WARM_MAX: Final = 300_000
-"""Up to so many flows, the bare loops run once before without being counted, to fill the simulator's cache."""
+"""The largest number of flows at which the bare loops run once before, uncounted, to fill the simulator's cache."""
 
 
 class _Synced(msgspec.Struct):
-    """What `liushui sync --format json` prints for a source."""
+    """The output of `liushui sync --format json` for a source."""
 
     added: int
     gaps: int
@@ -86,7 +86,7 @@ def measure(context: BenchContext) -> Measurement:
 
 
 def _both(context: BenchContext, flows: int, server: Server, accounts: Sequence[SimulatedAccount]) -> tuple[Took, Took]:
-    """The cost of a sync, and of the bare loops, of every account."""
+    """Measure the cost of a sync, and of the bare loops, over every account."""
     path = _ledger(context.folder / f"growth-{flows}.db", server.url, accounts)
     sources = context.folder / f"growth-{flows}.json"
     listed = [
@@ -126,7 +126,7 @@ def _ledger(path: Path, url: str, accounts: Sequence[SimulatedAccount]) -> Path:
 
 @contextmanager
 def _simulator(context: BenchContext, flows: int) -> Iterator[tuple[Server, list[SimulatedAccount]]]:
-    """`liushui simulate` of five providers, and what a client needs to read their accounts."""
+    """`liushui simulate` of five providers, and the data that a client needs to read their accounts."""
     known = len(simulated_accounts(Parameters(accounts=PEOPLE, flows=0, seed=SEED, begin=BEGIN, end=END), PROVIDERS))
     parameters = Parameters(accounts=PEOPLE, flows=flows // known, seed=SEED, begin=BEGIN, end=END)
     command = [*LIUSHUI, "simulate", "--no-rate-limit", "--accounts", str(PEOPLE), "--flows", str(parameters.flows)]

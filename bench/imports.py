@@ -1,9 +1,9 @@
 """import: a file of rows to a durable commit. `import_files` against a bare loop, for every provider.
 
-In turn, in this process, so that other programs disturb both alike. The bare loop decodes a line with msgspec, puts the
-ledger's columns together and inserts them into the ledger's table with `executemany`, as many rows a commit, in a file
-of its own with the ledger's pragmas. It numbers the rows instead of deriving identities and checks nothing: it would
-import a file a second time, and one bad row ends it.
+Both run in turn in this process, so that other programs disturb both alike. The bare loop decodes a line with msgspec,
+builds the ledger's columns, and inserts them into the ledger's table with `executemany`. It uses the same number of
+rows per commit, and its own file with the ledger's pragmas. It numbers the rows instead of deriving identities, and it
+checks nothing. It would import a file a second time, and one bad row would end it.
 """
 
 import sqlite3
@@ -130,7 +130,7 @@ def _text(literal: msgspec.Raw) -> str | None:
 
 
 class BareRow(NamedTuple):
-    """How the bare loop reads one provider's rows: the struct, and the columns of a row, its id and its text."""
+    """How the bare loop reads the rows of a provider: the struct, and the columns of a row, its id and its text."""
 
     struct: type[Any]
     values: Callable[[Any, str, str], Values]

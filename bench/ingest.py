@@ -1,8 +1,8 @@
 """ingest: decoded rows to a durable commit. `commit_slice` against a bare INSERT of the same columns.
 
-Slice by slice in turn, in this process, so that other programs disturb both alike. The peer writes prepared rows to the
-ledger's table in a separate file, with the ledger's pragmas. It keeps no totals, no coverage and no chain, and fails on
-a row that is already there.
+Both run in turn, slice by slice, in this process, so that other programs disturb both alike. The peer writes prepared
+rows to the ledger's table in a separate file, with the ledger's pragmas. It keeps no totals, no coverage and no chain,
+and fails on a row that already exists.
 """
 
 import sqlite3
@@ -52,7 +52,7 @@ def measure(context: BenchContext) -> Measurement:
 
 
 def _round(context: BenchContext, number: int) -> tuple[float, float, int]:
-    """Our seconds, the peer's seconds, and the number of rows."""
+    """Return our seconds, the peer's seconds, and the number of rows."""
     folder = context.folder / f"ingest-{number}"
     folder.mkdir()
     ledger = open_ledger(str(folder / "ledger.db"), create=True)

@@ -31,8 +31,8 @@ Pair = tuple[str, str, str]
 
 
 class Score(NamedTuple):
-    """Links of one kind. `true`: there are in the world. `certain` and `candidates`: found; of these, `wrong` and
-    `right` are the certain ones that are none and the candidates that are some."""
+    """The counts of links of one kind. `true` counts the links of the world. `certain` and `candidates` count the links
+    that were found. `wrong` counts certain links that do not exist, and `right` counts candidates that do exist."""
 
     true: int
     certain: int
@@ -41,14 +41,14 @@ class Score(NamedTuple):
     right: int
 
     def plus(self, other: "Score") -> "Score":
-        """Both together."""
+        """Return the sum of both."""
         return Score(*(one + another for one, another in zip(self, other, strict=True)))
 
 
 def measure(seed: int, people: int, flows: int, lost_one_in: int = 0) -> dict[str, Score]:
-    """The scores of one world by kind. One row in `lost_one_in` is not there; 0: all are.
+    """The scores of one world by kind. One row in `lost_one_in` is missing; 0 means that none is.
 
-    Rows that are equal in all that the provider tells may stand for each other.
+    Rows that are equal in all that the provider states can replace each other.
     """
     providers = load_providers()
     world = World(Parameters(accounts=people, flows=flows, seed=seed, begin=BEGIN, end=END), institutions_of(providers))
@@ -68,7 +68,7 @@ def measure(seed: int, people: int, flows: int, lost_one_in: int = 0) -> dict[st
         found += match_within(flows_of, provider_of[name].rules.links)
         ends += flows_of
         held.update(flow.id for flow in flows_of)
-        # A provider that tells no order numbers tells nobody which fills are of one order.
+        # If a provider states no order numbers, nobody knows which fills belong to one order.
         ordered = {flow.id for flow in every if flow.order_ref}
         for day in days:
             links = ((kind, _id(left), _id(right)) for kind, left, right in links_within(world, name, day))
@@ -96,7 +96,8 @@ def _id(position: Position) -> str:
 def _scores(
     found: Iterable[Link], true: set[Pair], alike: set[Pair], first_equal: Mapping[str, str]
 ) -> dict[str, Score]:
-    """The scores by kind. `alike`: the true links with the first of equal rows in place of each, by `first_equal`."""
+    """Return the scores by kind. `alike` has the true links, with each row replaced by the first of its equal rows, by
+    `first_equal`."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for kind, _, _ in true:
         counts[kind]["true"] += 1

@@ -45,13 +45,13 @@ class Load(msgspec.Struct, frozen=True):
 
 
 class Generator(NamedTuple):
-    """Generates the load with one thread: with wrk at a path, or, where `wrk` is None, with Python."""
+    """Generates the load with one thread: with wrk, or with Python if `wrk` is None."""
 
     wrk: str | None
     folder: Path
 
     def run(self, server: Server, requests: Sequence[Request], *, connections: int, seconds: float) -> Load:
-        """Send the requests over and over. Raises BenchError where one failed."""
+        """Send the requests over and over. Raises BenchError if a request failed."""
         file = self.folder / "requests.txt"
         file.write_text("".join(f"{request.line}\n" for request in requests), encoding="utf-8")
         if self.wrk:

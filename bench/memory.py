@@ -15,7 +15,7 @@ MIB: Final = 2**20
 
 
 class _Added(msgspec.Struct):
-    """What `sync` prints for a source, and `import` for an account."""
+    """The output of `sync` for a source, and of `import` for an account."""
 
     added: int
 

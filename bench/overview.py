@@ -1,7 +1,7 @@
 """overview: the page's first view and a filtered page of flows over HTTP, against the bare query behind each.
 
-One logged-in reader uses one connection. The bare query is the SQL that the page cannot do without, run by the driver
-alone on the same file. The difference is the cost of the page itself.
+One logged-in reader uses one connection. The bare query is the SQL that the page cannot do without. The driver alone
+runs it on the same file. The difference is the cost of the page itself.
 """
 
 import http.client
@@ -33,7 +33,7 @@ _PAGE: Final = "SELECT * FROM flows WHERE account = ? AND {condition} ORDER BY a
 
 
 class _Asked(NamedTuple):
-    """A page and its bare query. `bar_ms`: the most that its median may be."""
+    """A page and its bare query. `bar_ms` is the largest median that is allowed."""
 
     what: str
     path: str
@@ -96,7 +96,7 @@ def measure(context: BenchContext) -> Measurement:
 
 
 def _commonest(ledger: Path) -> tuple[str, str]:
-    """The most common currency, and the most common of the kinds that at most one flow in ten has."""
+    """Return the most common currency, and the most common kind among those that at most one flow in ten has."""
     with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True) as database:
         by_currency = "SELECT currency FROM day_totals GROUP BY 1 ORDER BY sum(flows) DESC LIMIT 1"
         by_kind = """

@@ -1,6 +1,7 @@
 """`python -m bench.page FILE…`: writes docs/performance.md and its plots from saved results. Later files win.
 
-The page names the machine's cores, memory, processor, and load before the run: figures of a busy machine are noise.
+The page names the machine's cores, memory, processor, and load before the run, because the figures of a busy machine
+are noise.
 """
 
 # matplotlib is only in the dependency group `bench`; without it, its names have no types:
@@ -39,7 +40,7 @@ SUBJECTS: Final[Mapping[str, str]] = {
     "web": "Every page, at the server and in a browser",
     "reconcile": "Balance chains, certificates and transfers",
 }
-"""Every subject in the order of the page. Others come last, under their own names."""
+"""Every subject in the order of the page. Other subjects come last, under their own names."""
 
 COMPARED: Final = ("collect", "serve", "totals")
 """Subjects with a plot: their contestants do the same work and are measured in the same unit."""
@@ -231,7 +232,7 @@ def plots(subjects: Sequence[Subject], folder: Path) -> None:
 
 
 def _draw_bars(ratios: Sequence[Ratio], file: Path) -> None:
-    """Each ratio as a multiple of its bar. Right of 1 the bar is met, for both kinds of bar."""
+    """Each ratio as a multiple of its bar. To the right of 1 the bar is met, for both directions of a bar."""
     from matplotlib.figure import Figure as Drawing
 
     drawing = Drawing(figsize=(8, 0.8 + 0.32 * len(ratios)))

@@ -50,7 +50,7 @@ def times_of(data: Data) -> "array[int]":
 
 
 def random_pages(times: Sequence[int]) -> list[Page]:
-    """Full pages for an account of any size. The same rows give the same pages."""
+    """Return full pages for an account of any size. The same rows give the same pages."""
     choose = random.Random(SEED)
     pages = []
     for _ in range(PAGES):
@@ -79,7 +79,8 @@ def signed(pages: Sequence[Page], credentials: Mapping[str, str]) -> list[Reques
 
 
 def check_pages(who: str, bodies: Sequence[bytes], rows: int = ROWS) -> list[list[str]]:
-    """The times in each answer. Raises BenchError unless each is a full page: the speed of errors is meaningless."""
+    """Return the times in each answer. Raises BenchError unless each is a full page: the speed of errors is
+    meaningless."""
     found = []
     for body in bodies:
         answer = msgspec.json.decode(body, type=_Answer)

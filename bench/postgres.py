@@ -1,8 +1,8 @@
 """postgres: decoded rows to a durable commit on PostgreSQL. `commit_slice` against a plain COPY.
 
 The peer copies all columns of the same rows into a table with the same primary key, one commit a slice, with the same
-driver. It keeps no totals, no coverage and no chain, and fails on a row that is already there. Slice by slice in turn,
-in this process, on a temporary server with default settings (fsync on).
+driver. It keeps no totals, no coverage and no chain, and fails on a row that already exists. Both run in turn, slice by
+slice, in this process, on a temporary server with default settings (fsync on).
 """
 
 import time
@@ -48,7 +48,7 @@ def measure(context: BenchContext) -> Measurement:
 
 
 def _round(context: BenchContext, server: Postgres) -> tuple[float, float, int]:
-    """Our seconds, the peer's seconds, and the number of rows."""
+    """Return our seconds, the peer's seconds, and the number of rows."""
     url = server.new_database()
     ledger = open_ledger(url, create=True)
     make_account(ledger, ACCOUNT, PROVIDER.name, PROVIDER.rules.zone)

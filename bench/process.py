@@ -16,7 +16,7 @@ import msgspec
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 CACHE: Final = ROOT / ".cache" / "bench"
-"""Kept between runs: results, compiled modules, and the environments of peers."""
+"""Files that are kept between runs: results, compiled modules, and the environments of peers."""
 PYTHON: Final = sys.executable
 LIUSHUI: Final = (PYTHON, "-m", "liushui")
 START_S: Final = 60
@@ -31,8 +31,8 @@ class BenchError(Exception):
 class Took(NamedTuple):
     """The cost of a command from its start to its end, including its child processes.
 
-    `rss_bytes` is its peak as the system counts it, the pages of files that it has mapped included; `private_bytes` is
-    the peak without those, sampled, 0 where the system does not say.
+    `rss_bytes` is its peak as the system counts it, including the pages of mapped files. `private_bytes` is the sampled
+    peak without those pages, or 0 if the system does not report it.
     """
 
     wall_s: float
@@ -56,9 +56,9 @@ def run(
     out: Path | None = None,
     codes: Collection[int] = (0,),
 ) -> Took:
-    """Run a command in a process of its own and measure it. Raises BenchError where its exit code is not in `codes`.
+    """Run a command in a separate process and measure it. Raises BenchError if its exit code is not in `codes`.
 
-    What it prints is kept, unless it goes to the file `out`.
+    Its output is returned, unless it goes to the file `out`.
     """
     with ExitStack() as stack:
         folder = stack.enter_context(TemporaryDirectory(prefix="liushui-bench-run-"))
@@ -93,7 +93,7 @@ class Server(NamedTuple):
         return f"http://127.0.0.1:{self.port}"
 
     def cpu_s(self) -> float:
-        """The processor time of its processes so far. 0 where the system does not tell."""
+        """The processor time of its processes so far. The value is 0 if the system does not report it."""
         ticks = 0
         for stat in Path("/proc").glob("[0-9]*/stat"):
             try:
@@ -162,7 +162,7 @@ def _wait_for(process: "subprocess.Popen[bytes]", port: int, path: str, log: Pat
 
 
 def _environment(more: Mapping[str, str] | None) -> dict[str, str]:
-    """The environment of a contestant. Its compiled modules are cached, so that no run but the first compiles them."""
+    """The environment of a contestant. Its compiled modules are cached, so that only the first run compiles them."""
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     ours = {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONPYCACHEPREFIX": str(CACHE / "bytecode")}

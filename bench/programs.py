@@ -21,9 +21,9 @@ _INSTALL_S: Final = 600
 
 
 def peer_environment(name: str, *, install: bool, log: Callable[[str], None]) -> str | None:
-    """The Python of a peer's environment. None where it is missing and cannot be made.
+    """The Python of a peer's environment. Returns None if it is missing and cannot be made.
 
-    One that was made stays in .cache. Its packages' versions are those that the registry gave that day.
+    An environment stays in .cache once it is made. Its packages have the versions that the registry gave on that day.
     """
     folder = CACHE / "peers" / name
     python, ready = folder / "bin" / "python", folder / ".ready"
@@ -55,7 +55,7 @@ def version_of(python: str, package: str) -> str:
 
 
 def _uv() -> str | None:
-    """The path of uv: beside this Python, or on the PATH."""
+    """The path of uv: next to this Python, or on the PATH."""
     beside = Path(sys.executable).with_name("uv")
     return str(beside) if beside.exists() else shutil.which("uv")
 
@@ -71,7 +71,7 @@ _APT_S: Final = 300
 
 
 def find_program(name: str, *, install: bool, log: Callable[[str], None]) -> str | None:
-    """The path of a program. None where it is missing and cannot be installed."""
+    """The path of a program. Returns None if it is missing and cannot be installed."""
     found = _found(name)
     if found is None and install and (prefix := _as_root()) is not None:
         log(f"installing {DEBIAN_PACKAGES[name]} with apt-get")
@@ -90,7 +90,7 @@ def _found(name: str) -> str | None:
 
 
 def _as_root() -> list[str] | None:
-    """The prefix that runs a command as root without a password. None where there is none, or no apt-get."""
+    """The prefix that runs a command as root without a password. Returns None if there is none, or no apt-get."""
     if not Path("/usr/bin/apt-get").exists():
         return None
     if os.geteuid() == 0:

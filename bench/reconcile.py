@@ -1,8 +1,8 @@
-"""reconcile: balance chains against hledger, and certificates and transfers against the reads that they need.
+"""reconcile: balance chains against hledger; certificates and transfers against the reads that they need.
 
-Two ledgers are imported: one of a WeCom shop and of an hkus account, whose rows state balances, and one with an account
-at each of the providers. Both have as many flows as the option says. Commands are processes of their own; the check
-after a day's rows is measured inside this one, because a sync makes it before it ends.
+Two ledgers are imported. One has a WeCom shop and an hkus account, whose rows state balances. The other has an account
+at each provider. Both have the number of flows in the option. Commands run in separate processes. The check after a
+day's rows is measured inside this process, because a sync makes this check before it ends.
 """
 
 import sys
@@ -44,25 +44,25 @@ BAR_MONTH: Final = 1.5
 BAR_CERTIFICATE: Final = 3.0
 BAR_TRANSFERS: Final = 3.0
 BARS_FROM: Final = 1_000_000
-"""The bars of a day and of a month apply from so many flows. With fewer, mostly fixed costs are measured."""
+"""The number of flows from which the bars of a day and of a month apply. With fewer, fixed costs dominate."""
 PERIOD: Final = date(2025, 6, 1), date(2025, 7, 1)
 KEY: Final = "example.com/bench"
 
 
 class _Count(msgspec.Struct):
-    """What `certificate create --format json` prints."""
+    """The output of `certificate create --format json`."""
 
     rows: int
 
 
 class _KeyRecord(msgspec.Struct):
-    """What `certificate key create --format json` prints."""
+    """The output of `certificate key create --format json`."""
 
     verifier_key: str
 
 
 class _ImportedLedger(NamedTuple):
-    """A ledger with the accounts of a world. `held_back` begins when the rows do that are not imported yet."""
+    """A ledger with the accounts of a world. `held_back` is the time of the first row that is not yet imported."""
 
     path: Path
     world: World
@@ -95,7 +95,7 @@ def measure(context: BenchContext) -> Measurement:
 
 
 def _imported(context: BenchContext, names: Sequence[str], flows: int, until: datetime) -> _ImportedLedger:
-    """A ledger with an account at each of these providers, of so many flows each, imported from files."""
+    """Import, from files, a ledger with an account at each of these providers, with this number of flows each."""
     context.log(f"importing {flows:,} flows of each of {', '.join(names)}")
     providers = {name: load_providers()[name] for name in names}
     world = World(Parameters(accounts=1, flows=flows, seed=SEED, begin=BEGIN, end=END), institutions_of(providers))
@@ -163,7 +163,7 @@ def _against_hledger(
 
 
 def _write_journal(chained: _ImportedLedger, file: Path) -> None:
-    """Write the flows as a journal in which each one asserts the balance after it."""
+    """Write the flows as a journal. Each flow asserts the balance after it."""
     with file.open("w", encoding="utf-8") as out:
         for account in chained.world.accounts:
             days = BusinessDays(load_zone(chained.provider_of(account).rules.zone))
@@ -182,7 +182,7 @@ def _write_journal(chained: _ImportedLedger, file: Path) -> None:
 
 
 def _after_a_day(context: BenchContext, measurement: Measurement, chained: _ImportedLedger) -> None:
-    """The check that ends a sync of one more day, against that of all rows of the same account."""
+    """Measure the check that ends a sync of one more day, against the check of all rows of the same account."""
     account = chained.world.accounts[0]
     provider = chained.provider_of(account)
     rules = provider.rules.balances or BALANCE_RULES
@@ -223,7 +223,8 @@ def _proof_of_a_month(context: BenchContext, measurement: Measurement, chained: 
     proofs, summaries = [], []
     for number in range(context.options.rounds):
         context.log(f"reconcile, a month, round {number + 1}")
-        # Imported accounts have no source: the month before the first row and after the last one cannot be checked.
+        # Imported accounts have no source, so the month before the first row and the month after the last row cannot be
+        # checked.
         codes = 0, EXIT_INCOMPLETE
         proofs.append(run(_command(chained.path, "reconcile", "--period", f"{since:%Y-%m}"), codes=codes))
         summaries.append(run(_command(chained.path, *summary), codes=codes))
@@ -235,7 +236,7 @@ def _proof_of_a_month(context: BenchContext, measurement: Measurement, chained: 
 
 
 def _certificates(context: BenchContext, measurement: Measurement, chained: _ImportedLedger) -> None:
-    """A certificate of a month and its check by the checker alone, against reading the month's rows."""
+    """Measure a certificate of a month and its check by the checker, against reading the month's rows."""
     account, (since, until) = chained.world.accounts[0], PERIOD
     created = run(_command(chained.path, "certificate", "key", "create", KEY))
     key = msgspec.json.decode(created.output, type=_KeyRecord).verifier_key
@@ -266,7 +267,8 @@ def _certificates(context: BenchContext, measurement: Measurement, chained: _Imp
 def _transfers(
     context: BenchContext, measurement: Measurement, everywhere: _ImportedLedger, checks: Sequence[Took]
 ) -> None:
-    """Matching the transfers between accounts at all providers, against checking the chains of as many flows."""
+    """Measure the matching of transfers between accounts at all providers, against the check of the chains of as many
+    flows."""
     links = context.folder / "reconcile-links.jsonl"
     command = [*LIUSHUI, "--ledger", str(everywhere.path), "--format", "jsonl", "link", "list", "--kind", "transfer"]
     took = []
@@ -287,7 +289,7 @@ def _transfers(
 
 
 def _ratio(context: BenchContext, what: str, ours: Series, peer: Series, bar: float) -> Ratio:
-    """A ratio whose bar applies to large ledgers alone."""
+    """A ratio whose bar applies only to large ledgers."""
     if context.options.flows < BARS_FROM:
         return Ratio(what, ours, peer)
     return Ratio(what, ours, peer, bar, "at most")

@@ -126,5 +126,5 @@ def _spread(values: Sequence[float]) -> str:
 
 
 def number(value: float) -> str:
-    """A value with three significant figures: such measurements have no more."""
+    """Return a value with three significant figures, because such measurements have no more."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

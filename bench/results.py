@@ -25,7 +25,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Ratio:
-    """`ours` divided by `peer`, round by round. Both values of a round were measured one right after the other."""
+    """`ours` divided by `peer`, round by round. Both values of a round were measured directly after each other."""
 
     what: str
     ours: Series
@@ -51,7 +51,8 @@ class Ratio:
 
 @dataclass
 class Measurement:
-    """The results of one subject. `figures` are in no ratio; `notes` are what a reader must know."""
+    """The results of one subject. `figures` are not part of a ratio. `notes` tell a reader what the figures depend
+    on."""
 
     name: str
     ratios: list[Ratio] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""scale: 50-row pages of a small ledger and of a large one, in turn. Does a page cost more in a larger ledger?"""
+"""scale: 50-row pages of a small and of a large ledger, in turn: does a page cost more in a larger ledger?"""
 
 from contextlib import ExitStack
 from typing import Final

@@ -1,6 +1,6 @@
 """serve: 50-row pages over HTTP from `liushui serve`, against a conventional service, and nginx with the same bytes.
 
-All get the same load: signed requests over 32 keep-alive connections from one thread on the server's own machine.
+All get the same load: signed requests over 32 keep-alive connections, from one thread on the server's own machine.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ WHAT: Final = f"{ROWS}-row pages, {CONNECTIONS} connections"
 
 
 class Contestant(NamedTuple):
-    """A measured server. `credentials` None: its requests are not signed."""
+    """A measured server. If `credentials` is None, its requests are not signed."""
 
     name: str
     server: Server
@@ -140,7 +140,7 @@ def _datasette(
     times: Sequence[Sequence[str]],
     stack: ExitStack,
 ) -> Iterator[Contestant]:
-    """datasette over the conventional service's table, where it can be installed: the same rows in its own format."""
+    """datasette over the conventional service's table, if it can be installed: the same rows in its own format."""
     python = peer_environment("datasette", install=context.options.install, log=context.log)
     if python is None:
         measurement.notes.append("serve: datasette is not here and could not be installed: that peer was skipped")
@@ -174,7 +174,8 @@ class _Row(msgspec.Struct):
 
 
 def _report(measurement: Measurement, found: Mapping[str, Sequence[Load]], *, fast: bool) -> None:
-    """`fast`: the load generator keeps up with the fastest contestant. Otherwise that ratio has no bar."""
+    """`fast` says whether the load generator keeps up with the fastest contestant. If it does not, that ratio has no
+    bar."""
     bars = {"FastAPI, ORM": BAR_CONVENTIONAL, "datasette": BAR_DATASETTE} | (
         {"nginx, static": BAR_STATIC} if fast else {}
     )

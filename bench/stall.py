@@ -16,7 +16,7 @@ WHAT: Final = f"50-row pages, {SMALL_CONNECTIONS} connections"
 
 
 def measure(context: BenchContext) -> Measurement:
-    """Milliseconds of small pages, alone and beside large ones, in turn."""
+    """Milliseconds of small pages, alone and during requests for large pages, in turn."""
     measurement = Measurement("stall")
     load = load_generator(context, measurement)
     beside = load._replace(folder=context.folder / "large")
@@ -33,7 +33,7 @@ def measure(context: BenchContext) -> Measurement:
             context.log(f"stall, round {number + 1}")
             requests = ours.requests_for(small)
             found["alone"].append(load.run(ours.server, requests, connections=SMALL_CONNECTIONS, seconds=seconds))
-            # The large ones begin first and go on longer: all of the small ones have them beside them.
+            # The requests for large pages begin first and end last, so all small pages overlap with them.
             going = pool.submit(
                 beside.run,
                 ours.server,

@@ -1,7 +1,7 @@
 """sync: from HTTP to a durable ledger, end to end. `liushui sync` against the bare loop, each in its own process.
 
-From the simulator, and from the stub: with the simulator alone, its own work for each page would hide the difference
-between the two. Both figures include the start of a Python process.
+Both read from the simulator, and from the stub. With the simulator alone, its own work for each page would hide the
+difference between the two. Both figures include the start of a Python process.
 """
 
 import time
@@ -24,7 +24,7 @@ BAR: Final = 0.6
 
 
 class _Synced(msgspec.Struct):
-    """What `liushui sync --format json` prints for a source."""
+    """The output of `liushui sync --format json` for a source."""
 
     rows: int
     added: int

@@ -1,7 +1,7 @@
 """totals: balances, and monthly summaries by currency and kind, from a ledger, against hledger and beancount.
 
 Both peers read the same flows from a journal. Each of their figures is compared with ours to the last digit. Every run
-is a process that starts from the files on the disk, because that is how all three are used.
+is a process that starts from the files on the disk, because people use all three in this way.
 """
 
 import csv
@@ -23,7 +23,8 @@ from liushui.providers.longbridge import PROVIDER
 
 BAR: Final = 100.0
 BEANCOUNT_MAX: Final = 200_000
-"""The most flows for beancount. A hundred thousand take a minute, and the time grows faster than their number."""
+"""The most flows for beancount. A hundred thousand take a minute, and the time grows faster than the number of
+flows."""
 
 Template = Callable[[str, str, str, str, str], str]
 """Formats a flow for a journal, from its day, kind, side, amount and currency."""
@@ -175,7 +176,7 @@ def _against_beancount(
 
 
 class _Found(msgspec.Struct):
-    """What bench.peers.accounts prints."""
+    """The output of bench.peers.accounts."""
 
     balances: list[tuple[str, str]]
     months: list[tuple[int, int, str, str, str, str]]
@@ -195,7 +196,7 @@ def _word(kind: str) -> str:
 
 
 def _write(ledger: Path, file: Path, template: Template, *, opens: bool = False) -> dict[str, str]:
-    """Write the ledger's flows as a journal. Returns its kinds by the account names that stand for them."""
+    """Write the ledger's flows as a journal. Returns the kinds, keyed by the journal's account names."""
     book = open_ledger(str(ledger))
     days = BusinessDays(load_zone(PROVIDER.rules.zone))
     kinds: dict[str, str] = {}
@@ -214,7 +215,7 @@ def _write(ledger: Path, file: Path, template: Template, *, opens: bool = False)
 
 
 def _check(who: str, what: str, found: Figures, expected: Figures) -> None:
-    """Raise BenchError where a peer's figures differ: one of both is wrong, and its speed is meaningless."""
+    """Raise BenchError if a peer's figures differ: one of the two is wrong, and its speed is meaningless."""
     if found != expected:
         other = sorted(set(found.items()) ^ set(expected.items()))[:4]
         raise BenchError(f"{who}, {what}: {len(expected)} figures expected, {len(found)} found, such as {other}")

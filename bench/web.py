@@ -1,7 +1,7 @@
 """web: every page of a ledger with an account at each provider, at the server and in Chromium.
 
 At the server, one logged-in reader uses one connection. In Chromium, the work of the page's main thread is measured
-from the navigation to the end of a reader's first interaction, and the list of flows is scrolled with the wheel.
+from the navigation to the end of a reader's first interaction. The wheel scrolls the list of flows.
 """
 
 import sqlite3
@@ -32,21 +32,22 @@ BAR_PAGE_MS: Final = 50.0
 BAR_OVERVIEWS: Final = 2.0
 BAR_INTERACTION_MS: Final = 300.0
 BARS_FROM: Final = 1_000_000
-"""The ratio to the overview has its bar from so many flows on. With fewer, mostly fixed costs are measured."""
+"""The number of flows from which the ratio to the overview has a bar. With fewer, fixed costs dominate."""
 TIMES: Final = 7
 """The requests of a page in a round. Their median is the round's value."""
 SCROLLED_ROWS: Final = 100_000
 WHEEL_PIXELS: Final = 900
 SCROLL_S: Final = 900
-"""How long that may take, on a busy machine."""
+"""The longest time for the scrolling, on a busy machine."""
 LAST_ROWS: Final = 200
-"""The last rows do not go by: there is nothing below them."""
+"""The last rows never leave the view, because nothing is below them."""
 BAR_FRAMES: Final = 2.0
-"""In the second frame at the latest all rows in sight are there. 1: in every frame."""
+"""All rows in sight have to be there by the second frame. 1 means: in every frame."""
 
 
 class _Interaction(NamedTuple):
-    """What a reader does first on a page: an element that is clicked, and the element that shows that it was done."""
+    """The first action of a reader on a page: an element that is clicked, and the element that shows that the action is
+    done."""
 
     name: str
     path: str
@@ -98,7 +99,7 @@ WATCH: Final = """
   window.watchedFrames = seen;
 }
 """
-"""Looks at each frame after it was drawn: whether every row that belongs in sight is there."""
+"""Check after each drawn frame whether it has every row that belongs in sight."""
 
 
 def measure(context: BenchContext) -> Measurement:
@@ -163,7 +164,7 @@ def _at_the_server(
 
 @contextmanager
 def _browser_page(server: Server, ledger: Path) -> "Iterator[Page]":
-    """A page of Chromium that has logged in. Raises ConfigError where there is no Chromium."""
+    """A page of Chromium that has logged in. Raises ConfigError if there is no Chromium."""
     with browsing() as browser:
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         book = open_ledger(str(ledger))
@@ -197,7 +198,8 @@ def _main_thread_ms(session: Any) -> float:  # noqa: ANN401 - Playwright's sessi
 
 
 def _scrolling(context: BenchContext, measurement: Measurement, page: "Page", origin: str) -> None:
-    """Turn the wheel until so many rows went by. Rows that were not loaded in time stop the wheel and are not blank."""
+    """Turn the wheel until this number of rows has passed. If rows are not loaded in time, the wheel stops; the frame
+    is not blank."""
     context.log(f"web, scrolling {SCROLLED_ROWS:,} rows")
     page.goto(f"{origin}/flows")
     page.locator("#ledger [data-key]").first.wait_for()

@@ -1,1 +1,1 @@
-"""The soak: seeded syncs of simulated accounts under faults and kills. After each of them the invariant must hold."""
+"""The soak: seeded syncs of simulated accounts under faults and kills. The invariant must hold after each sync."""

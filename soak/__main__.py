@@ -22,7 +22,7 @@ PROGRESS_EVERY_S: Final = 30
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the seeds that the arguments name. Returns 0 where no run failed and every fault was met."""
+    """Run the seeds that the arguments name. Returns 0 if no run failed and every fault occurred."""
     arguments = _parser().parse_args(argv)
     seeds: Sequence[int] = arguments.seed or range(arguments.first, arguments.first + arguments.runs)
     jobs = min(arguments.jobs, len(seeds))

@@ -26,10 +26,11 @@ from liushui.simulate.world import Parameters, World
 REACH: Final = 600
 """Rows on either side of a fault that are checked."""
 REACH_OF_EXCHANGE: Final = 4_000
-"""The same of the exchange: 20 seconds."""
+"""The same for the exchange: 20 seconds."""
 APART: Final = timedelta(seconds=12)
 ROWS_APART: Final = 20
-"""How far rows are moved: so many rows, and further than the window, within which another order is no fault."""
+"""How far rows are moved: this number of rows, and further than the window. Within the window, another order is not a
+fault."""
 EXCHANGE: Final = "exchange"
 EXACTLY, SECOND, MISSED, UNSEEN = "located exactly", "to the second", "not found", "without a trace"
 WORLD_ROWS: Final = 400
@@ -37,7 +38,7 @@ WORLD_ROWS: Final = 400
 
 
 class Faulty(NamedTuple):
-    """A chain with one fault. `rows` are those that are wrong; `gap` the balances between which a row is missing."""
+    """A chain with one fault. `rows` are the wrong rows. `gap` holds the balances around a missing row."""
 
     chain: list[ChainRow]
     rows: tuple[ChainRow, ...]
@@ -55,7 +56,7 @@ def _before(row: ChainRow) -> Decimal:
 
 
 def lose(chain: Sequence[ChainRow], at: int, _chance: Random) -> Faulty:
-    """A row is not there."""
+    """A row is missing."""
     row = chain[at]
     return Faulty([*chain[:at], *chain[at + 1 :]], (row,), (_before(row), _balance(row)))
 
@@ -67,7 +68,7 @@ def double(chain: Sequence[ChainRow], at: int, _chance: Random) -> Faulty:
 
 
 def change(chain: Sequence[ChainRow], at: int, chance: Random) -> Faulty:
-    """The amount of a row is another one, its balance is right."""
+    """The amount of a row is wrong, and its balance is right."""
     row = chain[at]
     wrong = row._replace(amount=EXACT.add(row.amount, Decimal(chance.randrange(1, 99_999)).scaleb(-2)))
     return Faulty([*chain[:at], wrong, *chain[at + 1 :]], (wrong,))
@@ -83,14 +84,14 @@ def swap(chain: Sequence[ChainRow], at: int, _chance: Random) -> Faulty:
 
 
 def hide(chain: Sequence[ChainRow], at: int, chance: Random) -> Faulty:
-    """Two to five rows in a row are not there."""
+    """Two to five adjacent rows are missing."""
     count = chance.randrange(2, 6)
     hidden = tuple(chain[at : at + count])
     return Faulty([*chain[:at], *chain[at + count :]], hidden, (_before(hidden[0]), _balance(hidden[-1])))
 
 
 def restate(chain: Sequence[ChainRow], at: int, chance: Random) -> Faulty:
-    """The amount of a row and its balance are others."""
+    """The amount of a row and its balance are wrong."""
     row, more = chain[at], Decimal(chance.randrange(1, 99_999)).scaleb(-2)
     wrong = row._replace(amount=EXACT.add(row.amount, more), balance_after=EXACT.add(_balance(row), more))
     return Faulty([*chain[:at], wrong, *chain[at + 1 :]], (wrong,))
@@ -104,7 +105,7 @@ def shift(chain: Sequence[ChainRow], at: int, _chance: Random) -> Faulty:
 
 
 def _far(chain: Sequence[ChainRow], at: int) -> int:
-    """The index of a later row that is far enough away."""
+    """Return the index of a later row that is far enough away."""
     apart_us = APART // timedelta(microseconds=1)
     far = (number for number in range(at + ROWS_APART, len(chain)) if chain[number].at_us - chain[at].at_us >= apart_us)
     return next(far, len(chain) - 1)
@@ -122,7 +123,7 @@ FAULTS: Final[dict[str, Callable[[Sequence[ChainRow], int, Random], Faulty]]] = 
 
 
 def check(rows: Sequence[ChainRow], rules: BalanceRules, balance: Decimal | None) -> list[Break]:
-    """The breaks of rows in any order."""
+    """Return the breaks of rows in any order."""
     checker = ChainChecker(rules, balance)
     for _, instant in groupby(sorted(rows, key=lambda row: row.key), key=lambda row: row.at_us):
         checker.add(list(instant))
@@ -131,9 +132,10 @@ def check(rows: Sequence[ChainRow], rules: BalanceRules, balance: Decimal | None
 
 
 def score(faulty: Faulty, breaks: Sequence[Break]) -> str:
-    """How well a fault is located. Exactly: a break names one of its rows, or has the balances around the gap.
+    """Return how well a fault is located. Exactly means that a break names one of its rows, or has the balances around
+    the gap.
 
-    Rows that are not there and come to nothing together leave no trace in the balances.
+    Missing rows whose sum is zero leave no trace in the balances.
     """
     keys = {row.key for row in faulty.rows}
     seconds = {row.at_us // 1_000_000 for row in faulty.rows}
@@ -149,7 +151,7 @@ def score(faulty: Faulty, breaks: Sequence[Break]) -> str:
 
 
 def plant(chain: Sequence[ChainRow], rules: BalanceRules, kind: str, chance: Random, reach: int = REACH) -> str:
-    """Plant one fault in a chain and say how well it is located."""
+    """Plant one fault in a chain and return how well it is located."""
     while True:
         at = chance.randrange(reach, len(chain) - reach)
         if chain[at].amount:
@@ -203,7 +205,7 @@ def named_chains(rows: int, seed: int) -> Iterator[tuple[str, list[ChainRow], Ba
 
 
 def false_alarms(worlds: int) -> int:
-    """How many of so many healthy worlds have a break. Nothing is known of the balances before."""
+    """Return how many of this number of healthy worlds have a break. The balances before the first row are unknown."""
     alarms = 0
     for seed in range(1, worlds + 1):
         chains = [chain for account in accounts().values() for chain in simulated(account, WORLD_ROWS, seed).values()]

@@ -1,4 +1,4 @@
-"""The invariant: a ledger has exactly what its provider had when it was read, says what it lacks, and adds up.
+"""The invariant: a ledger has exactly the rows that its provider had when it was read, reports gaps, and adds up.
 
 record = ProviderRecord(account, codec, [RowPresence(row, at_us, from_us, until_us), ...])
 assert not invariant_breaches(ledger, record)  # holds after every sync, completed or killed
@@ -59,7 +59,7 @@ class RowPresence(NamedTuple):
 
 
 def no_retention(_now_us: int) -> int:
-    """The `kept_from_us` of a provider that keeps its rows for ever."""
+    """The `kept_from_us` of a provider that keeps its rows forever."""
     return -_NEVER
 
 
@@ -71,16 +71,16 @@ class ProviderRecord:
     codec: Codec
     rows_present: Sequence[RowPresence]
     kept_from_us: Callable[[int], int] = no_retention
-    """At a given instant: since when the provider has all its rows."""
+    """Maps an instant to the time from which the provider has all its rows."""
     after: int = 0
-    """Proofs up to this batch were checked before."""
+    """Proofs up to this batch are already checked."""
     within: Sequence[tuple[int, int]] = ((-_NEVER, _NEVER),)
     """The ranges [since_us, until_us) that `final_breaches` compares."""
 
 
 @dataclass(frozen=True)
 class Breach:
-    """Something that is wrong with an account. `lacks` and `has`: missing and surplus rows, at most SHOWN of each."""
+    """A fault of an account. `lacks` and `has` are its missing and surplus rows, at most SHOWN of each."""
 
     account: str
     what: str
@@ -95,16 +95,16 @@ class Breach:
 
 
 def invariant_breaches(ledger: Ledger, *records: ProviderRecord) -> list[Breach]:
-    """What is wrong with accounts at any time, also in the middle of a sync.
+    """Return the faults of accounts. They can be checked at any time, even in the middle of a sync.
 
-    The ledger must add up, and each proof must be true: a row that the provider had during the whole read is in the
-    ledger, and each row in the ledger was there at some time during the read.
+    The ledger must add up, and each proof must be true. A row that the provider had during the whole read must be in
+    the ledger. Each row in the ledger must have existed at some time during the read.
     """
     return [*_damaged(ledger), *(breach for record in records for breach in _account_breaches(ledger, record))]
 
 
 def final_breaches(ledger: Ledger, *records: ProviderRecord) -> list[Breach]:
-    """What is wrong with accounts whose rows have not changed since they were read.
+    """Return the faults of accounts whose rows have not changed since they were read.
 
     The ledger must add up. Its flows and its rejected rows must be exactly the provider's, as multisets.
     """
@@ -119,7 +119,7 @@ def content_differences(ledger: Ledger, *records: ProviderRecord) -> list[Breach
 
 
 def _damaged(ledger: Ledger) -> Iterator[Breach]:
-    """What `liushui verify` finds."""
+    """Return the faults that `liushui verify` finds."""
     for damage in verify(ledger):
         if isinstance(damage, Damage):
             yield Breach(damage.account, f"damaged: {damage.what} (batch {damage.batch})")
@@ -249,7 +249,7 @@ class _LedgerAccount:
         self._times = [version.at_us for version in self.flows]
 
     def within(self, since_us: int, until_us: int, seq: int = _NEVER - 1) -> list[_Version]:
-        """The flows of [since, until) as they were after a batch."""
+        """Return the flows in [since, until) after a batch."""
         first, after = bisect_left(self._times, since_us), bisect_left(self._times, until_us)
         return [version for version in self.flows[first:after] if version.is_current(seq)]
 
@@ -268,8 +268,9 @@ class _ProviderRows:
 
 @lru_cache(_ROWS_CACHED)
 def _read(codec: Codec, row: bytes) -> Row | None:
-    """The columns of a row, without an account and with its identity as its id. None: it cannot be decoded."""
-    # A codec is a module, or an object that is hashed by its identity: it can be a key of the cache.
+    """The columns of a row, without an account and with its identity as its id. Returns None if it cannot be
+    decoded."""
+    # A codec is a module, or an object that is hashed by identity, so it can be a key of the cache.
     received, _ = read_rows(codec, [row])
     return to_row("", received[0].flow.identity, received[0], 0)[:FACTS_END] if received else None
 
@@ -300,7 +301,8 @@ def _equals_row(codec: Codec, version: _Version) -> bool:
 
 
 def _inconsistent(account: _LedgerAccount) -> Iterator[Breach]:
-    """Each received row must be a flow or rejected, a proven range as its proof left it, each flow inside one."""
+    """Each received row must be a flow or rejected, a proven range must be as its proof left it, and each flow must lie
+    inside one."""
     for proof in account.proofs:
         rejected = proof.rows_in - len(account.within(proof.since_us, proof.until_us, proof.seq))
         after = [entry for entry in account.entries if entry.batch <= proof.seq < entry.ended]
@@ -323,7 +325,7 @@ def _inconsistent(account: _LedgerAccount) -> Iterator[Breach]:
 
 
 def _untrue(account: _LedgerAccount, proof: _Proof, rows: _ProviderRows) -> Iterator[Breach]:
-    """A proof must have recorded what the provider had while it was read."""
+    """A proof must have recorded the rows that the provider had while it was read."""
     flows = Counter(version.row for version in account.within(proof.since_us, proof.until_us, proof.seq))
     kept_from_us = rows.kept_from_us(proof.recorded_at_us)
     must, may = _required_and_allowed(rows.readable, proof, kept_from_us)
@@ -341,7 +343,8 @@ def _untrue(account: _LedgerAccount, proof: _Proof, rows: _ProviderRows) -> Iter
 def _required_and_allowed(
     rows_present: Sequence[RowPresence], proof: _Proof, kept_from_us: int
 ) -> tuple[Counter[bytes], Counter[bytes]]:
-    """The rows of a proof's range that were there during its whole read, and those that were there for a part of it."""
+    """Return the rows in a proof's range that existed during its whole read, and those that existed during a part of
+    it."""
     first = bisect_left(rows_present, proof.since_us, key=lambda row: row.at_us)
     after = bisect_left(rows_present, proof.until_us, key=lambda row: row.at_us)
     must, may = Counter[bytes](), Counter[bytes]()
@@ -371,7 +374,8 @@ def _misplaced(
     least: Counter[bytes],
     most: Counter[bytes],
 ) -> Iterator[Breach]:
-    """As _difference, for rejected rows. `least` are known to lie in the range; `most` include those that may."""
+    """As _difference, for rejected rows. `least` are known to lie in the range. `most` also includes those that may lie
+    in it."""
     yield from _difference(account, what, must, must | most, most)
     yield from _difference(account, what, least & may, may, least)
 

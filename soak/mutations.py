@@ -1,6 +1,7 @@
 """The mutations: each one takes one step out of the proof of a sync or a commit, by patching the function that does it.
 
-Tests and `python -m soak --without STEP` take steps out, to see that something fails. The product knows nothing of it.
+Tests and `python -m soak --without STEP` remove steps, to check that something then fails. The product does not know
+the mutations.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,20 +22,21 @@ from liushui.sync import caller, committer, doubts, fetch, pipeline, plan, windo
 
 Function = Callable[..., Any]
 Report = Callable[[str], None]
-"""Told the name of a step, each time that leaving it out changes something."""
+"""Called with the name of a step each time that leaving it out changes a result."""
 
 
 class Step(NamedTuple):
-    """A step of the proof: the function that does it, and what to put in its place."""
+    """A step of the proof: the function that performs it, and its replacement."""
 
     owner: type | ModuleType
     function: str
     wrap: Callable[[Function, Callable[[], None], bool], Function]
-    """From the function, a report that the step changes something, and whether to leave it out."""
+    """Makes the replacement from the function, a report that the step changes a result, and a flag that says whether to
+    leave it out."""
 
 
 def replaced(other: Function) -> Callable[[Function, Callable[[], None], bool], Function]:
-    """Call another function in place of the step. Each call of the step changes something."""
+    """Call another function in place of the step. Each call of the step counts as a change."""
 
     def wrap(original: Function, changes: Callable[[], None], leave_out: bool) -> Function:
         def called(*args: object, **kwargs: object) -> object:
@@ -47,7 +49,7 @@ def replaced(other: Function) -> Callable[[Function, Callable[[], None], bool], 
 
 
 def altered(alter: Function) -> Callable[[Function, Callable[[], None], bool], Function]:
-    """Pass what the step returns, and its arguments, through `alter`. It changes something where that is different."""
+    """Pass the result of the step, and its arguments, through `alter`. A different result counts as a change."""
 
     def wrap(original: Function, changes: Callable[[], None], leave_out: bool) -> Function:
         def result(returned: object, args: tuple[object, ...]) -> object:
@@ -68,7 +70,7 @@ def altered(alter: Function) -> Callable[[Function, Callable[[], None], bool], F
 
 
 def unchecked(original: Function, changes: Callable[[], None], leave_out: bool) -> Function:
-    """Let pass what the step refuses. It changes something where the step refuses something."""
+    """Accept inputs that the step refuses. Each such input counts as a change."""
 
     def called(*args: object, **kwargs: object) -> None:
         try:
@@ -82,11 +84,11 @@ def unchecked(original: Function, changes: Callable[[], None], leave_out: bool) 
 
 
 def nothing(*_args: object, **_kwargs: object) -> None:
-    """What a step that is left out does."""
+    """The replacement of a step: do nothing."""
 
 
 async def nothing_async(*_args: object, **_kwargs: object) -> None:
-    """What a coroutine that is left out does."""
+    """The replacement of a coroutine: do nothing."""
 
 
 def as_often_as_listed(_once: list[bytes], rows: Sequence[bytes], *_args: object) -> list[bytes]:
@@ -95,12 +97,12 @@ def as_often_as_listed(_once: list[bytes], rows: Sequence[bytes], *_args: object
 
 
 def always(*_args: object) -> bool:
-    """What a check that is left out finds."""
+    """Replaces a check that is left out: the answer is always yes."""
     return True
 
 
 def never(*_args: object) -> bool:
-    """What a check that is left out does not find."""
+    """Replaces a check that is left out: the answer is always no."""
     return False
 
 
@@ -115,34 +117,34 @@ def alone(_beside: Slice, _asked: Slice, slice_: Slice, *_args: object) -> Slice
 
 
 def last_where_short(page: Page, fetcher: fetch.PagedFetcher, requested: int) -> Page:
-    """A page with fewer rows than were asked for counts as the last one."""
+    """A page with fewer rows than requested counts as the last one."""
     is_short = isinstance(fetcher.paging, PageNumber) and len(page.rows) < requested
     return page._replace(next_token=None) if is_short else page
 
 
 def last_where_empty(page: Page, fetcher: fetch.PagedFetcher, _requested: int) -> Page:
-    """A page without rows counts as the last one, though it names another."""
+    """A page without rows counts as the last page, even if it names another page."""
     is_empty = isinstance(fetcher.paging, Cursor) and not page.rows
     return page._replace(next_token=None) if is_empty else page
 
 
 def counted_alone(_agree: bool, _before: fetch.WholeRead | None, read: fetch.WholeRead) -> bool:
-    """One read of several pages is enough where it has as many rows as the provider counts."""
+    """One read of several pages is enough if it has as many rows as the provider counts."""
     return read.matches_total
 
 
 async def only_the_parts(self: fetch.RangeFetcher, *, can_split: bool) -> list[bytes]:
-    """Each part is asked for, and nothing else."""
+    """Each part is requested, and nothing else."""
     return [row for part in self.separate_parts() for row in await self.read_part(part, can_split=can_split)]
 
 
 def as_long_as_the_slice(_widened: Slice, slice_: Slice, *_args: object) -> Slice:
-    """A request asks for the range of its slice."""
+    """A request covers the range of its slice."""
     return slice_
 
 
 async def commit_as_new(self: committer.Committer, fetched: committer.FetchedSlice) -> committer.Outcome:
-    """A slice that was read before others proved a part of it replaces what they proved."""
+    """A slice that was read before others proved a part of it replaces their proof."""
     return await self.commit_alone(fetched._replace(read_at=self._ledger.clock()))
 
 
@@ -154,12 +156,12 @@ def without_rejected(
 
 
 def until_now(settled: tuple[Any, Any], _rules: object, now: Any) -> tuple[Any, Any]:  # noqa: ANN401
-    """What may still be on its way counts as settled."""
+    """Rows that may still be on their way count as settled."""
     return settled[0], max(settled[1], now)
 
 
 def without_copies(rows: list[Row], *_args: object) -> list[Row]:
-    """Of rows of equal identity one is kept."""
+    """Only one of several rows with equal identity is kept."""
     return [row for row in rows if COPY_MARK not in str(row[ID])]
 
 
@@ -206,14 +208,14 @@ STEPS: Final[dict[str, Step]] = {
 
 
 def ignore(_step: str) -> None:
-    """Report to nobody."""
+    """Report to no receiver."""
 
 
 @contextmanager
 def proving(*, without: str | None = None, report: Report = ignore) -> Iterator[None]:
-    """Take one step out of the proof inside the block, and report each step that changes something.
+    """Remove one step from the proof inside the block, and report each step that changes a result.
 
-    Raises ValueError where there is no step of that name, and AttributeError where a function to patch is not there.
+    Raises ValueError for an unknown step, and AttributeError if a function to patch does not exist.
     """
     if without is not None and without not in STEPS:
         raise ValueError(f"without: expected one of {', '.join(STEPS)}, got {without}")
@@ -224,7 +226,7 @@ def proving(*, without: str | None = None, report: Report = ignore) -> Iterator[
 
 
 def patched(name: str, step: Step, *, leave_out: bool, report: Report = ignore) -> Any:  # noqa: ANN401 - mock's own
-    """A context in which a step's function reports under that name, and may be left out. Raises AttributeError."""
+    """A context in which a step's function reports under that name, and can be left out. Raises AttributeError."""
     original = getattr(step.owner, step.function)
     replacement = wraps(original)(step.wrap(original, lambda: report(name), leave_out))
     return patch.object(step.owner, step.function, replacement)

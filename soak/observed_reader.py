@@ -15,7 +15,7 @@ from liushui.rules import Rate
 from soak.invariant import RowPresence
 
 EMPTY_ONE_IN: Final = 3
-"""Where pages are capped, one follow-up page in so many is empty."""
+"""If pages are capped, one follow-up page in this number is empty."""
 
 _rows = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -23,8 +23,8 @@ _rows = msgspec.json.Decoder(list[msgspec.Raw])
 class ObservedReader:
     """A FlowReader that answers like another one and calls `note` for each difficulty.
 
-    `correct_reader` is the same reader without wrong totals. `caps` limits the rows of a page, by account, whatever was
-    asked for; then some follow-up pages are empty as well.
+    `correct_reader` is the same reader without wrong totals. `caps` limits the rows of a page for each account,
+    regardless of the requested number. Some follow-up pages are then empty as well.
     """
 
     def __init__(
@@ -40,7 +40,8 @@ class ObservedReader:
         self._reader, self._correct_reader, self._rows_present, self._note = reader, correct_reader, rows_present, note
         self._caps, self._random = caps, random
         self._last: tuple[object, datetime, bytes] | None = None
-        """The latest page: its query without the page's place, when it was read, and its last row if it was full."""
+        """The latest page: its query without the position of the page, the time of the read, and its last row if the
+        page was full."""
 
     def now(self) -> datetime:
         return self._reader.now()

@@ -1,4 +1,4 @@
-"""One run: its sessions, the invariant after each of them, and the check that all rows are there in the end."""
+"""One run: its sessions, the invariant after each session, and the final check that all rows are there."""
 
 import os
 import signal
@@ -36,7 +36,7 @@ MICROSECOND: Final = timedelta(microseconds=1)
 
 @dataclass
 class RunResult:
-    """What a run met, and what was wrong, as text."""
+    """The events of a run, and its faults as text."""
 
     seed: int
     tally: dict[str, int] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class Run:
         self._checked_batches: dict[str, int] = {}
         """The last batch of each account that was checked."""
         self._completed: list[tuple[str, datetime, datetime]] = []
-        """The syncs since the last check that say they are done: account, beginning and end."""
+        """The syncs since the last check that report completion: account, beginning and end."""
 
     def result(self) -> RunResult:
         """Make the run. It ends with the first failure."""
@@ -110,7 +110,7 @@ class Run:
                     kill = session.workers[worker].kill
                     tally[f"killed at: {kill.at.value if kill else 'nothing'}"] += 1
         finally:
-            for pid in pids:  # only where the run is given up
+            for pid in pids:  # only if the run is given up
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
             if turns:
@@ -118,7 +118,8 @@ class Run:
         self._after_session(number, log)
 
     def _run_calm_session(self) -> None:
-        """Sync without faults or kills until nothing is new. In this process: nothing is forked after it."""
+        """Sync without faults or kills until nothing is new. This runs in this process, because nothing is forked after
+        it."""
         number = len(self._scenario.sessions)
         log = self._setup.folder / f"session-{number}.log"
         worker = Worker(self._setup, CALM_SESSION, WorkerId(number, 0), turns=None, without=self._without, log=log)
@@ -146,7 +147,7 @@ class Run:
         return pid
 
     def _kill_workers(self, pids: Mapping[int, int], session: Session) -> None:
-        """Kill the workers that their parent is to kill, each after its time."""
+        """Kill the workers that their parent has to kill, each after its time."""
         passed_ms = 0
         for pid, worker in pids.items():
             kill = session.workers[worker].kill
@@ -168,7 +169,7 @@ class Run:
     # ------------------------------------------------------------ checks
 
     def _check_invariant(self, when: str) -> None:
-        """Check what must hold after every session, and that completed syncs did what they say."""
+        """Check the conditions that must hold after every session, and that completed syncs kept their claim."""
         setup, ledger = self._setup, self._setup.ledger
         records = [setup.record(source, self._checked_batches.get(source.account, 0)) for source in setup.sources]
         breaches = invariant_breaches(ledger, *records)
@@ -184,7 +185,7 @@ class Run:
         self._completed.clear()
 
     def _check_final_state(self, settled_at: datetime) -> None:
-        """Check that everything is in the ledger, after no row can change any more."""
+        """Check that the ledger has every row, once no row can change any more."""
         ledger, records = self._setup.ledger, []
         for source in self._setup.sources:
             proven, unproven = self._proven_and_unproven(ledger, source, settled_at)
@@ -208,7 +209,7 @@ class Run:
         proven = [(known.since_us, known.until_us) for known in ranges]
         if whole is None:
             return proven, []
-        # Shortly before rows are forgotten, or may be, nothing is concluded from their absence.
+        # Shortly before rows are (or may be) forgotten, their absence proves nothing.
         margin_end, _ = provider.rules.provable(self._setup.clock() + RETENTION_MARGIN)
         gaps = uncovered(ranges, (to_us(max(whole.since, margin_end)), to_us(whole.until)))
         return proven, [gap for gap in gaps if not self._is_unreadable(source, gap)]
@@ -244,10 +245,10 @@ class Run:
 def false_claims(
     rules: Rules[Paging], ranges: Sequence[Range], *, since: datetime, began_at: datetime, ended_at: datetime
 ) -> Iterator[str]:
-    """What a sync that says it is done has not done, as text. Pure.
+    """Return the work that a sync reports as done but has not done, as text. Pure.
 
-    `ranges` are what it left. It must have proven everything that was provable when it began and is still kept when it
-    ended, and must have read the newest part, and older parts, as recently as the rules want it.
+    `ranges` are the ranges after the sync. It must have proven every range that was provable when it began and that was
+    still kept when it ended. It must have read the newest part, and older parts, as recently as the rules require.
     """
     at_begin = provable_range(rules, since=since, now=began_at)
     at_end = provable_range(rules, since=since, now=ended_at)

@@ -20,18 +20,18 @@ from soak.run_setup import RunFolder
 from soak.scenario import Scenario, scenario_of
 
 MEMORY: Final = Path("/dev/shm")  # noqa: S108 # folders are made in it under names of their own
-"""Ledgers are kept in memory: nothing in a soak has to survive the machine."""
+"""Ledgers are kept in memory, because a soak does not have to survive a crash of the machine."""
 PREFIX: Final = "soak-"
 RUN_MAX_S: Final = 600
-"""A run that takes longer is given up. The longest ones take a few seconds."""
+"""A run that takes longer than this is given up. The longest ones take a few seconds."""
 COLLECT_EVERY: Final = 10
-"""Garbage is collected after so many runs. Collecting all the time takes a tenth of the whole time."""
+"""Garbage is collected after this number of runs. Collecting all the time takes a tenth of the total time."""
 CHUNK: Final = 1 << 16
 WARM_UP_SEED: Final = 0
 
 
 def prefix_of(pid: int) -> str:
-    """How the names of the folders begin that the runs of a process use."""
+    """Return the prefix of the names of a process's run folders."""
     return f"{PREFIX}{pid}-"
 
 
@@ -43,7 +43,7 @@ class Hung(Exception):
 
 
 def chosen_providers(names: Sequence[str]) -> dict[str, Provider]:
-    """The providers that runs choose from: those of these names, or all where none is named."""
+    """Return the providers that runs choose from: those with these names, or all if no name is given."""
     providers = load_providers()
     return {name: providers[name] for name in names} if names else dict(providers)
 
@@ -58,9 +58,9 @@ def run_seeds(
 ) -> Iterator[RunResult]:
     """The result of each seed, in the order in which they end, from `jobs` processes.
 
-    `without` names a step of the proof that is left out. `deviations`: whether services deviate from their documents.
-    `providers`: the names of those to choose from, all if there is none. A seed gives the same run for the same ones.
-    Raises RuntimeError where one of the processes crashes.
+    `without` names a step of the proof that is left out. `deviations` says whether services deviate from their
+    documents. `providers` are the names to choose from; empty means all. A seed gives the same run for the same
+    arguments. Raises RuntimeError if a process crashes.
     """
     pipes: list[int] = []
     for job in range(jobs):
@@ -92,7 +92,7 @@ def _run_in_child(
             gc.freeze()
             gc.disable()
             signal.signal(signal.SIGALRM, _raise_hung)
-            signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the folder is removed
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # this removes the folder
             for number, seed in enumerate(seeds, 1):
                 scenario = scenario_of(seed, providers, deviations=deviations)
                 _write(writer, msgspec.json.encode(_result_of(scenario, run_folder, without)) + b"\n")

@@ -31,9 +31,9 @@ from soak.scenario import BURST_BEFORE_SESSION, BURST_PAGES_MAX, BURST_WITHIN_S,
 from soak.shared_state import SharedClock
 
 SETTLED_AFTER: Final = timedelta(days=3)
-"""So long after the last change of a row, everything is published and nothing arrives late any more."""
+"""This long after the last change of a row, everything is published and no row arrives late any more."""
 CLOCKS_APART: Final = SKEW + timedelta(hours=1)
-"""The most by which a provider's clock may be ahead. It forgets rows that much earlier."""
+"""The most by which a provider's clock may be ahead. The provider forgets rows that much earlier."""
 
 
 class RunFolder:
@@ -49,7 +49,7 @@ class RunFolder:
         self._empty = self._ledger.path.read_bytes()
 
     def new_ledger(self, clock: Clock) -> Ledger:
-        """An empty ledger. The one before is deleted."""
+        """An empty ledger. The previous one is deleted."""
         for path in self.folder.iterdir():
             path.unlink()
         self._ledger.path.write_bytes(self._empty)
@@ -67,7 +67,7 @@ class RunSetup:
         }
         self.clock = SharedClock(scenario.start)
         self.ledger = run_folder.new_ledger(self.clock)
-        """Closed before a fork. It opens itself again in each process that uses it."""
+        """Closed before a fork. It opens again in each process that uses it."""
         world = World(
             Parameters(
                 accounts=scenario.people,
@@ -116,7 +116,8 @@ class RunSetup:
         return self.providers[source.provider]
 
     def record(self, source: Source, after: int) -> ProviderRecord:
-        """Everything that the source's provider has at any time. Proofs up to batch `after` were checked before."""
+        """Return every row that the source's provider has at any time. Proofs up to batch `after` are already
+        checked."""
         provider = self.provider_of(source)
 
         def kept_from_us(now_us: int) -> int:
@@ -127,7 +128,7 @@ class RunSetup:
         )
 
     def record_now(self, source: Source, proven: Sequence[tuple[int, int]]) -> ProviderRecord:
-        """What the source's provider has now of the proven ranges, as far as it still keeps it."""
+        """Return the rows of the proven ranges that the source's provider has now, if it still keeps them."""
         provider = self.provider_of(source)
         kept_us = to_us(provider.rules.readable(self.clock())[0])
         within = [(max(since_us, kept_us), until_us) for since_us, until_us in proven if until_us > kept_us]
@@ -159,7 +160,7 @@ class RunSetup:
         self.clock.close()
 
     def _with_bursts(self, source: Source, world: World) -> list[Flow]:
-        """An account's flows, some of them moved to one instant shortly before a session begins."""
+        """Return an account's flows. Some of them are moved to one instant shortly before a session begins."""
         scenario = self.scenario
         flows = list(world.flows(source.account, scenario.begin, scenario.end))
         random = seeded_random("bursts", scenario.seed, source.account)
@@ -175,7 +176,7 @@ class RunSetup:
         return flows
 
     def _crowded_provider(self, source: Source) -> Provider:
-        """The provider with a page size that makes crowds as large as the scenario wants them."""
+        """Return the provider with a page size that gives crowds the size that the scenario asks for."""
         provider = self.provider_of(source)
         return with_small_pages(provider, self.scenario.crowded * provider.rules.paging.size_max)
 
@@ -219,7 +220,7 @@ _languages: dict[str, str | None] = {}
 
 
 def client_language(provider: Provider) -> str | None:
-    """The language that a provider's client asks for. None: it does not say."""
+    """Return the language that a provider's client requests, or None if it requests none."""
     if provider.name not in _languages:
         _languages[provider.name] = _requested_language(provider)
     return _languages[provider.name]

@@ -1,4 +1,4 @@
-"""What a seed stands for: accounts, faults, the times of syncs, and when workers are killed. Pure."""
+"""The meaning of a seed: accounts, faults, the times of syncs, and when workers are killed. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,22 +16,24 @@ from liushui.simulate.random_draw import seeded_random
 
 PROVIDERS_PER_LEDGER: Final = (1, 1, 1, 1, 1, 2, 2, 3)
 FLOWS: Final = (40, 40, 50, 50, 60, 60, 80, 120, 250, 500)
-"""About how many flows all accounts have together. Small worlds find as much as large ones, and run faster."""
+"""The approximate number of flows of all accounts together. Small worlds find as many faults as large ones, and run
+faster."""
 FLOWS_MIN: Final = 16
 DAYS_MIN, DAYS_MAX = 3, 35
 CHANGE_FACTOR: Final = 4
-"""Rows change so many times as often as their profile says, because these worlds are small."""
+"""How much more often rows change than their profile says. These worlds are small."""
 SIZES: Final = (5, 8, 13, 20, 30, 60, 100, 200)
-"""Rows of a page. Far fewer than real providers give, so that pages, halves and parts of ranges are needed."""
+"""Rows of a page. These are far fewer than real providers return, so that pages, halves and parts of ranges are
+needed."""
 PAGES_MIN: Final = (0, 2, 3)
 PAGES_MAX: Final = 5
-"""The least and the most pages of an account. More pages take longer and are not harder."""
+"""The smallest and the largest number of pages of an account. More pages take longer and are not harder."""
 FIRST_DAY: Final = datetime(2023, 6, 1, tzinfo=UTC)
 DAYS_OF_CHOICE: Final = 700
 RETENTION_ONE_IN: Final = 4
-"""One run in so many is about the retention of a provider that has one."""
+"""One run in this number is about retention, if the provider has one."""
 RETENTION_DAYS: Final = 30
-"""In such a run the first rows are forgotten within so many days."""
+"""In such a run, the first rows are forgotten within this number of days."""
 
 SESSIONS_APART: Final = (
     timedelta(seconds=10),
@@ -51,23 +53,26 @@ REQUEST_TIMES: Final = (
     timedelta(minutes=10),
     timedelta(hours=1),
 )
-"""How long a request takes: long enough that rows appear, change and disappear between two pages."""
+"""How long a request takes. It is long enough that rows appear, change and disappear between two pages."""
 INSTANT_ONE_IN: Final = 2
-"""How often requests take no time where a provider admits less than its documented rate. Slow requests would never
-exceed that rate."""
+"""How often requests take no time, if a provider admits less than its documented rate. Slow requests would never exceed
+that rate."""
 SESSIONS_MIN, SESSIONS_MAX = 2, 4
 BURSTS: Final = (0, 0, 0, 1, 1, 2)
 BURST_PAGES_MAX: Final = 3
 """The most pages that the rows of one burst fill."""
 BURST_WITHIN_S: Final = (5, 60, 300)
-"""A burst happens within one of these times before a session begins: its rows still appear and change during it."""
+"""A burst happens within one of these times before a session begins. Its rows still appear and change during the
+session."""
 BURST_BEFORE_SESSION: Final = (1, 1, 1, 2)
-"""The session before which a burst happens. Only the first two: how long a session takes is not known in advance."""
+"""The session before which a burst happens. It is one of the first two, because the length of a session is not known in
+advance."""
 CROWDED: Final = (1, 1, 3)
 """The rows of the largest crowd, as a multiple of a page."""
 CAP_MAX: Final = 5
 CAPPED_PAGES: Final = 20
-"""A provider that gives fewer rows than asked gives CAP_MAX rows at most, or enough for so many pages of an account."""
+"""Providers that return fewer rows than requested return at most CAP_MAX rows, or enough for this number of pages of an
+account."""
 DEVIATIONS_PER_SESSION: Final = (0, 0, 1, 1, 2)
 SOAKED_DEVIATIONS: Final = sorted(
     name
@@ -77,15 +82,15 @@ SOAKED_DEVIATIONS: Final = sorted(
     and deviation.group != "rows"
     and deviation.scenario not in (faults.Scenario.OUTAGE, faults.Scenario.CLOCK)
 )
-"""The deviations that a soak mixes in. Others are left to the conformance suite, because no run could be judged: those
-that change rows; wrong clocks, by which the times of reads are not those of the rows; and outages that answer empty
-lists, which nobody can tell from a range without rows that is read for the first time."""
+"""The deviations that a soak mixes in. The conformance suite covers the others, because their runs could not be judged.
+These are: deviations that change rows; wrong clocks, because the times of reads are then not those of the rows; and
+outages that answer with empty lists, because a first read cannot distinguish them from a range without rows."""
 IN_REAL_TIME_ONE_IN: Final = 10
-"""The workers of one seed in so many run side by side in real time, and are killed by their parent."""
+"""The workers of one seed in this number run at the same time in real time, and their parent kills them."""
 
 
 class KillPoint(StrEnum):
-    """What a worker counts before it is killed."""
+    """The events that a worker counts before it is killed."""
 
     REQUEST = "request"
     """Requests, as they are answered."""
@@ -94,7 +99,7 @@ class KillPoint(StrEnum):
     COMMIT = "commit"
     """Statements that end a transaction."""
     PARENT = "parent"
-    """Nothing: its parent kills it after so many milliseconds."""
+    """No event: its parent kills it after this number of milliseconds."""
 
 
 KILL_NUMBER_BITS: Final = {KillPoint.REQUEST: (2, 7), KillPoint.STATEMENT: (5, 12), KillPoint.COMMIT: (2, 7)}
@@ -105,7 +110,7 @@ KILLED_WITHIN_MS: Final = 250
 
 @dataclass(frozen=True)
 class Kill:
-    """When a worker is killed: at that number of what it counts, from 1."""
+    """When a worker is killed: at that number of the counted events, from 1."""
 
     at: KillPoint
     number: int
@@ -120,12 +125,12 @@ class WorkerPlan:
 
     kill: Kill | None
     on_other_machine: bool
-    """Whether leases take it for a worker of another machine."""
+    """Whether leases treat it as a worker of another machine."""
 
 
 @dataclass(frozen=True)
 class Session:
-    """Workers that begin together, `after` the session before."""
+    """Workers that begin together, `after` the previous session."""
 
     after: timedelta
     wire: str
@@ -135,7 +140,8 @@ class Session:
     leases: bool
     workers: tuple[WorkerPlan, ...]
     cap: int | None = None
-    """The most rows of a page, whatever was asked for; then some follow-up pages are empty too. None: no cap."""
+    """The most rows of a page, regardless of the requested number. Some follow-up pages are then empty too. None: no
+    cap."""
     deviations: tuple[str, ...] = ()
     """The names of the ways in which services deviate from their documents."""
 
@@ -166,10 +172,10 @@ class Scenario:
     crowded: int
     """The rows of a crowd, as a multiple of a page."""
     bursts: int
-    """How often, in each account, many rows happen at one instant shortly before a session."""
+    """How often, in each account, many rows occur at one instant shortly before a session."""
     paced: bool
     in_real_time: bool
-    """Whether two workers run at once in real time. Otherwise they take turns."""
+    """Whether two workers run at the same time in real time. Otherwise they take turns."""
     sessions: tuple[Session, ...]
 
     def __str__(self) -> str:
@@ -179,7 +185,8 @@ class Scenario:
 
 
 def scenario_of(seed: int, providers: dict[str, Provider], *, deviations: bool = False) -> Scenario:
-    """The scenario of a seed, for these providers. `deviations`: whether services deviate; all else stays the same."""
+    """Return the scenario of a seed, for these providers. `deviations` says whether services deviate; everything else
+    stays the same."""
     scenario = _scenario_of(seed, providers)
     if not deviations:
         return scenario
@@ -236,7 +243,8 @@ def _scenario_of(seed: int, providers: dict[str, Provider]) -> Scenario:
 
 
 def _start(random: Random, begin: datetime, end: datetime, providers: list[Provider]) -> datetime:
-    """A time in the first half of the world, or, in some runs, shortly before its first rows are forgotten."""
+    """Return a time in the first half of the world. In some runs, it is shortly before the world's first rows are
+    forgotten."""
     kept = [provider.rules.retention.years for provider in providers if provider.rules.retention]
     if kept and not random.randrange(RETENTION_ONE_IN):
         retention_ends = begin + kept[0] * timedelta(days=365) + (end - begin)

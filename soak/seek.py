@@ -21,9 +21,10 @@ from soak.scenario import IN_REAL_TIME_ONE_IN
 SEEDS_ENOUGH: Final = 2
 """Seeds to find for each step."""
 CANDIDATES_MAX: Final = 60
-"""The most runs that are made again without a step."""
+"""The largest number of runs that are repeated without a step."""
 ALSO_MET: Final = {"one_transaction": "killed at: statement", "failures_leave_gaps": "ended: incomplete"}
-"""What a run must have met as well. Without it, these steps make a difference in many runs and change no result."""
+"""An event that a run must contain as well. Without it, these steps make a difference in many runs but change no
+result."""
 DEVIATIONS_OF: Final = {
     "ends_asked_beyond": ("start-exclusive", "end-exclusive"),
     "long_ranges_are_proven": ("newest-days-only",),
@@ -33,10 +34,10 @@ DEVIATIONS_OF: Final = {
     "pages_without_end": ("cursor-repeats", "cursor-repeats-empty"),
     "steps_beside_crowds": ("start-exclusive", "end-exclusive"),
 }
-"""The deviations that some steps are for. With `--deviations`, a run must have met one of them."""
+"""The deviations that some steps are for. With `--deviations`, a run must contain one of them."""
 AT_ONCE: Final = 4
 RAISED: Final = " raised: "
-"""In the text of a run that failed with an exception. It says nothing about the invariant."""
+"""A part of the text of every run that failed with an exception. Such a run says nothing about the invariant."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""What the forked workers of one run share: one virtual clock, and whose turn it is."""
+"""State that the forked workers of one run share: a virtual clock, and the order of their turns."""
 
 import fcntl
 import os
@@ -12,7 +12,7 @@ from liushui.testing.clock import MovableClock
 
 CLOCK_BYTES: Final = 8
 STAYS_ONE_IN: Final = 3
-"""A process that could hand over its turn keeps it once in so many times."""
+"""One time in this number, a process that could hand over its turn keeps it."""
 
 
 class SharedClock(MovableClock):
@@ -35,7 +35,7 @@ class SharedClock(MovableClock):
 
     def move(self, by: timedelta) -> None:
         """Let time pass."""
-        # A file lock, because the kernel releases it when its process is killed.
+        # A file lock, because the kernel releases it when the process is killed.
         fcntl.lockf(self._lock, fcntl.LOCK_EX)
         try:
             super().move(by)
@@ -52,8 +52,8 @@ class SharedClock(MovableClock):
 class TurnTaking:
     """Lets one of several processes run at a time, in an order that follows from a seed.
 
-    Created before the processes are forked. A process must not hand over its turn while it holds a lock: the next one
-    could wait for that lock for ever.
+    Created before the processes are forked. A process must not hand over its turn while it holds a lock: the next
+    process could wait for that lock forever.
     """
 
     def __init__(self, processes: int, seed: str) -> None:
@@ -64,19 +64,19 @@ class TurnTaking:
         self._random = seeded_random("turns", seed)
 
     def begin(self, number: int) -> None:
-        """Wait for the first turn of a process. Number 0 has it already."""
+        """Wait for the first turn of a process. Process number 0 has it already."""
         if number:
             os.read(self._pipes[number][0], 1)
 
     def hand_over(self, number: int) -> None:
-        """Perhaps let another process run, and wait until it is this one's turn again."""
+        """Perhaps let another process run, and then wait for this process's next turn."""
         others = [other for other, runs in enumerate(self._running[:]) if runs and other != number]
         if others and not self._random.randrange(STAYS_ONE_IN):
             self._give(self._random.choice(others))
             os.read(self._pipes[number][0], 1)
 
     def ended(self, number: int) -> None:
-        """A process has ended or was killed: another one gets its turn."""
+        """Give the turn to another process, because one has ended or was killed."""
         self._running[number] = 0
         left = [other for other, runs in enumerate(self._running[:]) if runs]
         if left and self._holder[0] == number:

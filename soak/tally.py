@@ -1,4 +1,4 @@
-"""What a soak has met, counted: sessions, kills, faults, rows, versions, gaps."""
+"""The events of a soak, counted: sessions, kills, faults, rows, versions, gaps."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from liushui.simulate.faults.profiles import RowChange
 from liushui.simulate.faults.row_lifecycle import FOREVER_US, UNKNOWN_CURRENCY, UNKNOWN_LABEL, RowVersion
 
 Tally = Counter[str]
-"""How often each thing was met, by name. Names of one group begin with the group and a colon: `fault: reset`."""
+"""How often each event occurred, by name. Names of one group begin with the group and a colon: `fault: reset`."""
 
 CROWD: Final = "rows: more at one instant than a page holds"
 _RATE_FAULTS: Final = (FaultKind.TOO_MANY, FaultKind.BANNED)
@@ -30,11 +30,11 @@ FAULTS: Final = (
     *(f"rows: {change.value}" for change in RowChange),
     CROWD,
 )
-"""Everything that a provider can do to a reader. A soak that is long enough meets each of them."""
+"""Every fault that a provider can cause. A soak that is long enough contains each of them."""
 
 
 def count_row_changes(versions: Sequence[RowVersion], provider: Provider) -> Tally:
-    """How many rows of an account change, by the way in which they do."""
+    """Count the rows of an account that change, by the kind of change."""
     tally = Tally()
     by_row = sorted(versions, key=lambda version: (version.number, version.from_us))
     for _, row in groupby(by_row, key=lambda version: version.number):
@@ -51,7 +51,7 @@ def count_row_changes(versions: Sequence[RowVersion], provider: Provider) -> Tal
 
 
 def _change(versions: list[RowVersion]) -> RowChange | None:
-    """How one row changes. None: not at all, or there is another row equal to it."""
+    """Return how a row changes. Returns None if it does not change, or if another row equals it."""
     first, last = versions[0], versions[-1]
     if len(versions) > 1:
         if first.corruption is not None:
@@ -69,7 +69,7 @@ def _change(versions: list[RowVersion]) -> RowChange | None:
 
 
 def count_ledger_contents(ledger: Ledger) -> Tally:
-    """What a ledger holds at the end of a run."""
+    """Count the contents of a ledger at the end of a run."""
     tally = Tally()
     with ledger.reading() as connection:
         for name, statement in _COUNTS.items():
@@ -91,5 +91,5 @@ _ENDED_VERSIONS: Final = "SELECT ended_as, count(*) FROM history GROUP BY ended_
 
 
 def faults_never_met(tally: Tally) -> list[str]:
-    """The faults that did not happen at all."""
+    """Return the faults that did not occur at all."""
     return [name for name in FAULTS if not tally[name]]

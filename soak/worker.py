@@ -44,19 +44,19 @@ from soak.scenario import KillPoint, Session, WorkerPlan
 from soak.shared_state import TurnTaking
 
 SLEEP_MIN: Final = timedelta(seconds=1)
-"""Shorter sleeps last so long. A sync that looks again every few milliseconds would take real time."""
+"""Shorter sleeps last this long. A sync that checks again every few milliseconds would take real time."""
 DONE: Final = "done"
 """A worker notes this with the account, and the microseconds at which its completed sync began and ended."""
 REQUESTS_MAX: Final = 5_000
-"""The most requests that a worker makes where services deviate: such syncs may never end."""
+"""The most requests of a worker if services deviate: such syncs may never end."""
 BODY_MAX: Final = 1 << 20
-"""The largest body of an answer, in place of the 64 MiB of a real sync: endless bodies would cost a tenth of a soak.
+"""The largest body of an answer, instead of the 64 MiB of a real sync. Endless bodies would take a tenth of a soak.
 
-The pages of these worlds have at most a tenth of it.
+The pages of these worlds have at most a tenth of this size.
 """
 PASSES_MAX: Final = 6
 PASSES_APART: Final = WITHDRAWAL_BOUND.agree_after + timedelta(hours=1)
-"""Two reads that are so far apart may withdraw many rows. Before that, a sync leaves open what it doubts."""
+"""Two reads with this distance in time may withdraw many rows. Before that, a sync leaves doubted ranges open."""
 
 CALM_SESSION: Final = Session(
     after=NO_DELAY,
@@ -80,7 +80,7 @@ class WorkerId(NamedTuple):
 
 
 class Worker:
-    """Syncs every account of a run once, in a process of its own."""
+    """Syncs every account of a run once, in a separate process."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class Worker:
         self._log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def run(self) -> NoReturn:
-        """Work and end the process: with 0, or, after an exception, with 1 and the traceback in the log."""
+        """Work and end the process. The exit code is 0, or 1 after an exception, with the traceback in the log."""
         code = 1
         try:
             if self._turns:
@@ -116,7 +116,7 @@ class Worker:
             os._exit(code)
 
     def work(self) -> None:
-        """Sync every account once. In the calm session, sync until nothing is new."""
+        """Sync every account once. In the calm session, repeat until nothing is new."""
         with self._patched_environment():
             if self._session is CALM_SESSION:
                 self._sync_until_settled(self._setup.ledger)
@@ -125,7 +125,7 @@ class Worker:
             self._setup.ledger.close()
 
     def close(self) -> None:
-        """Close the log, in a process that goes on."""
+        """Close the log, in a process that continues."""
         os.close(self._log)
 
     def note_exception(self, error: BaseException) -> None:
@@ -133,7 +133,7 @@ class Worker:
         self.note("raised: " + "".join(traceback.format_exception(error)).replace("\n", "\\n"))
 
     def note(self, event: str) -> None:
-        """Have an event counted. It is written at once, because the process may be killed next."""
+        """Record an event for the tally. It is written at once, because the process may be killed next."""
         os.write(self._log, event.encode() + b"\n")
 
     def _sync(self, ledger: Ledger, *, everything: bool) -> list[SyncResult]:
@@ -153,9 +153,10 @@ class Worker:
         return results
 
     def _sync_until_settled(self, ledger: Ledger) -> None:
-        """Sync everything, then what is open, until a sync leaves open only what the one before left open.
+        """Sync everything. Then sync the open ranges until a sync leaves open only the ranges that the previous sync
+        left open.
 
-        A wait that a provider has asked for is over before the next sync.
+        A wait that a provider has requested ends before the next sync.
         """
         before: list[tuple[SyncStatus, list[str]]] | None = None
         for _ in range(PASSES_MAX):
@@ -170,7 +171,7 @@ class Worker:
 
     @contextmanager
     def _patched_environment(self) -> Iterator[None]:
-        """Inside, HTTP, time, threads, leases and the proof are those of the session."""
+        """In the block, HTTP, time, threads, leases and the proof are those of the session."""
         setup = self._setup
         profile = replace(PROFILES[self._session.wire], deviations=self._session.deviations)
         is_calm = self._session is CALM_SESSION
@@ -210,8 +211,8 @@ class Worker:
             yield
 
     def _caps(self) -> dict[str, int]:
-        """The most rows of a page, by account: only where further pages lead to the other rows, and no total says how
-        many there are."""
+        """Return the most rows of a page, by account. Accounts are included only if further pages lead to the other
+        rows, and no total states their number."""
         cap = self._session.cap
         pagings = {source.account: self._setup.provider_of(source).rules.paging for source in self._setup.sources}
         return {account: cap for account, paging in pagings.items() if cap and _has_open_end(paging)}
@@ -231,7 +232,7 @@ class Worker:
                 pass
 
     def _note_step(self, step: str) -> None:
-        """A step of the proof made a difference. Noted once for each worker."""
+        """A step of the proof made a difference. It is recorded once for each worker."""
         if step not in self._noted_steps:
             self._noted_steps.add(step)
             self.note(f"step: {step}")
@@ -239,7 +240,7 @@ class Worker:
     # ------------------------------------------------------------ points at which it may be killed
 
     def count_request(self) -> None:
-        """A request has arrived. Raises TooManyCalls where a service deviates and the sync does not end."""
+        """A request has arrived. Raises TooManyCalls if a service deviates and the sync does not end."""
         self._hand_over()
         self._requests += 1
         if self._session.deviations and self._requests > REQUESTS_MAX:
@@ -273,7 +274,8 @@ class Worker:
             self._turns.hand_over(self._id.number)
 
     def _keeping_its_turn(self, function: Callable[P, T]) -> Callable[P, T]:
-        """The function, for which a worker keeps its turn: it reads the ledger while it holds the lock of a file."""
+        """Return the function, wrapped so that the worker keeps its turn: the function reads the ledger while it holds
+        the lock of a file."""
 
         def keeping(*args: P.args, **kwargs: P.kwargs) -> T:
             self._keeps_turn = True
@@ -329,7 +331,7 @@ class _ObservedSchedule:
 
 
 def _has_open_end(paging: Paging) -> bool:
-    """Whether a page may be short or empty although others follow. After an id an empty page is the last one."""
+    """Whether a page may be short or empty although others follow. In pages by id, an empty page is the last one."""
     return isinstance(paging, Cursor) or (isinstance(paging, PageNumber) and not paging.has_total)
 
 

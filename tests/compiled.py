@@ -1,7 +1,7 @@
 """SQL that is compiled once for all ledgers of a process.
 
-SQLAlchemy keeps what it compiled with each engine, and every ledger that a test opens has a new one. More than half of
-the time of many tests would go into compiling the same statements again.
+SQLAlchemy keeps compiled statements with each engine, and every ledger that a test opens has a new engine. More than
+half of the time of many tests would go into compiling the same statements again.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""`liushui demo` in a process of its own: simulated providers, a ledger of their accounts, and its pages."""
+"""`liushui demo` in a separate process: simulated providers, a ledger of their accounts, and its pages."""
 
 import re
 from collections.abc import Iterator

@@ -103,7 +103,7 @@ class Pool:
 
     def _connection(self, url: str) -> psycopg.Connection:
         if url not in self._connections:
-            # One script is one transaction, also here: a test may look at what else is connected, and find it idle.
+            # One script is one transaction here too: a test may look at the other connections, and find them idle.
             self._connections[url] = psycopg.connect(url, autocommit=True)
         return self._connections[url]
 

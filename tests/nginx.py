@@ -50,7 +50,7 @@ def running_nginx(server: str, *ports: int) -> Iterator[None]:
     program = find_nginx()
     if program is None:
         raise LiushuiError("this machine has no nginx: `make servers` installs it")
-    # A folder that another user may look into, which pytest's are not.
+    # A folder that another user may open; pytest's folders are closed to other users.
     with TemporaryDirectory(prefix="liushui-nginx-", ignore_cleanup_errors=True) as name:
         folder, owner = Path(name), _owner()
         (folder / "nginx.conf").write_text(_MAIN.format(folder=folder, server=server))

@@ -73,7 +73,7 @@ class Postgres:
     def start(self) -> None:
         """Start the server, and return once it accepts connections."""
         listen = ["-p", str(self.port), "-k", str(self._folder), "-c", f"listen_addresses={HOST}"]
-        # The operating system outlives the tests, so that also a server that is killed loses nothing.
+        # The operating system survives the tests, so even a killed server loses nothing.
         listen += ["-c", "fsync=off", "-c", "full_page_writes=off"]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(

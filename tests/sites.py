@@ -1,5 +1,8 @@
-"""The application of a ledger, for a test that sends it requests. Making one takes a tenth of a second, so that the
-tests of a process share a few: each gives its own ledger to an application that no other test uses at that time."""
+"""The application of a ledger, for a test that sends it requests.
+
+Creating one takes a tenth of a second, so the tests of a process share a few. Each test gives its own ledger to an
+application that no other test is using.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""What tests need of the system: installed programs, and files that cannot grow. On CI no test is skipped."""
+"""Parts of the system that tests need: installed programs, and files that cannot grow. On CI no test is skipped."""
 
 import os
 import resource

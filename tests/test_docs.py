@@ -1,4 +1,4 @@
-"""Pages that are generated are as the code makes them, and what the README says is there."""
+"""Generated pages equal the code's output, and the claims of the README are true."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Secrets in variables and in files, and that no secret is read from the environment in another way."""
+"""Secrets in variables and in files. No secret is read from the environment in another way."""
 
 import ast
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The house's rules that a program can read: who imports whom, what a provider's folder has, no float near money."""
+"""The rules of the house that a program can check: imports, the files of a provider's folder, no float near money."""
 
 import ast
 import re
@@ -154,7 +154,8 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "__main__": frozenset({"cli"}),
     "": frozenset({"client"}),
 }
-"""Which areas of the package each area may import beside itself. A new area is named here before it is built."""
+"""The areas of the package that each area may import, in addition to itself. A new area has to be listed here before it
+is built."""
 
 
 def area_of(name: str) -> str:
@@ -259,7 +260,7 @@ FLOATS: Final = {
     "testing/hostile_server.py": "the pause between two bytes",
     "testing/processes.py": "timeouts",
 }
-"""Where a float may be written or named, and what it measures: never money."""
+"""The places that may use a float, and what it measures: never money."""
 
 EDGES: Final = {"client.py": "a timeout"}
 """The same in any provider's folder."""

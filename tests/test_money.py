@@ -1,4 +1,4 @@
-"""Sums are exact, however far apart the digits of their amounts stand; many texts are checked as each one is."""
+"""Sums are exact, even for amounts of very different size. Checking many texts equals checking each of them."""
 
 from decimal import Decimal, localcontext
 

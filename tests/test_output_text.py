@@ -1,4 +1,4 @@
-"""Values as text: nothing that a terminal or a spreadsheet acts on, and nothing lost."""
+"""Values as text: terminals and spreadsheets never act on them, and no character is lost."""
 
 import json
 from datetime import UTC, datetime

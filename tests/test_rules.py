@@ -1,4 +1,4 @@
-"""Clocks of the rules, from both sides of each edge: publication, retention, floors, windows."""
+"""Clocks of the rules, on both sides of each limit: publication, retention, floors, windows."""
 
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo

@@ -1,8 +1,8 @@
-"""Whether what liushui installs has known holes, by pip-audit and the advisories of PyPI.
+"""Checks whether the packages that liushui installs have known vulnerabilities, by pip-audit and PyPI's advisories.
 
-`python -m tools.audit` exits with 1 if there is a hole, with 3 if the advisories of some package could not be read, and
-with 0 if every package was audited and none has a hole. pip-audit itself also exits with 0 if nothing was audited: a
-package that the service does not know counts as one without holes.
+`python -m tools.audit` exits with 1 if there is a vulnerability, with 3 if the advisories of a package could not be
+read, and with 0 if every package was audited and none has a vulnerability. pip-audit itself also exits with 0 if it
+audited nothing: it counts a package that the service does not know as one without vulnerabilities.
 """
 
 import sys
@@ -30,7 +30,7 @@ class Hole(msgspec.Struct):
 
 
 class Package(msgspec.Struct):
-    """A package, with its holes or the reason why it was not audited."""
+    """A package, with its vulnerabilities or the reason why it was not audited."""
 
     name: str
     version: str = ""
@@ -52,7 +52,8 @@ class Audit(NamedTuple):
 
 
 def locked_requirements() -> str:
-    """What users install: the packages of the lock file with their hashes, extras too, without those of tests."""
+    """The packages that users install: those of the lock file with their hashes, including extras, without those for
+    tests."""
     words = ["export", "--frozen", "--quiet", "--no-dev", "--all-extras", "--no-emit-project"]
     done = run([find_uv_bin(), *words], cwd=PROJECT, capture_output=True, text=True, check=True, timeout=TIMEOUT_S)  # noqa: S603 - our own program
     return done.stdout
@@ -73,7 +74,8 @@ def audit(requirements: str, options: Sequence[str] = ()) -> Audit:
 
 
 def judge(output: str, messages: str) -> Audit:
-    """What pip-audit's output means. Its exit code does not tell: it is 1 for a hole and for a lost connection."""
+    """Return the meaning of pip-audit's output. Its exit code does not show it: it is 1 both for a vulnerability and
+    for a lost connection."""
     try:
         packages = msgspec.json.decode(output, type=Report).dependencies
     except msgspec.MsgspecError:

@@ -1,6 +1,6 @@
 """Generated pages: the commands from the program itself, the providers from their rules. `make docs` writes them.
 
-A page is a whole file, or the part of one between two marks.
+A page is a whole file, or the part of a file between two marks.
 """
 
 import inspect
@@ -68,7 +68,7 @@ def _records(context: click.Context, kind: type[click.Parameter]) -> Iterator[tu
 
 
 def _prose(help_text: str) -> str:
-    """A help text as Markdown: lines that click must not wrap (after \\b) become a code block."""
+    """Return a help text as Markdown. Lines that click must not wrap (after \\b) become a code block."""
     paragraphs = inspect.cleandoc(help_text).split("\n\n")
     return "\n\n".join(
         "```console\n"
@@ -94,7 +94,7 @@ def provider_pages() -> str:
 
 
 def provider_table() -> str:
-    """Every provider in one line: its name in commands, what it is, where its rules are described."""
+    """Return every provider in one line: its name in commands, a description, and where its rules are described."""
     rows = ["| name | provider | what it is | rules |", "|---" * 4 + "|"]
     for provider in load_providers().values():
         name = provider.name
@@ -105,7 +105,7 @@ def provider_table() -> str:
 
 
 def readme(text: str) -> str:
-    """README.md with its table of providers written anew."""
+    """Return README.md with a new table of providers."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}{provider_table()}{END}{after}"
@@ -141,7 +141,7 @@ PAGES: Final[Mapping[str, Callable[[str], str]]] = {
     "docs/providers.md": lambda _text: provider_pages(),
     "README.md": readme,
 }
-"""Each page by its path, and how it is made from what it says now."""
+"""Maps the path of each page to the function that makes it."""
 
 
 def main() -> None:

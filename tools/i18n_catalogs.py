@@ -1,6 +1,6 @@
 """Extracts the page's texts from code and templates into one .po file for each language.
 
-`python -m tools.i18n_catalogs` brings the files up to date and prints what lacks a translation.
+`python -m tools.i18n_catalogs` updates the files and prints the texts that lack a translation.
 """
 
 import sys
@@ -38,11 +38,11 @@ KEYWORDS: Final = {
     "say": None,
     "say_many": (1, 2),
 }
-"""The functions that translate, and which of their arguments are texts."""
+"""The functions that translate, and the positions of their texts among the arguments."""
 
 
 def extracted() -> Catalog:
-    """Every text of the page, with the files that it is in."""
+    """Return every text of the page, with the files that contain it."""
     catalogue = Catalog(domain=DOMAIN, project="liushui", charset="utf-8", fuzzy=False)
     options = {"**/templates/**.html": OPTIONS["jinja2"], "**/templates/**.svg": OPTIONS["jinja2"]}
     found = extract_from_dir(
@@ -76,7 +76,7 @@ def words_of(provider: Provider) -> Iterator[str]:
 
 
 def updated(tag: str, folder: Path = CATALOGUES) -> Catalog:
-    """A language's catalogue with the texts there are now: new ones untranslated, unused ones removed."""
+    """Return a language's catalogue with the present texts: new ones untranslated, unused ones removed."""
     path, fresh = folder / f"{tag}.po", extracted()
     catalogue = Catalog(locale=tag.replace("-", "_"), domain=DOMAIN, project="liushui", charset="utf-8", fuzzy=False)
     if path.exists():
@@ -95,7 +95,7 @@ def updated(tag: str, folder: Path = CATALOGUES) -> Catalog:
 
 
 def written(catalogue: Catalog) -> bytes:
-    """The file of a catalogue: the same bytes for the same texts, at any time and on any machine."""
+    """Return the file of a catalogue. The same texts give the same bytes at any time and on any machine."""
     file = BytesIO()
     write_po(file, catalogue, width=110, omit_header=False, include_lineno=False, sort_output=True)
     lines = file.getvalue().decode().splitlines(keepends=True)

@@ -1,4 +1,4 @@
-"""The installed packages that requirements name, with those that they need themselves."""
+"""The installed packages that requirements name, with their own requirements."""
 
 from collections.abc import Iterable
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
@@ -8,7 +8,7 @@ from packaging.utils import canonicalize_name
 
 
 def needed(requirements: Iterable[str]) -> list[Distribution]:
-    """The packages, by name. Raises LookupError for one that is not installed."""
+    """The packages, by name. Raises LookupError for a package that is not installed."""
     packages: dict[str, Distribution] = {}
     seen: set[tuple[str, str]] = set()
     waiting = [(Requirement(text), "") for text in requirements]

@@ -1,4 +1,4 @@
-"""The licences of what liushui installs, and a check that each is one that we have looked at.
+"""The licences of the packages that liushui installs, and a check that we have looked at each licence.
 
 `python -m tools.licences` prints them. It exits with 1 if a package has a licence that is not listed here: read it,
 then add it to PERMISSIVE, or the package to COPYLEFT and to docs/licences.md.
@@ -42,7 +42,7 @@ SPELLINGS: Final[Mapping[str, str]] = {
     "the mit license": "MIT",
     "the unlicense (unlicense)": "Unlicense",
 }
-"""The SPDX expression for what packages without one say, in small letters."""
+"""The SPDX expression for the licence texts of packages that state none, in small letters."""
 
 
 class Licence(NamedTuple):

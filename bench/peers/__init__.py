@@ -1,1 +1,1 @@
-"""The peers of liushui, each as good as it can be made without becoming liushui."""
+"""The peers of liushui, each as good as it can be without becoming liushui."""

@@ -20,7 +20,7 @@ GROUP BY year, month, account, currency
 
 
 def main(file: str) -> dict[str, list[list[object]]]:
-    """Read the journal once and print both."""
+    """Read the journal once and print both results."""
     connection = beanquery.connect(f"beancount:{file}")
     if connection.errors:
         raise SystemExit(f"{len(connection.errors)} errors, such as {connection.errors[0]}")

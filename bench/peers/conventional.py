@@ -1,8 +1,8 @@
 """The same pages from a conventional service: FastAPI, Pydantic, SQLAlchemy's ORM, SQLite, Uvicorn with two workers.
 
-Written as the guides of FastAPI and SQLAlchemy recommend, with an index for its query, and with the same work to do:
-load the key for each request, check the same signature, and write the same envelope.
-`python -m bench.peers.conventional ROWS.jsonl DATABASE` fills its tables and prints a key.
+Written as the guides of FastAPI and SQLAlchemy recommend, with an index for its query. It does the same work: it loads
+the key for each request, checks the same signature, and writes the same envelope. `python -m bench.peers.conventional
+ROWS.jsonl DATABASE` fills its tables and prints a key.
 """
 
 # FastAPI is only in the dependency group `bench`; without it, these classes have no types:

@@ -1,7 +1,7 @@
 """The bare loop of every provider: what a developer writes in two afternoons to copy accounts into SQLite.
 
-`python -m bench.peers.everywhere SOURCES.json DATABASE SINCE UNTIL` reads the whole range of each source, all of them
-at once in one process, and prints the number of rows. No proof, no chain, no totals, no quarantine, no retries.
+`python -m bench.peers.everywhere SOURCES.json DATABASE SINCE UNTIL` reads the whole range of each source, all sources
+at once in one process. It prints the number of rows. No proof, no chain, no totals, no quarantine, no retries.
 """
 
 import asyncio
@@ -156,7 +156,7 @@ async def longbridge_legacy(http: httpx2.AsyncClient, given: dict[str, str], sin
 
 
 async def wecom(http: httpx2.AsyncClient, given: dict[str, str], since: int, until: int) -> Pages:
-    """Pages of 200 by cursor, month by month, because a request may cover 31 days at most."""
+    """Yield pages of 200 by cursor, month by month, because a request may cover at most 31 days."""
     token_of, decode = msgspec.json.Decoder(Token).decode, msgspec.json.Decoder(FundFlows).decode
     token = token_of((await http.get(f"/cgi-bin/gettoken?{urlencode(given)}")).content).access_token
     for begin in range(since, until, MONTH_S):
@@ -172,7 +172,8 @@ async def wecom(http: httpx2.AsyncClient, given: dict[str, str], since: int, unt
 
 
 async def wooxpro(http: httpx2.AsyncClient, given: dict[str, str], since: int, until: int) -> Pages:
-    """The oldest thousand rows since an instant, then since the last row's time. The table drops repeated rows."""
+    """Yield the oldest thousand rows since an instant, and then since the last row's time. The table drops repeated
+    rows."""
     decode = msgspec.json.Decoder(FuturesAnswer).decode
     for account in ("futures", "copy_trading"):
         start = since * 1_000
@@ -230,7 +231,7 @@ KEYS: Final[dict[str, Sequence[str]]] = {
     "wooxpro": [field.name for field in msgspec.structs.fields(Futures)],
     "hkus": ["account_id", "id"],
 }
-"""The columns that identify a row: its id where it has one, otherwise all of them."""
+"""The columns that identify a row: its id, or all columns if it has none."""
 
 
 def create(file: Path) -> sqlite3.Connection:

@@ -1,6 +1,6 @@
 """A load generator for machines without wrk. It is slower, so fast servers look slower than they are.
 
-`python -m bench.peers.load PORT REQUESTS CONNECTIONS SECONDS`. Prints what load.lua prints.
+`python -m bench.peers.load PORT REQUESTS CONNECTIONS SECONDS`. Prints the same values as load.lua.
 """
 
 import asyncio

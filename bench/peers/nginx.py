@@ -1,4 +1,4 @@
-"""nginx with the answers as static files: about the best that HTTP allows on this machine."""
+"""nginx with the answers as static files: about the highest speed that HTTP allows on this machine."""
 
 import os
 from collections.abc import Iterator, Sequence

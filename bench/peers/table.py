@@ -1,7 +1,7 @@
 """The table of a bare loop: the fields of a row, with a primary key of all of them, so that a repeated row counts once.
 
-It was the fastest of four variants: a digest as the key takes twice as long. Of equal fills in one second it keeps only
-the first, which loses one in a hundred rows of the simulated world. A ledger loses none.
+It was the fastest of four variants. A digest as the key takes twice as long. It keeps only the first of equal fills in
+one second, and so loses one in a hundred rows of the simulated world. A ledger loses none.
 """
 
 import sqlite3

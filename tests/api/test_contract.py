@@ -30,7 +30,8 @@ CONFIG = SchemathesisConfig.from_dict(
     {
         "checks": {
             "positive_data_acceptance": {
-                # what is as the document says may still name nothing that is there, or contradict it, or itself
+                # A request that matches the document may still name nothing that exists, or contradict the ledger or
+                # itself.
                 "expected-statuses": ["2xx", "304", "403", "404", "409", "422"],
             },
             "negative_data_rejection": {
@@ -99,8 +100,8 @@ def test_answers_match_the_document(
             assume(not _has_whole_float(case.body))
             # Granian refuses a malformed Transfer-Encoding before the request reaches us.
             assume("transfer-encoding" not in {name.lower() for name in case.headers or ()})
-            # A document can say of lines of JSON that they are text, and not which text is right. Where each row is
-            # taken by itself, the answer is 200 and says which rows were refused.
+            # The document can say that lines of JSON are text, but not which text is valid. If each row is recorded by
+            # itself, the answer is 200 and says which rows were refused.
             says_too_little = case.media_type == LINES or (case.query or {}).get("mode") == "each"
             unsaid = [positive_data_acceptance, negative_data_rejection] if says_too_little else []
             case.call_and_validate(headers=headers, excluded_checks=unsaid)

@@ -1,4 +1,4 @@
-"""The OpenAPI document describes every route; the page that shows it loads nothing from elsewhere."""
+"""The OpenAPI document describes every route. The page that shows it loads nothing from other servers."""
 
 import re
 from typing import Any

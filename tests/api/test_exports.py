@@ -1,4 +1,4 @@
-"""Exports through the API: the file of the command line, for the caller's accounts alone."""
+"""Exports through the API: the same file as on the command line, with only the caller's accounts."""
 
 import json
 from collections.abc import Iterator

@@ -1,7 +1,8 @@
 """The feed and the pages of flows while others write.
 
-A client that applies the feed has what a full read has, and pages leave out no flow and repeat none. Hypothesis chooses
-the order of slices, restatements, withdrawals, imports and recorded flows, and reads a page between any two of them.
+A client that applies the feed has the same flows as a full read. Pages leave out no flow and repeat none. Hypothesis
+chooses the order of slices, restatements, withdrawals, imports and recorded flows, and reads a page between any two of
+them.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Links over HTTP: listed in pages, shown in full, decided once, by callers who may."""
+"""Links over HTTP: listed in pages, shown in full, and decided once, only by callers with the right."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Months over HTTP: reconciled, closed and opened again by callers who may, and what changes afterwards."""
+"""Months over HTTP: callers with the right reconcile, close and reopen them; and later changes are listed."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime

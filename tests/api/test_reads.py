@@ -250,7 +250,7 @@ def test_balances_have_their_completeness(caller: Caller, ledger: Ledger) -> Non
 def test_summaries_by_period_account_and_kind(reader: Caller) -> None:
     rows = reader.get("/summary", period="day", account="a")["rows"]
     assert [row["period"] for row in rows] == ["2024-03-01", "2024-03-02", "2024-03-03", "2024-03-04"]
-    # The first day begins before the source, and the last one has not been read to its end.
+    # The first day begins before the source, and the last day has not been read to its end.
     assert [row["covered"] for row in rows] == [False, True, True, False]
     assert rows[-1]["complete_until"] == "2024-03-04T00:00:00Z"
     (week,) = reader.get("/summary", period="week", account="b")["rows"]

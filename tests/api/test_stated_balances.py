@@ -1,4 +1,4 @@
-"""Stated balances over HTTP: stated, listed with their checks, withdrawn, by callers who may."""
+"""Stated balances over HTTP: callers with the right state, list and withdraw them."""
 
 from typing import Any
 

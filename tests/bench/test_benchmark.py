@@ -81,7 +81,7 @@ GROUPS: dict[tuple[str, ...], set[tuple[str, str]]] = {
         ("export", "memory, db copy"),
     },
 }
-"""Measurements that run together, and the ratios that they give on any machine."""
+"""Measurements that run together, and the ratios that they give on every machine."""
 
 
 def test_each_measurement_is_run() -> None:

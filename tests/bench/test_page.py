@@ -1,4 +1,4 @@
-"""docs/performance.md is made from results: it has every figure, and says which bars were missed."""
+"""docs/performance.md is generated from results: it has every figure, and says which bars were missed."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a certificate says, and what is found when it and a ledger are compared."""
+"""The content of a certificate, and the differences that a comparison with a ledger finds."""
 
 import json
 from datetime import UTC, datetime

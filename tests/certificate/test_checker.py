@@ -1,8 +1,8 @@
-"""The independent checker accepts what is valid, and refuses every single changed byte of it.
+"""The independent checker accepts valid input, and refuses it after any single changed byte.
 
-Most changes are tried in this process, by the functions of the checker's file, and one in ten by `python -I` and
-openssl, as its users run it. LIUSHUI_TEST_CHANGES is the number of changes, and LIUSHUI_TEST_CERTIFICATES that of
-certificates that are as they were made: `make certificates` tries 10,000 and 1,000.
+The functions of the checker's file try most changes in this process. `python -I` and openssl try one in ten, as users
+run the checker. LIUSHUI_TEST_CHANGES is the number of changes, and LIUSHUI_TEST_CERTIFICATES the number of unchanged
+certificates. `make certificates` tries 10,000 and 1,000.
 """
 
 import os
@@ -61,7 +61,7 @@ def test_it_imports_nothing_of_liushui_and_is_alone(files: Files, tmp_path: Path
     alone = tmp_path / "alone"
     shutil.copytree(files.folder, alone)
     shutil.copy(CHECKER, alone / "check.py")
-    # Without the packages of this environment: -I ignores its variables, and -S its site-packages.
+    # The packages of this environment are not visible: -I ignores its variables, and -S its site-packages.
     command = [sys.executable, "-I", "-S", "check.py", "--key", files.key, "certificate", "--rows", "rows.csv"]
     done = subprocess.run(command, cwd=alone, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("valid: a, 2024-03, 23 rows, complete\n", "")

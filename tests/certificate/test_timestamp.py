@@ -1,4 +1,4 @@
-"""Time stamps of RFC 3161, by an authority that openssl makes: openssl and the checker verify what liushui got."""
+"""Time stamps of RFC 3161, by an authority that openssl makes. openssl and the checker verify them."""
 
 import subprocess
 import threading

@@ -1,4 +1,4 @@
-"""Run commands as a user does: in this process through the program's entry, or in a process of its own."""
+"""Run commands as a user does: in this process through the program's entry, or in a separate process."""
 
 import io
 import json

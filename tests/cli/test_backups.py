@@ -1,4 +1,4 @@
-"""Backups from time to time, on the command line and beside a server; and restore drills as a user makes them."""
+"""Backups on a schedule, on the command line and by a server; and restore drills as a user runs them."""
 
 import json
 import signal
@@ -210,7 +210,7 @@ def test_a_schedule_makes_a_backup_at_once_and_the_next_one_when_it_is_due(path:
         assert (state["file"], state["every_s"], state["error"]) == (Path(first["path"]).name, 6 * 3600, None)
         process.send_signal(signal.SIGTERM)
         process.wait(PATIENCE_S)
-    # A new process goes on with the schedule of the one before. The old backup makes the next one due.
+    # A new process continues the schedule of the previous one. The old backup makes the next one due.
     with running(path, *words) as process:
         assert process.stderr is not None
         assert "a backup every 6:00:00" in process.stderr.readline()

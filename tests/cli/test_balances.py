@@ -1,4 +1,4 @@
-"""liushui balance, balances, breaks: what people state, what adds up, and what does not."""
+"""liushui balance, balances, breaks: balances that people state, and whether the flows agree with them."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`liushui certificate`: from a key to a proof of one row, and the errors on the way."""
+"""`liushui certificate`: all steps from a key to a proof of one row, and their errors."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""`liushui close`: months are closed, opened again and listed, and what changes in closed ones is shown."""
+"""`liushui close`: months are closed, reopened and listed, and changes in closed months are shown."""
 
 from collections.abc import Iterator
 from datetime import timedelta

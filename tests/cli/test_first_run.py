@@ -1,4 +1,4 @@
-"""What a newcomer meets: a server without a ledger, a demo to keep, and the login to either."""
+"""The first run of a new user: a server without a ledger, a demo that can be kept, and the login to both."""
 
 import re
 import subprocess

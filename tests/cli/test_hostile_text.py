@@ -1,4 +1,4 @@
-"""Text that providers or payers choose, in what commands print: neither a terminal nor a spreadsheet acts on it."""
+"""Text from providers or payers in the output of commands: terminals and spreadsheets never act on it."""
 
 import csv
 import io

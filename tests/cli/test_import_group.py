@@ -1,4 +1,4 @@
-"""liushui import list and undo; and that `import FILE` still takes files, with options before and after them."""
+"""liushui import list and undo. `import FILE` still takes files, with options before and after them."""
 
 import json
 from pathlib import Path

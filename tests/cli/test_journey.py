@@ -1,4 +1,4 @@
-"""The journey of a new user, and of one who is interrupted on the way."""
+"""The journey of a new user, and of a user who is interrupted on the way."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""Credentials that are keys of many lines: they come by file, and what our server does not need is not kept."""
+"""Credentials that are keys of many lines: they come from files, and our server keeps only the parts that it needs."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""`liushui link`: what is listed and shown, what is decided, and what is refused."""
+"""`liushui link`: listing, showing and deciding links, and the refusals."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`liushui mcp`, as an assistant uses it: the official client starts it and speaks to it over its standard streams."""
+"""`liushui mcp` as an assistant uses it: the official client starts it and talks to it over its standard streams."""
 
 import asyncio
 import json
@@ -120,7 +120,7 @@ def test_the_tools_only_read_and_say_what_they_take_and_answer(assistant: Assist
         assert tool.input_schema["type"] == tool.output_schema["type"] == "object"
         assert tool.input_schema["additionalProperties"] is False
         properties = tool.output_schema["properties"]
-        # An account has a completeness of its own, and so has an account's month.
+        # An account has its own completeness, and so has each of its months.
         assert "complete" in properties or tool.name in ("list_accounts", "reconcile")
 
 

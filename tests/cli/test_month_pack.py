@@ -1,4 +1,4 @@
-"""The month-end pack: what is in the zip, what the checker says of its certificate, and what is refused."""
+"""The month-end pack: the content of the zip, the checker's verdict on its certificate, and the refusals."""
 
 import csv
 import io

@@ -156,7 +156,7 @@ def test_a_server_that_is_killed_leaves_each_message_to_the_next_one(path: Path,
         process.send_signal(signal.SIGKILL)
         process.wait(PATIENCE_S)
     ledger = open_ledger(str(path))
-    # What the killed process was sending is sent after the time of its claim.
+    # A message that the killed process was sending is sent when its claim has expired.
     later = ledger.with_clock(lambda: system_clock() + CLAIM)
     Notifier(later, print).send_due()
     wait_until(lambda: all(one.state is State.SENT for one in list_notifications(ledger)), "the end of every message")

@@ -1,4 +1,4 @@
-"""What commands import: a command does not wait for libraries that it does not use, and help waits for almost none."""
+"""The imports of commands: a command does not load libraries that it does not use, and help loads almost none."""
 
 import subprocess
 import sys

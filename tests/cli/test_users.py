@@ -1,4 +1,4 @@
-"""liushui user and audit: people are added, changed and removed, and what commands do is in the log."""
+"""liushui user and audit: people are added, changed and removed, and the log records what commands do."""
 
 import json
 import os

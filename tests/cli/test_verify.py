@@ -1,4 +1,4 @@
-"""`liushui verify`: what it prints, and the anchors that it compares a ledger with."""
+"""`liushui verify`: its output, and the anchors that it compares a ledger with."""
 
 import json
 import sqlite3

@@ -1,7 +1,7 @@
-"""A program that exports a ledger as Parquet and Arrow, and prints what pyarrow and DuckDB read, as JSON.
+"""A program that exports a ledger as Parquet and Arrow. It prints what pyarrow and DuckDB read, as JSON.
 
-It needs pyarrow, which is in an environment of its own. For each reader: the exact sum by account, subaccount and
-currency. `files`: the sums of two files of a month each, read as one data set.
+It needs pyarrow, which is in an environment of its own. Prints, for each reader, the exact sum by account, subaccount
+and currency. `files` has the sums of two files of one month each, read as one data set.
 """
 
 import json

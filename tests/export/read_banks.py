@@ -1,6 +1,7 @@
 """A program that reads an OFX file with ofxtools and ofxparse, and a CAMT.053 file against its XSD, as JSON.
 
-For each reader: the statements, each with its account, currency, exact sum, closing balance, ids and first time.
+For each reader, it prints the statements, each with its account, currency, exact sum, closing balance, ids and first
+time.
 """
 
 import json

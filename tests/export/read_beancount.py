@@ -1,7 +1,7 @@
-"""A program that reads Beancount files as bean-check does, and prints for each what it holds, as JSON.
+"""A program that reads Beancount files as bean-check does. It prints the content of each file, as JSON.
 
-For each file of the command line: `errors`, the exact `balances` by account and currency, the `links`, and how many
-`assertions` there are. Balances are added up here, because Beancount's printers round.
+The output for each file of the command line: `errors`, the exact `balances` by account and currency, the `links`, and
+the number of `assertions`. Balances are added up here, because Beancount's printers round.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""A program that opens a Beancount file in Fava, and prints as JSON the errors, and what its pages of balances show."""
+"""A program that opens a Beancount file in Fava. It prints the errors and the balances on Fava's pages, as JSON."""
 
 import json
 import sys

@@ -1,6 +1,6 @@
-"""A program that reads a Parquet file and an Arrow stream with polars, and prints what it finds as JSON.
+"""A program that reads a Parquet file and an Arrow stream with polars. It prints the result as JSON.
 
-For each of both: the type of each column, and the sums by account, subaccount and currency as polars adds them up.
+The output for each of the two: the type of each column, and polars' sums by account, subaccount and currency.
 """
 
 import json

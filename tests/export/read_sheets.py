@@ -1,6 +1,6 @@
 """A program that reads an Excel file with calamine and prints its sheets as JSON: a list of rows for each name.
 
-Whole numbers are told from text by their type; other numbers are printed with the digits of their shortest spelling.
+The type distinguishes whole numbers from text. Other numbers are printed with the digits of their shortest spelling.
 """
 
 import json

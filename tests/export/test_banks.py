@@ -1,4 +1,4 @@
-"""OFX and CAMT.053: what other programs read, what the schema says, and what the formats cannot say."""
+"""OFX and CAMT.053: the results of other programs and of the schema, and the values that the formats cannot hold."""
 
 from collections.abc import Iterator
 from datetime import date

@@ -1,4 +1,4 @@
-"""Increments: what changed since the export before, as reversals, corrections and new flows."""
+"""Exports of changes since the previous export: reversals, corrections and new flows."""
 
 import json
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""Exports of a ledger on PostgreSQL are those of one in a file, byte for byte."""
+"""Exports of a ledger on PostgreSQL equal those of a ledger in a file, byte for byte."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""liushui export: CSV and JSON Lines, what a file says about itself, and what is refused."""
+"""liushui export: CSV and JSON Lines, the statement of completeness in a file, and the refusals."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Journals: what Beancount, hledger and Ledger make of them, with every assertion on."""
+"""Journals: how Beancount, hledger and Ledger read them, with every assertion on."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Programs that users open exports with: polars, Frictionless, Fava and LibreOffice read what the ledger has."""
+"""Programs in which users open exports: polars, Frictionless, Fava and LibreOffice read the ledger's figures."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Vouchers for 用友 and 金蝶, read by readers of our own, which follow the published layouts."""
+"""Vouchers for 用友 and 金蝶, read by our own readers, which follow the published layouts."""
 
 from collections.abc import Iterator
 from datetime import date

@@ -1,4 +1,4 @@
-"""The faces of a ledger, each asked in its own way and answering in one shape."""
+"""The faces of a ledger: each is asked in its own way, and all answers have one shape."""
 
 import html
 import json

@@ -1,6 +1,6 @@
-"""What the faces should show, computed from the events of a test and the providers' rules alone.
+"""The figures that the faces should show, computed only from the events of a test and the providers' rules.
 
-It shares no code with the read model: ranges are decided instant by instant, sums are added row by row.
+It shares no code with the read model: it decides ranges instant by instant, and adds up sums row by row.
 """
 
 from collections.abc import Iterable

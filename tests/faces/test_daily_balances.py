@@ -1,4 +1,4 @@
-"""End-of-day balances are the same in every face, and so is what is not complete of them."""
+"""End-of-day balances and their completeness are the same in every face."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""All faces show the same numbers and verdicts, and those of a naive computation: of any ledger, on every engine."""
+"""All faces show the same numbers and verdicts as a naive computation, for any ledger, on every engine."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack

@@ -1,4 +1,4 @@
-"""Ledgers that lack flows: no face calls any of their sums complete, and each says why."""
+"""Ledgers that lack flows: no face calls any of their sums complete, and each face gives the reason."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta

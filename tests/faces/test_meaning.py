@@ -1,4 +1,4 @@
-"""Income and expense by meaning, and fees, are the same in every face; own transfers and trades stand apart."""
+"""Income and expense by meaning, and fees, are the same in every face. Own transfers and trades are separate."""
 
 import re
 from collections.abc import Iterator

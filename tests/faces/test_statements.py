@@ -1,4 +1,4 @@
-"""Statement files prove their period where they state it and add up: every face says so, and none says more."""
+"""Statement files prove their period if they state it and add up. Every face says so, and no face says more."""
 
 from collections.abc import Iterator
 from datetime import date, timedelta

@@ -1,4 +1,4 @@
-"""Statement files for tests, and how they are imported."""
+"""Statement files for tests, and functions that import them."""
 
 import json
 from io import BytesIO

@@ -1,4 +1,4 @@
-"""The values of cells: amounts, times, and what programs put around them."""
+"""The values of cells: amounts, times, and the decoration that programs add to them."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Files of exchanges in the versions that they have had."""
+"""Files of exchanges, in all versions that the exchanges have used."""
 
 from pathlib import Path
 

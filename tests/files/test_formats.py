@@ -1,4 +1,4 @@
-"""Every format of statement files that is found does what all of them must."""
+"""Every installed format of statement files passes the checks for all formats."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Whatever bytes a file has, it is read, or refused in one line: no other error reaches the user."""
+"""Any bytes in a file are read, or refused in one line: no other error reaches the user."""
 
 import gzip
 import os

@@ -1,4 +1,4 @@
-"""liushui import of statement files, as a user runs it: any table by a mapping, packed and encoded in any way."""
+"""liushui import of statement files as a user runs it: any table with a mapping, in any packing and encoding."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Accounts that came from statement files, on the page: as any other account."""
+"""Accounts from statement files look on the page like any other account."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Tables of a form that no description mentions, as spreadsheets, bank programs and people leave them."""
+"""Tables whose form no description mentions, as spreadsheets, bank programs and people produce them."""
 
 from base64 import b64decode
 from datetime import datetime

@@ -1,1 +1,1 @@
-"""What somebody hostile, or only unlucky, can put before the product."""
+"""Hostile or unlucky input to the product."""

@@ -1,4 +1,4 @@
-"""No row takes a page or a total down: times at both ends of what can be held, any amount, texts of any length."""
+"""No row breaks a page or a total: times at both ends of the possible range, any amount, texts of any length."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Files with secrets or account data are for their owner alone, and what is no file is not read."""
+"""Only their owner can read files with secrets or account data. A path that is not a file is not read."""
 
 import json
 import stat

@@ -1,4 +1,4 @@
-"""JSON that is nested too deep, or has a key twice, which programs read differently, is refused."""
+"""JSON that is nested too deeply is refused, and JSON with a repeated key, because programs read it differently."""
 
 import json
 from pathlib import Path
@@ -86,7 +86,7 @@ def test_a_key_given_twice_is_refused(ledger: Ledger, path: str) -> None:
         for key in BODIES[path]:
             body = json.dumps(BODIES[path])
             fault = {"pointer": f"/{key}", "expected": "each key once", "got": "one that occurs twice"}
-            # The first value is of another type: which of the two is meant is unknown, not only to us.
+            # The two values have different types: nobody, including us, can know which one is meant.
             assert errors(caller, path, twice(body, key)) == [fault]
         assert counts(ledger) == before
 

@@ -1,4 +1,4 @@
-"""A server that is killed leaves nothing running, no port taken, and no folder for longer than until the next start."""
+"""A killed server leaves no process and no used port. Its folder disappears at the next start at the latest."""
 
 import http.client
 import os

@@ -1,4 +1,4 @@
-"""Load goes away with its callers: whoever asks for too much is refused, and nobody else waits for them."""
+"""Load ends when its callers leave. A caller that asks for too much is refused, and no other caller waits for it."""
 
 import asyncio
 import socket
@@ -133,7 +133,7 @@ def test_nobody_waits_for_a_caller_with_many_requests(ledger: Ledger, slow_balan
         refused = [client for client in clients if client.status]
         assert Counter(client.status for client in refused) == {429: REQUESTS - PER_CALLER}
         assert all(client.headers["retry-after"] for client in refused)
-        # Meanwhile everybody else is answered. None of the slow ones can end before.
+        # Meanwhile everybody else is answered. No slow request can end before that.
         for path, headers in (
             ("/login", {"host": "127.0.0.1"}),
             ("/", {"host": "127.0.0.1"}),

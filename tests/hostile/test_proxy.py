@@ -129,7 +129,7 @@ def test_every_address_on_every_page_leads_somewhere(proxied: Proxied) -> None:
         while waiting:
             address = waiting.pop()
             answer = client.get(address, headers={"hx-request": "true"} if "/page/" in address else {})
-            # A format may be unable to hold what is seen: then the page says so.
+            # A format may be unable to hold the listed flows: the page then says so.
             fitting = (200, 303, 422) if "/flows/download." in address else (200, 303)
             assert answer.status_code in fitting, f"{address}: {answer.status_code} {answer.text[:300]}"
             if "text/html" not in answer.headers.get("content-type", ""):

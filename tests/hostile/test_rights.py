@@ -1,4 +1,4 @@
-"""Rights never grow: what a credential creates ends with it, and may do no more than it may."""
+"""Rights never grow. What a credential creates ends with it, and may do no more than the credential."""
 
 from collections.abc import Mapping
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""One digest of what a ledger holds, however it came there: equal flows have equal digests, whatever their chains."""
+"""One digest of a ledger's content, regardless of its origin: equal flows have equal digests, even if chains differ."""
 
 from hashlib import sha256
 

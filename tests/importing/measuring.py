@@ -1,7 +1,7 @@
-"""A program that imports one file and prints what it took: rows, the most memory in all, the most that is its own.
+"""A program that imports one file and prints the cost: rows, the largest total memory, and its own largest memory.
 
-`python -m tests.importing.measuring LEDGER FILE`. Memory is in bytes. Files that are mapped count in all, and not as
-its own, which is known on Linux alone, and 0 elsewhere.
+`python -m tests.importing.measuring LEDGER FILE`. Memory is in bytes. Mapped files count in the total, and not in its
+own memory. Its own memory is known only on Linux; elsewhere it is 0.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""How many equal rows there are, told from pages: a function of what was seen, not of the order it was seen in."""
+"""The number of equal rows in pages: it depends on the set of pages, not on their order."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Files that are broken, huge or hostile: what can be read comes in, the rest is kept or refused, never dropped."""
+"""Files that are broken, huge or hostile: readable rows are imported, others are kept or refused, none is dropped."""
 
 import gc
 import resource
@@ -139,7 +139,7 @@ def test_a_file_may_be_left_half_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", [b"x", b"\\n", b"\\\\", b"{", b'{}[],\\"', "文".encode()], ids=repr)
 def test_a_long_string_costs_its_own_length(tmp_path: Path, text: bytes) -> None:
-    # A parser that went back over the string for each of its parts would not be done before the test's timeout.
+    # A parser that went back over the string for each of its parts would not finish before the test's timeout.
     long = row(1)[:-1] + b',"more":"' + text * (4_000_000 // len(text)) + b'"}'
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert pages(tmp_path, b"[" + long + b"," + B + b"]") == [[long, B]]

@@ -1,4 +1,4 @@
-"""Importing takes as much memory for ten times the rows, in no order, in each form that can be streamed."""
+"""Importing ten times the rows takes the same memory, in any order of rows, in each form that can be streamed."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What a user may have saved, in the forms it comes in; nothing of it is lost, whatever is wrong with it."""
+"""The forms in which users save data: every form is read, and no row is lost if some are damaged."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""A later page may know better how many equal rows there are: copies come and go from the end of their numbering."""
+"""A later page may correct the number of equal rows: copies are added and removed at the end of their numbering."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Rejected rows whose record comes in after all, corrected, are resolved; in doubt they stay open."""
+"""Rejected rows are resolved when a corrected record of theirs arrives. In doubt they stay open."""
 
 import json
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Rows whose record is known: counted once, however many files list them, and never dropped where they differ."""
+"""Rows of a known record: counted once, in however many files, and never dropped if they differ."""
 
 import gzip
 import itertools

@@ -1,4 +1,4 @@
-"""A document's rows on their way: in order, equal ones together, whatever the size; and what could not be read."""
+"""The staged rows of a document: in order, equal rows together, at any size; and rows that could not be read."""
 
 import random
 import sqlite3

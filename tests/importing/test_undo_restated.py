@@ -1,4 +1,4 @@
-"""Undoing an import that restated records makes the versions current again that are left."""
+"""Undoing an import that restated records makes the remaining versions current again."""
 
 from itertools import permutations
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Imports and proofs of the same rows, in any order and form, end in one ledger: the one that a sync alone makes."""
+"""Imports and proofs of the same rows, in any order and form, give the ledger that a sync alone gives."""
 
 import json
 from datetime import UTC, datetime, timedelta

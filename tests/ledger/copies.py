@@ -1,9 +1,8 @@
-"""A ledger with rows in every table, to be copied, and what two equal ledgers have in common. And a program to kill.
+"""A ledger with rows in every table, to be copied; the comparison of two ledgers; and a program to kill.
 
-`python -m tests.ledger.copies copy SOURCE FOLDER` makes copies FOLDER-0, FOLDER-1 and so on of a folder, copies a
-ledger into copy.db in each, and is killed at another point each time. `backup` and `restore` do the same with those.
-`again SOURCE URL` copies into one ledger, and is killed and continued until the copy is complete. The points are
-printed.
+`python -m tests.ledger.copies copy SOURCE FOLDER` makes the copies FOLDER-0, FOLDER-1 and so on of a folder. In each it
+copies a ledger into copy.db, and is killed at a different point. `backup` and `restore` do the same with those. `again
+SOURCE URL` copies into one ledger, and is killed and continued until the copy is complete. The points are printed.
 """
 
 import shutil

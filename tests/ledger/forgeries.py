@@ -1,4 +1,4 @@
-"""Change a ledger as somebody would who can write its database: afterwards it is consistent with itself."""
+"""Change a ledger as a person with write access to its database could: afterwards it is consistent with itself."""
 
 from collections.abc import Callable, Sequence
 

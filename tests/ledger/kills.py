@@ -1,8 +1,8 @@
 """Commits that write to every table, and a program that makes one and is killed at a chosen point.
 
 `python -m tests.ledger.kills statements SCENARIO FOLDER` forks a child for each SQL statement, kills it before or after
-the statement, and prints what it left. `opening - FOLDER` does the same while a ledger is created. `commit SCENARIO
-FOLDER` only makes the commit, for a tracer to kill.
+the statement, and prints the remaining state. `opening - FOLDER` does the same while a ledger is created. `commit
+SCENARIO FOLDER` only makes the commit, for a tracer to kill.
 """
 
 import itertools
@@ -304,7 +304,7 @@ def _act_watched(folder: Path, act: Callable[[Ledger], None], reached: Reached) 
 
 
 def _open_watched(folder: Path, reached: Reached) -> None:
-    # The end of a statement is not a point: nothing is written between it and the beginning of the next.
+    # The end of a statement is not a separate point: nothing is written between it and the next statement.
     watch(Engine, reached, after_each=False)
     first_opened(folder).close()
     reached("after the ledger was closed")

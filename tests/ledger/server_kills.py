@@ -1,7 +1,7 @@
 """Commits to a ledger on a server, killed or cut off at each of their points. The ledger is reset in between.
 
 `python -m tests.ledger.server_kills SCENARIO URL` forks a child for each SQL statement, kills it at the statement, and
-prints what it left.
+prints the remaining state.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""What `verify` cannot find in the ledger alone: a cut end, an older copy, batches that were sealed again."""
+"""Damage that `verify` cannot find in the ledger alone: a cut end, an older copy, batches that were sealed again."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Backups: each equals a state that the ledger was in, and is complete or not there. And ledgers restored from them."""
+"""Backups equal a state of the ledger, and are complete or absent. Ledgers can be restored from them."""
 
 import fcntl
 import os

@@ -1,4 +1,4 @@
-"""Folders of backups: what is kept of many, what others find there, and what the ledger knows about it."""
+"""Folders of backups: which backups are kept, other files in the folder, and the ledger's record of it."""
 
 import fcntl
 import os
@@ -133,7 +133,7 @@ def test_old_backups_go_and_what_is_not_ours_stays(ledger: Ledger, clock: Movabl
     for _ in range(9):
         made.append(folder.back_up().backup.path.name)
         clock.move(6 * HOUR)
-    # Noon of the first day, and then every six hours: the newest ones of the last two days.
+    # Noon of the first day, and then every six hours: the newest backups of the last two days.
     assert names(path) == sorted([*strangers, made[5], made[8]])
     assert [saved.moment for saved in folder.backups()] == [NOON + 30 * HOUR, NOON + 48 * HOUR]
 

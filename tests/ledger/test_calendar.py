@@ -1,4 +1,4 @@
-"""What is known of each day: proven, open and why, not out yet, no longer kept; and how long there is time."""
+"""The state of each day: proven, open with a reason, not published, or no longer kept; and the time that is left."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

@@ -1,6 +1,6 @@
-"""After any changes, the check of what has changed finds exactly what a check of all rows finds.
+"""After any changes, checking only the changes gives the same result as checking all rows.
 
-CHAIN_EXAMPLES in the environment: how many histories are tried.
+CHAIN_EXAMPLES in the environment sets the number of histories to try.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Chains of a ledger: what is stored of them and checked again after commits is what a check from nothing finds."""
+"""Chains of a ledger: stored results, updated after commits, equal a check from the beginning."""
 
 from datetime import timedelta
 from decimal import Decimal

@@ -1,7 +1,7 @@
-"""A ledger on a real Citus. LIUSHUI_TEST_CITUS_URL names a database of its coordinator that tests may make schemas in.
+"""A ledger on a real Citus. LIUSHUI_TEST_CITUS_URL names a database of its coordinator in which tests may make schemas.
 
-LIUSHUI_TEST_CITUS_STOP and LIUSHUI_TEST_CITUS_START are commands that stop one of its workers, as a crash does, and
-start it again; without them the tests of a node that is down are left out. docs/citus.md says how to run one.
+LIUSHUI_TEST_CITUS_STOP stops one of its workers, as a crash would, and LIUSHUI_TEST_CITUS_START starts it again.
+Without these commands, the tests of a stopped node are left out. docs/citus.md says how to run one.
 """
 
 import os

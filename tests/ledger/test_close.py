@@ -1,4 +1,4 @@
-"""Closing months: what is closed and refused, what survives, what is sealed, and what changes afterwards."""
+"""Closing months: successful and refused closes, their seals, their survival, and later changes."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta

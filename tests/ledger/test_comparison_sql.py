@@ -1,4 +1,4 @@
-"""Amounts are compared inside the database as numbers, and texts whatever their case, alike on every engine."""
+"""The database compares amounts as numbers, and texts regardless of case, in the same way on every engine."""
 
 import sys
 from collections.abc import Iterator

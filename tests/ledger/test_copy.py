@@ -1,4 +1,4 @@
-"""A copy contains a whole ledger as it was, however it was interrupted, and a part of one never looks complete."""
+"""A copy contains a whole ledger, even after interruptions. A partial copy never looks complete."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""End-of-day balances are those of `read_balances` for each day, with what is not complete of them."""
+"""End-of-day balances and their completeness equal those of `read_balances` for each day."""
 
 from collections.abc import Iterator
 from datetime import date, timedelta

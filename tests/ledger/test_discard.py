@@ -1,4 +1,4 @@
-"""Bytes of rejected rows that a user discards are gone from the database, and the chain still verifies."""
+"""Bytes of rejected rows that a user discards disappear from the database, and the chain still verifies."""
 
 from pathlib import Path
 

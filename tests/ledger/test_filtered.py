@@ -1,4 +1,4 @@
-"""What totals flows come to, one flow among its neighbours, findings as a filter, all of a filter as a stream."""
+"""Totals of a filter, a flow and its neighbours, findings as a filter, and all flows of a filter as a stream."""
 
 from collections import defaultdict
 from collections.abc import Iterator

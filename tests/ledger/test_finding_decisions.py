@@ -1,4 +1,4 @@
-"""Findings that people explain: their states, what counts as needing attention, and decisions as facts."""
+"""Findings that people explain: their states, which ones need attention, and decisions as facts."""
 
 from collections.abc import Iterator
 from pathlib import Path

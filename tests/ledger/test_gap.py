@@ -1,4 +1,4 @@
-"""A failed read leaves an open range with its reason where nothing is proven."""
+"""A failed read leaves an open range with its reason, but only in ranges that are not proven."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""An overview says what the flows say: sums, periods, marks, own transfers, streams, alarms; all of it exact."""
+"""An overview shows the facts of the flows, all exact: sums, periods, marks, own transfers, streams, alarms."""
 
 import itertools
 from collections import defaultdict

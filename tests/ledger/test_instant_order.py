@@ -1,4 +1,4 @@
-"""The order of flows of one instant: that of the balances, in every list, and stable between pages whatever happens."""
+"""The order of flows of one instant: by their balances, in every list, and stable between pages under all changes."""
 
 import time
 from collections.abc import Iterator, Sequence

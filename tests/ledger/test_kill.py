@@ -1,4 +1,4 @@
-"""A commit killed at any point leaves the ledger as it was before or after it, never in between."""
+"""A commit that is killed at any point leaves the ledger in its state before or after it, never in between."""
 
 import re
 import subprocess

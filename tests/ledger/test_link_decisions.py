@@ -1,4 +1,4 @@
-"""Decisions about links are facts: they count in totals, survive whatever a ledger goes through, and are sealed."""
+"""Decisions about links are facts: they count in totals, survive every operation on a ledger, and are sealed."""
 
 from collections.abc import Callable
 from datetime import date

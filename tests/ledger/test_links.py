@@ -1,4 +1,4 @@
-"""Links of a ledger: they do not depend on how it is read, and they come through every engine."""
+"""Links of a ledger: they are independent of the way it is read, and the same on every engine."""
 
 import itertools
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A provider whose rows appear, change, vanish and are undecodable for a while: the ledger always equals its reads."""
+"""A provider whose rows appear, change, vanish or are undecodable for a while: the ledger always equals its reads."""
 
 from collections import Counter
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Deep pages: found by day totals and remembered counts, and the same as walking there, whatever is written between."""
+"""Deep pages, found by day totals and remembered counts, equal pages that are reached one by one, despite writes."""
 
 import random
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Outstanding items: transfers and refunds whose other side is not known, the same as a certificate lists."""
+"""Outstanding items: transfers and refunds whose other side is unknown, equal to the list of a certificate."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""PostgreSQL and everything that can happen to a connection: nothing is lost, and nothing exists twice."""
+"""PostgreSQL with every fault that a connection can have: no row is lost, and no row exists twice."""
 
 import signal
 import subprocess

@@ -419,7 +419,7 @@ def expect(rows: Sequence[BankRow], since: datetime, until: datetime, *, is_comp
                 return None
             newest, *later = earlier[stated[-1] :]
             balance = newest.balance + sum((one.amount for one in later), Decimal(0))
-            # An older balance proves nothing of the rows after it, but a difference is shown.
+            # An older balance proves nothing about the rows after it, but its difference is shown.
             return balance if not later or balance != computed else None
         later = [one for one in seen if since <= one.when < until][:1]
         return later[0].balance - later[0].amount if later and later[0].is_stated else None

@@ -1,4 +1,4 @@
-"""What reads of ranges tell about undecodable rows: where they are, how many there are, and that one is gone."""
+"""The evidence of reads about undecodable rows: where they are, how many exist, and that one has disappeared."""
 
 from unittest.mock import patch
 

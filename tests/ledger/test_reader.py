@@ -1,4 +1,4 @@
-"""The ledger as a server reads it: any query gives what the same flows in memory give, page and count."""
+"""The ledger as a server reads it: any query gives the page and count that the same flows in memory give."""
 
 import json
 from collections.abc import Iterator
@@ -65,7 +65,7 @@ def ledger(module_store: LedgerStore) -> Iterator[Ledger]:
     book = create_ledger(module_store.url(), clock=clock)
     for account, flows in FLOWS.items():
         make_account(book, account, "longbridge", ZONES[account])
-        # As another dialect would write them, so that both kinds of pages have the same rows.
+        # Written as another dialect would write them, so that both kinds of pages have the same rows.
         received = [DecodedRow(one, shown(served(account, one)), None) for one in flows]
         commit_slice(book, account, Slice(BEGIN, NOON), read_at=NOON, received=received)
     yield book

@@ -1,4 +1,4 @@
-"""A removed account is erased, its chain still verifies, and a later account of its name is another one."""
+"""A removed account is erased, and its chain still verifies. A later account of the same name is a separate account."""
 
 from contextlib import nullcontext
 from datetime import timedelta

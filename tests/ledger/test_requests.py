@@ -1,4 +1,4 @@
-"""Sync requests are taken by one process, returned, and taken over from dead ones. And the progress of syncs."""
+"""Sync requests: one process takes each, returns it, or takes it over from a dead process. The progress of syncs."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor

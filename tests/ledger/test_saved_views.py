@@ -1,4 +1,4 @@
-"""Saved views on every engine: who sees, changes and removes which, and what ends with its owner."""
+"""Saved views on every engine: who sees, changes and removes them, and how they end with their owner."""
 
 import pytest
 

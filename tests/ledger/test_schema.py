@@ -1,4 +1,4 @@
-"""The schema: migrations create what the program uses, an account is one shard, and a page is a range of the key."""
+"""The schema: migrations create the tables of the program, an account is one shard, a page is a range of the key."""
 
 import re
 from collections.abc import Iterator, Sequence

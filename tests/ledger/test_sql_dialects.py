@@ -1,4 +1,4 @@
-"""The SQL in which the engines differ: each piece means the same on both, and a mistake in one cannot pass."""
+"""The SQL that differs between engines: each piece means the same on both, and a mistake in one cannot pass."""
 
 from dataclasses import fields
 from typing import Any

@@ -1,4 +1,4 @@
-"""Stated balances: they open accounts and check them, they are withdrawn and never lost, and bad ones are refused."""
+"""Stated balances: they open and check accounts, withdrawing keeps them in the ledger, and bad ones are refused."""
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""What some engine cannot store is quarantined on every engine, with its field and the reason."""
+"""A value that some engine cannot store is quarantined on every engine, with its field and the reason."""
 
 from collections.abc import Sequence
 from typing import Any

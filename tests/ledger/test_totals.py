@@ -1,4 +1,4 @@
-"""Day totals and balances are the exact sums of the flows, whatever was committed, in any zone, and never rounded."""
+"""Day totals and balances are the exact sums of the flows after any commit, in any zone, and never rounded."""
 
 from collections import defaultdict
 from collections.abc import Iterator

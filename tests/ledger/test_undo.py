@@ -1,4 +1,4 @@
-"""Undoing an import withdraws the flows that nothing else brought, and nothing more."""
+"""Undoing an import withdraws the flows that only this import brought, and no others."""
 
 import pytest
 

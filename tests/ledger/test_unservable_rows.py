@@ -1,4 +1,4 @@
-"""Rows that a provider's own clients would misread: kept as received, served by no answer of that provider's API."""
+"""Rows that a provider's own clients would misread are kept as received. No answer of that provider's API has them."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

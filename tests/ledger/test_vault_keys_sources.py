@@ -1,4 +1,4 @@
-"""Secrets at rest, the keys we give out, and the sources we collect from."""
+"""Secrets at rest, the keys that we issue, and the sources that we collect from."""
 
 import base64
 import os
@@ -153,7 +153,7 @@ def test_a_process_interrupted_while_it_makes_a_key_leaves_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(_descriptor: int) -> None:
-        # A signal would do nothing where this process was started in the background and ignores it.
+        # The signal would do nothing if this process was started in the background and ignores it.
         raise KeyboardInterrupt
 
     vault = Vault(tmp_path / "ledger.db.key")

@@ -1,4 +1,4 @@
-"""The ledger as it stood at a recorded time, and every version of its flows."""
+"""The ledger at a recorded time, and every version of its flows."""
 
 import re
 import tracemalloc
@@ -134,7 +134,7 @@ def test_summaries_are_as_they_stood(story: Ledger) -> None:
     ]
     for unit in Unit:
         assert summary(story, ("a",), unit=unit, as_of=story.clock()) == summary(story, ("a",), unit=unit)
-        # Which transfers were between several accounts is not known as of a recorded time.
+        # As of a recorded time, it is unknown which transfers were between several accounts.
         unmatched = [row._replace(own=None) for row in summary(story, unit=unit)]
         assert summary(story, unit=unit, as_of=story.clock()) == unmatched
     assert summary(story, as_of=NOON, first=date(2024, 3, 2)) == []

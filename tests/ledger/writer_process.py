@@ -1,7 +1,7 @@
 """A program that commits many slices, for tests with several processes.
 
 `python -m tests.ledger.writer_process LEDGER NUMBER WRITERS COMMITS [ACCOUNT]` is writer NUMBER of WRITERS. Each of
-them commits slices of its own hours.
+them commits slices in hours of its own.
 """
 
 import sys

@@ -128,7 +128,8 @@ def mail_server(
         protocols.append(SMTP(server, hostname="mail.example", tls_context=starttls, loop=loop, **options))
         return protocols[-1]
 
-    # Not aiosmtpd's Controller: it cannot choose a port, and takes a slow machine for a server that did not start.
+    # Not aiosmtpd's Controller: it cannot choose a port, and on a slow machine it reports that the server did not
+    # start.
     listening = loop.run_until_complete(loop.create_server(protocol, HOST, 0, ssl=tls))
     server.port = listening.sockets[0].getsockname()[1]
     thread = threading.Thread(target=loop.run_forever)

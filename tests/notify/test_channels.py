@@ -1,4 +1,4 @@
-"""Sending: what arrives at real receivers, what is refused, and what an error says."""
+"""Sending: messages at real receivers, refusals, and the texts of errors."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""Rules, messages and the outbox: each alarm is told once, whoever looks and is killed, until it comes back."""
+"""Rules, messages and the outbox: one message per alarm until it comes back, even if processes are killed."""
 
 import json
 import threading

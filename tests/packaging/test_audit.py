@@ -1,4 +1,4 @@
-"""The audit of the packages, with the real pip-audit and an advisory service of our own; and their licences."""
+"""The audit of the packages, with the real pip-audit and our own advisory service; and their licences."""
 
 import json
 from collections.abc import Iterator

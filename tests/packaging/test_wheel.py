@@ -1,4 +1,4 @@
-"""The wheel is complete: `uvx` and `pipx run` start it outside of the repository, in a clean environment."""
+"""The wheel is complete: `uvx` and `pipx run` start it outside the repository, in a clean environment."""
 
 import os
 import subprocess

@@ -1,7 +1,7 @@
 """Wheels for a clean environment: the project's own, and those of the installed packages that it needs.
 
-An installed package is packed again from the files that it installed. So the tests need no package index, and another
-environment gets just the versions that the lock file names.
+An installed package is packed again from the files that it installed. The tests therefore need no package index, and
+the other environment gets exactly the versions in the lock file.
 """
 
 import sys

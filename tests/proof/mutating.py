@@ -1,7 +1,7 @@
-"""Makes runs of the soak with a step of the proof left out, in a process of their own.
+"""Makes runs of the soak with a step of the proof left out, in a separate process.
 
-`python -m tests.proof.mutating` prints as JSON which of the seeds in FOUND_BY and FOUND_BY_DEVIATING failed without
-each step, and why.
+`python -m tests.proof.mutating` prints as JSON which seeds in FOUND_BY and FOUND_BY_DEVIATING failed without each step,
+and why.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Runs the soak in a process of its own, because it forks, and a process with threads should not."""
+"""Runs the soak in a separate process, because it forks, and a process with threads should not fork."""
 
 import subprocess
 import sys

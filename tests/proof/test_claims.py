@@ -1,4 +1,4 @@
-"""The claim of a sync that says it is done: each part of it that is false is found."""
+"""The claim of a sync that reports completion: each false part of the claim is found."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Deviations of single services. Those that any service can have are in the conformance suite, for every provider."""
+"""Deviations of single services. The conformance suite covers the deviations that every service can have."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Faults that are planted in balance chains are located, and healthy chains have no alarm. `soak` does more of them."""
+"""Faults planted in balance chains are located, and healthy chains raise no alarm. `soak` tries more of them."""
 
 from decimal import Decimal
 from functools import cache

@@ -1,4 +1,4 @@
-"""The invariant finds what it should: each test plants one fault in a correct ledger."""
+"""The invariant finds the faults that it should: each test plants one fault in a correct ledger."""
 
 import json
 from collections.abc import Callable

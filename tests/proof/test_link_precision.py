@@ -1,4 +1,4 @@
-"""Links in worlds whose truth is known: no certain link is wrong, and most of the true ones are certain."""
+"""Links in worlds whose truth is known: no certain link is wrong, and most of the true links are certain."""
 
 from bench.link_precision import Score, measure
 

@@ -1,4 +1,4 @@
-"""Each step of the proof is needed: without it, runs fail that pass with it, or a test of that step fails."""
+"""Each step of the proof is necessary: without it, passing runs fail, or a test of that step fails."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""A proxy that lets some requests fail: what clients are tested with, those that try again by themselves and others."""
+"""A proxy that lets some requests fail, for tests of clients that retry by themselves and of clients that do not."""
 
 import itertools
 import threading

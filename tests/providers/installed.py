@@ -1,4 +1,4 @@
-"""Public clients that cannot live in one environment: each is installed into a folder of its own, once."""
+"""Public clients that cannot share an environment: each is installed once, into a folder of its own."""
 
 import shutil
 import subprocess

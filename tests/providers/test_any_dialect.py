@@ -1,4 +1,4 @@
-"""One ledger, any dialect: what came from one provider is read through every other's client, to the last digit."""
+"""One ledger, any API: rows from one provider are read through every other provider's client, to the last digit."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The conformance suite over every provider found: a new folder needs no new test."""
+"""The conformance suite over every installed provider: a new folder needs no new test."""
 
 from pathlib import Path
 

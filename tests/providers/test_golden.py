@@ -1,4 +1,4 @@
-"""Every provider found has golden pairs, its document's own sample among them. What they mean the suite checks."""
+"""Every installed provider has golden pairs, including its document's sample. The suite checks their flows."""
 
 import pytest
 

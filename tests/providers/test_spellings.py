@@ -1,4 +1,4 @@
-"""Rows in another spelling than the documented one, and answers with rows that are no JSON: of every provider."""
+"""Rows in undocumented spellings, and answers with rows that are not JSON, of every provider."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The proof that a package outside of liushui can be a provider: one that lives here alone passes every check."""
+"""The proof that a package outside liushui can be a provider: one that exists only here passes every check."""
 
 import inspect
 import os

@@ -1,6 +1,6 @@
-"""A worker in a process of its own that makes calls within a rate, and prints when each of them arrived.
+"""A worker process that makes calls within a rate, and prints when each call arrived.
 
-`python -m tests.ratelimit.calling FILE CALLS` prints a time in microseconds a line.
+`python -m tests.ratelimit.calling FILE CALLS` prints one time in microseconds per line.
 """
 
 import sys

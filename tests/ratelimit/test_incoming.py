@@ -1,4 +1,4 @@
-"""Rates: one sliding window for all the processes that serve a ledger."""
+"""Rates: one sliding window for all processes that serve a ledger."""
 
 import json
 import sqlite3

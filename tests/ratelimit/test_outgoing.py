@@ -1,4 +1,4 @@
-"""Calls to a provider: no window ever has more of them than the rate allows, whoever makes them."""
+"""Calls to a provider: no window ever has more calls than the rate allows, from any number of processes."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Pacing: however calls are made, no window of the documented length ever has more than the documented number."""
+"""Pacing: in every pattern of calls, no window of the documented length has more than the documented number."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence

@@ -1,4 +1,4 @@
-"""The order of rows by their balances, against every permutation of them."""
+"""The order of rows by their balances, compared with every permutation of them."""
 
 import time
 from decimal import Decimal

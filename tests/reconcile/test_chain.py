@@ -1,4 +1,4 @@
-"""The balance chain: healthy ones have no break, and one fault is found where it is."""
+"""The balance chain: healthy chains have no break, and a single fault is found in its place."""
 
 from datetime import timedelta
 from decimal import Decimal

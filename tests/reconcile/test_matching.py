@@ -1,4 +1,4 @@
-"""What is certain has no alternative, and an assignment is the best one: both compared with every possibility."""
+"""Certain links have no alternative, and an assignment is the best one: both compared with every possibility."""
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations

@@ -1,4 +1,4 @@
-"""Transfers between own accounts: what ties two ends, what is certain, and what only a person can say."""
+"""Transfers between own accounts: evidence, certain transfers, and transfers that only a person can decide."""
 
 from datetime import timedelta
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Links within an account: by the numbers that rows share, and where they share none, by their time."""
+"""Links within an account: by the numbers that rows share, and otherwise by their time."""
 
 from datetime import timedelta
 from decimal import Decimal

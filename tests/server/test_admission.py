@@ -1,4 +1,4 @@
-"""Admission control: turns of callers, threads of classes, requests that are too many, and clients that have gone."""
+"""Admission control: turns of callers, threads of classes, excess requests, and clients that have disconnected."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""The RSGI application: routing to providers, limits on bodies, and requests that do not hold up each other."""
+"""The RSGI application: routing to providers, limits on bodies, and requests that do not delay each other."""
 
 import asyncio
 import logging
@@ -118,7 +118,7 @@ def test_long_answers_are_made_one_at_a_time() -> None:
     all_are_asked_for = threading.Event()
 
     def made(request: Request) -> Response:
-        # None ends before all have been handed over: a second thread, were there one, would have begun by then.
+        # None ends before all have been handed over: if there were a second thread, it would have begun by then.
         assert all_are_asked_for.wait(60)
         threads.append(threading.get_ident())
         return Response(200, [], request.query.encode())

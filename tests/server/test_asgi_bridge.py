@@ -1,4 +1,4 @@
-"""The ASGI bridge: the request that the application gets, and its answer, whole or in parts."""
+"""The ASGI bridge: the request that the application gets, and its answer, as a whole or in parts."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Health checks: whether the process answers, and whether it can work with its ledger."""
+"""Health checks: whether the process answers, and whether it can use its ledger."""
 
 import asyncio
 import logging

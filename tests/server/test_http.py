@@ -1,4 +1,4 @@
-"""The HTTP port: any request is answered, and the server goes on."""
+"""The HTTP port: any request is answered, and the server continues."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""Who sent a request that proxies pass on, and which path of ours it asks for."""
+"""The sender of a request that proxies forward, and the path that it requests from us."""
 
 import pytest
 

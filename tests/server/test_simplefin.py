@@ -1,4 +1,4 @@
-"""Accounts over SimpleFIN: a consumer that was written from the protocol's text, and the one of Actual Budget."""
+"""Accounts over SimpleFIN: a consumer written from the protocol's text, and that of Actual Budget."""
 
 import asyncio
 import json

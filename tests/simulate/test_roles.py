@@ -1,4 +1,4 @@
-"""What only accounts of one role have: brokers, futures exchanges and shops."""
+"""Facts that only accounts of one role have: brokers, futures exchanges and shops."""
 
 from collections import Counter
 from collections.abc import Callable

@@ -1,6 +1,6 @@
-"""Kills a sync at each boundary of each of its commits, and looks at what is left.
+"""Kills a sync at each boundary of each of its commits, and examines the remaining ledger.
 
-`python -m tests.sync.killing FOLDER` prints, as JSON, what each kill left and what the next sync made of it.
+`python -m tests.sync.killing FOLDER` prints, as JSON, the state after each kill and after the next sync.
 """
 
 import itertools

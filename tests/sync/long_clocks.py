@@ -1,6 +1,6 @@
-"""The long run over wrong clocks, which `make clocks` starts: pytest does not collect it by its name.
+"""The long run over wrong clocks, which `make clocks` starts. Its name keeps pytest from collecting it.
 
-What is checked after each sync is in wrong_clocks.py.
+wrong_clocks.py has the checks after each sync.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Running syncs against doubles in virtual time: a sleep moves the clock, and takes no real time."""
+"""Running syncs against doubles in virtual time: a sleep moves the clock and takes no real time."""
 
 import asyncio
 from collections import Counter

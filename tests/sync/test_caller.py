@@ -1,4 +1,4 @@
-"""The caller: which calls are repeated, how long they wait, and when a sync gives up."""
+"""The caller: which calls it repeats, how long they wait, and when a sync gives up."""
 
 import asyncio
 from collections.abc import Iterator, Mapping

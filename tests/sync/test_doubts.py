@@ -1,4 +1,4 @@
-"""A read that lacks many known rows: what one run does not believe, and when it is believed."""
+"""A read that lacks many known rows: when a run doubts it, and when it is accepted."""
 
 from datetime import timedelta
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The fetcher with page numbers: pages that shift while they are read are noticed."""
+"""The fetcher with page numbers: it notices pages that shift while they are read."""
 
 import asyncio
 from collections import Counter
@@ -111,7 +111,7 @@ def test_a_page_that_is_repeated_in_place_of_the_next_is_noticed(again: int, siz
             if request.page_token != "2":
                 return page
             self.second_pages += 1
-            # One more than the reads that have the fault: the fetcher first looks whether one page holds the slice.
+            # One more than the reads with the fault, because the fetcher first checks whether one page holds the slice.
             if self.second_pages > 1 + again:
                 return page
             first = await super().fetch_page(request._replace(page_token=None))

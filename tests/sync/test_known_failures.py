@@ -1,4 +1,4 @@
-"""Faults by which other sync programs have lost or doubled money, each tried on this one."""
+"""Faults by which other sync programs have lost or doubled money, each tried on this program."""
 
 import asyncio
 import subprocess

@@ -1,4 +1,4 @@
-"""Several workers on one account: leases save double work, and no result depends on them."""
+"""Several workers on one account: leases save duplicate work, and no result depends on them."""
 
 import asyncio
 import subprocess

@@ -1,4 +1,4 @@
-"""Metrics of a ledger: they say what `status` says, whatever happened, and only about accounts that the caller sees."""
+"""Metrics of a ledger: they always agree with `status`, and cover only accounts that the caller sees."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

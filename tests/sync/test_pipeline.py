@@ -1,4 +1,4 @@
-"""Whole syncs against a client double: what is committed, what stays open, what the next sync does."""
+"""Whole syncs against a client double: the commits, the open ranges, and the next sync."""
 
 from collections import Counter
 from dataclasses import replace

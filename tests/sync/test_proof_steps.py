@@ -1,4 +1,4 @@
-"""Each step of the proof is needed: there is a scenario that ends well with it, and badly without it."""
+"""Each step of the proof is necessary: some scenario ends well with it, and badly without it."""
 
 import asyncio
 from collections import Counter
@@ -461,7 +461,7 @@ HELD_BY: Final[dict[str, Callable[[Path], bool]]] = {
     "ended_versions_become_history": a_row_is_restated,
     "totals_in_the_same_commit": totals_are_asked_for,
 }
-"""The scenario of each step. It returns whether all is right at its end."""
+"""The scenario of each step. It returns whether the final state is correct."""
 
 
 def test_every_step_has_a_test() -> None:

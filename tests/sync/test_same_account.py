@@ -1,4 +1,4 @@
-"""Whose account credentials read: what proves it, and what is refused before anything is committed."""
+"""The account that credentials read: how it is proven, and what is refused before a commit."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""When the next sync of a source is, by the rules of real providers; and a scheduler in days of virtual time."""
+"""The time of a source's next sync, by the rules of real providers; and a scheduler in days of virtual time."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Rows are looked into before they are decoded: their times, and which of them a slice has."""
+"""Rows are inspected before they are decoded: their times, and which of them belong to a slice."""
 
 from datetime import UTC, datetime
 from typing import Final

@@ -1,4 +1,4 @@
-"""Long ranges are believed once the service was seen to answer them whole. What was seen is kept for the next sync."""
+"""Long ranges are believed once the service has answered them whole. The next sync uses this observation."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""Syncs with a wrong clock: nothing is called complete that the provider cannot have told yet.
+"""Syncs with a wrong clock: no range is called complete before the provider can have published it.
 
-Once the clock is right, a plain sync has every row: nobody has to mend anything. `make clocks` runs long_clocks.py:
-every wrong clock of every provider, with rates, and with kills.
+Once the clock is correct, a plain sync has every row, without any repair by a person. `make clocks` runs
+long_clocks.py: every wrong clock of every provider, with rates, and with kills.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A machine whose clock is wrong: its syncs are processes under libfaketime, from a simulator whose clock is right."""
+"""A machine with a wrong clock: its syncs are processes under libfaketime; the simulator's clock is correct."""
 
 import json
 import os

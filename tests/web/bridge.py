@@ -1,4 +1,4 @@
-"""A browser whose requests are answered by a visitor of the same process: no port, no server, any ledger."""
+"""A browser whose requests a visitor in the same process answers: no port, no server, any ledger."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""What every page has to be in a browser: accessible by axe, and not cut off at its edge."""
+"""Conditions for every page in a browser: accessible by axe, and not cut off at its edge."""
 
 from pathlib import Path
 from typing import Final

@@ -1,4 +1,4 @@
-"""The page of an account: balances beside what is stated of them, breaks that lead to their rows, stated balances."""
+"""The page of an account: balances next to stated ones, breaks that lead to their rows, stated balances."""
 
 import re
 from collections.abc import Iterator

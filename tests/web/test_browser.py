@@ -116,7 +116,7 @@ def test_the_ledger_tells_the_page_of_a_sync(demo: Demo, opened: Open) -> None:
     with page.expect_request(lambda request: "/api/v1/events?account=shop-1" in request.url):
         page.goto("/sources/shop-1")
     before = page.locator("#live tbody tr").count()
-    # Before a sync runs the page does not ask by itself: only an event can make it.
+    # Before a sync runs, the page does not poll: only an event can make it do so.
     with page.expect_request(lambda request: request.url.endswith("/sources/shop-1") and request.method == "GET"):
         page.evaluate(
             """() => fetch("/sources/shop-1/sync", {

@@ -1,4 +1,4 @@
-"""Closing a month on the page: refused with the lines named, closed with a certificate, opened again, changed after."""
+"""Closing a month on the page: refused with the lines named, closed with a certificate, reopened, changed later."""
 
 import re
 import subprocess

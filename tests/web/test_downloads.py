@@ -1,4 +1,4 @@
-"""Downloads of the page: every format of exactly what is seen, named by account and period, or why not in words."""
+"""Downloads of the page: every format of exactly the listed flows, or the reason why there is none."""
 
 import sys
 import zipfile

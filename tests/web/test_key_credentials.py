@@ -1,4 +1,4 @@
-"""Keys of many lines in the forms: a field of one line loses line ends, and the error stands at its own field."""
+"""Keys of many lines in the forms: a one-line field loses line ends, and the error appears at its own field."""
 
 from random import Random
 

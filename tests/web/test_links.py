@@ -1,4 +1,4 @@
-"""The links of a flow in its drawer: what belongs to it, and what people decide about it."""
+"""The links of a flow in its drawer: the flows that belong to it, and the decisions of people."""
 
 import re
 from datetime import timedelta

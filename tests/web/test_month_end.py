@@ -1,6 +1,6 @@
 """A finance person ends a month on the page, in a real browser: a shop whose balance is wrong by one hidden refund.
 
-Each test has a ledger and a server of its own, so that it may be run again. It waits for what the page shows.
+Each test has its own ledger and server, so it may run again. It waits for what the page shows.
 """
 
 import re
@@ -154,7 +154,7 @@ def test_october_is_closed_and_its_certificate_checked_by_the_checker_alone(shop
             shop.get_by_role("link", name=link, exact=True).click()
         download.value.save_as(alone / name)
     key = shop.locator("code.verifier-key").inner_text()
-    # Without the packages of this environment: -I ignores its variables, and -S its site-packages.
+    # The packages of this environment are not visible: -I ignores its variables, and -S its site-packages.
     command = [sys.executable, "-I", "-S", "check.py", "--key", key, "certificate", "--rows", "rows.csv"]
     done = subprocess.run(command, cwd=alone, capture_output=True, text=True, check=False)
     verdict = "complete, 1 closing balances differ from what is stated, the balance chain breaks"

@@ -1,4 +1,4 @@
-"""Logging in through an OpenID Connect provider: a real one, npm's oidc-provider, and one that lies."""
+"""Logging in through an OpenID Connect provider: a real one (npm's oidc-provider), and one that lies."""
 
 import logging
 import re
@@ -363,7 +363,7 @@ LIES: Final = {
     "no-id-token": (INVALID, "id_token: there is none"),
     "userinfo-subject": (INVALID, "userinfo: expected sub 'wang', got 'another'"),
 }
-"""How the provider changes its answers, what the person is told, and what the log has of it."""
+"""A change of the provider's answers, the message to the person, and the entry in the log."""
 
 
 def test_an_id_token_that_is_not_for_this_login_is_refused(

@@ -1,4 +1,4 @@
-"""The progress of a sync on a source's page: the part reloads itself until the result is there."""
+"""The progress of a sync on a source's page: the part reloads itself until the result appears."""
 
 from datetime import timedelta
 

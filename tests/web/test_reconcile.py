@@ -1,4 +1,4 @@
-"""The pages on which months are reconciled: a grid of verdicts, and the proof of cash with what is behind it."""
+"""The pages that reconcile months: a grid of verdicts, and the proof of cash with its details."""
 
 import re
 from datetime import UTC, datetime, timedelta

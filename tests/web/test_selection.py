@@ -1,4 +1,4 @@
-"""Rows of the list are selected by keyboard and pointer, and their sums are exact, whatever their size."""
+"""Rows of the list are selected by keyboard and pointer, and their sums are exact at any size."""
 
 from collections.abc import Iterator
 from datetime import timedelta

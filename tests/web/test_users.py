@@ -1,4 +1,4 @@
-"""Users of the page: what each role may do, which accounts each sees, and what the audit log has of it."""
+"""Users of the page: the actions of each role, the accounts that each sees, and the entries in the audit log."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The zone of times: one for a view, named once, chosen by the reader."""
+"""The time zone of times: one for each view, named once, chosen by the reader."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a connection makes of bodies without an end, packed bodies, redirects, and the time of the service's clock."""
+"""How a connection handles endless bodies, packed bodies, redirects, and the time of the service's clock."""
 
 import asyncio
 import gzip

@@ -1,4 +1,4 @@
-"""Checks of one field: what fits is taken, what does not is named with what was expected and what came."""
+"""Checks of one field: valid values are accepted, and others are named with the expected and the received value."""
 
 import pytest
 from hypothesis import given

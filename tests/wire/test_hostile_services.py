@@ -1,6 +1,6 @@
-"""`liushui sync` against services that answer as none should: bounded memory and time, one clear line, exit code 1.
+"""`liushui sync` against services that misbehave: bounded memory and time, one clear line, exit code 1.
 
-Nothing is sent to another host, whatever a redirect says.
+Nothing is sent to another host, even after a redirect.
 """
 
 import json

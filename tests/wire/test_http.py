@@ -1,4 +1,4 @@
-"""Requests as values: parameters are decoded as a form is, and what cannot be decoded is named."""
+"""Requests as values: parameters are decoded like a form, and undecodable ones are named."""
 
 from urllib.parse import urlencode
 

@@ -1,4 +1,4 @@
-"""What a client is configured with, and told to wait."""
+"""The configuration of a client, and the waits that a service requests."""
 
 from datetime import UTC, datetime
 

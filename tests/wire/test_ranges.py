@@ -1,4 +1,4 @@
-"""Ranges with inclusive ends, at the step of a wire's clock."""
+"""Ranges with inclusive ends, at the step of a service's clock."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Rows into structs: what does not fit is named, and no field hides behind another of its name."""
+"""Rows into structs: invalid values are named, and no field hides behind another of the same name."""
 
 import json
 

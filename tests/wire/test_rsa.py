@@ -1,4 +1,4 @@
-"""RSA keys: the forms in which people have them, what is said about other things, and signatures."""
+"""RSA keys: the forms in which people have them, the errors for other content, and signatures."""
 
 import subprocess
 from base64 import b64decode

@@ -1,7 +1,8 @@
 """A program that calls Alipay's own Python client, `alipay-sdk-python`: a job as JSON on standard input, its results on
 standard output. The job is that of public.py.
 
-The client always connects to port 80. Here that connection is turned to the port of the job's URL, below the client.
+The client always connects to port 80. Here that connection is redirected to the port of the job's URL, below the
+client.
 """
 
 import json

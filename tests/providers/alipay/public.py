@@ -1,10 +1,10 @@
 """A program that calls the public client `python-alipay-sdk`: a job as JSON on standard input, its results on standard
 output.
 
-The job: `url`, `credentials`, and `calls`, a list. Each call has `content`, what is asked for; with `drain` it goes on
+The job: `url`, `credentials`, and `calls`, a list. Each call has `content`, the query. With `drain` the calls continue
 with the next page until a page has no rows. `credentials` replace parts of the job's, and `clock_s` moves the clock of
-this machine. With `tries` a page that fails is asked for again, so many times at most, because the client does not. A
-result has the rows of all pages, or the error that the client raised or handed on.
+this machine. With `tries` a failed page is requested again, up to this number of times, because the client does not do
+so. A result has the rows of all pages, or the error that the client raised or returned.
 """
 
 import datetime

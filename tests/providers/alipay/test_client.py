@@ -1,4 +1,4 @@
-"""The client: what it sends, and which answers it does not read."""
+"""The client: its requests, and the answers that it rejects."""
 
 import asyncio
 import json

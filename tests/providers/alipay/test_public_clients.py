@@ -1,7 +1,7 @@
 """Three public clients of Alipay, unmodified, against `liushui serve`: 3,000 rows over all pages, and every error.
 
-`python-alipay-sdk` verifies every answer, Alipay's own client for Node where it is told to, and Alipay's own client for
-Python always; that one connects to port 80 whatever it is told, so its connection is turned to the server's port.
+`python-alipay-sdk` and Alipay's own client for Python verify every answer; Alipay's client for Node does so on request.
+Alipay's client for Python always connects to port 80, so its connection is redirected to the server's port.
 """
 
 import json
@@ -179,7 +179,7 @@ def test_errors(served: Running, account: ExchangeAccount, client: str) -> None:
     )
     assert reason(client, forged) == "isv.invalid-signature"
     assert reason(client, small) == reason(client, long) == "INVALID_PARAMETER"
-    # Nobody can sign an answer to an unknown app. Alipay's own clients show it in an error of their own.
+    # Nobody can sign an answer to an unknown app. Alipay's own clients report it as an error of their own.
     assert reason(client, unknown) == UNSIGNED[client]
     assert reason(client, foreign) == FOREIGN[client]
 

@@ -1,4 +1,4 @@
-"""The gateway: who may ask, what may be asked, pages, half-open ranges, and signed answers."""
+"""The gateway: authentication, queries, pages, half-open ranges, and signed answers."""
 
 import json
 import subprocess

@@ -1,8 +1,8 @@
 """A program that calls a public client: a job as JSON on standard input, its results on standard output.
 
 The job: `client` ("binance-sdk" or "python-binance"), `url`, `credentials`, and `calls`, a list. Each call has `start`
-and `end` in milliseconds, `limit`, and perhaps `page` and `type`. With `drain` all rows are read: python-binance counts
-pages, and binance-sdk, which has no page, halves each range that fills a page. `credentials` replace parts of the
+and `end` in milliseconds, `limit`, and optionally `page` and `type`. With `drain` all rows are read. python-binance
+counts pages. binance-sdk, which has no page, halves each range that fills a page. `credentials` replace parts of the
 job's, `clock_s` moves the clock of this machine, and waiting takes no time. A result has the rows and the number of
 calls, or the error that the client raised.
 """

@@ -1,4 +1,4 @@
-"""The Binance codec: identity, integers beyond 2^53, types; rows of other providers; faults are named."""
+"""The Binance codec: identity, integers beyond 2^53, types, rows of other providers, and named faults."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Public clients, unmodified, against `liushui serve`: Binance's own, and python-binance, which knows further pages."""
+"""Public clients, unmodified, against `liushui serve`: Binance's own, and python-binance, which can turn pages."""
 
 from collections.abc import Iterator
 from pathlib import Path

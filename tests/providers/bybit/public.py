@@ -1,7 +1,7 @@
 """A program that calls the public client `pybit`: a job as JSON on standard input, its results on standard output.
 
-The job: `url`, `credentials`, and `calls`, a list. Each call has `params`; with `drain` it goes on with the cursor of
-each page, and `windows`, pairs of milliseconds, are read one after the other. `credentials` replace parts of the
+The job: `url`, `credentials`, and `calls`, a list. Each call has `params`. With `drain` the calls continue with the
+cursor of each page. `windows`, pairs of milliseconds, are read one after the other. `credentials` replace parts of the
 job's, `clock_s` moves the clock of this machine, and with `hasty` waiting takes no time. A result has the rows of all
 pages and their number, or the error that the client raised.
 """

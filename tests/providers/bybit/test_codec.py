@@ -1,4 +1,4 @@
-"""The Bybit codec: identity, legs that are checked, kinds by patterns, rows of other providers; faults are named."""
+"""The Bybit codec: identity, checked legs, kinds by patterns, rows of other providers, and named faults."""
 
 import json
 from datetime import UTC, datetime

@@ -1,6 +1,6 @@
 """Public clients, unmodified, against `liushui serve`: every row, and every error as they report it.
 
-`pybit` raises errors, and makes some calls again by itself. `bybit-api` for Node hands back what an error answer says.
+`pybit` raises errors, and repeats some calls by itself. `bybit-api` for Node returns the content of an error answer.
 """
 
 import json

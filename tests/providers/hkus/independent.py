@@ -1,6 +1,7 @@
-"""A client written from the document alone, of nothing but the standard library, as anybody's would be.
+"""A client that is written only from the document and the standard library, as any outsider would write one.
 
-A job as JSON on standard input, what came of each of its calls on standard output. Numbers are kept as they stand.
+It reads a job as JSON on standard input, and prints the result of each call on standard output. Numbers stay as
+written.
 """
 
 import hashlib

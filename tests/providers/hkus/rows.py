@@ -1,4 +1,4 @@
-"""Rows of this wire for tests: the document's own to change a field of, and any at all. Numbers are literals."""
+"""Rows of this API for tests: the document's own row with changed fields, and random rows. Numbers are literals."""
 
 import json
 from typing import Any, Final
@@ -32,7 +32,7 @@ FIELDS: Final = (
     "business_type",
     "business_sub_type",
 )
-"""In the order of the document's table; `fx_ccy`, which only the sample has, before the name that the table has."""
+"""In the order of the document's table. `fx_ccy`, which only the sample has, comes before the name in the table."""
 
 NUMBERS: Final = ("price", "qty", "amt", "balance", "fx_amt", "fx_rate")
 REQUIRED: Final = ("date", "base_currency", "amt", "io_type")

@@ -1,4 +1,4 @@
-"""Reading the answers of this dialect: rows byte for byte, an error by the class that says what to do."""
+"""Reading the answers of this API: rows byte for byte, and errors by class."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""This dialect's client: what it sends, when it ends, and what it makes of what is wrong."""
+"""The client: its requests, the end of its reads, and its reaction to faults."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The codec: rows survive a round trip to the digit, identity is what it says, faults are named."""
+"""The codec: exact round trips of rows, identities, and named faults."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""The document's own request, answers and defaults, as printed, slips included. Each test quotes its line."""
+"""The document's own request, answers and defaults, as printed, including its mistakes. Each test quotes its line."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Flows of other providers in this dialect: what is written, what is left out, and that filters agree with it."""
+"""Flows of other providers in this API: the written and the omitted fields, and filters that agree with them."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal

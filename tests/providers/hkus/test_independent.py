@@ -1,4 +1,4 @@
-"""A client that somebody else could have written, in a process of its own, against a served ledger in another."""
+"""A client that an outsider could have written, in a separate process, against a ledger that another process serves."""
 
 import json
 import subprocess

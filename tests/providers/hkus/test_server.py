@@ -1,4 +1,4 @@
-"""The server as a whole: who is answered, its rate, its bounds, and a legal answer to anything at all."""
+"""The server as a whole: authentication, its rate, its bounds, and a legal answer to any request."""
 
 from collections.abc import Iterator
 from contextlib import closing

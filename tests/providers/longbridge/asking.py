@@ -1,4 +1,4 @@
-"""Official clients asked in a process of their own."""
+"""Official clients, called in a separate process."""
 
 import json
 import os

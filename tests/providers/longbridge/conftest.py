@@ -1,4 +1,4 @@
-"""A reader in memory, its clock, and somebody who calls with a key of one account."""
+"""A reader in memory, its clock, and a caller with a key of one account."""
 
 import pytest
 

@@ -1,6 +1,6 @@
 """A program that calls Longbridge's official clients: a job as JSON on standard input, its results on standard output.
 
-The clients hold the interpreter's lock during a call, so they run in a process of their own, which can be ended.
+The clients hold the interpreter's lock during a call, so they run in a separate process, which can be ended.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Rows of the Longbridge wire for tests: one to change a field of, and any at all."""
+"""Rows of Longbridge's API for tests: one with changed fields, and random rows."""
 
 import json
 from typing import Any, Final

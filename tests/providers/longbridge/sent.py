@@ -1,4 +1,4 @@
-"""What a client sends, kept: a network of one answer."""
+"""Records the requests of a client, in a network with a single answer."""
 
 import httpx2
 import pytest

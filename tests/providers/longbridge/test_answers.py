@@ -1,4 +1,4 @@
-"""Reading Longbridge's answers: the rows of one byte for byte, an error by the class that says what to do."""
+"""Reading Longbridge's answers: rows byte for byte, and errors by class."""
 
 import pytest
 from hypothesis import given

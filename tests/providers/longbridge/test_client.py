@@ -1,4 +1,4 @@
-"""Longbridge's client: what it sends, and what it makes of what a configuration or an answer has wrong."""
+"""Longbridge's client: its requests, and its reaction to faults in a configuration or an answer."""
 
 import asyncio
 from collections.abc import Mapping

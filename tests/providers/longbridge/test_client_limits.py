@@ -1,4 +1,4 @@
-"""What the official clients would misread is refused by name, also where it was received from the provider."""
+"""A row that the official clients would misread is refused by name, even if it was received from the provider."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Longbridge's names for what moved the money: each means one kind, in every language, and none is ever missing."""
+"""Longbridge's names for movements of money: each means one kind, in every language, and none is ever missing."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""Longbridge's server as a whole: its routes, its rate, its socket tokens, and a legal answer to anything at all."""
+"""Longbridge's server as a whole: its routes, its rate, its socket tokens, and a legal answer to any request."""
 
 from collections.abc import Iterator
 from contextlib import closing

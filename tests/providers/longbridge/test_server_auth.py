@@ -1,4 +1,4 @@
-"""Who is answered: signatures to the letter, clocks that are off, keys and tokens that are not good."""
+"""Authentication: exact signatures, clocks with an offset, and invalid keys and tokens."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -33,7 +33,7 @@ CAPTURED = Request(
     },
     route=CASH_FLOW,
 )
-"""What an official client sends with the key ak, the secret as and the token at."""
+"""The headers of an official client with the key ak, the secret as and the token at."""
 
 
 def test_an_official_clients_signature_is_accepted() -> None:

@@ -1,4 +1,4 @@
-"""What is answered: ranges, pages and filters, each parameter at its bounds."""
+"""Queries: ranges, pages and filters, each parameter at its bounds."""
 
 import json
 from datetime import UTC, datetime, timedelta

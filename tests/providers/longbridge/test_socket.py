@@ -1,4 +1,4 @@
-"""Longbridge's WebSocket frames as a function: who is let in, and a legal answer to any bytes."""
+"""Longbridge's WebSocket frames as a function: authentication, and a legal answer to any bytes."""
 
 from datetime import timedelta
 from typing import NamedTuple

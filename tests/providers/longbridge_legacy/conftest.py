@@ -1,4 +1,4 @@
-"""A reader in memory, its clock, and somebody who calls with a key; and a ledger, served by another process."""
+"""A reader in memory, its clock, and a caller with a key; and a ledger, served by another process."""
 
 import json
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
-"""A client of the first draft, written from its document alone, with nothing but the standard library.
+"""A client of the first draft, written only from its document, with nothing but the standard library.
 
-It shares no line with the code under test: what it understands, somebody else's client understands.
+It shares no line with the code under test. Answers that it understands can be understood by any outsider's client.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""The first draft's client: what it sends, and what it makes of what a configuration or an answer has wrong."""
+"""The first draft's client: its requests, and its reaction to faults in a configuration or an answer."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The first draft's codec: rows survive to the letter, and are the flows of the current generation's rows."""
+"""The first draft's codec: rows round-trip exactly, and give the flows of the current generation's rows."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""A client that somebody else might have written, over HTTP against a ledger that another process serves."""
+"""A client that an outsider could have written, over HTTP against a ledger that another process serves."""
 
 import ast
 import json

@@ -1,4 +1,4 @@
-"""The first draft's server as a whole: its route, its rate, and a legal answer to anything at all."""
+"""The first draft's server as a whole: its route, its rate, and a legal answer to any request."""
 
 import json
 from datetime import timedelta

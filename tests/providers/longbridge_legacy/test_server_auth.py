@@ -1,4 +1,4 @@
-"""Who the first draft's server answers: the body is signed too, and the document has one code for every refusal."""
+"""Authentication of the first draft: the body is signed too, and the document has one code for every refusal."""
 
 import json
 from datetime import UTC, datetime, timedelta

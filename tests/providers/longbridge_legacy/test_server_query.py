@@ -1,4 +1,4 @@
-"""What the first draft's server answers: each parameter of the document at its bounds, and as it is printed there."""
+"""Queries of the first draft: each parameter of the document at its bounds, and as it is printed there."""
 
 import json
 from datetime import timedelta

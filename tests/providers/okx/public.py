@@ -1,8 +1,9 @@
 """A program that calls the public client `python-okx`: a job as JSON on standard input, its results on standard output.
 
-The job: `url`, `credentials`, and `calls`, a list. Each call has `method` of AccountAPI and `params`; with `drain` it
-goes on with `after` until a page is empty; `credentials` replace parts of the job's, and `clock_s` moves the clock of
-this machine. A result is what the client returned: the rows of all pages and their number, or the error answer.
+The job: `url`, `credentials`, and `calls`, a list. Each call has `method` of AccountAPI and `params`. With `drain` the
+calls continue with `after` until a page is empty. `credentials` replace parts of the job's, and `clock_s` moves the
+clock of this machine. A result is what the client returned: the rows of all pages and their number, or the error
+answer.
 """
 
 import datetime

@@ -1,4 +1,4 @@
-"""The OKX codec: identity, legs, codes, ids that are derived; rows that lack fields; faults are named."""
+"""The OKX codec: identity, legs, codes, derived ids, rows that lack fields, and named faults."""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -1,6 +1,6 @@
 """Public clients, unmodified, against `liushui serve`: every row, and every error as they report it.
 
-`python-okx` hands back what an error answer says. `okx-api` for Node throws it. Neither makes a call again by itself.
+`python-okx` returns the content of an error answer. `okx-api` for Node throws it. Neither repeats a call by itself.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""OKX's server: signatures, errors, ids as places, the two routes, filters; and which route our client asks."""
+"""OKX's server: signatures, errors, pages by ids, the two routes, filters; and the route that our client chooses."""
 
 import asyncio
 import json

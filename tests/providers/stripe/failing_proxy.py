@@ -1,4 +1,4 @@
-"""A server between a client and ours that fails some calls with HTTP 503, so that the client makes them again."""
+"""A server between a client and ours that fails some calls with HTTP 503, so that the client repeats them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

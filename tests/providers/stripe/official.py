@@ -1,7 +1,7 @@
 """A program that calls Stripe's official Python client: a job as JSON on standard input, its result on standard output.
 
 The job: `url`, `key`, `params`, and perhaps `legacy` (the module-level API, which tries a failed call again). The
-result: `rows`, and `error`: what the client told its user, or null.
+result: `rows`, and `error`, the client's message to its user, or null.
 """
 
 import json

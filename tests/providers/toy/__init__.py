@@ -1,4 +1,4 @@
-"""A provider in one file, complete at both ends: a piggy bank, GET /toy/movements. Nobody has it but our tests."""
+"""A provider in one file, complete at both ends: a piggy bank, GET /toy/movements. Only our tests have it."""
 
 import hmac
 from collections.abc import Mapping, Sequence
@@ -79,7 +79,7 @@ class ToyCodec:  # wire rows <-> flows
         minute = to_steps(flow.at, MINUTE)
         if not 0 <= minute <= MINUTES_MAX:
             raise NotRepresentable("minute", f"expected 1970 to 2160, got {flow.at}")
-        # Another provider's number may be on several rows. An identity is on one.
+        # Several rows may share another provider's number. An identity belongs to one row.
         nr = flow.ref if flow.ref and flow.identity in ("", flow.ref.encode().hex()) else flow.identity
         return msgspec.json.encode(Movement(nr, minute, to_plain_string(flow.amount), flow.currency, flow.label))
 

@@ -1,9 +1,9 @@
 """A program that calls a public client, `wechatpayv3`: jobs as JSON on standard input, results on standard output.
 
-A job: `url`, `credentials`, `bills` (the day and the account type of each), and perhaps `tar_type`, `ahead_s`, how
-many seconds the clock is ahead, and `repeat`, to ask for the first bill until an error comes. With `tries` a call that
-fails is made again, so many times at most, because the client does not. A result: `documents`, each as text, or null
-where there is none, and `errors`: the status and the code of each answer that was an error.
+A job has `url`, `credentials` and `bills` (the day and the account type of each). It may have `tar_type`, `ahead_s`
+(how many seconds the clock is ahead) and `repeat` (request the first bill until an error comes). With `tries` a failed
+call is repeated, up to this number of times, because the client does not do so. A result has `documents`, each as text,
+or null if there is none, and `errors`: the status and the code of each error answer.
 """
 
 import gzip

@@ -1,4 +1,4 @@
-"""Rows and documents: what is read, what is written, and which documents are none."""
+"""Rows and documents: reading, writing, and documents that are not bills."""
 
 import gzip
 from datetime import UTC, datetime

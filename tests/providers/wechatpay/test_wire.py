@@ -1,4 +1,4 @@
-"""Signatures, with vectors that public clients made of keys which anybody can rebuild."""
+"""Signatures, with vectors that public clients made from keys which anybody can rebuild."""
 
 from base64 import b64decode
 from hashlib import sha256

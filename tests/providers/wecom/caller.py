@@ -1,4 +1,4 @@
-"""Calls of WeCom's server as a function: with a token that it gave, over a reader in memory."""
+"""Calls of WeCom's server as a function: with a token that it issued, over a reader in memory."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""A reader in memory, its clock, and somebody who calls with a key of one account; a ledger, and it served."""
+"""A reader in memory, its clock, and a caller with a key of one account; a ledger, also served."""
 
 from collections.abc import Iterator
 

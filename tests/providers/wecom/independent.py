@@ -1,7 +1,7 @@
-"""A client written from the document alone, with nothing but the standard library: a job in JSON in, its result out.
+"""A client written only from the document, with nothing but the standard library: a JSON job in, its result out.
 
-The job: `url`, `corpid`, `corpsecret`, `asked` (the body of the first request), and perhaps `token` to begin with. The
-result: `pages`, each a list of rows, and `errors`, each an errcode with its errmsg, in their order.
+The job has `url`, `corpid`, `corpsecret`, `asked` (the body of the first request), and optionally a first `token`. The
+result has `pages`, each a list of rows, and `errors`, each an errcode with its errmsg, in order.
 """
 
 import http.client

@@ -1,8 +1,8 @@
 """A program that calls a public client, `wechatpy`: a job as JSON on standard input, its result on standard output.
 
-The job: `module` (where WeChatClient is), `url`, `corpid`, `corpsecret`, `asked` (the body of the first request), and
-perhaps `token` to begin with and `lose_after`, the number of pages after which the token is lost. The result: `pages`,
-`fetches` (how often a token was asked for), and `error`, what the client told its user, or null.
+The job has `module` (where WeChatClient is), `url`, `corpid`, `corpsecret` and `asked` (the body of the first request).
+It may have a first `token`, and `lose_after`, the number of pages after which the token is lost. The result has
+`pages`, `fetches` (the number of token requests), and `error`, the client's message to its user, or null.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Rows of the WeCom wire for tests: one to change a field of, and any at all."""
+"""Rows of WeCom's API for tests: one with changed fields, and random rows."""
 
 import json
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""A ledger of one WeCom account, with rows that can be read today, as they came from the provider."""
+"""A ledger of one WeCom account, with rows that can be read today, as received from the provider."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Reading WeCom's answers: the rows of one byte for byte, an error by the class that says what to do."""
+"""Reading WeCom's answers: rows byte for byte, and errors by class."""
 
 from collections.abc import Callable
 

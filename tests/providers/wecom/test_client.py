@@ -1,4 +1,4 @@
-"""WeCom's client: what it sends, how it comes by a token and loses it, and what it makes of answers that are wrong."""
+"""WeCom's client: its requests, how it gets and loses its token, and its reaction to wrong answers."""
 
 import asyncio
 import json

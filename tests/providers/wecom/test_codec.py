@@ -1,4 +1,4 @@
-"""The WeCom codec: rows survive a round trip to the letter, identity is what it says, faults are named."""
+"""The WeCom codec: exact round trips of rows, identities, and named faults."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""What the document prints, line by line: its examples as they stand, each parameter, default and limit."""
+"""The document, line by line: its printed examples, and each parameter, default and limit."""
 
 import json
 from datetime import UTC, datetime, timedelta

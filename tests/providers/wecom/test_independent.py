@@ -1,4 +1,4 @@
-"""A client that knows the document and nothing of us, against `liushui serve`, each in a process of its own."""
+"""A client that knows only the document, against `liushui serve`, each in a separate process."""
 
 import ast
 import json

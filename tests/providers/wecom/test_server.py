@@ -1,4 +1,4 @@
-"""WeCom's server as a whole: its routes, and a legal answer to anything at all."""
+"""WeCom's server as a whole: its routes, and a legal answer to any request."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is answered: pages and their cursors, bodies that are none, and flows of other providers."""
+"""Queries: pages and their cursors, invalid bodies, and flows of other providers."""
 
 import json
 from decimal import Decimal

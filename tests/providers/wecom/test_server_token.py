@@ -1,4 +1,4 @@
-"""Who is answered: corp ids, secrets and access tokens, each at the edge of its time."""
+"""Authentication: corp ids, secrets and access tokens, each at the limits of its lifetime."""
 
 from datetime import timedelta
 from typing import Final

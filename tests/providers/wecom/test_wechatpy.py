@@ -1,4 +1,4 @@
-"""The public client `wechatpy`, in both of its generations, unmodified, against `liushui serve`."""
+"""The public client `wechatpy`, both generations, unmodified, against `liushui serve`."""
 
 import json
 import os

@@ -1,7 +1,7 @@
-"""A client of WOO X Pro's futures transactions, written from the provider's document alone: standard library only.
+"""A client of WOO X Pro's futures transactions, written only from the provider's document: standard library only.
 
 It reads a job as JSON on its standard input: `url`, `key`, and `calls`, each a list of parameters in pairs. It prints
-what each call was answered with: the HTTP status, the headers, and the JSON document.
+the answer to each call: the HTTP status, the headers, and the JSON document.
 """
 
 import json

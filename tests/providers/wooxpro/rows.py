@@ -1,4 +1,4 @@
-"""Rows of the WOO X Pro wire for tests: one to change a field of, and any at all."""
+"""Rows of WOO X Pro's API for tests: one with changed fields, and random rows."""
 
 import json
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""Reading WOO X Pro's answers: the rows of one byte for byte, an error by the class that says what to do."""
+"""Reading WOO X Pro's answers: rows byte for byte, and errors by class."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""WOO X Pro's client: what it sends, and what it makes of what a configuration or an answer has wrong."""
+"""WOO X Pro's client: its requests, and its reaction to faults in a configuration or an answer."""
 
 import asyncio
 import json

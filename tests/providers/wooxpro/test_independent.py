@@ -1,4 +1,4 @@
-"""A client written from the document alone, in a process of its own, against `liushui serve` in another."""
+"""A client written only from the document, in a separate process, against `liushui serve` in another."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""More rows than one answer may have, read whole by `fetch_slice`: our client against our server, with no network."""
+"""`fetch_slice` reads all rows, even if one answer cannot have them: our client and our server, without a network."""
 
 import asyncio
 from collections import Counter

@@ -1,4 +1,4 @@
-"""WOO X Pro's server as a whole: its route, its keys, its rate, and a legal answer to anything at all."""
+"""WOO X Pro's server as a whole: its route, its keys, its rate, and a legal answer to any request."""
 
 from datetime import timedelta
 

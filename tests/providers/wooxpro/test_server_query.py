@@ -1,4 +1,4 @@
-"""What is answered: ranges, pages and filters, each parameter of the document at its bounds."""
+"""Queries: ranges, pages and filters, each parameter of the document at its bounds."""
 
 import json
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Each provider's client against each fault: the right class of error, and in the end all rows."""
+"""Each provider's client against each fault: the correct class of error, and finally all rows."""
 
 from collections import Counter
 from typing import Final

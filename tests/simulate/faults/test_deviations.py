@@ -1,4 +1,4 @@
-"""Every deviation does what its name says, and nothing else: what a client of each provider receives."""
+"""Every deviation has the effect of its name, and no other: the answers that a client of each provider receives."""
 
 import asyncio
 import gzip
@@ -98,7 +98,7 @@ APPLIES_TO: Final = {
     **dict.fromkeys(("message-absent", "message-other", "numbers-as-text", "text-as-numbers"), LISTS),
     **dict.fromkeys(("other-document", "unsigned", "control-totals"), DOCUMENTS),
 }
-"""The providers that can have a deviation, where not every provider can."""
+"""The providers that can have a deviation, if not every provider can."""
 
 
 def double_of(provider: str, *deviations: str | Deviation) -> DeviatingProvider:

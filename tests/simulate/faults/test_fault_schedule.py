@@ -1,4 +1,4 @@
-"""A seeded schedule repeats itself, and a client that asks again gets through."""
+"""A seeded schedule repeats itself, and a client that retries succeeds."""
 
 from collections import Counter
 from itertools import groupby, pairwise

@@ -1,4 +1,4 @@
-"""Changes to JSON documents leave the rest as it was."""
+"""Changes to JSON documents leave the rest unchanged."""
 
 from collections.abc import Callable
 

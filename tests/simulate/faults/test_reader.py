@@ -1,4 +1,4 @@
-"""The truth about changing rows at any instant, and that a provider's server serves exactly that."""
+"""The truth about changing rows at any instant; a provider's server serves exactly these rows."""
 
 from collections import Counter
 from datetime import datetime, timedelta

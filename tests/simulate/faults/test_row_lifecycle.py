@@ -1,4 +1,4 @@
-"""Row versions: what each change does to a row, and that all of it follows from the seed."""
+"""Row versions: the effect of each change on a row, determined entirely by the seed."""
 
 from collections import Counter
 from datetime import timedelta

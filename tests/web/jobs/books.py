@@ -1,6 +1,6 @@
-"""The ledger on which the jobs of a finance person are done: a shop, its bank, a broker, and what is wrong with them.
+"""The ledger for the jobs of a finance person: a shop, its bank, a broker, and some errors in them.
 
-Its clock stands still, so that no job depends on the day on which it is run.
+Its clock stands still, so that no job depends on the day of the run.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""In which window, language and theme a job is done, and what every page that it ends on has to be."""
+"""The window, language and theme of a job, and the conditions for every page at its end."""
 
 import os
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,7 @@
-"""A finance person begins with an empty ledger and no terminal: by a statement, or with sample data.
+"""A finance person begins with an empty ledger and no terminal: with a statement, or with sample data.
 
-A server of its own answers, because a browser that is bridged to this process hides the bytes of an upload. What is
-waited for is what the page shows.
+A separate server answers, because a browser that is bridged to this process hides the bytes of an upload. The test
+waits until the page shows the expected content.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A year is an Excel for the accountant, by clicks: opened again, its amounts come to the sum of the ledger."""
+"""A year as an Excel file for the accountant, by clicks: its amounts add up to the sum of the ledger."""
 
 from decimal import Decimal
 from pathlib import Path

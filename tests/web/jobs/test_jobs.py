@@ -1,8 +1,8 @@
 """The jobs of a finance person, done by clicks in a real browser.
 
-Each job is done in one combination of width, language and theme, and by `make jobs` in all of them. It waits for what
-the page shows. At its end the page has to be accessible, and no page may have had an error or have asked another server
-for anything.
+Each job runs in one combination of width, language and theme, and with `make jobs` in all of them. It waits for what
+the page shows. At its end the page has to be accessible, and no page may have had an error or have requested anything
+from another server.
 """
 
 import re

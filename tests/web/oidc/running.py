@@ -1,4 +1,4 @@
-"""The npm package oidc-provider, installed once and run as a process, and a person's browser at it."""
+"""The npm package oidc-provider, installed once and run as a process, and a person's browser that uses it."""
 
 import json
 import re

@@ -48,13 +48,13 @@ class Model(msgspec.Struct, kw_only=True):
 
     @classmethod
     def of(cls, record: Record, **fields: object) -> Self:
-        """Return the resource with the fields of a record that have the same names. `fields` replace those or add to
+        """Return the resource with those fields of a record that have the same names. `fields` replace or extend
         them."""
         return msgspec.convert(record._asdict() | fields, cls)
 
 
 class Fault(Model, omit_defaults=True):
-    """One error in a request: where it is, what was expected there, and what was sent."""
+    """One error in a request: its position, what was expected there, and what was sent."""
 
     expected: str
     got: str

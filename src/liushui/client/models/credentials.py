@@ -22,7 +22,7 @@ class Key(Model):
     paced: bool
     restrictions: dict[str, str]
     created_by: str | None
-    """The id of the token that created it, with which it ends. Null: the owner created it."""
+    """The id of the token that created it. When that token ends, this ends too. Null: the owner created it."""
 
 
 class Keys(Model):
@@ -32,7 +32,7 @@ class Keys(Model):
 
 
 class MakeKey(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A key to make. It reads accounts through a provider API."""
+    """A request for a new key. It reads accounts through a provider API."""
 
     dialect: Annotated[str, Meta(description="The provider API, or simplefin.", examples=["longbridge"])]
     accounts: Annotated[list[str], Meta(min_length=1)]
@@ -63,7 +63,7 @@ class Token(Model):
     revoked_at: Instant | None
     last_used_at: Instant | None
     created_by: str | None
-    """The id of the token that created it, with which it ends. Null: the owner created it."""
+    """The id of the token that created it. When that token ends, this ends too. Null: the owner created it."""
 
 
 class Tokens(Model):
@@ -81,7 +81,7 @@ class TokenScope(StrEnum):
 
 
 class MakeToken(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A token to make. `accounts` null: all of them. It may do no more than the caller."""
+    """A request for a new token. `accounts` null: all of them. The token may not do more than the caller."""
 
     scopes: Annotated[list[TokenScope], Meta(min_length=1)]
     accounts: Annotated[list[str], Meta(min_length=1)] | None = None

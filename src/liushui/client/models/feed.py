@@ -10,7 +10,7 @@ from liushui.client.models.links import LinkKind
 
 
 class About(Model):
-    """The version that answers, and what the caller may see and do. `accounts` null: all of them."""
+    """The version of the server, and what the caller may see and do. `accounts` null: all of them."""
 
     name: str
     version: str
@@ -19,7 +19,8 @@ class About(Model):
 
 
 class Step(Model):
-    """What one commit did to the flow of one key. `flow`: as it is after it, or was before, if withdrawn.
+    """The effect of one commit on the flow of one key. `flow` is the flow after the commit, or before it if the flow
+    was withdrawn.
 
     A flow whose time was restated is withdrawn under its old key and added under its new one.
     """
@@ -34,8 +35,7 @@ class Step(Model):
 
 
 class FeedPage(Model):
-    """Whole commits in order. `cursor` continues after them, and never expires. `more`: whether there are later commits
-    already."""
+    """Whole commits in order. `cursor` continues after them, and never expires. `more`: later commits exist already."""
 
     steps: list[Step]
     cursor: str
@@ -80,7 +80,7 @@ class DecidedFinding(Model):
 
 
 class SeenBreak(Model):
-    """An event: a balance chain breaks, or no longer does. `batch` is the newest commit of the account."""
+    """An event: a balance chain breaks, or no longer breaks. `batch` is the newest commit of the account."""
 
     account: str
     batch: int

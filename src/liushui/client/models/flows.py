@@ -28,8 +28,8 @@ class Gap(Model):
 
 
 class CoveredRange(Model):
-    """A range of an account, and whether it is complete. `checked_at` and `batch` tell when it was last read; they are
-    null if it never was."""
+    """A range of an account, and whether it is complete. `checked_at` and `batch` say when it was last read; both are
+    null if it was never read."""
 
     account: str
     since: Instant
@@ -49,7 +49,7 @@ class Coverage(Model):
 
 
 class Alarm(Model):
-    """Something that needs attention. `reason` says it in words, and what the other values mean."""
+    """Something that needs attention. `reason` describes it in words, and explains the other values."""
 
     severity: Annotated[str, Meta(description="bad: somebody has to act. warn: the next sync may solve it. note.")]
     kind: Annotated[
@@ -67,8 +67,8 @@ class Alarm(Model):
 
 
 class Account(Model):
-    """An account. `proven_until`: every earlier flow is in the ledger; null: flows at its beginning may be missing.
-    `complete`: nothing is missing up to the newest read or flow."""
+    """An account. `proven_until`: the ledger has every earlier flow; null: flows at the account's beginning may be
+    missing. `complete`: no flow is missing up to the newest read or flow."""
 
     account: str
     provider: str
@@ -135,8 +135,8 @@ class Flow(Model):
 
 
 class FlowPage(Model):
-    """Some flows. `next`: the cursor of the next page; null: this is the last one. A page may have fewer than `limit`
-    flows, or none, and not be the last."""
+    """Some flows. `next` is the cursor of the next page, or null on the last page. A page may have fewer than `limit`
+    flows, or none, without being the last."""
 
     flows: list[Flow]
     next: str | None
@@ -145,7 +145,7 @@ class FlowPage(Model):
 
 
 class FlowVersion(Model):
-    """A flow as it was from one commit to another. `ended_as` is null for the current version."""
+    """A version of a flow, valid from one commit to another. `ended_as` is null for the current version."""
 
     flow: Flow
     recorded_at: Instant

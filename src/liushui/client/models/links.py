@@ -46,9 +46,9 @@ class LinkedFlow(Model):
 class Link(Model):
     """Flows that belong together, or may.
 
-    The first flow is the one that depends on the others: the refund, the fee, the outgoing end of a transfer.
-    `certain`: no other flow could take the place of either. `candidate`: possible; nothing is concluded from it.
-    `outdated`: it was confirmed, and one of its flows has changed since.
+    The first flow depends on the others: it is the refund, the fee, or the outgoing end of a transfer. `certain`: no
+    other flow could replace one of them. `candidate`: possible, and nothing is concluded from it. `outdated`: it was
+    confirmed, and one of its flows has changed since.
     """
 
     id: Annotated[str, Meta(examples=["20240131T093000-0f1e2d3c4b5a"])]

@@ -30,9 +30,9 @@ class Figures(Model):
 
 
 class ChainBreak(Model):
-    """Where a stated balance does not follow: after flow `before`, which may be null, comes flow `after`.
+    """A break of the balance chain between flow `before`, which may be null, and flow `after`.
 
-    `difference` is missing between them, or one of `rows` is wrong.
+    A flow of the amount `difference` is missing between them, or one of `rows` is wrong.
     """
 
     difference: Sum
@@ -45,9 +45,10 @@ class ChainBreak(Model):
 
 
 class ProofLine(Model):
-    """The proof of cash of one subaccount and currency: the figures of the flows, the stated ones, and the difference.
+    """The proof of cash of one subaccount and currency: the figures from the flows, the stated figures, and the
+    difference.
 
-    `statements` are the ids of balances that a person stated and that differ.
+    `statements` are the ids of the balances that a person stated and that differ.
     """
 
     line: Annotated[str, Meta(description="Names the line in explanations.", examples=["shop:CNY"])]
@@ -67,8 +68,8 @@ class ProofLine(Model):
 
 
 class ReconciledMonth(Model):
-    """The proof of cash of an account's month. `check` is the worst of its lines; a month that may lack flows is no
-    pass. `complete`: whether every flow of it is in the ledger."""
+    """The proof of cash of an account's month. `check` is the worst result of its lines. A month that may lack flows
+    does not pass. `complete`: the ledger has every flow of the month."""
 
     account: str
     period: Annotated[
@@ -108,7 +109,7 @@ class MonthChecks(Model):
 
 
 class ClosedLine(Model):
-    """A line of a month as it was closed. `explanation`: why it was accepted though it did not pass."""
+    """A line of a month at the time of its close. `explanation` says why it was accepted although it did not pass."""
 
     subaccount: str
     currency: str
@@ -124,7 +125,8 @@ class ClosedLine(Model):
 
 
 class PeriodDecision(Model):
-    """That a month was closed, or opened again. `certificate`: the digest of the certificate that the close wrote."""
+    """A decision to close a month or to reopen it. `certificate` is the digest of the certificate that the close
+    wrote."""
 
     account: str
     period: MonthName
@@ -139,15 +141,15 @@ class PeriodDecision(Model):
 
 
 class PeriodDecisions(Model):
-    """Every decision about months, by account, month and time. The newest one on a month counts."""
+    """Every decision about months, by account, month and time. The newest decision on a month is valid."""
 
     decisions: list[PeriodDecision]
 
 
 class ChangeAfterClose(Model):
-    """A flow of a closed month that is not as it was: `change` is added, changed or withdrawn.
+    """A flow of a closed month that differs from the flow at the close. `change` is added, changed or withdrawn.
 
-    `flow`: the flow now, or before it was withdrawn. `before`: the flow when the month was closed.
+    `flow` is the current flow, or the last one if it was withdrawn. `before` is the flow when the month was closed.
     """
 
     account: str
@@ -167,7 +169,7 @@ class ChangesAfterClose(Model):
 
 
 class ChangedMonth(Model):
-    """An event: a commit has changed so many flows of a closed month."""
+    """An event: a commit has changed this many flows of a closed month."""
 
     account: str
     period: MonthName
@@ -176,16 +178,17 @@ class ChangedMonth(Model):
 
 
 class Explanation(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Why a line that does not pass is accepted. `line`: its name, as in `ProofLine`; the account, if it has none."""
+    """The reason why a line that does not pass is accepted. `line` is the name of the line, as in `ProofLine`, or the
+    account if there is no line."""
 
     line: Annotated[str, Meta(min_length=1, max_length=300, examples=["shop:CNY"])]
     reason: Annotated[str, Meta(min_length=1, max_length=1_000)]
 
 
 class CloseMonth(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A month to close. Without `accounts`: of all that the caller may see and that have not closed it.
+    """A month to close. Without `accounts`: all accounts that the caller may see and whose month is not closed.
 
-    `sign_with`: the key that signs the certificates; null: the newest.
+    `sign_with` is the key that signs the certificates; null means the newest key.
     """
 
     period: MonthName
@@ -195,7 +198,7 @@ class CloseMonth(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class ReopenMonth(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A closed month to open again. Without `accounts`: of all that the caller may see and that have closed it."""
+    """A closed month to reopen. Without `accounts`: all accounts that the caller may see and whose month is closed."""
 
     period: MonthName
     reason: Annotated[str, Meta(min_length=1, max_length=1_000)]

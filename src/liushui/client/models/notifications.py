@@ -10,24 +10,24 @@ from liushui.client.models.base import Instant, Model
 
 
 class NotificationRule(Model):
-    """Who is told about which alarms. `accounts` null: all of them."""
+    """A rule: who is notified about which alarms. `accounts` null: all of them."""
 
     name: str
     channel: str
     target: str
-    """What may be shown of the address."""
+    """The part of the address that may be shown."""
     kinds: list[str]
     accounts: list[str] | None
     gap_after_h: int
-    """For how many hours a gap must have been open before it is reported."""
+    """How many hours a gap must have been open before it is reported."""
     created_at: Instant
     created_by: str | None
-    """The id of the token that created it, with which it ends. Null: the owner created it."""
+    """The id of the token that created it. When that token ends, this ends too. Null: the owner created it."""
     pending: int
-    """Messages that wait to be sent."""
+    """The number of messages that wait to be sent."""
     sent: int
     dead: int
-    """Messages that were given up."""
+    """The number of messages that were given up."""
 
 
 class NotificationRules(Model):
@@ -37,7 +37,7 @@ class NotificationRules(Model):
 
 
 class NotifiedAlarm(StrEnum):
-    """What an alarm is about."""
+    """The subject of an alarm."""
 
     REFUSED = "refused"
     FAILED = "failed"
@@ -84,7 +84,7 @@ class AddedNotificationRule(Model):
 
 
 class NotificationTest(Model):
-    """What became of a test message."""
+    """The result of a test message."""
 
     id: str
     accepted: bool

@@ -58,8 +58,7 @@ class RecordFlow(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_
 
 
 class RecordedRow(Model, omit_defaults=True):
-    """What became of one flow. Its outcome is `added`, `known` (it was there with the same content), `restated` or
-    `refused`."""
+    """The outcome for one flow: `added`, `known` (the ledger has it with the same content), `restated` or `refused`."""
 
     row: Count
     outcome: str
@@ -70,8 +69,8 @@ class RecordedRow(Model, omit_defaults=True):
 
 
 class Recorded(Model):
-    """What became of the flows of a request. `again`: an earlier request had the same idempotency key, and this is its
-    answer."""
+    """The outcomes for the flows of a request. `again`: an earlier request had the same idempotency key, and this is
+    its answer."""
 
     added: Count
     known: Count
@@ -81,7 +80,7 @@ class Recorded(Model):
 
 
 class MakeAccount(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """An account of your own: flows are recorded in it, not read from a provider."""
+    """An account of your own. Its flows are recorded, not read from a provider."""
 
     account: AccountName
     zone: Annotated[str, Meta(description="The IANA time zone of its days.", examples=["Asia/Hong_Kong"])] = "UTC"

@@ -10,7 +10,7 @@ from liushui.client.models.flows import Flow, Gap
 
 
 class FindingCount(Model):
-    """The number of flows of a day to review that nobody has explained. `side`: the direction contradicts the sign of
+    """The number of a day's flows to review that nobody has explained. `side`: the direction contradicts the sign of
     the amount. `same_id`: a different flow has the same ID and time. `break`: its balance does not follow."""
 
     account: str
@@ -20,7 +20,7 @@ class FindingCount(Model):
 
 
 class Findings(Model):
-    """Flows to review by account, day and finding. /findings/list has each of them."""
+    """Flows to review by account, day and finding. The list /findings/list has each flow."""
 
     findings: list[FindingCount]
 
@@ -36,10 +36,10 @@ class FindingDecision(Model):
 
 
 class Finding(Model):
-    """A flow to review: open, explained by a person, or gone, which is no longer found since it was explained.
+    """A flow to review. It is open, explained by a person, or gone: explained, and not found again since.
 
-    `flow` is the key of the flow, null where the ledger no longer has it. `others` are the keys of the further flows
-    that the finding is about: the first flow of the ID, or the flows around a break and those that may be wrong.
+    `flow` is the key of the flow, or null if the ledger no longer has it. `others` are the keys of the other flows that
+    the finding is about: the first flow with the ID, or the flows around a break and those that may be wrong.
     """
 
     id: Annotated[str, Meta(description="Names it in /findings/{finding}.", examples=["20261005T020317-0f1e2d3c4b5a"])]
@@ -71,15 +71,15 @@ class FindingPage(Model):
 
 
 class DecideFinding(Model):
-    """Why a finding is explained, or an explanation is withdrawn."""
+    """The reason why a finding is explained, or why an explanation is withdrawn."""
 
     reason: Annotated[str, Meta(min_length=1, max_length=1_000)]
 
 
 class Break(Model):
-    """Where the balance that a flow states does not follow from the flow before it.
+    """A break: the balance that a flow states does not follow from the flow before it.
 
-    `before` is null where the chain begins with it. `rows` are the flows that may be wrong. Keys name flows in
+    `before` is null if the chain begins with the flow. `rows` are the flows that may be wrong. Each key names a flow in
     /flows/{key}.
     """
 
@@ -117,7 +117,7 @@ class Breaks(Model):
 
 
 class StatedBalance(Model):
-    """A balance that a person stated, compared with the flows at its moment. `check` null: it was withdrawn."""
+    """A balance that a person stated, compared with the flows at its moment. `check` is null if it was withdrawn."""
 
     id: Annotated[str, Meta(description="Names it in /stated-balances/{balance}/withdraw.", examples=["shop:42"])]
     account: str
@@ -155,7 +155,8 @@ class AccountMapText(Model, forbid_unknown_fields=True):
 
 
 class StateBalance(Model, forbid_unknown_fields=True):
-    """What an account held at a moment. `at` a day: its begin, so the end of 31 October is 1 November."""
+    """An account's balance at a moment. If `at` is a day, the moment is the beginning of that day: the end of 31
+    October is 1 November."""
 
     account: Annotated[str, Meta(min_length=1)]
     currency: Annotated[str, Meta(min_length=1, max_length=20, examples=["CNY"])]
@@ -174,20 +175,21 @@ class StateBalance(Model, forbid_unknown_fields=True):
 
 
 class WithdrawBalance(Model, forbid_unknown_fields=True):
-    """Why a stated balance is withdrawn."""
+    """The reason why a stated balance is withdrawn."""
 
     reason: Annotated[str, Meta(min_length=1, max_length=2_000)]
 
 
 class Span(Model):
-    """A range without its end."""
+    """A range that does not include its end."""
 
     since: Instant
     until: Instant
 
 
 class QuarantinedRow(Model):
-    """A rejected row: it could not be read. `seen`: the ranges it was received in; null: it was imported."""
+    """A rejected row: it could not be read. `seen` are the ranges in which it was received, or null if it was
+    imported."""
 
     account: str
     id: str
@@ -205,7 +207,7 @@ class QuarantinedRow(Model):
 
 
 class QuarantinePage(Model):
-    """Some rejected rows. `next`: the cursor of the next page; null: this is the last one."""
+    """Some rejected rows. `next` is the cursor of the next page, or null on the last page."""
 
     rows: list[QuarantinedRow]
     next: str | None

@@ -9,7 +9,7 @@ from liushui.client.models.base import Count, Instant, Model
 
 
 class Sync(Model):
-    """The sync of an account that is running, or the last one. `slices_left` is null while it is unknown."""
+    """The running sync of an account, or its last one. `slices_left` is null while it is unknown."""
 
     account: str
     running: bool
@@ -42,7 +42,7 @@ class Run(Model):
 
 
 class RunPage(Model):
-    """Some runs of an account, newest first. `next`: the cursor of earlier ones; null: there are none."""
+    """Some runs of an account, newest first. `next` is the cursor of earlier runs, or null if there are none."""
 
     runs: list[Run]
     next: str | None

@@ -11,10 +11,11 @@ from liushui.meaning import Meaning, Section
 
 
 class Balance(Model):
-    """The exact balance of one currency in one account, before `at` (null: after all flows), and its check.
+    """The exact balance of one currency in one account, and its check. It counts the flows before `at`; if `at` is
+    null, all flows.
 
-    It is the opening balance and all flows. Where the opening balance is not known, it is the net change since an
-    instant. `stated` is the newest balance that the provider or a person stated up to `at`.
+    It is the opening balance and all flows. If the opening balance is not known, it is the net change since an instant.
+    `stated` is the newest balance that the provider or a person stated up to `at`.
     """
 
     account: str
@@ -62,7 +63,7 @@ class DayBalance(Model):
 
 
 class BalanceSeries(Model):
-    """The balances of one account, subaccount and currency, a day after the other."""
+    """The balances of one account, subaccount and currency, day after day."""
 
     account: str
     subaccount: str
@@ -84,9 +85,9 @@ class DailyBalances(Model):
 
 
 class SummaryRow(Model):
-    """The totals of one period. `account` and `kind` are null where the totals are of all of them.
+    """The totals of one period. `account` and `kind` are null if the totals cover all accounts or kinds.
 
-    Totals of all accounts together leave out transfers between them; those of one account count them.
+    Totals of all accounts together leave out transfers between these accounts. Totals of one account count them.
     """
 
     period: Annotated[str, Meta(examples=["2024-01", "2024-W05", "2024-01-31"])]
@@ -120,8 +121,8 @@ class SummaryRow(Model):
 class FeeRow(Model):
     """The fees of an account in one period and currency.
 
-    `flows` are fees that are flows of their own. Other rows may state a fee within their amount: what was charged in
-    them, `within_out`, is part of their amounts already.
+    `flows` are separate fee flows. Other rows may contain a fee: the fee in them, `within_out`, is already part of
+    their amounts.
     """
 
     period: Annotated[str, Meta(examples=["2024-01", "all"])]
@@ -144,7 +145,7 @@ class FeeRow(Model):
 class Fees(Model):
     """Fees by account, period and currency. Periods without fees have no row.
 
-    `complete` is about the range asked for.
+    `complete` is about the requested range.
     """
 
     rows: list[FeeRow]
@@ -153,9 +154,9 @@ class Fees(Model):
 
 
 class Summary(Model):
-    """Money in and out by period and currency, and by account and kind if asked for.
+    """Money in and out by period and currency, and by account and kind on request.
 
-    `complete` is about the range asked for. A range without an end ends at the newest read or flow.
+    `complete` is about the requested range. A range without an end ends at the newest read or flow.
     """
 
     rows: list[SummaryRow]
@@ -165,9 +166,9 @@ class Summary(Model):
 
 
 class Head(Model):
-    """Where the chain of an account ends. The link depends on everything that was committed to the account.
+    """The end of an account's chain. Its link depends on everything that was committed to the account.
 
-    Keep it elsewhere: `liushui verify --expect ACCOUNT=LINK` finds a ledger that no longer has it. Batch 0 is the
+    Keep it elsewhere. `liushui verify --expect ACCOUNT=LINK` then shows whether a ledger still has it. Batch 0 is the
     beginning of an account without commits.
     """
 

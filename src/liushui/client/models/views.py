@@ -31,7 +31,7 @@ FilterText = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class ViewFilter(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Which flows a view shows. The fields are the parameters of `GET /flows` of the same names."""
+    """The filter of a view. The fields are the parameters of `GET /flows` of the same names."""
 
     since: FilterText | None = None
     until: FilterText | None = None
@@ -54,18 +54,18 @@ class SavedView(Model):
 
     name: str
     owner: str
-    """Whom it belongs to: `owner` of the ledger, `user NAME` or `token ID`. It ends with them."""
+    """The owner: `owner` of the ledger, `user NAME` or `token ID`. The view ends with its owner."""
     shared: bool
     """Whether everyone who may see its accounts sees it."""
     default: bool
-    """Whether the caller's list of flows begins with it."""
+    """Whether the caller's list of flows starts with this view."""
     filter: ViewFilter
     accounts: list[str]
     """Empty: all accounts that the reader may see."""
     columns: list[ViewColumn]
     order: Order
     zone: str | None
-    """Of its times: the name of a zone, or `account`. Null: the reader's own setting."""
+    """The time zone: the name of a zone, or `account`. Null: the reader's own setting."""
     created_at: Instant
     changed_at: Instant
 
@@ -77,14 +77,14 @@ class SavedViews(Model):
 
 
 class SaveView(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A view to save. It replaces the one of its name."""
+    """A view to save. It replaces the view of the same name."""
 
     filter: ViewFilter = msgspec.field(default_factory=ViewFilter)
     accounts: list[str] = []
     columns: Annotated[list[ViewColumn], Meta(min_length=1, max_length=12)] | None = None
-    """Null: the usual ones, up to the balance."""
+    """Null: the usual columns, up to the balance."""
     order: Order = Order.NEWEST
     zone: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
     shared: bool = False
     default: bool | None = None
-    """Whether the caller's list of flows begins with it. Null: as it is."""
+    """Whether the caller's list of flows starts with this view. Null: no change."""

@@ -1,7 +1,7 @@
 """The errors that liushui raises, as one tree.
 
-Code decides what to do by an error's class, never by its text. The text is one line for a person: the field, what was
-expected, what came and, if it helps, what to do next.
+Code decides what to do by an error's class, never by its text. The text is one line for a person: the field, the
+expected value, the received value and, if helpful, what to do next.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ class ConfigError(LiushuiError):
 
 
 class InvalidField(ConfigError):
-    """A value that the user gave is well-formed, but not possible. `field` names it, as a path in what was given."""
+    """A value that the user gave is well-formed, but not possible. `field` names it, as a path in the user's input."""
 
     def __init__(self, field: str, expected: str, got: str) -> None:
         super().__init__(f"{field}: expected {expected}, got {got}")
@@ -46,7 +46,7 @@ class NotReconciled(ConfigError):
 
 
 class NotFound(ConfigError):
-    """What the user named does not exist, or the user may not see it; the error does not say which."""
+    """The object that the user named does not exist, or the user may not see it. The error does not say which."""
 
 
 class AccountNotFound(NotFound):
@@ -70,7 +70,7 @@ class SourceNotFound(NotFound):
 
 
 class _FieldError(LiushuiError):
-    """An error about one field. `reason` says what was expected and what came."""
+    """An error about one field. `reason` gives the expected and the received value."""
 
     def __init__(self, field: str, reason: str) -> None:
         super().__init__(f"{field}: {reason}")
@@ -94,7 +94,7 @@ class ProviderError(LiushuiError):
     """A provider answered with an error, or did not answer.
 
     `code` and `trace` are the provider's own error code and request id, and `retry_after_s` the seconds that it asked
-    to wait. Each is None where the provider gave none.
+    to wait. Each is None if the provider gave none.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class Unreachable(Unavailable):
 
 
 class Unanswered(Unavailable):
-    """A connection was made, and nothing came on it within the timeout."""
+    """A connection was made, but no data arrived within the timeout."""
 
 
 class Unfinished(Unavailable):

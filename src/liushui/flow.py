@@ -65,8 +65,8 @@ class Flow(NamedTuple):
     """
 
     identity: str
-    """What distinguishes this row from the provider's others: its record id or, without one, a digest of its facts.
-    Rows that share an identity are equal rows; the ledger numbers them."""
+    """The text that distinguishes this row from the provider's other rows: its record id or, without one, a digest of
+    its facts. Rows that share an identity are equal rows; the ledger numbers them."""
     at: datetime
     amount: Decimal
     """Signed: positive into the account, negative out of it."""
@@ -99,7 +99,7 @@ class Flow(NamedTuple):
 def side_of(flow: Flow) -> Direction:
     """IN or OUT, for wire formats that write a magnitude and a side instead of a signed amount.
 
-    The amount's sign decides. A zero amount has the side that the provider stated, and IN where it stated none.
+    The amount's sign decides. A zero amount has the side that the provider stated, and IN if it stated none.
     """
     if flow.amount:
         return Direction.OUT if flow.amount < 0 else Direction.IN

@@ -58,7 +58,7 @@ def parse_unix_seconds(field: str, text: object) -> datetime:
 
 
 def to_iso(at: datetime) -> str:
-    """ISO 8601 in UTC, `2021-05-20T10:52:37Z`, with a fraction of a second only where it is not zero."""
+    """ISO 8601 in UTC, `2021-05-20T10:52:37Z`, with a fraction of a second only if it is not zero."""
     text = at.astimezone(UTC).isoformat(timespec="microseconds" if at.microsecond else "seconds")
     return text.replace("+00:00", "Z")
 

@@ -16,7 +16,7 @@ class Section(StrEnum):
     INCOME = "income"
     """Money that the owner earned or spent."""
     OUTSIDE = "outside"
-    """Money that the owner brought in from outside of the ledger, or took out of it."""
+    """Money that the owner brought in from outside the ledger, or took out of it."""
     APART = "apart"
     """Money that changed its form or place; it was neither earned nor spent."""
 

@@ -1,6 +1,6 @@
 """Values as text: in JSON and CSV, and on a terminal.
 
-Providers' text is data. It is escaped where a terminal or a spreadsheet would act on it; JSON has it unchanged.
+Providers' text is data. It is escaped if a terminal or a spreadsheet would act on it; JSON has it unchanged.
 """
 
 import re
@@ -19,7 +19,8 @@ _CONTROL: Final = re.compile(
     "\u2028\u2029]"  # separators of lines and paragraphs
 )
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""What begins a formula in Excel, LibreOffice or WPS. Japanese and Chinese versions accept the full-width forms."""
+"""The characters that begin a formula in Excel, LibreOffice or WPS. Japanese and Chinese versions accept the full-width
+forms."""
 
 
 def export_value(value: object) -> object:

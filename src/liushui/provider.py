@@ -22,7 +22,7 @@ NO_VALUES: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class CredentialForm(StrEnum):
-    """What a credential field contains."""
+    """The content of a credential field."""
 
     TEXT = "text"
     """One line."""
@@ -63,7 +63,7 @@ class Slice(NamedTuple):
 class Page(NamedTuple):
     """The answer to one call: its rows, byte for byte.
 
-    `next_token` is what to pass for the next page. None: this is the last page, or the provider has no further pages at
+    `next_token` is the token for the next page. None: this is the last page, or the provider has no further pages at
     all (RangeOnly). `total` is the provider's own count of the rows on all pages, None if it gives none.
     """
 
@@ -73,7 +73,7 @@ class Page(NamedTuple):
 
 
 class PageRequest(NamedTuple):
-    """What to fetch with one call.
+    """The page to fetch with one call.
 
     `page_token` is the `next_token` of the previous page. `params` are further request parameters, in the wire's own
     names, which override the slice's. `newest` asks a RangeOnly provider for the newest rows instead of the oldest.
@@ -93,8 +93,8 @@ UNSERVABLE: Final = b""
 class DecodedRow(NamedTuple):
     """A row that was read: its flow, its bytes as received, and the bytes to serve instead.
 
-    `served` is None where the row can be served as received. It is set if the provider's own clients would reject the
-    row. It is UNSERVABLE if they would misread the row in any form; then the codec refuses to write its flow.
+    `served` is None if the row can be served as received. It is set if the provider's own clients would reject the row.
+    It is UNSERVABLE if they would misread the row in any form; then the codec refuses to write its flow.
     """
 
     flow: Flow
@@ -160,7 +160,7 @@ class BatchCodec(Protocol):
     """Optional part of a Codec: reads many rows together, several times as fast as one by one."""
 
     def read_many(self, rows: Sequence[bytes]) -> FlowColumns | None:
-        """What `read` returns for each row. There is at least one row.
+        """The result of `read` for each row. There is at least one row.
 
         None: a row is invalid, cannot be served as received, or has a rare kind. Read the rows one by one.
         """
@@ -169,7 +169,7 @@ class BatchCodec(Protocol):
 
 @runtime_checkable
 class DocumentCodec(Protocol):
-    """Optional part of a Codec whose answers are no JSON, but tables of texts with control totals.
+    """Optional part of a Codec whose answers are not JSON, but tables of texts with control totals.
 
     A row is the JSON object of the texts in a line's cells, without the empty ones.
     """
@@ -193,7 +193,8 @@ class Client(Protocol):
 
 @runtime_checkable
 class SessionClient(Protocol):
-    """Optional part of a Client whose provider wants a session, such as an access token, opened by a call of its own.
+    """Optional part of a Client whose provider requires a session, such as an access token, which a separate call
+    opens.
 
     A caller that counts calls opens the session itself before it fetches a page. Otherwise `fetch_page` opens it.
     """
@@ -209,7 +210,7 @@ class SessionClient(Protocol):
 
 @runtime_checkable
 class ClockedClient(Protocol):
-    """Optional part of a Client whose provider tells the time of its own clock with its answers.
+    """Optional part of a Client whose provider states the time of its own clock in its answers.
 
     Such a client signs its requests with the provider's time, once it knows it.
     """
@@ -228,7 +229,7 @@ MOUNT: Final = "/dialect/"
 
 
 class Dialect(Protocol):
-    """An API that we serve, with what its keys need: the API of a Provider, or one that we only serve."""
+    """An API that we serve, with the data that its keys need: the API of a Provider, or one that we only serve."""
 
     @property
     def name(self) -> str:
@@ -237,7 +238,7 @@ class Dialect(Protocol):
 
     @property
     def title(self) -> str:
-        """What people call it."""
+        """The name for people."""
         ...
 
     @property
@@ -355,9 +356,9 @@ class FlowReader(Protocol):
     def read_page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
         """One page of flows as rows of this provider's API.
 
-        A row that was received from this provider is returned as it was received; other flows are written by `write`,
-        which gets each with an identity that is unique over all accounts of the reader.
-        Raises WireError naming `after` if it is not a cursor of this reader, and whatever `write` raises.
+        A row that was received from this provider is returned unchanged. `write` writes the other flows, and gets each
+        with an identity that is unique over all accounts of the reader. Raises WireError naming `after` if it is not a
+        cursor of this reader, and the errors of `write`.
         """
         ...
 
@@ -441,7 +442,7 @@ class Socket(Protocol):
 
 
 class Role(StrEnum):
-    """What accounts at a provider are typically used for. The simulator makes flows to match."""
+    """The typical use of accounts at a provider. The simulator makes flows to match."""
 
     BROKER = "broker"
     EXCHANGE = "exchange"

@@ -88,8 +88,8 @@ class Backoff(NamedTuple):
 
 # ---------------------------------------------------------------- limits that all processes of one machine share
 
-# On calls to providers (outgoing), and on requests to us (incoming). They are counted in a small SQLite file, of which
-# nothing has to survive a crash.
+# The calls are to providers (outgoing) or to us (incoming). They are counted in a small SQLite file, which does not
+# have to survive a crash.
 
 
 LOCK_TIMEOUT_S: Final = 30
@@ -121,7 +121,7 @@ class Window(NamedTuple):
 
 def keep_private(path: Path) -> None:
     """Create a file that only its owner can read. Restricts an existing file too: older versions made it readable."""
-    path.touch(mode=0o600)  # what SQLite puts beside a database has the same mode
+    path.touch(mode=0o600)  # SQLite gives its additional files the same mode
     status = path.stat()
     if status.st_mode & 0o007 and status.st_uid == os.geteuid():
         path.chmod(0o600)
@@ -157,7 +157,7 @@ class _SharedCalls:
             connection.execute("COMMIT")
 
     def _connection(self) -> sqlite3.Connection:
-        """This thread's connection. Outside `_writing` each of its statements is a transaction of its own."""
+        """This thread's connection. Outside `_writing`, each of its statements is a separate transaction."""
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._open()
@@ -263,7 +263,7 @@ class Wait(NamedTuple):
 
 
 def credential_key(provider: Provider, base_url: str, credentials: Mapping[str, str]) -> str:
-    """The key that a credential's calls are counted under. It is a digest, and gives nothing of the credential away."""
+    """The key that a credential's calls are counted under. It is a digest, and reveals nothing about the credential."""
     text = msgspec.json.encode([provider.name, base_url, provider.key_name(credentials)])
     return blake2b(text, digest_size=16).hexdigest()
 
@@ -271,13 +271,13 @@ def credential_key(provider: Provider, base_url: str, credentials: Mapping[str, 
 class OutgoingLimits(_SharedCalls):
     """Calls by their ends, and until when each provider wants none.
 
-    A call counts from its end, as in Pacer. One that is under way counts as if it ended at the latest instant
-    that it can. So the provider sees the rate kept in every window, however many workers there are, and the calls of a
-    worker that was killed expire by themselves.
+    A call counts from its end, as in Pacer. A call in progress counts as if it ended at its latest possible instant.
+    The provider therefore sees the rate kept in every window, with any number of workers, and the calls of a killed
+    worker expire by themselves.
     """
 
     def begin(self, key: str, rate: Rate, *, call_max: timedelta) -> Permit | Wait:
-        """Begin a call where the rate and the provider allow one now. It must end within `call_max`."""
+        """Begin a call if the rate and the provider allow one now. It must end within `call_max`."""
         with self._writing() as (connection, now_us):
             if blocked_us := self._blocked_us(key, now_us):
                 return Wait(blocked_us * _MICROSECOND, blocked=True)
@@ -293,7 +293,7 @@ class OutgoingLimits(_SharedCalls):
     def end(self, key: str, permit: Permit) -> None:
         """Record that a call has ended, well or not."""
         with self._writing() as (connection, now_us):
-            # Inserted again where it was forgotten meanwhile: the call reached the provider all the same.
+            # Inserted again if it was forgotten in the meantime, because the call reached the provider in any case.
             connection.execute("INSERT OR REPLACE INTO calls VALUES (?, ?, ?, 0)", (permit.id, key, now_us))
 
     def block(self, key: str, until: datetime) -> None:

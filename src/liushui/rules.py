@@ -39,10 +39,10 @@ class Cursor:
 
 @dataclass(frozen=True)
 class IdKeyset:
-    """The next page begins after the id of a page's last row. The last page is an empty one, or its answer says that
-    no row follows.
+    """The next page begins after the id of a page's last row. The last page is an empty one, or its answer says that no
+    row follows.
 
-    Ids stand in the rows' `id_field`, so rows without one, or two rows with the same one, cannot be paged.
+    Each row's id is in its `id_field`. Rows without an id, or two rows with the same id, cannot be paged.
     """
 
     size_default: int
@@ -123,9 +123,10 @@ class PublishClock:
 class Retention:
     """The provider keeps rows for a number of calendar years and months, by local days. `zone` is an IANA name.
 
-    Rows of days that the last month does not have, such as 29 to 31, are kept until its last day, inclusive. `doubt` is
-    for providers that answer older requests with an empty list: rows so close to the limit are served, but a sync does
-    not read them. The provider may forget them earlier than its document says, and an empty list proves nothing.
+    If the last month lacks a day, such as 29 to 31, the rows of that day are kept until the month's last day,
+    inclusive. `doubt` is for providers that answer older requests with an empty list: rows so close to the limit are
+    served, but a sync does not read them. The provider may forget them earlier than its document says, and an empty
+    list proves nothing.
     """
 
     years: int = 0
@@ -177,7 +178,7 @@ class Uniqueness(StrEnum):
     """Whether two rows with the same id are the same record."""
 
     RECORD = "record"
-    """The id belongs to one record of its kind. A row with other facts, at whatever time, is another version of it."""
+    """The id belongs to one record of its kind. A row with other facts, at any time, is another version of it."""
     NOT_PROMISED = "not promised"
     """As RECORD, but the provider does not promise it: a row at another time may be another record."""
     SHARED = "shared"
@@ -188,12 +189,12 @@ class Uniqueness(StrEnum):
 
 @dataclass(frozen=True)
 class RecordId:
-    """What an id in a row, which is its `ref`, says about rows that come from different files.
+    """The meaning of an id in a row (its `ref`) for rows that come from different files.
 
     Rows belong to one record if their flows have the same identity and the rows have equal `kind_fields`. Rows with
-    different values of `part_fields` are different records; a row without these fields may belong to any of them. An
-    id that is empty, or equal to the row's time, does not count. `fields` are the fields that form a row's identity,
-    the id first; empty: the identity has another source.
+    different values of `part_fields` are different records; a row without these fields may belong to any of them. An id
+    that is empty, or equal to the row's time, does not count. `fields` are the fields that form a row's identity, the
+    id first; empty: the identity has another source.
     """
 
     uniqueness: Uniqueness
@@ -226,11 +227,11 @@ LINK_RULES: Final = LinkRules()
 class BalanceRules:
     """How far the balances that a provider states on its rows can be trusted.
 
-    Balances may follow from each other in another order than the times of their rows. This is no break of the chain if
-    the rows are within `window` of each other, and at most `window_rows`. `tolerance`: by how much a stated balance may
-    differ from the sum, where a provider computes with more digits than it states. `advisory`: the provider calls its
-    balances indicative, so that they prove nothing. `hides_rows`: it leaves out rows that the credentials may not see,
-    while their amounts are in the balances.
+    Balances may follow from each other in an order that differs from the times of their rows. This is not a break of
+    the chain if the rows are within `window` of each other, and at most `window_rows`. `tolerance`: by how much a
+    stated balance may differ from the sum, if a provider computes with more digits than it states. `advisory`: the
+    provider calls its balances indicative, so they prove nothing. `hides_rows`: it leaves out rows that the credentials
+    may not see, while their amounts are in the balances.
     """
 
     window: timedelta = timedelta(seconds=10)
@@ -291,16 +292,16 @@ class Rules(Generic[P]):
     """How long a row may take to appear: after its own time, or after its day's publication. It also absorbs the
     difference between the provider's clock and ours."""
     time_field: str | None = None
-    """The field of a row that has its time in steps of the clock, as a number or text. With it a sync compares the rows
-    with the range that it asked for, and does not rely on the ends of a range. None: rows have no such field."""
+    """The field of a row that has its time in steps of the clock, as a number or text. With it, a sync compares the
+    rows with the requested range, and does not rely on the ends of a range. None: rows have no such field."""
     time_zone: str | None = None
     """The IANA zone of `time_field`, if that is local time such as `2026-11-01 09:15:02`. None: it is a number."""
     id_field: str | None = None
-    """The field of a row that has the record's id, where one id means one record: rows of one answer that are equal and
-    have an id are the same record, listed again. An id that is missing, empty or 0 does not count. None: ids identify
-    nothing, and each listed row counts."""
+    """The field of a row that has the record's id, if one id means one record. Rows of one answer that are equal and
+    have an id are then the same record, listed again. An id that is missing, empty or 0 does not count. None: ids
+    identify nothing, and each listed row counts."""
     record_id: RecordId | None = None
-    """What the ids in rows say when rows are imported. None: rows have no ids."""
+    """The meaning of the rows' ids when rows are imported. None: rows have no ids."""
     currencies: frozenset[str] | None = None
     """The currencies that the provider can have. None: any."""
     confirmations: int = 1
@@ -309,8 +310,8 @@ class Rules(Generic[P]):
     withdrawals: WithdrawalBound = WITHDRAWAL_BOUND
 
     observations_kept: timedelta = timedelta(days=30)
-    """How long syncs rely on what they have measured: the largest page of the service, and the longest range that it
-    answers in full. Then a sync measures them again, because the service may have changed."""
+    """How long syncs rely on their measurements: the largest page of the service, and the longest range that it answers
+    in full. Then a sync measures them again, because the service may have changed."""
     links: LinkRules = LINK_RULES
     balances: BalanceRules | None = BALANCE_RULES
     """How far the balances on its rows can be trusted. None: its rows state no balances."""
@@ -336,7 +337,7 @@ class Rules(Generic[P]):
         return begin, self.publish.published_until(now) if self.publish else now
 
     def provable(self, now: datetime) -> tuple[datetime, datetime]:
-        """The part of the readable range to which no row can be added any more: what a read can prove now."""
+        """The part of the readable range to which no more rows can be added: the part that a read can prove now."""
         begin, _ = self.readable(now)
         if self.retention:
             begin = max(begin, self.retention.proven_from(now))

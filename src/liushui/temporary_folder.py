@@ -1,4 +1,4 @@
-"""Temporary folders that do not outlive their process: what a killed one left behind goes when the next one begins."""
+"""Temporary folders that do not outlive their process: the next process removes the folder of a killed one."""
 
 import fcntl
 import shutil

@@ -22,7 +22,7 @@ NOT_SAID: Final = (
     "that the account holder has no other account",
     "that rows were right before liushui received them",
 )
-"""What no certificate states."""
+"""Statements that no certificate makes."""
 
 Status = Literal["pass", "fail", "could_not_check"]
 
@@ -42,7 +42,7 @@ class Period(Part):
 
 
 class Subject(Part):
-    """What the certificate is about. Subaccounts and currencies are those of the rows, sorted."""
+    """The subject of the certificate. Subaccounts and currencies are those of the rows, sorted."""
 
     account: str
     provider: str
@@ -53,7 +53,8 @@ class Subject(Part):
 
 
 class Software(Part):
-    """What made the certificate. `rules` is the digest of the provider's rules; empty if it is not installed."""
+    """The software that made the certificate. `rules` is the digest of the provider's rules; empty if it is not
+    installed."""
 
     liushui: str
     schema: str

@@ -15,7 +15,7 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.schema import signing_keys
 
 _SPKI_PREFIX = bytes.fromhex("302a300506032b6570032100")
-"""What DER has before the 32 bytes of an Ed25519 key in a SubjectPublicKeyInfo (RFC 8410)."""
+"""The DER bytes before the 32 bytes of an Ed25519 key in a SubjectPublicKeyInfo (RFC 8410)."""
 
 
 class KnownKey(NamedTuple):
@@ -32,7 +32,7 @@ class KnownKey(NamedTuple):
 
 
 def create_signing_key(ledger: Ledger, name: str) -> KnownKey:
-    """Create a key. Raises InvalidField for a name that no key can have, AlreadyExists for one that is taken."""
+    """Create a key. Raises InvalidField for an invalid name, AlreadyExists for the name of an existing key."""
     key, now = SigningKey(name, secrets.token_bytes(32)), ledger.clock()
     encrypted = ledger.vault.encrypt({"seed": key.seed.hex()})
     values = {"name": name, "public": str(key.verifier), "private": encrypted, "created_at_us": to_us(now)}

@@ -58,7 +58,7 @@ class VerifierKey:
 
     @property
     def label(self) -> str:
-        """The name and ID, which tell keys apart in messages."""
+        """The name and ID, which distinguish keys in messages."""
         return f"{self.name}+{self.id.hex()}"
 
     def is_signature(self, signature: bytes, text: bytes) -> bool:

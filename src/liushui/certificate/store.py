@@ -1,7 +1,8 @@
 """The certificates of a ledger, as they were signed.
 
-They are stored in the ledger and not in files beside it. So its backups, copies and restores contain them, and a
-certificate and its number are stored in one transaction. A copy kept elsewhere reveals a removed one.
+They are stored in the ledger and not in separate files. So its backups, copies and restores contain them, and a
+certificate and its number are stored in one transaction. If a certificate is removed, a copy that is kept elsewhere
+reveals it.
 """
 
 from base64 import b64decode, b64encode

@@ -18,8 +18,8 @@ GRANTED: Final = (0, 1)
 def request_timestamp(url: str, note: bytes) -> bytes:
     """Ask the authority at `url` for a time stamp of a note, SHA-256 of all its bytes. Returns the answer in DER.
 
-    Raises ConfigError if the package for it is not installed, or `url` is not one; CertificateError where the authority
-    cannot be reached, refuses, or answers for something else.
+    Raises ConfigError if the package for it is not installed, or if `url` is not a URL. Raises CertificateError if the
+    authority cannot be reached, refuses, or answers another request.
     """
     try:
         from rfc3161_client import HashAlgorithm, TimestampRequestBuilder

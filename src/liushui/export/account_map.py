@@ -208,7 +208,8 @@ def propose_map(
     """Return a first account map, as TOML, for these accounts, subaccounts, currencies and kinds. `providers` maps
     accounts to providers.
 
-    Targets that only a person can choose are left empty and count as missing. With `has_codes`, all targets are.
+    Targets that only a person can choose are left empty and count as missing. With `has_codes`, all targets are left
+    empty.
     """
     every = sorted(set(keys))
     lines = [] if has_codes else ['opening = "Equity:Opening-Balances"', ""]

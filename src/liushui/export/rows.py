@@ -174,7 +174,7 @@ class PackageBuilder:
         self._bytes += len(part)
 
     def package(self, selection: Selection, form: Format, path: str) -> bytes:
-        """Return the file's `datapackage.json` (Data Package v2), with what the file covers. `path`: the file's
+        """Return the file's `datapackage.json` (Data Package v2), with the coverage of the file. `path`: the file's
         name."""
         resource = {
             "name": "flows",

@@ -72,7 +72,7 @@ class Line(NamedTuple):
 
 
 class Voucher(NamedTuple):
-    """A voucher. `number` counts those of a month, from 1. `month` is that of `day`."""
+    """A voucher. `number` counts the vouchers of a month, from 1. `month` is that of `day`."""
 
     day: date
     number: int

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from xlsxwriter.worksheet import Worksheet
 
 ROWS_MAX: Final = 1_048_576
-"""Rows of a sheet, its header included."""
+"""Rows of a sheet, including its header."""
 TEXT_MAX: Final = 32_767
 """Characters of a cell."""
 PIECE: Final = 256 * 1024

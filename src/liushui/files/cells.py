@@ -38,7 +38,7 @@ _SERIAL: Final = re.compile(r"[1-9][0-9]{4}(?:\.[0-9]+)?", re.ASCII)
 _NUMBER: Final = re.compile(r"[0-9]*\.?[0-9]*", re.ASCII)
 _EXPONENT: Final = re.compile(r"(?P<digits>[0-9]+(?:\.[0-9]+)?)[eE](?P<exponent>[-+]?[0-9]{1,2})", re.ASCII)
 _SIDE: Final = re.compile(r"(?P<before>[CD]R)\.?(?=[0-9])|(?<=[0-9.])(?P<after>[CD]R)\.?", re.IGNORECASE | re.ASCII)
-"""A side beside an amount: CR is money in, DR money out."""
+"""A side next to an amount: CR is money in, DR money out."""
 _PLAIN_FORMS: Final = {
     **dict.fromkeys(map(ord, " \t\u00a0\u202f\u2009\u3000'’"), None),
     **{0xFEE0 + ascii_: ascii_ for ascii_ in range(0x21, 0x7F)},
@@ -46,13 +46,13 @@ _PLAIN_FORMS: Final = {
     ord("–"): "-",
     ord("￥"): "¥",
 }
-"""Full-width characters and other signs of minus become plain ones; blanks and what groups digits go."""
+"""Full-width characters and other minus signs become plain ones. Blanks and digit separators are removed."""
 SPREADSHEET_MAX: Final = 10**15
 """Spreadsheets keep 15 digits, so whole numbers from here on, such as ids, have lost digits. They are written as
 1.2E+17."""
 _INEXACT_ID: Final = re.compile(r"[0-9.]+E\+[0-9]+", re.ASCII)
 _NOTHING: Final = frozenset({"", "—", "/", "N/A", "n/a", *("-" * length for length in range(1, 41))})
-"""What is in a cell without a value. Bank of China fills such cells with dashes to the width of the column."""
+"""The content of a cell without a value. Bank of China fills such cells with dashes to the width of the column."""
 
 CURRENCY_NAMES: Final = {
     **dict.fromkeys(("人民币", "人民币元", "人民幣", "RMB"), "CNY"),
@@ -71,7 +71,7 @@ CURRENCY_NAMES: Final = {
     **dict.fromkeys(("韩元", "韓元"), "KRW"),
     **dict.fromkeys(("泰铢", "泰銖"), "THB"),
 }
-"""What Chinese statements call currencies."""
+"""The names of currencies in Chinese statements."""
 
 _decode = msgspec.json.Decoder(dict[str, str]).decode
 _encode = msgspec.json.Encoder().encode
@@ -251,7 +251,7 @@ def parse_amount(field: str, text: str, mark: str = ".") -> Decimal:
 
 
 def states_side(text: str) -> bool:
-    """Whether CR or DR stands beside an amount, so that its sign is known."""
+    """Whether CR or DR is next to an amount, so that its sign is known."""
     return _SIDE.search(text.translate(_PLAIN_FORMS)) is not None
 
 
@@ -315,7 +315,7 @@ def cell_text(value: object) -> str:
         case str():
             return clean(value)
         case _:
-            number = Decimal(repr(value))  # the shortest text that stands for it
+            number = Decimal(repr(value))  # the shortest text with the same value
             if abs(number) >= SPREADSHEET_MAX:
                 return f"{number:E}"
             # A spreadsheet shows 15 digits. A computed cell has more: the error of binary fractions, as in 0.1 + 0.2.

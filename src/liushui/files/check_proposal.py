@@ -58,7 +58,7 @@ def _is_amount(text: str, mark: str) -> bool:
 def _agreement(mapping: Mapping, rows: Sequence[Cells]) -> tuple[int, int]:
     """How many rows follow, by their amount, from the balance of the row before or after them, and of how many.
 
-    Equal balances say nothing: some files have 0 in each row.
+    Equal balances prove nothing, because some files have 0 in each row.
     """
     flows = [
         flow for row in rows if (flow := _flow_or_none(mapping, row)) is not None and flow.balance_after is not None

@@ -1,4 +1,4 @@
-"""Opens a file as the user has it: plain or packed, as text in whatever encoding or as a workbook."""
+"""Opens a file in the form that the user has: plain or packed; as text in any encoding, or as a workbook."""
 
 import gzip
 import re
@@ -175,7 +175,7 @@ def _unzip(path: Path, name: str, folder: Path, ask: AskPassword, depth: int) ->
 
 
 _AES: Final = 99
-"""What is in a zip archive in place of the compression where a file is encrypted with AES."""
+"""The number that replaces the compression method in a zip archive if a file is encrypted with AES."""
 _STRONG_ENCRYPTION: Final = 0x40
 
 

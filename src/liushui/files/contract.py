@@ -54,7 +54,7 @@ class StatedAmount(NamedTuple):
 
 
 class ControlTotal(NamedTuple):
-    """What a file states about its rows of one direction (NONE: of all rows). A field is None if not stated."""
+    """A total that a file states about its rows of one direction (NONE: of all rows). A field is None if not stated."""
 
     rows: int | None
     amount: Decimal | None
@@ -85,12 +85,12 @@ class Claims:
 
 @dataclass
 class Statement:
-    """One statement of a file: its rows, which can be walked once, and what it says about them."""
+    """One statement of a file: its rows, which can be read once, and its claims about them."""
 
     rows: Iterable[NumberedRow]
     claims: Claims = field(default_factory=Claims)
     label: str = ""
-    """What distinguishes it from other statements of its file, such as the number of its account."""
+    """A text that distinguishes it from other statements of its file, such as the number of its account."""
 
 
 class FileFormat(Protocol):

@@ -4,7 +4,7 @@ from liushui.errors import ConfigError
 
 
 class FileError(ConfigError):
-    """A file cannot be read as a statement. The text is one line that says what the file is and what to do.
+    """A file cannot be read as a statement. The text is one line that describes the file and says what to do.
 
     `template` has the `values` as %(name)s, so that the page can translate it. Without values it has no placeholders.
     """

@@ -55,7 +55,8 @@ _NO_SIGNED_AMOUNT: Final = re.compile(
     r"收入|支出|存入|支取|取出|转入|转出|收款|付款|贷方|借方|贷记|借记|余额|手续费|日期|时间"
     r"|\b(?:credits?|debits?|in|out|deposits?|withdrawals?|balance|fee|date)\b"
 )
-"""Words in the name of a column that has no signed amount, but that of one side, or something else."""
+"""Words in the names of columns that have no signed amount: the column has the amounts of one side, or something
+else."""
 
 _DAYS: Final = (
     "%Y-%m-%d",

@@ -8,7 +8,7 @@ from liushui.files.errors import FileError, NotRecognised
 
 
 def recognise(content: Content, formats: Mapping[str, FileFormat]) -> FileFormat:
-    """The format of a file. Raises NotRecognised, whose message says what the file looks like and how to import it."""
+    """The format of a file. Raises NotRecognised, whose message describes the file and says how to import it."""
     known = [format_ for format_ in formats.values() if format_.recognise(content)]
     if len(known) == 1:
         return known[0]
@@ -32,7 +32,7 @@ def check_is(content: Content, format_: FileFormat, formats: Mapping[str, FileFo
 
 
 def describe(content: Content, formats: Mapping[str, FileFormat]) -> str:
-    """Describe an unrecognised file: what it looks like, and what could read it."""
+    """Describe an unrecognised file: its form, and the formats or mappings that could read it."""
     begin = content.head.lstrip()[:1]
     if not content.is_workbook and not content.head.strip():
         return "the file is empty"

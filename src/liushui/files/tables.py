@@ -95,12 +95,12 @@ class Table(NamedTuple):
 
 
 Preface = Mapping[str, str]
-"""What a file states before its header, as cells of each row whose names begin with `#`."""
+"""The facts that a file states before its header, as cells of each row whose names begin with `#`."""
 ReadPreface = Callable[[Sequence[Line]], tuple[Preface, Claims]]
 
 
 def no_preface(lines: Sequence[Line]) -> tuple[Preface, Claims]:  # noqa: ARG001 - the signature of ReadPreface
-    """For formats whose preface says nothing."""
+    """For formats whose preface contains no facts."""
     return {}, Claims()
 
 
@@ -120,7 +120,7 @@ class TableFormat:
     """Whether every file ends with control totals, so that one without them was cut off."""
     zone_column: str = ""
     """The column of the time, whose zone is stated by its header, or else by the name of the file: Binance's are called
-    `Binance-Transaction-History-202604201017(UTC+7).csv`. Empty: the format has a zone of its own."""
+    `Binance-Transaction-History-202604201017(UTC+7).csv`. Empty: the format has its own zone."""
     is_recognised: bool = True
     provider: str = ""
 
@@ -221,8 +221,8 @@ def find_table(lines: Lines, headers: Sequence[Header]) -> Table | None:
 
 
 def _columns(header: Header, line: Line) -> list[str]:
-    """The name of each column: the format's where it has one, else the file's own. Raises FileError for two columns
-    of one name, if the format uses it."""
+    """The name of each column: the format's name, or the file's own name if the format has none. Raises FileError for
+    two columns of one name, if the format uses it."""
     names: list[str] = []
     for number, cell in enumerate(line[1], 1):
         known = header.name_of(cell)
@@ -255,7 +255,7 @@ def row_of(table: Table, line: Line, context: Mapping[str, str]) -> NumberedRow 
 
 
 def second_header(line: int) -> FileError:
-    """The error where a table has a second header, at that line."""
+    """The error for a table that has a second header, at that line."""
     return FileError(
         "line %(line)s: expected one table, got a second header: split the file before this line", line=line
     )

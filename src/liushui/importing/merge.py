@@ -1,6 +1,6 @@
 """Computes how a block of a document changes a ledger: only new rows are added.
 
-The result is the same in whatever order, and however often, documents are imported.
+The result is the same in any order of documents, and if documents are imported repeatedly.
 
 The number of equal flows is derived from the pages that a user saved. A page contains all rows of a time between its
 oldest and its newest time, so their number is exact. At its oldest or newest time, a page may have been cut between
@@ -179,7 +179,7 @@ class _Merger:
         return {(row[AT_US], row[WIRE]) for row in held if row[WIRE] is not None and self._records.has_id(row)}
 
     def add_new(self, rows: list[Row], numbers: Sequence[int]) -> None:
-        """Add rows about which the ledger knows nothing. Call it first."""
+        """Add rows that the ledger does not have in any form. Call it first."""
         self.change.added = rows
         self._numbers = list(numbers)
 
@@ -326,7 +326,7 @@ def _with_id(row: Row, id_: str) -> Row:
 
 
 def _known_at(connection: Connection, account: str, block: Block) -> _Known:
-    """Read what the ledger has at the times of a block, with a few statements for any number of rows. The short
+    """Read the ledger's rows at the times of a block, with a few statements for any number of rows. The short
     statements show for most blocks that all rows are new."""
     first_us, last_us = block.at_us[0], block.at_us[-1]
     flows: dict[tuple[object, str], list[Row]] = defaultdict(list)

@@ -151,7 +151,7 @@ class CurrencySum(NamedTuple):
 
 
 class FilePreview(NamedTuple):
-    """What the files contain, independent of the ledger. `first` and `last` are None without flows."""
+    """The content of the files, independent of the ledger. `first` and `last` are None without flows."""
 
     first: datetime | None
     last: datetime | None

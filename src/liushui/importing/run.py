@@ -98,8 +98,8 @@ def import_files(
 
 
 class ImportFile(NamedTuple):
-    """A file, and the function that reads its documents. `unit` says what the number of a row counts; empty: the number
-    is not shown."""
+    """A file, and the function that reads its documents. `unit` names the thing that the number of a row counts. If it
+    is empty, the number is not shown."""
 
     path: Path
     documents: Callable[[], Iterable[Document]]

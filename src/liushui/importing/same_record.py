@@ -109,7 +109,7 @@ class Records:
         """Return the values that distinguish records with the same id, among rows with that id. Missing, null and empty
         are equal.
 
-        A part of the account that only some rows name distinguishes nothing, as long as they name the same one.
+        If all rows that name a part of the account name the same part, the part distinguishes nothing.
         """
         parts = {part for row in rows if any(part := _values(self._parts, self._id.part_fields, row))}
 

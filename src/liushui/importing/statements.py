@@ -199,7 +199,7 @@ class RowBalances:
             self._is_falling &= EXACT.add(flow.balance_after, before.amount) == before.balance_after
 
     def ends(self) -> tuple[StatedAmount, Decimal] | None:
-        """The closing balance, with the time of its row, and the opening balance. None: the rows fit in neither
+        """The closing balance, with the time of its row, and the opening balance. None if the rows fit in neither
         direction."""
         first, last = self._first, self._last
         if first is None or last is None or not (self._is_rising or self._is_falling):
@@ -305,7 +305,8 @@ _DIFFERENCE: Final = _(
 
 
 def differences(claims: Claims, sums: Mapping[Key, Decimal]) -> Iterator[dict[str, str]]:
-    """Where the opening balance and the rows do not give the closing balance: the values of _DIFFERENCE."""
+    """The cases in which the opening balance and the rows do not give the closing balance: the values of
+    _DIFFERENCE."""
     closing = {(balance.subaccount, balance.currency): balance.amount for balance in claims.closing}
     for opening in claims.opening:
         key = opening.subaccount, opening.currency

@@ -22,7 +22,7 @@ _encoder = msgspec.json.Encoder()
 
 
 class Facts(NamedTuple):
-    """What one batch wrote to the fact tables, each part ordered by key."""
+    """The rows that one batch wrote to the fact tables, each part ordered by key."""
 
     added: Iterable[Row]
     """New versions of flows, with the columns of schema.flows."""
@@ -43,11 +43,11 @@ class Facts(NamedTuple):
     unstated: Iterable[Row] = ()
     """Stated balances that were withdrawn: the batch that stated it, the reason."""
     decided: Iterable[Row] = ()
-    """What people decided about links: the columns of schema.link_decisions without account and batch."""
+    """People's decisions about links: the columns of schema.link_decisions without account and batch."""
     periods: Iterable[Row] = ()
     """Months that people closed or reopened: the columns of schema.period_decisions without account and batch."""
     findings: Iterable[Row] = ()
-    """What people explained about findings: the columns of schema.finding_decisions without account and batch."""
+    """People's explanations of findings: the columns of schema.finding_decisions without account and batch."""
 
 
 def facts_digest(facts: Facts) -> str:

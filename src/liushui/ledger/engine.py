@@ -30,7 +30,7 @@ SERVER_SCHEMES: Final = ("postgresql://", "postgres://")
 def open_ledger(
     url: str, *, create: bool = False, clock: Clock = system_clock, allow_unfinished: bool = False
 ) -> Ledger:
-    """Open the ledger at a path, a sqlite:/// or a postgresql:// URL. `create` makes a new one where there is none.
+    """Open the ledger at a path, a sqlite:/// or a postgresql:// URL. `create` makes a new ledger if there is none.
 
     An older schema is upgraded. Raises ConfigError for a URL that names no ledger. Raises LedgerError for a file or
     database that is damaged, not a ledger, not readable, or newer than this program; and for an unfinished copy, unless
@@ -55,7 +55,7 @@ def open_ledger(
 def upgrade_ledger(url: str, *, citus: bool = False) -> UpgradeResult:
     """Upgrade the schema of the ledger at a path or URL; with `citus`, distribute its tables over the nodes.
 
-    On a server, a ledger is made where there is none yet. Raises as `open_ledger` and `Ledger.distribute`.
+    On a server, a ledger is created if there is none. Raises as `open_ledger` and `Ledger.distribute`.
     """
     ledger = _ledger_at(url, create=False, clock=system_clock)
     try:

@@ -1,4 +1,4 @@
-"""Findings: facts about flows that a person should review, though they are no errors. Counts are stored by day.
+"""Findings: facts about flows that a person should review, although they are not errors. Counts are stored by day.
 
 `side`: the provider's direction contradicts the amount's sign. Flows with a zero amount or no direction have none.
 `same_id`: a copy, of the same identity and time as another flow, that differs from the first one in more than words.
@@ -33,9 +33,9 @@ _FAR_US: Final = 2**62
 
 
 def finding_id(account: str, kind: str, at_us: int, flow: str) -> str:
-    """What names a finding: the second of its flow in UTC, and a digest of its kind and flow.
+    """The name of a finding: the second of its flow in UTC, and a digest of its kind and flow.
 
-    It stays the same while the flow has its time and id, whatever else changes.
+    It stays the same as long as the flow has its time and id; other changes do not matter.
     """
     return timed_id(at_us, ("finding", account, kind, at_us, flow))
 
@@ -86,7 +86,7 @@ def store(connection: Connection, account: str, change: Counts) -> None:
     changed = [(account, day, finding, flows) for (day, finding), flows in change.items() if flows]
     if changed:
         connection.exec_driver_sql(_UPSERT, changed)
-    # The upsert leaves rows of zero behind where the last finding of a day ended.
+    # The upsert leaves rows with zero if the last finding of a day ended.
     fewer = [(account, day, finding) for (day, finding), flows in change.items() if flows < 0]
     if fewer:
         connection.exec_driver_sql(_DELETE_ZERO, fewer)

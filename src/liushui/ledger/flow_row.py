@@ -58,20 +58,20 @@ _CATEGORIES = {category.value: category for category in Category}
 
 
 class Rejected(NamedTuple):
-    """A row that could not be decoded: its bytes, the field, and what was expected and what came."""
+    """A row that could not be decoded: its bytes, the field, and the expected and the received value."""
 
     row: bytes
     field: str
     reason: str
     margin_us: int = 0
-    """How far outside the slice that it came with it may lie, if its time cannot be read: a service may answer a little
-    wider or narrower than it was asked."""
+    """How far outside its slice a row may lie if its time cannot be read: a service may answer a slightly wider or
+    narrower range than requested."""
     is_record: bool = False
     """Whether it has an id, so that equal bytes are the same record wherever they come."""
 
 
 def read_rows(codec: Codec, rows: Sequence[bytes]) -> tuple[list[DecodedRow], list[Rejected]]:
-    """Decode every row that can be decoded. One that cannot never hides the others."""
+    """Decode every row that can be decoded. A row that cannot be decoded never hides the others."""
     received: list[DecodedRow] = []
     rejected: list[Rejected] = []
     read = codec.read
@@ -175,7 +175,7 @@ class RowBatch:
 
 
 def read_batch(codec: Codec, rows: Sequence[bytes]) -> RowBatch | None:
-    """Decode rows together. None where the codec cannot do that, or some of them must be decoded one by one."""
+    """Decode rows together. Returns None if the codec cannot do that, or if some of them must be decoded one by one."""
     if not rows or not isinstance(codec, BatchCodec):
         return None
     # Checks of the whole text at once, which are much faster than checks of each row.
@@ -214,7 +214,7 @@ def identity_of(id_: str) -> str:
 
 
 def served_identity(account: str, id_: str) -> str:
-    """What identifies a flow to the readers of other providers' APIs, in 32 hex digits: no other flow has it.
+    """The text that identifies a flow to the readers of other providers' APIs, in 32 hex digits. No other flow has it.
 
     It follows from the account's name and the flow's id, so copies of one identity differ, and equal flows of two
     accounts do. It stays the same as long as the two do.

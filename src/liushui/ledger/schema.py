@@ -53,7 +53,7 @@ def optional(column_type: TypeEngine[Any], *names: str) -> list[sa.Column[Any]]:
 
 
 def add_numbers(connection: Connection, table: str, *amounts: str) -> None:
-    """On PostgreSQL, add a generated NUMERIC column beside each of a table's amounts.
+    """On PostgreSQL, add a generated NUMERIC column for each of a table's amounts.
 
     The server refuses an amount that is not a number, or too long for NUMERIC. It never rounds one.
     """
@@ -117,7 +117,7 @@ flows = _table(
     "flows",
     *_facts(),
     PrimaryKeyConstraint("account", "at_us", "id"),
-    # Flows that a program recorded itself are found by their reference, whatever their time.
+    # Flows that a program recorded itself are found by their reference, at any time.
     Index("flows_recorded", "account", "id", sqlite_where=text("wire IS NULL")),
     # Ends of transfers, and the flows of one order, are few among all flows.
     Index("flows_moved", "account", "at_us", sqlite_where=text(MOVED)),
@@ -179,7 +179,7 @@ stated_balances = _table(
     *required(BigInt, "batch"),
     *optional(BigInt, "ended_batch"),
     *optional(Text, "ended_as"),
-    # Of the closing balance in a statement file: the begin of its period, and the balance then.
+    # The closing balance in a statement file: the beginning of its period, and the balance then.
     *optional(BigInt, "since_us"),
     *optional(Text, "opening"),
     PrimaryKeyConstraint("account", "batch"),
@@ -235,7 +235,7 @@ findings = _table(
     PrimaryKeyConstraint("account", "day", "finding"),
 )
 
-# The chain. `facts` is the digest of what a batch wrote, `link` depends on all batches before.
+# The chain. `facts` is the digest of a batch's writes, `link` depends on all batches before.
 batches = _table(
     "batches",
     *required(Text, "account"),
@@ -467,8 +467,8 @@ audit_log = _table(
     PrimaryKeyConstraint("at_us", "id"),
 )
 
-# What was found of the balance chains, up to a batch of each account: derived from the flows, and computed again where
-# there is none. See read.chains.
+# The results of checking the balance chains, up to a batch of each account. They are derived from the flows, and
+# computed again if they are missing. See read.chains.
 chain_segments = _table(
     "chain_segments",
     *required(Text, "account", "subaccount", "currency"),
@@ -481,7 +481,8 @@ chain_segments = _table(
     Index("chain_segments_by_time", "account", "since_us"),
 )
 
-# `basis`: what the result depends on besides the flows, such as the rules. Null: an earlier release has stored it.
+# `basis`: the data on which the result depends in addition to the flows, such as the rules. Null: an earlier release
+# has stored it.
 chain_heads = _table(
     "chain_heads",
     *required(Text, "account"),
@@ -502,8 +503,9 @@ backups = _table(
     PrimaryKeyConstraint("folder", "machine"),
 )
 
-# Who is told about which alarms. `settings` are the address and the secrets of the channel, `target` is what may be
-# shown of them. `kinds` and `accounts` are JSON; null: all accounts. `created_by`: the id of the token it ends with.
+# Who is notified about which alarms. `settings` are the address and the secrets of the channel; `target` is the part of
+# them that may be shown. `kinds` and `accounts` are JSON; null: all accounts. `created_by`: the id of the token; the
+# rule ends with it.
 notify_rules = _table(
     "notify_rules",
     *required(Text, "name", "channel", "target"),
@@ -555,11 +557,11 @@ FACT_TABLES = (
     *(finding_decisions, day_totals, findings, batches, reseals),
     accounts,
 )
-"""What only commits write, and `verify` checks."""
+"""The tables that only commits write, and that `verify` checks."""
 
 EPHEMERAL_TABLES = (leases, progress, login_codes, sessions, chain_segments, chain_heads, backups)
-"""What only matters to running processes, to browsers or to this place of the ledger, or is computed again when needed.
-It is not copied or backed up."""
+"""Tables that matter only to running processes, to browsers or to this copy of the ledger, or that are computed again
+when needed. They are not copied or backed up."""
 
 
 # ---------------------------------------------------------------- records

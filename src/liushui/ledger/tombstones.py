@@ -1,4 +1,4 @@
-"""Tombstones: what is left of accounts that were removed, and where the chain of a name begins. Reads only."""
+"""Tombstones: the remains of removed accounts, and the beginning of the chain of a name. Reads only."""
 
 from datetime import datetime
 from typing import NamedTuple

@@ -77,7 +77,7 @@ class Balances(Parameters, frozen=True):
 
 
 class Summary(Parameters, frozen=True):
-    """Which flows are summed, and by what."""
+    """The flows to sum, and the keys to sum by."""
 
     account: AccountNames = []
     period: Literal["day", "week", "month", "year"] = "month"

@@ -47,8 +47,8 @@ def find_trail(edges: Sequence[Edge], start: Decimal | None = None) -> list[int]
     """Return the indexes of the edges in the order of a trail through all of them. None: no such trail exists.
 
     If several trails exist, it is the one with the lexicographically smallest indexes. `start` None: the trail begins
-    where it has to; if it may begin anywhere, it begins with the first edge. Time and memory grow with the number of
-    edges.
+    at the only possible node; if it may begin anywhere, it begins with the first edge. Time and memory grow with the
+    number of edges.
     """
     if not edges:
         return []

@@ -176,7 +176,7 @@ class ChainChecker:
         self.stated = 0
         """The number of rows that state a balance."""
         self._unstated = ZERO
-        """The sum of the rows before the first one that states a balance."""
+        """The sum of the rows before the first row that states a balance."""
         self._recent: deque[tuple[Instant, Decimal, ChainRow | None]] = deque()
         """Instants of the window that are in the chain, each with the balance and the row before it."""
         self._pending: list[Instant] = []

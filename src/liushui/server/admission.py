@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class RequestClass(StrEnum):
-    """What a request is for."""
+    """The purpose of a request."""
 
     LOGIN = "login"
     """The login, with the static files that its page needs."""

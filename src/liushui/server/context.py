@@ -49,7 +49,7 @@ class AppContext:
     """Counts calls over all processes that serve the ledger."""
     sessions: SessionLookup = no_session
     listening_url: str = ""
-    """Where the server listens, if that is not `url`."""
+    """The address on which the server listens, if it differs from `url`."""
 
     @cached_property
     def read_model(self) -> ReadModel:
@@ -85,7 +85,7 @@ UNCOMPRESSED: Final = "uncompressed"
 """The key in a handler's `opt` that keeps its answers from being compressed."""
 
 PRINCIPAL: Final = "liushui_principal"
-"""Key in a request's state of its principal, which the first guard stores."""
+"""Key of a request's principal in the request's state. The first guard stores it."""
 
 
 def principal_of(connection: Connection) -> Principal:

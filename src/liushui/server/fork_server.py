@@ -28,7 +28,7 @@ _ENDED: Final = 1
 
 
 class ForkServerEnded(LiushuiError):
-    """The fork server ended, so no process can be started any more."""
+    """The fork server has ended, so no further process can be started."""
 
     def __init__(self) -> None:
         super().__init__("the process that starts the workers has ended: the system may have killed it to free memory")
@@ -225,6 +225,6 @@ def end_with_standard_input() -> None:
     def watch() -> None:
         while os.read(0, 512):
             pass
-        os._exit(1)  # at any point of its work: nobody waits for it, and the ledger rolls back what is not committed
+        os._exit(1)  # at any point of its work: no caller waits for it, and the ledger rolls back uncommitted changes
 
     threading.Thread(target=watch, name="parent", daemon=True).start()

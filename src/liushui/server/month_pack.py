@@ -63,7 +63,7 @@ class _Sink:
 
 
 def month_proofs(model: ReadModel, names: Sequence[str], first: date | None) -> dict[AccountName, AccountMonth]:
-    """The proof of cash of the month of each account, by account. `first` None: the last month that is over."""
+    """The proof of cash of the month of each account, by account. `first` None: the last month that has ended."""
     with model.reading(names) as reading:
         return {account.name: reconcile_month(reading, account, first) for account in reading.accounts.values()}
 

@@ -110,7 +110,8 @@ class OidcClient:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def begin(self, provider: IdentityProvider, redirect_uri: str, next_address: str) -> tuple[str, Attempt]:
-        """Begin a login. Returns the address at the provider, and what the callback needs. Raises OidcError."""
+        """Begin a login. Returns the address at the provider, and the data that the callback needs. Raises
+        OidcError."""
         attempt = Attempt(token_urlsafe(32), token_urlsafe(32), token_urlsafe(48), next_address)
         with _client(provider, redirect_uri) as client:
             address, _ = client.create_authorization_url(

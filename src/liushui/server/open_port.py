@@ -64,7 +64,7 @@ class Holder(NamedTuple):
 def port_holder(port: int) -> Holder | None:
     """The process that listens on a port of this machine, the oldest if there are several.
 
-    None if the system does not tell: Linux shows only processes of the same user.
+    None if the system does not report it: Linux shows only processes of the same user.
     """
     names = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
     if not names:

@@ -151,7 +151,7 @@ class PublicSite:
 
 
 class _Answer:
-    """An answer of the site, whose addresses get the prefix."""
+    """An answer of the site. Its addresses get the prefix."""
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix.encode()

@@ -102,7 +102,7 @@ AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]
 """An ASGI application: scope, receive, send."""
 
 IS_HEAD: Final = "liushui_is_head"
-"""The key in an ASGI scope that says whether a GET is in truth HEAD, which must change nothing."""
+"""The key in an ASGI scope that says whether a GET is in fact a HEAD, which must not change anything."""
 
 _VERSIONS: Final = {"version": "3.0", "spec_version": "2.4"}
 
@@ -420,7 +420,7 @@ class App:
     async def _answer_mounted(
         self, server: MountedServer, route: str, scope: Scope, http: Http, reader: FlowReader
     ) -> None:
-        """Answer for an API of no provider, in a thread. Its requests have no bodies."""
+        """Answer for an API that belongs to no provider, in a thread. Its requests have no bodies."""
         headers = dict(scope.headers.items())
         request = self._dialects.request(scope.method, scope.path, scope.query_string, headers, b"", route)
         ticket = provider_ticket(headers, self._public.client(scope.client, headers))

@@ -36,7 +36,7 @@ START_TIMEOUT_S: Final = 60
 
 @dataclass(frozen=True)
 class Address:
-    """Where a server listens."""
+    """The address on which a server listens."""
 
     host: str
     port: int
@@ -183,7 +183,7 @@ def serve_ledger(
     public_url: str = "",
     trusted_proxies: Sequence[str] = (),
 ) -> None:
-    """Serve a ledger until a signal. `beside`: commands that run while the server runs.
+    """Serve a ledger until a signal. `beside`: commands that run at the same time as the server.
 
     `public_url` and `trusted_proxies`: how clients reach the server, see PublicAddress.
 
@@ -224,7 +224,7 @@ def serve(
 ) -> None:
     """Run an RSGI application in worker processes, and the WebSocket in this one, until a signal.
 
-    The workers and the commands `beside` are copies of this process, so no other thread may run yet, and no connection
+    The workers and the commands in `beside` are copies of this process. No other thread may run yet, and no connection
     to a ledger may be open. `meanwhile` is entered after they were forked. Raises ConfigError if a port cannot be
     opened, WorkersFailed if a worker ends twice within seconds, ForkServerEnded if no further one can be started.
     """

@@ -16,7 +16,7 @@ Reply = Callable[[bytes], bytes | None]
 
 
 class SocketServer:
-    """Serves WebSockets on a port of its own, in a thread with its own event loop. Granian cannot send pings."""
+    """Serves WebSockets on a separate port, in a thread with its own event loop. Granian cannot send pings."""
 
     def __init__(self, reply: Reply, host: str, port: int) -> None:
         self._reply, self._host, self._port = reply, host, port

@@ -43,7 +43,7 @@ from liushui.provider import Provider
 TEXT_MAX: Final = 1_000
 """The most characters of a name, a reason or an explanation."""
 ATTEMPTS: Final = 3
-"""How often a close is tried again because somebody else has committed to an account."""
+"""How often a close is retried because another process has committed to an account."""
 
 NO_LINE: Final[Key] = ("", "")
 """The key for an account's month without lines."""
@@ -57,7 +57,7 @@ class Explanations(NamedTuple):
 
 
 class _Outdated(Exception):
-    """Somebody else has committed to an account since it was read."""
+    """Another process has committed to an account since it was read."""
 
 
 def line_id(account: str, key: Key) -> str:
@@ -174,7 +174,7 @@ def _close(
 
 
 class _Plans:
-    """What is to be committed to each account."""
+    """The data to commit to each account."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Rejected rows: finds the account of one, and erases one that should never have been stored."""
+"""Rejected rows: finds the account of a row, and erases a row that should never have been stored."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from liushui.ledger.write.discard import DiscardResult, accounts_with_entry, dis
 
 
 class Discarded(NamedTuple):
-    """What was erased, and where parts of it may still exist; empty if they are nowhere in the ledger."""
+    """The erased data, and where parts of it may still exist; empty if they are nowhere in the ledger."""
 
     result: DiscardResult
     remains: str

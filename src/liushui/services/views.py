@@ -1,8 +1,7 @@
-"""Saved views of one reader: what page, API and command line let them see, save, share and remove.
+"""Saved views of one reader: the views that page, API and command line let them see, save, share and remove.
 
-Everybody who may read keeps views of their own. To share one needs a role or a token that may do more than read. A
-shared view is changed by its owner and by the owner of the ledger. Nobody sees a view that names an account which they
-may not see.
+Every reader keeps their own views. To share one needs a role or a token that may do more than read. A shared view is
+changed by its owner and by the owner of the ledger. Nobody sees a view that names an account which they may not see.
 """
 
 from typing import Final, NamedTuple
@@ -76,10 +75,10 @@ def save_view(
 ) -> tuple[SavedView, bool]:
     """Save a view under a name, in one transaction. Returns it, and whether it is new.
 
-    If there is one of that name, it is overwritten, and keeps its owner; without `overwrite`, AlreadyExists is raised.
-    `is_default`: whether the principal's list of flows begins with it; None: as it is.
-    Raises FilterError, AccountNotFound and InvalidField for a query that cannot be used, and PermissionDenied where the
-    principal may not share views, or the view of that name is shared by another owner.
+    If a view of that name exists, it is overwritten and keeps its owner. Without `overwrite`, AlreadyExists is raised.
+    `is_default`: whether the principal's list of flows begins with it; None: as it is. Raises FilterError,
+    AccountNotFound and InvalidField for a query that cannot be used. Raises PermissionDenied if the principal may not
+    share views, or if another owner shares the view of that name.
     """
     read_filter(query.filter)
     principal.check_accounts(ledger, query.accounts)

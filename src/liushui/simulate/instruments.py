@@ -1,4 +1,7 @@
-"""What simulated accounts trade: listings, funds and currencies, and the texts of their statements. Data only."""
+"""The objects that simulated accounts trade: listings, funds and currencies, and the texts of their statements.
+
+Data only.
+"""
 
 from typing import NamedTuple
 

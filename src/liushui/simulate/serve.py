@@ -104,7 +104,7 @@ class AnnouncedAccount(msgspec.Struct):
 
 
 class SimulatorInfo(msgspec.Struct):
-    """What a simulator prints as JSON once it is ready."""
+    """The output of a simulator, as JSON, once it is ready."""
 
     base_url: str
     socket_url: str

@@ -1,4 +1,4 @@
-"""The sync: reads what is due from a provider, proves that nothing is missing, and commits it.
+"""The sync: reads the ranges that are due from a provider, proves that no row is missing, and commits the rows.
 
 One sync of one account goes through these modules, in this order:
 

@@ -46,7 +46,7 @@ SILENT_PAGES: Final = 2
 
 
 class Deferred(SyncError):
-    """The provider asked for no calls until an instant that is too far away to wait for."""
+    """The provider asked for no calls until an instant. The instant is too far away to wait for."""
 
     def __init__(self, reason: str, until: datetime) -> None:
         super().__init__(f"{reason}: put off until {to_iso(until)}")

@@ -1,4 +1,4 @@
-"""What a sync reports: events while it runs, and a result at its end."""
+"""The reports of a sync: events while it runs, and a result at its end."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

@@ -10,7 +10,7 @@ If a provider returns documents of whole days, a slice is a day or a part of one
 documents within the slice (DocumentFetcher). A document is proven by its digest and its control totals.
 
 The provider's documentation alone is never trusted. A service may return fewer rows than requested, leave out an end of
-a range, ignore a parameter, or count wrongly. A further request, or a look at the rows, detects each of these.
+a range, ignore a parameter, or count wrongly. A further request, or an inspection of the rows, detects each of these.
 """
 
 from collections import Counter
@@ -76,7 +76,7 @@ class EndlessPages(SyncError):
 
 @dataclass
 class SourceTraits:
-    """What one sync has observed about its source's service."""
+    """The observations of one sync about its source's service."""
 
     rows_max: int = 0
     """The largest number of rows in one page."""
@@ -111,7 +111,7 @@ class SourceTraits:
         return rows > 0 and (rows >= self.rows_max or self.cuts_silently)
 
     def note_total(self, page: Page, size: int) -> None:
-        """Learn from the total of a first page, where `size` rows were asked for."""
+        """Learn from the total of a first page, for which `size` rows were requested."""
         if page.total is not None and len(page.rows) == size < page.total:
             self.counts_all_rows = True
 

@@ -59,7 +59,7 @@ class LedgerCollector(Collector):
         self._model, self._names = model, names
 
     def describe(self) -> list[Metric]:
-        """Return nothing: otherwise the registry would collect everything to learn the names."""
+        """Return nothing: otherwise the registry would collect all metrics only to learn their names."""
         return []
 
     def collect(self) -> Iterator[Metric]:

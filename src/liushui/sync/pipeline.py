@@ -123,7 +123,7 @@ class AccountSync:
         self._traits = SourceTraits()
         self._window = Window(self._rules)
         self._observed: dict[str, str] = {}
-        """What earlier syncs observed about the service, by name."""
+        """The observations of earlier syncs about the service, by name."""
         self._held: list[FetchedSlice] = []
         """Slices that are longer than the ranges that the service is known to answer completely."""
         self._untested: list[Slice] = []
@@ -501,7 +501,7 @@ class AccountSync:
                 result.status, result.error = SyncStatus.FAILED, str(error)
 
     async def _close(self, started_at: datetime) -> None:
-        """Finish the commits that have begun, whatever ended the sync, and release its resources."""
+        """Finish the commits that have begun, for any end of the sync, and release its resources."""
         if self._commit_task is not None:
             with suppress(LiushuiError):
                 await asyncio.shield(self._commit_task)
@@ -523,7 +523,7 @@ class AccountSync:
             gaps=len(result.gaps),
             error=result.error or "; ".join(result.gaps[:1]),
         )
-        with suppress(LiushuiError):  # the result already says what ended the sync
+        with suppress(LiushuiError):  # the result already contains the reason of the end
             record_run(self._ledger, run)
             self._record_state()
             self._store_observations()

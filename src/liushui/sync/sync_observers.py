@@ -258,8 +258,8 @@ class ProgressWriter:
             self._write()
 
     def _write(self) -> None:
-        """Write the changed progress, and the syncs that are running without a change. What cannot be written now is
-        written the next time."""
+        """Write the changed progress, and the syncs that are running without a change. Data that cannot be written now
+        is written the next time."""
         now = self._ledger.clock()
         with self._lock:
             for account, progress in self._progress.items():

@@ -1,9 +1,9 @@
 """The window of a source: the length of range that its service was seen to answer completely. Pure.
 
 Some services silently answer only part of a long range: its newest week, its oldest one, or both without the days
-between. Each row shows that the service goes that far forward from the beginning of a range, or that far back from its
-end. So an answer shows that shorter ranges are answered completely: those that are shorter by the longest time without
-rows in it. A row in the middle of a range shows the same for half of its length.
+between. Each row shows how far the service goes forward from the beginning of a range, or back from its end. An answer
+therefore shows that ranges are answered completely if they are shorter, at least by the longest time without rows in
+the answer. A row in the middle of a range shows the same, but only for half of the range's length.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ class Witness(NamedTuple):
 
 @dataclass
 class Window:
-    """What one sync has observed about the ranges that its source's service answers completely."""
+    """The observations of one sync about the ranges that its source's service answers completely."""
 
     rules: Rules[Paging]
     length: timedelta = WINDOW_MIN

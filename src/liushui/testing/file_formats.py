@@ -1,6 +1,6 @@
 """The requirements for every format of statement files, in this package or outside.
 
-`check_format(FORMAT, folder)` runs all checks on the samples in a folder. Each sample has its flows beside it:
+`check_format(FORMAT, folder)` runs all checks on the samples in a folder. The flows of each sample are next to it:
 `<sample>.flows.json`. `python -m liushui.testing.file_formats FORMAT...` writes them again.
 """
 
@@ -77,7 +77,7 @@ def check_format(format_: FileFormat, folder: Path) -> None:
 
 
 def check_golden(format_: FileFormat, path: Path) -> None:
-    """The flows of a sample equal those in the file beside it."""
+    """The flows of a sample equal those in the file next to it."""
     expected = path.with_name(path.name + FLOWS)
     ensure(expected.exists(), f"{path}: write its flows with python -m liushui.testing.file_formats {format_.name}")
     ensure_equal(str(path), golden(format_, path), expected.read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""What the resources share: the types of their values, their base, and the error document."""
+"""Definitions that the resources share: the types of their values, their base, and the error document."""
 
 from datetime import datetime
 from enum import StrEnum

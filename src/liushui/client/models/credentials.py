@@ -73,7 +73,7 @@ class Tokens(Model):
 
 
 class TokenScope(StrEnum):
-    """What a token may do with its accounts."""
+    """The rights of a token on its accounts."""
 
     READ = "read"
     RECORD = "record"

@@ -1,4 +1,4 @@
-"""Links between flows, and what people decide about them."""
+"""Links between flows, and people's decisions about them."""
 
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -60,7 +60,7 @@ class Link(Model):
 
 
 class LinkDecision(Model):
-    """What a person decided about a link. `batch` is the commit of the first flow's account that recorded it."""
+    """A person's decision about a link. `batch` is the commit of the first flow's account that recorded it."""
 
     decision: Annotated[str, Meta(description="confirmed or rejected.", examples=["confirmed"])]
     decided_by: str

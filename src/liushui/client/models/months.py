@@ -1,4 +1,4 @@
-"""Reconciled and closed months, and what changed after they were closed."""
+"""Reconciled and closed months, and the changes after they were closed."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""What people review: findings, breaks, stated balances and rejected rows."""
+"""Flows and rows that people review: findings, breaks, stated balances and rejected rows."""
 
 from typing import Annotated
 
@@ -26,7 +26,7 @@ class Findings(Model):
 
 
 class FindingDecision(Model):
-    """What a person decided about a finding. `batch` is the commit of its account that recorded it."""
+    """A person's decision about a finding. `batch` is the commit of its account that recorded it."""
 
     decision: Annotated[str, Meta(description="explained or withdrawn.", examples=["explained"])]
     decided_by: str

@@ -109,7 +109,7 @@ class Camt053:
         return RowCodec(read)
 
     def recognise(self, content: Content) -> bool:
-        """Whether the file is XML of one of the namespaces, whatever its prefix."""
+        """Whether the file is XML of one of the namespaces, with any prefix."""
         return content.head.lstrip().startswith("<") and NAMESPACE in content.head
 
     def explain(self, content: Content) -> str:

@@ -1,1 +1,1 @@
-"""Who may read and write: keys of provider APIs, tokens of our API, sessions of the page. And the vault for secrets."""
+"""Access: keys of provider APIs, tokens of our API, sessions of the page; and the vault for secrets."""

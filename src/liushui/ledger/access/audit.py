@@ -29,7 +29,8 @@ class Face(StrEnum):
 
 
 class AuditEntry(NamedTuple):
-    """An action. `who`: the user, token or login. `subject`: what it was done to. `outcome`: empty while it runs."""
+    """An action. `who`: the user, token or login. `subject`: the object of the action. `outcome`: empty while it
+    runs."""
 
     at: datetime
     id: str

@@ -39,7 +39,7 @@ class IdentityProvider(NamedTuple):
     client_secret: str
     """Empty for a public client, which relies on PKCE alone."""
     title: str
-    """What the page calls it."""
+    """The name on the page."""
     role_claim: str = ""
     """The claim with the values that give roles, such as groups; a dot leads into an object. Empty: none gives one."""
     grants: tuple[RoleGrant, ...] = ()
@@ -77,7 +77,7 @@ class Refusal(StrEnum):
     NAME_TAKEN = "name_taken"
     """A new user cannot be added: other users have all of the names."""
     NO_ACCOUNTS = "no_accounts"
-    """The user sees no account any more."""
+    """The user no longer sees any account."""
 
 
 class LoginRefused(PermissionDenied):
@@ -144,7 +144,8 @@ def remove_identity_provider(ledger: Ledger) -> None:
 
 
 def set_identity(ledger: Ledger, name: str, *, email: str = "", issuer: str = "", subject: str = "") -> None:
-    """Assign a person at the provider to a user, by a verified address or by a subject. Neither: nobody.
+    """Assign a person at the provider to a user, by a verified address or by a subject. Without either, nobody is
+    assigned.
 
     The former assignment is dropped, and the user's sessions through the provider end. Raises NotFound, InvalidField,
     and AlreadyExists if another user has the address or the subject.

@@ -44,11 +44,11 @@ NEWEST, OLDEST = ORDERS = ("newest", "oldest")
 """Which flows come first."""
 
 ACCOUNT_ZONE: Final = "account"
-"""The zone of the account; UTC where the accounts of a view have several."""
+"""The zone of the account, or UTC if the accounts of a view have several zones."""
 
 
 class ViewQuery(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a view shows. `filter` has the texts of `read.filters.FIELDS` as they were typed."""
+    """The content of a view. `filter` has the texts of `read.filters.FIELDS` as they were typed."""
 
     filter: dict[str, str] = {}
     accounts: tuple[str, ...] = ()
@@ -115,7 +115,8 @@ def in_order(columns: Collection[str]) -> tuple[str, ...]:
 
 
 def list_views(connection: Connection, reader: str) -> list[SavedView]:
-    """The views of a reader and all shared ones, by name; of one name, the reader's own first, then by owner."""
+    """The views of a reader and all shared ones, by name. Of several views with one name, the reader's own comes first;
+    the others are sorted by owner."""
     v = saved_views.c
     query = sa.select(saved_views).where(sa.or_(v.owner == reader, v.is_shared))
     views = [_view(row) for row in connection.execute(query).mappings()]
@@ -159,8 +160,7 @@ def save_view(connection: Connection, now: datetime, view: SavedView) -> bool:
 
 def change_view(connection: Connection, now: datetime, key: ViewKey, name: str, *, is_shared: bool) -> None:
     """Give a view another name, and share it or keep it private. It stays the default of those who chose it, unless it
-    is now hidden from them. Raises InvalidField, NotFound, and AlreadyExists where the name is taken.
-    """
+    is now hidden from them. Raises InvalidField, NotFound, and AlreadyExists if the name is in use."""
     check_name(name)
     v, d = saved_views.c, default_views.c
     if name != key.name:
@@ -203,7 +203,7 @@ def remove_views_of(connection: Connection, owners: Collection[str]) -> int:
 
 
 def not_found(name: str) -> NotFound:
-    """The error where no view that the reader may see has that name."""
+    """The error if the reader may see no view with that name."""
     return NotFound(f"view: there is none named {short_repr(name)}")
 
 

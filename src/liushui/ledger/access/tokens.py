@@ -1,4 +1,4 @@
-"""Tokens of our own API: which accounts a program sees there, and what it may do. Stored as digests."""
+"""Tokens of our own API: the accounts that a program sees there, and its rights. Stored as digests."""
 
 import hmac
 import secrets
@@ -36,7 +36,7 @@ _decode_scopes = msgspec.json.Decoder(list[str]).decode
 
 
 class Scope(StrEnum):
-    """What a token may do with its accounts."""
+    """The rights of a token on its accounts."""
 
     READ = "read"
     RECORD = "record"
@@ -191,8 +191,8 @@ def check_creator(connection: Connection, id_: str | None) -> None:
 
 
 class Revoked(NamedTuple):
-    """What ended together with a token, because the token or its tokens had created it: tokens, keys, and notification
-    rules."""
+    """The tokens, keys and notification rules that ended together with a token, because the token or its tokens had
+    created them."""
 
     tokens: int
     keys: int

@@ -29,14 +29,14 @@ NO_PASSWORD: Final = ""
 
 
 class Role(StrEnum):
-    """What a user may do with the accounts that they see."""
+    """The rights of a user on the accounts that they see."""
 
     VIEWER = "viewer"
     """Reads and exports."""
     ACCOUNTANT = "accountant"
     """Also decides: confirms links, states balances, explains findings, closes months, records flows."""
     OPERATOR = "operator"
-    """Also runs: sources, syncs, keys and tokens. Decides nothing."""
+    """Also runs: sources, syncs, keys and tokens. May not make decisions."""
     OWNER = "owner"
     """Everything, users included, of all accounts."""
 
@@ -165,7 +165,7 @@ def find_user_of(ledger: Ledger, token: str) -> tuple[User, Token] | None:
 
 
 def check_login(ledger: Ledger, name: str, password: str) -> tuple[User, PasswordMatch] | None:
-    """The user with that name and password, if they still see an account. Slow on purpose, whatever the name."""
+    """The user with that name and password, if they still see an account. Slow on purpose, for any name."""
     with ledger.reading() as connection:
         row = _row(connection, name)
         token = None if row is None else get_token(connection, row["token"])

@@ -1,4 +1,4 @@
-"""Secrets at rest: encrypted with a key that is in a file beside the ledger, or in an environment variable."""
+"""Secrets at rest: encrypted with a key in a separate file, or in an environment variable."""
 
 import os
 from contextlib import suppress
@@ -35,7 +35,7 @@ class Vault:
         return self._fernet(create=True).encrypt(msgspec.json.encode(values)).decode()
 
     def decrypt(self, encrypted: str) -> dict[str, str]:
-        """What `encrypt` was given. Raises LedgerError if it was encrypted with another key.
+        """Return the input of `encrypt`. Raises LedgerError if it was encrypted with another key.
 
         The key file is tried after the environment's key: it has encrypted what is older.
         """

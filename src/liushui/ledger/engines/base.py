@@ -14,8 +14,8 @@ from liushui.ledger.access.vault import Vault
 from liushui.ledger.engines.sql_dialects import SQLDialect, dialect_of
 
 if TYPE_CHECKING:
-    # Imported where it is needed: a command that only reads a file's totals does not need SQLAlchemy, whose import
-    # takes several times as long as its queries.
+    # Imported on demand: a command that only reads a file's totals does not need SQLAlchemy, whose import takes several
+    # times as long as its queries.
     from sqlalchemy.engine import Connection, Engine, RootTransaction
 
 REVISION: Final = "0028"
@@ -225,7 +225,7 @@ class Ledger(ABC):
 
     @abstractmethod
     def integrity_errors(self, connection: "Connection") -> Iterator[str]:
-        """What the database's own integrity check finds."""
+        """Return the faults that the database's own integrity check finds."""
 
     @abstractmethod
     def tolerating_damage(self, connection: "Connection") -> AbstractContextManager[None]:

@@ -61,7 +61,7 @@ def contains_folded(column: ColumnElement[Any], text: str) -> ColumnElement[bool
         exact = sa.collate(column, "C").contains(text, autoescape=True)
         return _ByEngine(sa.func.instr(column, text) > 0, exact)
     if text.isascii():
-        # SQLite's LIKE ignores the case of ASCII letters, in a third of the time that UPPER takes.
+        # SQLite's LIKE ignores the case of ASCII letters, and takes a third of the time of UPPER.
         any_case = column.contains(text, autoescape=True)
         return _ByEngine(any_case, _upper(column, "C").contains(fold(text), autoescape=True))
     return _folded(column).contains(fold(text), autoescape=True)

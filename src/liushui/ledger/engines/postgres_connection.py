@@ -80,8 +80,8 @@ SELECT set_config('lock_timeout', %s, FALSE),
   EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'citus')
 """
 """`lock_timeout` bounds how long a writer waits. With the keepalives, both ends notice a cut network within a minute;
-then the server rolls back and releases the locks. A commit is on the server's disk, whatever the server's default
-is."""
+then the server rolls back and releases the locks. A commit is on the server's disk, regardless of the server's
+default."""
 
 
 class Connector:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # a command that only reads does not need SQLAlchemy, whose i
 
 @dataclass(frozen=True, eq=False)  # compared by identity, because a dialect is part of cache keys
 class SQLDialect:
-    """The SQL of one engine where the engines differ."""
+    """The SQL in which the engines differ, for one engine."""
 
     name: str
     """SQLAlchemy's name for the engine."""

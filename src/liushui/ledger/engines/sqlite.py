@@ -317,7 +317,7 @@ _BY_CODE: Final[dict[int, tuple[type[LedgerError], str]]] = {
     sqlite3.SQLITE_CORRUPT: (LedgerError, _DAMAGED),
     sqlite3.SQLITE_IOERR: (LedgerError, "{path} could not be read or written: the disk reports an error"),
 }
-"""What SQLite's primary result codes mean, https://sqlite.org/rescode.html."""
+"""The meaning of SQLite's primary result codes, https://sqlite.org/rescode.html."""
 
 
 def _ledger_error(error: BaseException | None, path: Path) -> LedgerError:

@@ -1,1 +1,1 @@
-"""The state of syncs: sources and their runs, what was observed of their services, leases, requests and progress."""
+"""The state of syncs: sources and their runs, observations of their services, leases, requests and progress."""

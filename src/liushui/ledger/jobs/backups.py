@@ -1,4 +1,4 @@
-"""What a ledger knows about its backups: for each folder, when the last good one was made, and why none could be.
+"""A ledger's records of its backups: for each folder, the time of the last good one, or why none could be made.
 
 A record belongs to this ledger at its location, so a copy of the ledger does not have it.
 """
@@ -45,7 +45,7 @@ class BackupState(NamedTuple):
 
 
 def list_backup_states(ledger: Ledger) -> list[BackupState]:
-    """What is known of each folder, by folder and machine."""
+    """Return the record of each folder, by folder and machine."""
     with ledger.reading() as connection:
         return read_backup_states(connection)
 
@@ -73,7 +73,7 @@ def record_failed_backup(ledger: Ledger, folder: str, *, error: str, every: time
 
 
 def forget_backups(ledger: Ledger, folder: str) -> None:
-    """Delete what is known of a folder, on every machine. Its files stay. Raises ConfigError for an unknown folder."""
+    """Delete the record of a folder, on every machine. Its files stay. Raises ConfigError for an unknown folder."""
     with ledger.writing() as connection:
         if not connection.execute(backups.delete().where(backups.c.folder == folder)).rowcount:
             known = ", ".join(state.folder for state in read_backup_states(connection)) or "none"

@@ -16,7 +16,7 @@ NAME_MAX: Final = 64
 
 
 class Source(NamedTuple):
-    """Where an account's flows come from."""
+    """The provider, credentials and settings from which an account's flows come."""
 
     account: str
     provider: str
@@ -76,7 +76,7 @@ def check_source_name(name: str) -> None:
 
 
 def remove_source(ledger: Ledger, account: str) -> None:
-    """Delete a source, its credentials and what was observed of its service. Its flows stay. Raises SourceNotFound."""
+    """Delete a source, its credentials and the observations of its service. Its flows stay. Raises SourceNotFound."""
     with ledger.writing() as connection:
         connection.execute(observations.delete().where(observations.c.account == account))
         if not connection.execute(sources.delete().where(sources.c.account == account)).rowcount:
@@ -128,7 +128,8 @@ def record_run(ledger: Ledger, run: Run) -> None:
 
 
 def list_runs(ledger: Ledger, account: str, *, limit: int, before: datetime | None = None) -> list[Run]:
-    """The runs of an account, the newest first; only those that began before an instant, where one is given."""
+    """Return the runs of an account, newest first. If an instant is given, return only the runs that began before
+    it."""
     query = sa.select(runs).where(runs.c.account == account).order_by(runs.c.started_at_us.desc()).limit(limit)
     if before is not None:
         query = query.where(runs.c.started_at_us < to_us(before))

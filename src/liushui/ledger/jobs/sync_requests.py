@@ -36,7 +36,7 @@ class SyncRequest(NamedTuple):
 
 
 def request_sync(ledger: Ledger, account: str, *, by: str, everything: bool = False) -> SyncRequest:
-    """Request a sync of a source: of what is due, or of everything again. Raises SourceNotFound.
+    """Request a sync of a source: of the ranges that are due, or of all ranges again. Raises SourceNotFound.
 
     If such a request is already waiting, it is returned.
     """

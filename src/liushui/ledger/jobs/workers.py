@@ -107,7 +107,7 @@ class Progress(NamedTuple):
     quarantined: int = 0
     gaps: int = 0
     message: str = ""
-    """What the sync waits for, or its error."""
+    """The reason why the sync waits, or its error."""
 
     def is_running(self, now: datetime) -> bool:
         """Whether a process is still running it."""
@@ -115,7 +115,7 @@ class Progress(NamedTuple):
 
 
 def write_progress(ledger: Ledger, every: Sequence[Progress]) -> None:
-    """Store the progress of some accounts, in place of what was stored before. One transaction."""
+    """Store the progress of some accounts. It replaces the stored progress. One transaction."""
     with ledger.writing() as connection:
         # In one order, so that two transactions with the same accounts cannot each wait for the other.
         for current in sorted(every):

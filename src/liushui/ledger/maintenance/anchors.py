@@ -25,7 +25,7 @@ class Anchor(NamedTuple):
     batch: int | None
     link: str
     origin: str
-    """Where it was recorded: a file, or the option `--expect`."""
+    """The place of the record: a file, or the option `--expect`."""
     recorded_at: datetime | None = None
 
     @property

@@ -52,8 +52,8 @@ def back_up(
 ) -> BackupResult:
     """Write a whole ledger, as it is at one moment, into a file. Others may keep writing to the ledger.
 
-    The file is verified before it gets its name, so it is either complete or absent. `with_secrets` copies the vault's
-    key beside it. Raises ConfigError if the file exists without `force`; LedgerError.
+    The file is verified before it gets its name, so it is either complete or absent. `with_secrets` also copies the
+    vault's key, to a file with the backup. Raises ConfigError if the file exists without `force`; LedgerError.
     """
     path = path.expanduser().absolute()
     if is_same_ledger(ledger, str(path)):
@@ -149,7 +149,7 @@ def _copy_rows(ledger: Ledger, temporary: Path, progress: ReportProgress | None)
 
 
 def _copy_key(vault: Vault, path: Path) -> Path:
-    """Copy a vault's key beside a backup. Only its owner can read it."""
+    """Copy a vault's key to a file with the backup. Only its owner can read it."""
     key = vault_beside(path).path
     # The backup itself is still unfinished. Checking whether it is abandoned would release SQLite's locks on it.
     with temporary_beside(key, remove_abandoned=False) as temporary:
@@ -165,12 +165,12 @@ def _copy_key(vault: Vault, path: Path) -> Path:
 
 
 PART_SUFFIX: Final = ".liushui-part"
-"""What is appended to the name of a file while it is written. Other programs call their unfinished files .part."""
+"""The suffix of a file's name while the file is written. Other programs call their unfinished files .part."""
 _OLDER_PART_SUFFIX: Final = ".part"
-"""What older versions appended."""
+"""The suffix in older versions."""
 
 SQLITE_SUFFIXES: Final = ("-wal", "-shm", "-journal")
-"""What SQLite appends to the name of a file for the files beside it: while it is open, or after it was killed."""
+"""The suffixes of the files that SQLite creates with a database: while it is open, or after it was killed."""
 
 
 @contextmanager

@@ -110,7 +110,8 @@ class BackupFolder:
     # ---------------------------------------------------------------- files
 
     def _names(self) -> Iterator[tuple[Path, datetime, str]]:
-        """The files that have names of backups, or of files beside them: each with its moment and its suffix."""
+        """The files that have names of backups, or of SQLite's additional files, each with its moment and its
+        suffix."""
         for path in self.path.iterdir():
             if path.name.startswith(self.prefix):
                 match = _NAME.fullmatch(path.name.removeprefix(self.prefix))

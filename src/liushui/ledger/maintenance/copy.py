@@ -54,7 +54,7 @@ OTHER_TABLES: Final = tuple(
 
 
 class CopiedAccount(NamedTuple):
-    """What an account has in the copy. `differs` says how it differs from the source; empty if it does not."""
+    """The content of an account in the copy. `differs` says how it differs from the source; empty if it does not."""
 
     account: str
     batches: int

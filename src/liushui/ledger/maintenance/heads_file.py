@@ -1,4 +1,4 @@
-"""The heads file: beside a ledger, a log of where each account's chain ended. `verify` compares the ledger with it.
+"""The heads file: a log, next to a ledger, of where each account's chain ended. `verify` compares the two.
 
 Every process that adds to a chain also appends to the file: each command at its end, each sync of a source, and `serve`
 every minute. It is a separate file, so that it survives if a ledger is cut or replaced by an older copy. A line is one
@@ -54,7 +54,7 @@ class RecordedRestore(msgspec.Struct, frozen=True, tag="restored", tag_field="ev
 
 @dataclass
 class RecordedHeads:
-    """What a heads file says."""
+    """The content of a heads file."""
 
     heads: list[tuple[RecordedHead, str]] = field(default_factory=list)
     """The heads since the last restore, each with the file that has it."""
@@ -85,7 +85,7 @@ def read_heads_file(ledger: Ledger) -> RecordedHeads:
             continue
         except OSError as error:
             raise LedgerError(f"{path} cannot be read: {error.strerror}") from error
-        # After the last line break comes nothing, or an incomplete line of a killed writer.
+        # After the last line break, the file ends, or has an incomplete line of a killed writer.
         _read_lines(lines[:-1], path.name, recorded)
     return recorded
 
@@ -190,7 +190,7 @@ def _is_at(path: Path, file: BinaryIO) -> bool:
 
 
 def _append(file: BinaryIO, events: Sequence[RecordedHead | RecordedRestore]) -> None:
-    """Append lines, after cutting off one that a killed process did not finish."""
+    """Append lines. An incomplete line of a killed process is cut off first."""
     if not events:
         return
     size = file.seek(0, os.SEEK_END)

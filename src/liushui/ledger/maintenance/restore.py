@@ -50,8 +50,8 @@ def restore(path: Path, url: str, *, force: bool = False, progress: ReportProgre
 
     A ledger with content is only replaced with `force`. In a file this is one transaction: other processes that have it
     open see the ledger before or after it. A ledger on a server is emptied in one transaction, and then filled as an
-    unfinished copy. Secrets are re-encrypted with the ledger's own key if the backup's key is beside it. A heads file
-    beside the ledger gets a line that says so. Raises ConfigError, LedgerError.
+    unfinished copy. Secrets are re-encrypted with the ledger's own key if the backup's key is in the backup's folder. A
+    heads file of the ledger gets a line about the restore. Raises ConfigError, LedgerError.
     """
     path = path.expanduser().absolute()
     if not path.is_file():
@@ -190,7 +190,8 @@ def _reencrypt(
 
 
 def _open_readonly(path: Path) -> sqlite3.Connection:
-    # SQLite makes files beside one that it reads. In a folder that cannot be written it may only read it as immutable.
+    # SQLite creates files next to a file that it reads. In a folder that cannot be written, it may read the file only
+    # as immutable.
     is_immutable = not Path(f"{path}-wal").exists() and not os.access(path.parent, os.W_OK)
     options = "mode=ro&immutable=1" if is_immutable else "mode=ro"
     try:

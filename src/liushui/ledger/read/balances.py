@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class CheckStatus(StrEnum):
-    """Whether a balance agrees with what is stated."""
+    """Whether a balance agrees with the stated one."""
 
     PASS = "pass"  # noqa: S105 - no password
     FAIL = "fail"

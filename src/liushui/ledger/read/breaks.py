@@ -1,4 +1,4 @@
-"""Breaks of balance chains: where a stated balance does not follow from the one before."""
+"""Breaks of balance chains: places where a stated balance does not follow from the one before."""
 
 from collections.abc import Sequence
 from decimal import Decimal

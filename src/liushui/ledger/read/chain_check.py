@@ -40,7 +40,7 @@ BREAKS_MAX: Final = 1_000
 
 class Checked(NamedTuple):
     """The result of a check after a batch. `fresh`: the segments that are not stored, by time. `outdated`: the ranges
-    of the stored segments that `fresh` replaces. `basis`: what the result depends on apart from the rows."""
+    of the stored segments that `fresh` replaces. `basis`: the data on which the result depends, apart from the rows."""
 
     batch: int
     basis: str

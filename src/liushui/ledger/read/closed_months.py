@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class PeriodState(StrEnum):
-    """What a person decided about a month."""
+    """The state that a person gave a month."""
 
     CLOSED = "closed"
     REOPENED = "reopened"
@@ -52,7 +52,7 @@ class ClosedLine(NamedTuple):
 
 
 class PeriodDecision(NamedTuple):
-    """What a person decided about an account's month, in batch `batch` of the account.
+    """A person's decision about an account's month, in batch `batch` of the account.
 
     `certificate` is the digest of the certificate that was written at the close. It is empty if the month was opened
     again.
@@ -131,7 +131,7 @@ _SELECT: Final = _SELECT_OF.replace("WHERE account = ?", "")
 
 
 class ChangeKind(StrEnum):
-    """What happened to a flow after its month was closed."""
+    """The kind of change of a flow after its month was closed."""
 
     ADDED = "added"
     CHANGED = "changed"

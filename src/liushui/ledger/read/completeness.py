@@ -126,7 +126,7 @@ class Verdict(NamedTuple):
 
 
 class Basis(NamedTuple):
-    """What the sum of all flows of an account means.
+    """The meaning of the sum of all flows of an account.
 
     It is a balance if the flows reach back to the account's beginning (`since_us` None). Otherwise it is the net change
     since an instant, with the cause.

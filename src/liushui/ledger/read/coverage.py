@@ -179,7 +179,7 @@ def _state(gaps: Sequence[Gap], is_unsettled: bool) -> DayState:
 
 
 def deadline(rules: Rules[Paging], days: Sequence[Day], now: datetime) -> Deadline | None:
-    """Return the deadline of the oldest open day. None: no day is open, or the provider keeps rows for ever."""
+    """Return the deadline of the oldest open day. None: no day is open, or the provider keeps rows forever."""
     oldest = next((day.day for day in days if day.state is DayState.OPEN), None)
     if rules.retention is None or oldest is None:
         return None

@@ -57,7 +57,7 @@ class _Found(NamedTuple):
 
 
 class _Seen:
-    """What a connection has cached: keys and counts, each with the data version in which it is valid."""
+    """A connection's cache: keys and counts, each with the data version in which it is valid."""
 
     def __init__(self) -> None:
         self.keys_version: DataVersion = None
@@ -138,8 +138,8 @@ class LedgerReader:
         return self._page(dialect, query, write).page
 
     def _page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes], *, placed: bool = False) -> _Found:
-        """A page. `placed`: also return where the page began and the accounts' batches, read by the same statement or
-        after it."""
+        """A page. `placed`: also return where the page began, and the accounts' batches as of the same statement or a
+        later one."""
         found = None
         if all(self._provider(name) == dialect for name in query.accounts):
             found = self._joined(query, placed=placed)
@@ -275,7 +275,7 @@ class LedgerReader:
 
 
 class _Form(NamedTuple):
-    """What the SQL text of a page depends on; the key of the cached text."""
+    """The values on which the SQL text of a page depends; the key of the cached text."""
 
     accounts: int
     newest: bool

@@ -1,4 +1,4 @@
-"""The feed: what each commit added, changed and withdrew, in the order of commits, starting after any commit.
+"""The feed: the changes of each commit (added, changed, withdrawn), in the order of commits, after any commit.
 
 A page has only whole commits, in order, all read from one state of the ledger. A reader that applies them has the
 account's flows as they were after the last of these commits.
@@ -28,7 +28,7 @@ BATCHES_MAX: Final = 500
 
 
 class How(StrEnum):
-    """What happened to a flow."""
+    """The kind of change of a flow."""
 
     ADDED = "added"
     CHANGED = "changed"
@@ -36,7 +36,7 @@ class How(StrEnum):
 
 
 class Step(NamedTuple):
-    """What one commit did to the flow with one key: account, instant and id.
+    """The effect of one commit on the flow with one key: account, instant and id.
 
     `found` is the flow after the commit or, if it was withdrawn, before the commit. `ended_as` says why a version
     ended. A flow whose time was restated is withdrawn under the old key and added under the new one.

@@ -198,7 +198,7 @@ def bound_instant(bound: Bound, zone: ZoneInfo) -> datetime:
 
 
 def range_us(since: Bound | None, until: Bound | None, zone: ZoneInfo) -> tuple[int, int]:
-    """Return [since, until) in microseconds since the epoch; BEFORE_ALL_US and AFTER_ALL_US where an end is missing."""
+    """Return [since, until) in microseconds since the epoch. A missing end is BEFORE_ALL_US or AFTER_ALL_US."""
     return (
         BEFORE_ALL_US if since is None else instant_us(since, zone),
         AFTER_ALL_US if until is None else instant_us(until, zone),
@@ -244,7 +244,7 @@ def next_day(day: str) -> str:
 
 
 class FaultKind(StrEnum):
-    """What is wrong with one value of a filter."""
+    """The kind of fault in one value of a filter."""
 
     UNKNOWN_FIELD = "unknown_field"
     REPEATED = "repeated"
@@ -258,7 +258,7 @@ class FaultKind(StrEnum):
 
 
 class FilterFault(NamedTuple):
-    """One fault of a filter: the field, what was expected, and what came."""
+    """One fault of a filter: the field, the expected value, and the received value."""
 
     field: str
     kind: FaultKind

@@ -36,7 +36,7 @@ class FindingState(StrEnum):
 
 
 class FindingAction(StrEnum):
-    """What a person decided about a finding."""
+    """A person's decision about a finding."""
 
     EXPLAINED = "explained"
     WITHDRAWN = "withdrawn"

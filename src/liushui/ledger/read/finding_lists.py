@@ -1,4 +1,4 @@
-"""Findings as every face shows them: with all flows that they are about, their state, and what people decided.
+"""Findings as every face shows them: with all their flows, their state, and people's decisions.
 
 Every finding with all of its flows, its state, and people's decisions, for all faces.
 """

@@ -1,4 +1,4 @@
-"""The imports of a ledger: what each one added, and whether it was undone. Reads only."""
+"""The imports of a ledger: the additions of each, and whether it was undone. Reads only."""
 
 from datetime import datetime
 from typing import Any, Final, NamedTuple

@@ -34,7 +34,7 @@ Chain = tuple[str, str]
 
 
 class _Facts(NamedTuple):
-    """What the order of a flow depends on."""
+    """The facts on which the order of a flow depends."""
 
     at_us: int
     id: str
@@ -121,12 +121,12 @@ class InstantOrder:
         return self._connection.scalar(one.limit(1)) is not None
 
     def rest(self, at_us: int, id_: str, batch: int, newer: int, *, newest_first: bool) -> Rest:
-        """Return what comes after a flow of an instant, for a page that continues there.
+        """Return the flows after a flow of an instant, for a page that continues there.
 
         `batch` is the newest batch when the instant was first read. The order from that time is kept, without flows
-        that have since gone. Flows that arrived later follow, sorted by batch and id. So each flow that exists all the
-        time is on exactly one page, whatever is committed between two pages. `newer`: the batch of the flow itself, if
-        it arrived after `batch`; else 0. `batch` 0: the current order.
+        that have since gone. Flows that arrived later follow, sorted by batch and id. Each flow that exists throughout
+        is therefore on exactly one page, whatever commits come between two pages. `newer`: the batch of the flow
+        itself, if it arrived after `batch`; else 0. `batch` 0: the current order.
         """
         direction = -1 if newest_first else 1
         now = self.list_ids([at_us]).get(at_us, [])[::direction]

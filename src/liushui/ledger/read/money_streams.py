@@ -1,4 +1,5 @@
-"""Where the money of one currency came from and went: in and out of each account by kind, and own transfers. Pure."""
+"""The sources and destinations of the money of one currency: in and out of each account by kind, and own transfers.
+Pure."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence

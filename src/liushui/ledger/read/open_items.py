@@ -27,7 +27,7 @@ from liushui.rules import Paging, Rules
 KINDS: Final = (Kind.REFUND.value, Kind.TRANSFER.value)
 """The kinds of flows that have another side. A deposit or a withdrawal may come from or go outside of the ledger."""
 FEE: Final = Kind.FEE.value
-"""A fee counts only if it names an order; otherwise nothing shows what it was charged for."""
+"""A fee counts only if it names an order. Otherwise nothing shows the reason of the fee."""
 FEES_MAX: Final = 50_000
 """If a month has more fees, outstanding items are not listed."""
 ROWS_MAX: Final = 2_000

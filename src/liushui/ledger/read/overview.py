@@ -88,7 +88,7 @@ def read_overview(model: ReadModel, query: OverviewQuery) -> Overview:
 
 
 def read_streams(model: ReadModel, currency: str, span: Span, names: Sequence[str]) -> Streams:
-    """Return where the money of one currency came from and went, for some accounts and a span of days."""
+    """Return the sources and destinations of the money of one currency, for some accounts and a span of days."""
     with model.ledger.reading() as connection:
         found = read_moves(connection, names, currency, span, by_month=True, by_account=True)
         own = model.own_transfers.read(connection, model.rules, names, span.first, span.last)

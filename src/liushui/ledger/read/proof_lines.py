@@ -125,7 +125,7 @@ _MISSING: Final = (Completeness.INCOMPLETE, Completeness.PARTIAL)
 class AccountMonth(NamedTuple):
     """The proof of cash of an account's month. `verdict`: whether all of its flows are in the ledger.
 
-    An account without lines passes if no flow can be missing: then nothing moved.
+    An account without lines passes if no flow can be missing, because no money moved then.
     """
 
     account: str

@@ -250,7 +250,8 @@ class _Proof:
     def _carried_difference(
         self, line: "_Line", trail: "_Trail", start: Decimal | None, at_us: int, flows_before: Total
     ) -> "list[_Stated]":
-        """What an earlier row's balance comes to at an instant, if it differs from the flows. No proof if it agrees."""
+        """Return the value at an instant of an earlier row's balance, if it differs from the flows. An equal value is
+        not a proof."""
         first = line.points.first_row
         if start is None or first is None or first.at_us >= at_us:
             return []

@@ -280,7 +280,7 @@ class BalanceRows(ABC):
         return None
 
     def newest_point(self, key: Key, until_us: int) -> StatedPoint | None:
-        """Return the balance after the newest rows before an instant that state one."""
+        """Return the last stated balance before an instant: the one on the newest rows that state a balance."""
         for day in self.days_of(key, newest=True, until_us=until_us):
             point = _newest_point(_instants(self.rows(key, day, newest=True, until_us=until_us)))
             if point is not None:

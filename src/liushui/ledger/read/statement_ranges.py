@@ -1,4 +1,4 @@
-"""What statement files prove: ranges whose flows lead from a statement's opening balance to its closing balance.
+"""Ranges that statement files prove: their flows lead from the opening balance to the closing balance.
 
 A statement proves its period for one subaccount and currency. An account's range is complete if statements prove it for
 every subaccount and currency of the account. This is computed from the current flows. If a flow is changed, added or

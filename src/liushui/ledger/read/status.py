@@ -40,7 +40,7 @@ class Severity(StrEnum):
     """How much an alarm matters."""
 
     BAD = "bad"
-    """Something is wrong, or will be lost: somebody has to act."""
+    """A person has to act: there is a fault, or data will be lost."""
     WARN = "warn"
     """Something is missing; the next sync may fetch it."""
     NOTE = "note"
@@ -48,7 +48,7 @@ class Severity(StrEnum):
 
 
 class AlarmKind(StrEnum):
-    """What an alarm is about."""
+    """The subject of an alarm."""
 
     REFUSED = "refused"
     """The provider refuses the credentials; `detail` is its error."""

@@ -93,7 +93,7 @@ class SummaryRow(NamedTuple):
 
 
 class _Group(NamedTuple):
-    """What a row of a summary is about; its order is the order of the rows. "": all together, or not requested.
+    """The key of a row in a summary; its order is the order of the rows. "": all together, or not requested.
 
     `meaning` is the index in the list of all meanings.
     """

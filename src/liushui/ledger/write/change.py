@@ -150,7 +150,8 @@ class Change:
 
 
 def stated_facts(row: Row) -> Row:
-    """Return the facts of a schema.stated_balances row that the chain seals: what the person or the file stated."""
+    """Return the facts of a schema.stated_balances row that the chain seals: the statements of the person or the
+    file."""
     return (*row[1:STATED_END], *statement_facts(row[-2], row[-1]))
 
 

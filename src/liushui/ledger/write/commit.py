@@ -145,7 +145,7 @@ def _write_slice(writer: BatchWriter, read: SliceRead, *, may_end: bool, check: 
     slice_, read_at, received, rejected = read
     connection, account, read_at_us = writer.connection, writer.account, to_us(read_at)
     known = writer.coverage(slice_)
-    # If a read began in the future, a clock was ahead, and the read proves nothing against this one.
+    # If a read began in the future, a clock was ahead. That read proves nothing against the present one.
     newest_us = to_us(max(read_at, writer.now()) + CLOCK_TOLERANCE)
     if any(part.state is State.PROVEN and read_at_us < part.checked_at_us <= newest_us for part in known):
         raise StaleRead(f"account {account}: this slice was read again by somebody else in the meantime")

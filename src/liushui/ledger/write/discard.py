@@ -1,8 +1,8 @@
 """Erases the bytes of a rejected row that should never have been stored, such as a secret that was imported by mistake.
 
 The digest of the bytes, the reason and the time stay. Batches sealed the bytes when they entered them, so the erasing
-batch seals new digests of what is left of these batches. If a batch is not as it was sealed, the command refuses to
-erase, because erasing would hide the damage.
+batch seals new digests of the remaining content of these batches. If a batch does not match its seal, the command
+refuses to erase, because erasing would hide the damage.
 
 The row is still a row. If a read of the provider had it, the ledger lacks a flow. The entry then stays open, without
 the bytes, and its range stays incomplete until a read of that range settles it. A row of an import is different. No
@@ -38,7 +38,7 @@ REASON_MAX: Final = 500
 
 
 class DiscardResult(NamedTuple):
-    """What happened to the entries with certain bytes. `copies`: the number of erased versions; 0: they had been erased
+    """The outcome for the entries with certain bytes. `copies`: the number of erased versions; 0: they had been erased
     before.
 
     `open`: the number of entries that stay open, because a provider has the row.

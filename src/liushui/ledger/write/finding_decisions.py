@@ -18,11 +18,11 @@ TEXT_MAX: Final = 1_000
 IDS_MAX: Final = 1_000
 """The most findings that one call decides about."""
 ATTEMPTS: Final = 3
-"""How often a decision is tried again because somebody else has committed to an account."""
+"""How often a decision is retried because another process has committed to an account."""
 
 
 class _Outdated(Exception):
-    """Somebody else has committed to an account since its findings were read."""
+    """Another process has committed to an account since its findings were read."""
 
 
 def explain_findings(model: ReadModel, ids: Sequence[str], *, by: str, reason: str) -> list[FindingDecision]:

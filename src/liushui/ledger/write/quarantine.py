@@ -267,7 +267,7 @@ def _without(part: Interval, span: Span) -> Span:
 
 
 def _seen_again(span: Span | None, row: Rejected, cut: Interval, reach: Interval, possible: Span) -> Span:
-    """Return where a row may lie that has an entry with this span and came with another slice too."""
+    """Return where a row may lie that has an entry with this span and also came with another slice."""
     if span is None:
         return possible
     both = intersect(span, reach)

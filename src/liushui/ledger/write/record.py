@@ -41,7 +41,7 @@ class Outcome(StrEnum):
 
     ADDED = "added"
     KNOWN = "known"
-    """Nothing was done: it had been recorded with the same content."""
+    """Nothing was done, because the flow was already recorded with the same content."""
     RESTATED = "restated"
 
 

@@ -27,7 +27,7 @@ KEPT_TABLES: Final = (batches, certificates, tombstones)
 
 
 class RemovedAccount(NamedTuple):
-    """What was erased, and the last link of the account's chain."""
+    """The erased data, and the last link of the account's chain."""
 
     account: str
     flows: int

@@ -229,7 +229,7 @@ ORDER BY since_us DESC LIMIT 1
 
 @dataclass
 class RetryReport:
-    """What happened to an account's open quarantine entries."""
+    """The outcome for an account's open quarantine entries."""
 
     account: str
     tried: int = 0

@@ -109,7 +109,7 @@ class _Finder:
         self._step_us = rules.resolution // timedelta(microseconds=1)
 
     def sought(self, entry: Entry) -> _Sought | None:
-        """Return what to search for an entry. None: nothing, or a sync has read it."""
+        """Return the values to search for an entry. None: there are none, or a sync has read it."""
         if entry.span is not None:
             return None
         fields = _fields_of(entry.wire, self._names)

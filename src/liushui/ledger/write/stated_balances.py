@@ -1,4 +1,4 @@
-"""Balances that people state: what an account held at a moment, according to a bank statement or a screen.
+"""Balances that people state: an account's balance at a moment, according to a bank statement or a screen.
 
 They are facts of the ledger. Each is a batch of its account's chain. A wrong one is withdrawn with a reason by another
 batch; nothing is deleted.

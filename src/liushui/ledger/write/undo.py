@@ -353,7 +353,7 @@ class _Undo:
 
 
 def _take(rows: Iterable[Row], wires: dict[str, list[Key]]) -> Iterator[_Candidate]:
-    """Take the rows with these bytes: of equal rows, as many as there are keys."""
+    """Take the rows with these bytes. Of equal rows, take as many as there are keys."""
     for row in rows:
         if keys := wires.get(str(row[WIRE])):
             yield _Candidate(row, (key_of(row), keys.pop()))

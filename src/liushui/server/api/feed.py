@@ -129,7 +129,7 @@ async def stream_events(context: Context, params: NamedDependency[EventParams]) 
 
 @dataclass
 class EventStream:
-    """A stream of events, and what it has sent."""
+    """A stream of events, and the events that it has sent."""
 
     context: RequestContext
     named: list[str]

@@ -1,4 +1,4 @@
-"""Findings: flows to review, their states, and what people explain about them."""
+"""Findings: flows to review, their states, and people's explanations of them."""
 
 from http import HTTPStatus
 from typing import Annotated, Literal

@@ -1,4 +1,4 @@
-"""Links: which flows belong together, and what people decide about it."""
+"""Links: flows that belong together, and people's decisions about them."""
 
 from datetime import date
 from http import HTTPStatus

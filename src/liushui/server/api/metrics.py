@@ -1,4 +1,4 @@
-"""Metrics of the ledger, as Prometheus reads them."""
+"""Metrics of the ledger, in the format of Prometheus."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Rules for notifications: who is told about which alarms."""
+"""Rules for notifications: who is notified about which alarms."""
 
 from http import HTTPStatus
 

@@ -1,4 +1,4 @@
-"""Months: their proof of cash, closing them, opening them again, and what has changed in closed ones."""
+"""Months: their proof of cash, closing and reopening them, and the changes in closed months."""
 
 from collections.abc import Sequence
 from http import HTTPStatus

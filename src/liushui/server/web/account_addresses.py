@@ -24,7 +24,7 @@ def statement_address(account: str, month: str) -> str:
 
 
 def row_address(flow: LedgerFlow) -> str:
-    """The address of the flows page where it shows a flow among those of its balance chain."""
+    """The address of the flows page that shows a flow among the other flows of its balance chain."""
     chain = {"account": flow.account, "subaccount": flow.flow.subaccount, "currency": flow.flow.currency}
     key = flow_key(flow.account, to_us(flow.flow.at), flow.id)
     return f"/flows?{urlencode({**{name: value for name, value in chain.items() if value}, 'row': key})}"

@@ -160,7 +160,7 @@ def sankey_chart(streams: Streams, colours: Mapping[str, int], currency: str, la
 
 
 def own_transfers_line(streams: Streams, currency: str, language: Language) -> str:
-    """Return a sentence about the transfers between own accounts, which are not drawn. Empty where there are none."""
+    """Return a sentence about the transfers between own accounts, which are not drawn. Empty if there are none."""
     own = [*streams.between, *streams.inside]
     if not own:
         return ""

@@ -50,7 +50,7 @@ class FilterRequest:
     accounts: tuple[str, ...]
     errors: dict[str, str] = field(default_factory=dict)
     display: dict[str, str] = field(default_factory=dict)
-    """Fields that select nothing, and say how what was selected is shown."""
+    """Fields that do not filter. They say how the list is shown."""
 
     def address(self, path: str | None = None, **changed: str | None) -> str:
         """Return an address with the same fields, some of them changed. None removes a field. `path`: the page's
@@ -96,7 +96,7 @@ class FlowsRequest(FilterRequest):
         return self.display.get("base_view", "")
 
     def to_view(self) -> ViewQuery:
-        """What a view with this filter, these columns, this order and this zone is saved as."""
+        """Return the data to save for a view with this filter, these columns, this order and this zone."""
         order = self.display.get("order", NEWEST)
         return ViewQuery(dict(self.typed), self.accounts, self.columns, order, self.zone)
 
@@ -108,7 +108,7 @@ def view_address(name: str, query: ViewQuery) -> str:
 
 
 def display_fields(columns: Sequence[str], order: str, zone: str) -> dict[str, str]:
-    """The fields of an address for columns, order and zone. What is as it usually is has none."""
+    """The fields of an address for columns, order and zone. A value that is the default has no field."""
     fields = {"columns": "" if tuple(columns) == DEFAULT_COLUMNS else ",".join(columns)}
     fields |= {"order": "" if order == NEWEST else order, "zone": zone}
     return {name: text for name, text in fields.items() if text}
@@ -186,7 +186,7 @@ def _texts(query: Mapping[str, Sequence[str]], other: Collection[str]) -> dict[s
 
 
 def fault_text(fault: FilterFault, language: Language) -> str:
-    """What is wrong with a field, in the reader's language."""
+    """Describe the fault of a field, in the reader's language."""
     say, got = language.say, fault.got
     match fault.kind:
         case FaultKind.UNKNOWN_FIELD:

@@ -132,7 +132,7 @@ def _in_words(page: Page, form: Format, error: ConfigError) -> tuple[str, str]:
 def _ask_for_map(
     view: FlowsView, form: Format, text: str | None = None, error: ConfigError | None = None
 ) -> Response[Any]:
-    """The form for an account map. `text`: the map that was sent; `error`: what is wrong with it."""
+    """The form for an account map. `text` is the map that was sent; `error` is its fault."""
     page, wanted = view.page, view.request.filter
     if text is None:
         with selecting(page.read_model, ExportQuery(wanted)) as selection:

@@ -50,9 +50,9 @@ WIDE_COLUMNS: Final = frozenset(WideRow.__struct_fields__) - frozenset(Row.__str
 
 
 class Rows(msgspec.Struct, frozen=True):
-    """Rows in the order of the list. `older` is the cursor of what follows below, and `newer` of what stands above, as
-    in a list that begins with the newest; in one that begins with the oldest it is the other way round. None: there is
-    nothing on that side.
+    """Rows in the order of the list. `older` is the cursor of the rows below, and `newer` of the rows above, in a list
+    that begins with the newest row. In a list that begins with the oldest row, they are swapped. None: there are no
+    rows on that side.
 
     `searched`: the time up to which a selective filter was searched, if it did not reach the end.
     """

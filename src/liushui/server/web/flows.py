@@ -206,7 +206,7 @@ def show_flows_to_print(page: CurrentPage) -> Response[str]:
     """All flows of the filter on one page, with their totals, because the normal list holds only the rows in view."""
     view = read_view(page)
     if view.first_error is not None:
-        return redirect(view.request.address())  # where each error is shown beside its field
+        return redirect(view.request.address())  # the page shows each error next to its field
     flows = stream_flows(page.ledger, view.request.filter, page.read_model.rules)
     found = list(islice(flows, PRINTED_MAX + 1))
     return page.render(

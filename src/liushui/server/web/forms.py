@@ -1,4 +1,4 @@
-"""Forms: reads the typed values field by field, with an error beside each invalid field."""
+"""Forms: reads the typed values field by field, and shows an error next to each invalid field."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field

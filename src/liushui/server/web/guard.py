@@ -188,7 +188,7 @@ CONTENT_SECURITY_POLICY: Final = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-"""Nothing from elsewhere, and no inline script or style, so that injected HTML cannot run or load anything."""
+"""Nothing from other servers, and no inline script or style, so that injected HTML cannot run or load anything."""
 
 SECURITY_HEADERS: Final = {
     "content-security-policy": CONTENT_SECURITY_POLICY,

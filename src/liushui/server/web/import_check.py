@@ -136,7 +136,8 @@ def _problem(page: Page, upload: Upload, folder: Path, error: UnusableFile) -> P
 
 
 def _in_words(page: Page, error: UnusableFile) -> str:
-    """What is wrong with a file, in the reader's language; within an archive, after the name of the file in it."""
+    """Describe the fault of a file, in the reader's language. Within an archive, the name of the inner file comes
+    first."""
     cause = error.__cause__
     if not isinstance(cause, FileError):
         return error.problem

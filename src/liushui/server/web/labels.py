@@ -152,7 +152,7 @@ class Labels:
         return self._named(KINDS, value)
 
     def meaning(self, meaning: Meaning) -> str:
-        """The name of what flows mean."""
+        """The name of a meaning of flows."""
         return self.language.say(MEANING_NAMES[meaning])
 
     def section(self, section: Section) -> str:
@@ -206,7 +206,8 @@ _WITH_REASON: Final = frozenset(
 
 
 class AlarmLabel(NamedTuple):
-    """An alarm as it is shown, with a link to the page where it can be solved; empty if no page does that."""
+    """An alarm for display, with a link to the page where it can be solved; the link is empty if there is no such
+    page."""
 
     look: str
     name: str

@@ -1,4 +1,4 @@
-"""The links of a flow for the page: what belongs to it, how certain that is, and people's decisions."""
+"""The links of a flow for the page: the linked flows, the certainty of each link, and people's decisions."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
@@ -79,7 +79,7 @@ _UNDECIDED: Final = frozenset(LinkState) - {*DECISIONS, LinkState.OUTDATED}
 
 
 def kind_names(page: Page) -> dict[LinkKind, str]:
-    """What each kind of link is called."""
+    """The name of each kind of link."""
     say = page.say
     return {
         LinkKind.TRANSFER: say("Own transfer"),
@@ -93,7 +93,7 @@ def kind_names(page: Page) -> dict[LinkKind, str]:
 
 
 def state_names(page: Page) -> dict[LinkState, str]:
-    """What each state is called."""
+    """The name of each state."""
     say = page.say
     return {
         LinkState.CERTAIN: say("Certain"),
@@ -105,7 +105,7 @@ def state_names(page: Page) -> dict[LinkState, str]:
 
 
 def basis_names(page: Page) -> dict[Basis, str]:
-    """What each basis is called."""
+    """The name of each basis."""
     say = page.say
     return {
         Basis.REFERENCE: say("Same reference"),

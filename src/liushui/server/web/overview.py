@@ -1,4 +1,4 @@
-"""The overview page: balances, money in and out, where it came from and went, and what needs attention."""
+"""The overview page: balances, money in and out, its sources and destinations, and the alarms."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta

@@ -123,7 +123,7 @@ class Page:
 
     @property
     def app_context(self) -> AppContext:
-        """What handlers of the API and of pages share."""
+        """The objects that handlers of the API and of pages share."""
         return self.web.app_context
 
     @property

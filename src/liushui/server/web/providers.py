@@ -53,7 +53,7 @@ def get_provider(page: Page, name: str) -> Provider:
 
 
 def _facts(page: Page, provider: Provider) -> list[tuple[str, Markup]]:
-    """What users should know of a provider, as pairs of a title and a text."""
+    """The facts that users should know about a provider, as pairs of a title and a text."""
     say, rules = page.say, provider.rules
     restrictions = "; ".join(f"`{one.name}`: {say(one.help)}" for one in provider.restrictions)
     facts = [
@@ -78,12 +78,12 @@ def _facts(page: Page, provider: Provider) -> list[tuple[str, Markup]]:
 
 
 def _with_code(text: str) -> Markup:
-    """Plain text as HTML, with what is between backticks as code."""
+    """Plain text as HTML, with the parts between backticks as code."""
     return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before
 
 
 def _mapping_text(provider: Provider) -> str | None:
-    """The file MAPPING.md beside a provider's codec. None: an outside provider may have none."""
+    """The file MAPPING.md in the folder of a provider's codec. None: an outside provider may have none."""
     codec = provider.codec
     module = codec if isinstance(codec, ModuleType) else inspect.getmodule(type(codec))
     path = Path(module.__file__).parent / "MAPPING.md" if module and module.__file__ else None

@@ -197,7 +197,7 @@ class ToExplain(NamedTuple):
 
 @get("/reconcile/{name:str}/{period:str}", sync_to_thread=True)
 def show_month(page: CurrentPage, name: FromPath[str], period: FromPath[str]) -> Response[str]:
-    """The proof of cash of an account's month, line by line, with what is behind each difference."""
+    """The proof of cash of an account's month, line by line, with the details of each difference."""
     return render_month(page, name, period)
 
 

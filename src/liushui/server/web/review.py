@@ -60,7 +60,7 @@ def finding_view(page: Page, finding: Finding) -> FindingView:
 
 
 def kind_names(page: Page) -> dict[str, str]:
-    """What each kind of finding is called."""
+    """The name of each kind of finding."""
     say = page.say
     return dict(
         zip(
@@ -72,7 +72,7 @@ def kind_names(page: Page) -> dict[str, str]:
 
 
 def kind_texts(page: Page) -> dict[str, str]:
-    """What each kind of finding means, in a sentence."""
+    """The meaning of each kind of finding, in a sentence."""
     say = page.say
     sentences = (
         say("The direction that the provider states contradicts the sign of the amount."),
@@ -83,7 +83,7 @@ def kind_texts(page: Page) -> dict[str, str]:
 
 
 def state_names(page: Page) -> dict[FindingState, str]:
-    """What each state is called."""
+    """The name of each state."""
     say = page.say
     return {
         FindingState.OPEN: say("Open"),
@@ -93,7 +93,7 @@ def state_names(page: Page) -> dict[FindingState, str]:
 
 
 def action_names(page: Page) -> dict[FindingAction, str]:
-    """What each decision is called."""
+    """The name of each decision."""
     say = page.say
     return {FindingAction.EXPLAINED: say("Explained"), FindingAction.WITHDRAWN: say("Explanation withdrawn")}
 
@@ -156,7 +156,7 @@ def decide(form: Form, ids: Sequence[str]) -> bool:
 
 
 def _read_query(page: Page) -> ReviewQuery:
-    """What the address asks for. Invalid values are ignored: the page says what it shows."""
+    """Return the query in the address. Invalid values are ignored, because the page shows the values that it uses."""
     values = {name: page.query.get(name, [""])[-1] for name in ("account", "finding", "state")}
     kind = values["finding"] if values["finding"] in KINDS else ""
     state = FindingState(values["state"]) if values["state"] in set(FindingState) else FindingState.OPEN

@@ -188,7 +188,7 @@ def _test_result(page: Page, source: Source) -> Response[str]:
 
 
 def in_plain_words(page: Page, error: LiushuiError) -> str:
-    """Return what went wrong at a provider, and what to do about it."""
+    """Return a description of the fault at a provider, and what to do about it."""
     match error:
         case AuthError():
             return page.say("The provider refuses these credentials. Check them, or ask the provider for new ones.")
@@ -216,7 +216,7 @@ def _source_form(page: Page, provider: Provider, values: Mapping[str, str], erro
 
 
 def _read_source(form: Form, provider: Provider) -> Source | None:
-    """The source that a form describes. None: the form's errors say what is wrong with it."""
+    """The source that a form describes. None: the form's errors describe the faults."""
     name, base_url, zone = form.source_name("name"), form.address("base_url"), form.zone("zone")
     since = form.instant("since", zone)
     credentials = _read_credentials(form, provider)
@@ -235,7 +235,7 @@ def _read_source(form: Form, provider: Provider) -> Source | None:
 
 
 def _with_labels(page: Page, provider: Provider, errors: Mapping[str, str]) -> dict[str, str]:
-    """Return errors by their labels for readers, for a part of the page that is not beside the fields."""
+    """Return errors by their labels for readers, for a part of the page that is not next to the fields."""
     labels = {
         "name": page.say("Name"),
         "base_url": page.say("API address"),

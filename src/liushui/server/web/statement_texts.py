@@ -52,7 +52,7 @@ class StatementTexts(msgspec.Struct, frozen=True):
     """The names of the columns: time, kind, description, amount, balance."""
     sections: Sequence[StatementSection]
     nothing: str
-    """What to say where there are no sections."""
+    """The text to show if there are no sections."""
     page_of: str
     """The page number in the foot: `{0}` stands for the page, `{1}` for their number."""
 

@@ -80,7 +80,7 @@ ASSETS: Final = "liushui_assets"
 
 @get("/static/{version:str}/{name:path}", sync_to_thread=False, opt={"static": True})
 def static_file(request: Request[Any, Any, Any], version: FromPath[str], name: FromPath[str]) -> Response[bytes]:
-    """A file, to anybody: none holds a secret. It may be cached for ever, because another version has another
+    """A file, to anybody: no file holds a secret. It may be cached forever, because another version has another
     address."""
     assets: Assets = request.app.state[ASSETS]
     asset = assets.files.get(name.removeprefix("/"))

@@ -1,4 +1,4 @@
-"""The menu of saved views above the list of flows, and what a view is in words."""
+"""The menu of saved views above the list of flows, and descriptions of views in words."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -40,7 +40,7 @@ def view_links(page: Page, readers: ReadersViews) -> list[ViewLink]:
 
 
 def views_context(page: Page, request: FlowsRequest, readers: ReadersViews) -> Mapping[str, object]:
-    """What the menu shows: the views, the open one, and whether the list shows something else than it saved."""
+    """The data that the menu shows: the views, the open one, and whether the list differs from its saved state."""
     links = view_links(page, readers)
     opened = next((link for link in links if link.name == request.base_view), None)
     return {
@@ -52,7 +52,7 @@ def views_context(page: Page, request: FlowsRequest, readers: ReadersViews) -> M
 
 
 def view_words(page: Page, query: ViewQuery) -> list[str]:
-    """What a view shows, in words: its accounts, its filter, and how it is shown if that is not as usual."""
+    """Describe a view in words: its accounts, its filter, and its display if that differs from the default."""
     say, labels = page.say, page.labels
     known = {"kind": labels.kind, "category": labels.category, "direction": labels.direction}
     names = labels.filter_fields()

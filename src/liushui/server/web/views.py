@@ -39,7 +39,7 @@ def save_view(page: CurrentPage) -> Response[str]:
     form, request = Form(page), _posted_request(page)
     name = form.text("name")
     if request.errors:
-        return redirect(request.address())  # where each error stands beside its field
+        return redirect(request.address())  # the page shows each error next to its field
     if name is not None:
         try:
             view, _ = views.save_view(
@@ -82,7 +82,7 @@ def change_view(page: CurrentPage) -> Response[str]:
     if name is not None:
         try:
             views.change_view(page.ledger, page.principal, old, name, is_shared=form.ticked("shared"))
-        except NotFound:  # a form that is sent twice, or about a view that was removed elsewhere, is no error
+        except NotFound:  # a form that is sent twice, or about a view that was removed elsewhere, is not an error
             return redirect(VIEWS)
         except ConfigError as error:
             _add_error(form, error)

@@ -1,1 +1,1 @@
-"""Faults of simulated providers: on the wire, and in what they say about their rows. Seeded; no provider is named."""
+"""Faults of simulated providers: on the wire, and in their statements about rows. Seeded; no provider is named."""

@@ -59,7 +59,7 @@ class Deviation:
 
     name: str
     description: str
-    """One line: what the service does."""
+    """One line: the behaviour of the service."""
     reason: str = ""
     """A case-insensitive regular expression. It matches the reason with which a sync gives up a range because of the
     deviation. Empty: the deviation is not a reason to give up a range."""
@@ -82,7 +82,7 @@ class Deviation:
     change_query: Callable[[FlowQuery, Reading], FlowQuery] | None = None
     """Returns the query that the service reads, instead of the requested one."""
     change_page: Callable[[RowsPage, FlowQuery], RowsPage] | None = None
-    """Returns the content of a page, instead of what the service read for the original query."""
+    """Returns the content of a page. It replaces the page that the service read for the original query."""
     change_total: Callable[[int, int], int] | None = None
     """Returns the total that the service states, from the right total and the number of rows on the page."""
     change_stored: Callable[[Rows, Provider], Rows] | None = None

@@ -141,7 +141,7 @@ def same_cursor_empty(page: RowsPage, query: FlowQuery) -> RowsPage:
 
 def ever_new_cursors(page: RowsPage, query: FlowQuery) -> RowsPage:
     """A new cursor after every page, and rows on the first one only."""
-    number = (query.after or "").removeprefix(NEW_CURSOR)  # another deviation's cursor is no number
+    number = (query.after or "").removeprefix(NEW_CURSOR)  # another deviation's cursor is not a number
     begun = int(number) if number.isdecimal() else 0
     return RowsPage([] if query.after else page.rows, f"{NEW_CURSOR}{begun + 1}")
 

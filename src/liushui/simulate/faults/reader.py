@@ -77,7 +77,7 @@ class LifecycleReader:
         self._profile, self._seed, self._row_clock_delay = profile, seed, row_clock_delay
         self._versions: dict[str, list[RowVersion]] = {}
         self._rows: dict[tuple[int, str | None], bytes] = {}
-        """Versions as they were written in a language: a client that meets faults reads most rows several times."""
+        """Cached rows of versions, by language: a client that meets faults reads most rows several times."""
         self._read: dict[tuple[int, str | None], tuple[bytes, Flow | None]] = {}
         self._lock = Lock()
 

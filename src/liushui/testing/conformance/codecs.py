@@ -30,7 +30,8 @@ class CodecChecks(Checks):
     """Decoding rows and encoding flows."""
 
     def test_golden_pairs(self) -> None:
-        """Each saved answer decodes to the flows beside it. One of them is the sample of the provider's document."""
+        """Each saved answer decodes to the flows in the file next to it. One of them is the sample of the provider's
+        document."""
         folder = samples_of(self.provider)
         names = [name for name, _, _ in cases(folder)]
         ensure("document" in names, f"{folder} has no document{WIRE}json: what the provider's document prints")

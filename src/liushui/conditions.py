@@ -33,7 +33,7 @@ class Term(NamedTuple):
 AllOf = tuple[Term, ...]
 AnyOf = tuple[AllOf, ...]
 Where = tuple[AnyOf, ...]
-"""A condition: AND of ORs of ANDs. Three levels are what the providers' filters need."""
+"""A condition: AND of ORs of ANDs. The providers' filters need exactly three levels."""
 
 EVERYTHING: Final[Where] = ()
 """The condition that every flow meets."""

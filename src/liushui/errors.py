@@ -83,7 +83,7 @@ class WireError(_FieldError):
 
 
 class WrongPage(WireError):
-    """An answer says that it is another page than the one that was requested."""
+    """An answer says that its page is not the requested one."""
 
 
 class NotRepresentable(_FieldError):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 class Direction(StrEnum):
     """Whether money came in or went out, as the provider stated it. NONE: the provider does not state it.
 
-    It is kept beside the signed amount because real providers sometimes contradict themselves.
+    It is kept in addition to the signed amount because real providers sometimes contradict themselves.
     """
 
     IN = "in"

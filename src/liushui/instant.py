@@ -23,7 +23,7 @@ UNIX_SECONDS_MAX = 253_402_300_799
 """9999-12-31T23:59:59Z, the last."""
 
 Clock = Callable[[], datetime]
-"""Returns the current time, as an aware UTC datetime. Tests pass one that they can move."""
+"""Returns the current time, as an aware UTC datetime. Tests pass a clock that they can move."""
 
 
 def system_clock() -> datetime:

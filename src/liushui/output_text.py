@@ -24,7 +24,7 @@ forms."""
 
 
 def export_value(value: object) -> object:
-    """The value for JSON: an amount as plain text, a time as ISO 8601 in UTC, anything else as it is."""
+    """Return the value for JSON: an amount as plain text, a time as ISO 8601 in UTC, any other value unchanged."""
     if isinstance(value, datetime):
         return to_iso(value)
     return to_plain_string(value) if isinstance(value, Decimal) else value

@@ -293,8 +293,8 @@ class RateLimiter(Protocol):
         ...
 
     def session_start(self, name: str, life: timedelta) -> datetime:
-        """Return the start of the current session with this name. A session older than `life` is replaced by a new
-        one."""
+        """Return the start of the current session with this name. A new session replaces a session older than
+        `life`."""
         ...
 
 
@@ -350,7 +350,7 @@ class FlowReader(Protocol):
         ...
 
     def session_start(self, key: Key, life: timedelta) -> datetime:
-        """The start of the key's current session. A session older than `life` is replaced by a new one."""
+        """The start of the key's current session. A new session replaces a session older than `life`."""
         ...
 
     def read_page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
@@ -398,7 +398,7 @@ class Server(Protocol):
         ...
 
     def answer(self, request: Request, reader: FlowReader) -> Response:
-        """The provider's answer to this request. Any request, however malformed, gets a well-formed answer."""
+        """The provider's answer to this request. Any request gets a well-formed answer, even a malformed request."""
         ...
 
 
@@ -507,7 +507,7 @@ class IssuedCredentials(NamedTuple):
     """The two sides of the credentials of a key that we issue."""
 
     given: dict[str, str]
-    """What the client receives, once."""
+    """The values that the client receives, once."""
     kept: dict[str, str]
     """What our server stores, encrypted."""
 

@@ -31,8 +31,8 @@ N = TypeVar("N", int, float)
 def next_call(now: N, *, nth_last: N | None, last: N | None, per: N, spacing: N) -> N:
     """Return when the next call may begin, so that each period `per` has at most `n` calls, at least `spacing` apart.
 
-    `last` is the end of the last call, `nth_last` that of the n-th last one; None if there were fewer. All times are in
-    one unit.
+    `last` is the end of the last call, and `nth_last` the end of the n-th last call. They are None if there were fewer
+    calls. All times are in one unit.
     """
     # This is a sliding window over single calls. A leaky bucket would let a burst and its refill through in one window,
     # up to twice the documented number.
@@ -70,8 +70,8 @@ class Pacer:
             try:
                 yield
             finally:
-                # The provider saw the call before the call's end. Counting from the end, calls never reach it too close
-                # together, however long each was in transit.
+                # The provider saw the call before the call's end. Counted from the end, calls never reach it too close
+                # together, even after a long transit.
                 ends_s.append(now_s())
 
 
@@ -214,7 +214,8 @@ class IncomingLimits(_SharedCalls):
     """A provider.Limits that processes share."""
 
     def admit(self, name: str, rate: Rate) -> RateCheck:
-        """Count one call. Where `rate.calls` were made within the last `rate.per` it is neither admitted nor counted.
+        """Count one call. If `rate.calls` were made within the last `rate.per`, the call is not admitted and not
+        counted.
 
         The rate's spacing is for callers to keep: a server does not refuse calls for it.
         """
@@ -236,7 +237,7 @@ class IncomingLimits(_SharedCalls):
             return RateCheck(admitted=True, used=used + 1)
 
     def session_start(self, name: str, life: timedelta) -> datetime:
-        """Return when the session with this name began: the same instant for `life`, then a new one, now."""
+        """Return when the session with this name began. After `life`, a new session begins now."""
         with self._writing() as (connection, now_us):
             row = connection.execute("SELECT began_us FROM sessions WHERE name = ?", (name,)).fetchone()
             if row is not None and row[0] <= now_us < row[0] + life // _MICROSECOND:
@@ -252,7 +253,7 @@ class Permit(NamedTuple):
     """A call may be made now. OutgoingLimits.end wants this back when the call has ended."""
 
     id: int
-    """Random, because a call may be forgotten before its end is recorded, and must not then end another one."""
+    """Random, because a call may be forgotten before its end is recorded, and must not end another call then."""
 
 
 class Wait(NamedTuple):

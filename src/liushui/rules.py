@@ -18,7 +18,7 @@ from liushui.instant import MIN_INSTANT, to_utc
 class PageNumber:
     """Numbered pages of at most `size_max` rows, the first of which is number `first`.
 
-    With `has_total` each answer says how many rows all pages have together. Without, the last page is an empty one.
+    With `has_total` each answer says how many rows all pages have together. Without it, the last page is an empty page.
     `size_min` is the smallest size that a request may ask for.
     """
 
@@ -83,7 +83,8 @@ P = TypeVar("P", bound=Paging, covariant=True)
 
 @dataclass(frozen=True)
 class Filter:
-    """A request parameter that filters rows by the value of `field`. `values` lists what it may be; None: any text."""
+    """A request parameter that filters rows by the value of `field`. `values` lists its possible values; None: any
+    text."""
 
     parameter: str
     field: str
@@ -367,7 +368,7 @@ class Rules(Generic[P]):
     def slice_max(self) -> timedelta | None:
         """The longest half-open range [since, until) that one request can ask for. None: unlimited.
 
-        It is one step longer than `window_max` where both ends of a request's range are inclusive.
+        It is one step longer than `window_max` if both ends of a request's range are inclusive.
         """
         if self.window_max is None or self.end_exclusive:
             return self.window_max

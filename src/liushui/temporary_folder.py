@@ -42,7 +42,7 @@ def folders_in_use(purpose: str) -> Iterator[Path]:
 
 
 def _remove_abandoned() -> None:
-    """Remove folders whose lock nobody holds. The system releases a lock when its process ends, however it ends."""
+    """Remove folders whose lock nobody holds. The system releases a lock when its process ends in any way."""
     for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{_LOCK}"):
         with suppress(OSError), path.open("r+") as lock:  # held, gone in the meantime, or another user's
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

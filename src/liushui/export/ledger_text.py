@@ -1,7 +1,7 @@
 """The journal of hledger and Ledger: both read the same file, with an exact assertion of each known balance.
 
 Commodities are quoted unless they are letters only: without quotes, both read `100 700.HK` as 100700 of HK without an
-error. There is no `commodity` directive, because one with fewer digits than the data makes the check less strict.
+error. There is no `commodity` directive. A directive with fewer digits than the data would make the check less strict.
 """
 
 import re

@@ -88,7 +88,7 @@ class Cells:
 
     @classmethod
     def decode(cls, row: bytes) -> "Cells":
-        """The cells of a row as it is kept in the ledger. Raises WireError, also for a row that fits no table."""
+        """The cells of a row in the ledger's form. Raises WireError, also for a row that fits no table."""
         try:
             values = _decode(row)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -158,8 +158,8 @@ class Cells:
         """Return a digest of some cells, which identifies a row without an id.
 
         `amounts` are those of the names whose cells hold numbers, and `times` has the times in others. They count by
-        their value, because a download as CSV has `¥4.50` and `2026/1/5` where one as a workbook has 4.5 and
-        2026-01-05, and because an exchange writes the times of a download in the zone that the user has chosen.
+        their value, because files spell values differently: a CSV download has `¥4.50` and `2026/1/5`, and a workbook
+        has 4.5 and 2026-01-05. An exchange also writes the times of a download in the zone that the user has chosen.
         """
         values = [self.text(name) for name in names]
         for index, name in enumerate(names):
@@ -185,7 +185,7 @@ def _by_value(text: str, mark: str) -> str:
 
 
 def encode_cells(values: Mapping[str, str]) -> bytes:
-    """A row as it is kept in the ledger."""
+    """Return a row in the ledger's form."""
     return _encode(values)
 
 

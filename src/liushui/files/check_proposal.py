@@ -13,7 +13,8 @@ from liushui.money import EXACT
 
 
 def checked(mapping: Mapping, header: Sequence[str], lines: Sequence[Sequence[str]]) -> tuple[Mapping, str]:
-    """The mapping whose amounts lead from each balance to the next one, among those that are near, and a doubt."""
+    """Return the mapping whose amounts lead from each balance to the next, chosen among similar mappings, and a
+    doubt."""
     rows = [Cells(dict(zip(header, line, strict=True))) for line in lines]
     if not mapping.columns.balance:
         return mapping, _doubt_without_balances(mapping, rows)

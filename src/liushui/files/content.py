@@ -237,7 +237,7 @@ def _new_path(folder: Path) -> Path:
 
 
 def _copy(packed: IO[bytes] | gzip.GzipFile, target: Path) -> None:
-    """Write what a packed file contains. Raises FileError if it gets too large."""
+    """Write the content of a packed file. Raises FileError if it gets too large."""
     size = 0
     with target.open("wb") as out:
         while part := packed.read(_COPIED):

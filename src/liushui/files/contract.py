@@ -38,7 +38,7 @@ _json = msgspec.json.Encoder().encode
 
 
 class NumberedRow(NamedTuple):
-    """A row as it is kept in the ledger, and the number of its line or entry in the file."""
+    """A row in the ledger's form, and the number of its line or entry in the file."""
 
     number: int
     row: bytes

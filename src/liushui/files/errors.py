@@ -19,7 +19,7 @@ class NotRecognised(FileError):
 
 
 class PasswordNeeded(FileError):
-    """An archive has a password, and none was given, or not the right one."""
+    """An archive has a password, and the user gave none, or a wrong one."""
 
     def __init__(self, *, is_wrong: bool) -> None:
         super().__init__(

@@ -117,7 +117,7 @@ class TableFormat:
     read_trailer: Callable[[list[str], Claims], bool] | None = None
     """Called with each line. True: the line is not a row, but part of the trailer."""
     has_totals: bool = False
-    """Whether every file ends with control totals, so that one without them was cut off."""
+    """Whether every file ends with control totals. If so, a file without them was cut off."""
     zone_column: str = ""
     """The column of the time, whose zone is stated by its header, or else by the name of the file: Binance's are called
     `Binance-Transaction-History-202604201017(UTC+7).csv`. Empty: the format has its own zone."""
@@ -190,7 +190,7 @@ class TableFormat:
 
 
 _ZONE_IN_NAME: Final = re.compile(r"\(UTC(?:(?P<sign>[-+])-?(?P<time>\d{1,2}(?::\d{2})?))?\)", re.ASCII)
-"""The zone in the name of a file. Binance writes a negative one as `(UTC--6)`."""
+"""The zone in the name of a file. Binance writes a negative offset as `(UTC--6)`."""
 
 
 def _zone_in_name(content: Content, column: str) -> str:

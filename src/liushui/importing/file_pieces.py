@@ -35,7 +35,7 @@ two rows."""
 
 BLANK: Final = b" \t\r\n"
 _BETWEEN = re.compile(rb"(?:[ \t\r\n\x1e]|\xef\xbb\xbf)*+")
-"""What may separate two values: blanks, byte order marks, and the record separator of RFC 7464."""
+"""The characters that may separate two values: blanks, byte order marks, and the record separator of RFC 7464."""
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{},]', re.DOTALL)
 """Possessive quantifiers, so that a long string needs no memory for backtracking."""
 _BRACKET = re.compile(rb'"(?:[^"\\\x00-\x1f]++|\\.)*+"|[\[\]{}"]')

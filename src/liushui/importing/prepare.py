@@ -124,7 +124,8 @@ def zone_of_import(ledger: Ledger, account: str, wanted: str | None, default: st
 
 
 def rehearse_import(ledger: Ledger, account: str, prepared: Prepared, zone: str, *, restate: bool) -> Imported:
-    """Return what an import would change. It runs in a transaction that is rolled back; other processes go on writing.
+    """Return the changes that an import would make. It runs in a transaction that is rolled back; other processes go on
+    writing.
 
     Raises AlreadyExists if the account holds flows of another format or provider.
     """

@@ -48,7 +48,7 @@ class Document(NamedTuple):
 
 
 def documents(path: Path, codec: Codec, advance: Advance) -> Iterator[Document]:
-    """Yield the documents of one file. A piece that is neither a row nor an answer becomes a row that no codec can
+    """Yield the documents of one file. A piece that is not a row and not an answer becomes a row that no codec can
     read.
 
     Each answer of the provider is a document, and so is each array of rows. Other consecutive rows are one document.

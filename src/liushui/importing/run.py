@@ -88,7 +88,7 @@ def import_files(
 ) -> Imported:
     """Import files into an existing account. Importing the same files again changes nothing.
 
-    `restate`: if a record is known with other facts, the file's version becomes the current one, even if a sync has
+    `restate`: if a record is known with other facts, the file's version becomes the current version, even if a sync has
     read the other version. Each block of a document is one transaction, so an import that is killed may have added a
     part of a document. Repeating the import adds the rest. Raises ConfigError for a file that cannot be imported, and
     LedgerError.

@@ -178,8 +178,8 @@ def check_claims(statement: Statement, format_: FileFormat, file: str = "") -> l
 
 
 class RowBalances:
-    """Checks balances on the rows of a statement that states none at its ends: whether each row leads to the next one,
-    from oldest to newest or the other way round."""
+    """Checks balances on the rows of a statement that states no balance at its ends: whether each row leads to the
+    next, from oldest to newest or from newest to oldest."""
 
     def __init__(self) -> None:
         self._first: Flow | None = None

@@ -30,7 +30,8 @@ class Range(NamedTuple):
 
 
 def apply_change(ranges: Sequence[Range], change: Range) -> list[Range]:
-    """The ranges after `change`. A proof replaces what it covers. A failure opens only what is not proven."""
+    """The ranges after `change`. A proof replaces the ranges that it covers. A failure opens only ranges that are not
+    proven."""
     if change.state is State.PROVEN:
         rest = [part for range_ in ranges for part in _outside(range_, change)]
         return sorted([*rest, change])

@@ -106,8 +106,8 @@ def find(
     since_us: int = -_FAR_US,
     until_us: int = _FAR_US,
 ) -> Iterator[tuple[str, Row]]:
-    """Every finding of those kinds with its flow, read from the flows of [since, until) and streamed: all SIDE before
-    all SAME_ID."""
+    """Yield every finding of those kinds with its flow, read from the flows of [since, until): first all SIDE, then all
+    SAME_ID."""
     if SIDE in kinds:
         where, parameters = condition(_CONTRADICTORY, dialect_of(connection))
         sides = f"SELECT {', '.join(COLUMNS)} FROM flows WHERE account = ? AND at_us >= ? AND at_us < ?{where} "

@@ -363,7 +363,7 @@ tokens = _table(
     PrimaryKeyConstraint("id"),
 )
 
-# What was recorded under an idempotency key. `answer` has a letter for the outcome of each flow.
+# The data that was recorded under an idempotency key. `answer` has a letter for the outcome of each flow.
 recordings = _table(
     "recordings",
     *required(Text, "account", "writer", "key", "digest", "answer"),
@@ -602,13 +602,13 @@ def to_columns(table: sa.Table, record: Any, **renamed: str) -> dict[str, Any]: 
 
 
 def insert_new(connection: Connection, table: sa.Table, values: Mapping[str, object]) -> bool:
-    """Insert a row unless there is one with its key. Whether it was inserted."""
+    """Insert a row, unless a row with its key exists. Whether it was inserted."""
     statement = _insertion(dialect_of(connection) is SQLITE, table, tuple(values))
     return connection.execute(statement, values).first() is not None
 
 
 def upsert(connection: Connection, table: sa.Table, values: Mapping[str, object]) -> None:
-    """Insert a row, or give these values to the one with its key."""
+    """Insert a row. If a row with its key exists, give it these values."""
     connection.execute(_replacement(dialect_of(connection) is SQLITE, table, tuple(values)), values)
 
 
@@ -618,7 +618,7 @@ def upsert(connection: Connection, table: sa.Table, values: Mapping[str, object]
 
 @cache
 def _insertion(is_sqlite: bool, table: sa.Table, names: tuple[str, ...]) -> sa.Insert:
-    """Inserts a row with these columns unless there is one with its key, of which it then returns nothing."""
+    """Inserts a row with these columns, unless a row with its key exists. In that case it returns no row."""
     key = table.primary_key.columns
     insert = _insert(table, names, is_sqlite=is_sqlite).on_conflict_do_nothing(index_elements=key)
     return insert.returning(*key)
@@ -626,7 +626,7 @@ def _insertion(is_sqlite: bool, table: sa.Table, names: tuple[str, ...]) -> sa.I
 
 @cache
 def _replacement(is_sqlite: bool, table: sa.Table, names: tuple[str, ...]) -> sa.Insert:
-    """Inserts a row with these columns, or gives their values to the one with its key."""
+    """Inserts a row with these columns. If a row with its key exists, gives that row their values."""
     key = table.primary_key.columns
     insert = _insert(table, names, is_sqlite=is_sqlite)
     rest = {name: insert.excluded[name] for name in names if name not in key}

@@ -64,7 +64,7 @@ class Flows(Parameters, frozen=True):
     cursor: Annotated[str, Meta(description="`next` of the answer before, with the same parameters.")] | None = None
 
     def query(self) -> dict[str, Any]:
-        """The query; the API's own default limit is another one."""
+        """The query. The API's own default limit differs."""
         return {**super().query(), "limit": self.limit}
 
 

@@ -84,7 +84,7 @@ def encrypted(connection: socket.socket, host: str) -> ssl.SSLSocket:
 def limited(connection: socket.socket) -> Iterator[None]:
     """End a connection that is used for longer than TOTAL_TIMEOUT_S. The socket's own timeout limits only a single
     read."""
-    # This is a separate handle, because TLS takes over the connection and leaves the original without one.
+    # This is a separate handle, because TLS takes over the connection and closes the original handle.
     with connection.dup() as handle:
 
         def end() -> None:

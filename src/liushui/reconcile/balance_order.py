@@ -87,7 +87,7 @@ def find_trail(edges: Sequence[Edge], start: Decimal | None = None) -> list[int]
 
 
 def is_ambiguous(edges: Sequence[Edge], trail: Sequence[int]) -> bool:
-    """Whether another order of the edges is also a trail from the same start. `trail` is one that `find_trail` found.
+    """Whether another order of the edges is also a trail from the same start. `trail` is a result of `find_trail`.
 
     One more edge closes the trail to a circuit. The circuit is unique exactly if its simple cycles form a tree: each
     balance is on at most two of them, and no two share more than one balance.

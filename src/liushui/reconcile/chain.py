@@ -20,7 +20,7 @@ from liushui.reconcile.balance_order import Edge, edge_of, excess, find_trail, f
 from liushui.rules import BALANCE_RULES, BalanceRules
 
 LOOSE_MAX: Final = 10
-"""The most rows without a balance whose sums are tried to fill a gap between rows with one."""
+"""The most rows without a balance whose sums are tried to fill a gap between rows with a balance."""
 BREAKS_WITH_WINDOW: Final = 100
 """A chain with more breaks than this does not hold at all. After that no window is tried, because trying takes long."""
 STARTS_TRIED: Final = 8
@@ -333,8 +333,8 @@ class ChainChecker:
     # ------------------------------------------------------------ order within an instant or a window
 
     def _order(self, rows: Sequence[ChainRow], start: Decimal | None) -> tuple[list[ChainRow], Decimal] | None:
-        """Return the rows in the order of a trail from `start` (None: where it has to begin), and the balance after
-        them."""
+        """Return the rows in the order of a trail from `start`, and the balance after them. `start` None: the trail
+        begins at the only possible balance."""
         stated = [row for row in rows if row.balance_after is not None]
         if len(stated) < len(rows):
             return self._order_mixed(rows, stated, start)
@@ -347,7 +347,7 @@ class ChainChecker:
     def _order_mixed(
         self, rows: Sequence[ChainRow], stated: Sequence[ChainRow], start: Decimal | None
     ) -> tuple[list[ChainRow], Decimal] | None:
-        """Do the same for rows of which some state no balance: these fill the gaps, and the rest comes last."""
+        """Do the same for rows of which some state no balance. These rows fill the gaps, and the rest comes last."""
         loose = [row for row in rows if row.balance_after is None]
         if not stated:
             total = start or ZERO

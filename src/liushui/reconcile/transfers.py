@@ -79,7 +79,7 @@ def match_transfers(
     """Return the transfers among flows of any accounts and currencies, certain ones and candidates, by time.
 
     `rules` of an account. Links that people decided are left out: a rejected pair is never linked again, and the flows
-    of a confirmed link are in no other one. The order of `flows` does not matter.
+    of a confirmed link are not in another link. The order of `flows` does not matter.
     """
     ends = [
         _end(flow)

@@ -220,7 +220,7 @@ def _conversions(flows: Sequence[LinkFlow]) -> Iterator[_Pair]:
 
 
 def _state_each_other(one: LinkFlow, other: LinkFlow) -> bool:
-    """Whether each leg agrees with what the other one states about it."""
+    """Whether each leg agrees with the other leg's statements about it."""
     return all(
         leg.fx is None
         or (leg.fx.currency == counter.currency and leg.fx.amount.copy_abs() == counter.amount.copy_abs())

@@ -39,7 +39,7 @@ def _bind(host: str, port: int, option: str) -> socket.socket:
 
 
 def unusable_port(host: str, port: int, option: str, error: Exception) -> str:
-    """Why a port cannot be opened, who holds it, and what to do."""
+    """Why a port cannot be opened, the process that holds it, and what to do."""
     if not (isinstance(error, OSError) and error.errno == errno.EADDRINUSE):
         return f"port {port} of {host} cannot be opened: {error}"
     holder = port_holder(port)

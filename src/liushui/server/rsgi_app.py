@@ -322,7 +322,7 @@ BODY_MAX: Final = 1024 * 1024
 BODY_TIMEOUT_S: Final = 30
 """How long the body of a request to a provider's API may take to arrive."""
 INLINE_ROWS_MAX: Final = 500
-"""Answers with more rows are made in a thread, one at a time, so that small ones need not wait."""
+"""Answers with more rows are made in a thread, one at a time, so that small answers need not wait."""
 
 BINARY_MESSAGE: Final = 1
 """Granian's kind of a binary WebSocket message."""

@@ -1,4 +1,4 @@
-"""Accounts: listing them with who reads them, and removing one."""
+"""Accounts: lists them with the credentials that read them, and removes an account."""
 
 from datetime import datetime
 from typing import NamedTuple

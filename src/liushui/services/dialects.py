@@ -33,7 +33,8 @@ class ServedDialect:
     new_credentials: Callable[[Callable[[int], bytes]], dict[str, str]]
     key_name: Callable[[Mapping[str, str]], str]
     give_out: Callable[[Mapping[str, str], str], dict[str, str]]
-    """Returns what the creator of a key receives, from the key's credentials and the address of the server."""
+    """Returns the values that the creator of a key receives, from the key's credentials and the address of the
+    server."""
     snippet: str
     """Example of how a program uses the key, with placeholders for the values given out."""
     restrictions: Sequence[Restriction] = ()
@@ -53,7 +54,7 @@ def get_dialect(name: str) -> Dialect:
 
 
 def give_out(dialect: Dialect, credentials: Mapping[str, str], url: str) -> dict[str, str]:
-    """Return what the creator of a key receives. `url`: the address at which programs reach the server."""
+    """Return the values that the creator of a key receives. `url`: the address at which programs reach the server."""
     return dialect.give_out(credentials, url) if isinstance(dialect, ServedDialect) else dict(credentials)
 
 

@@ -16,8 +16,8 @@ class Discarded(NamedTuple):
 
 
 def account_of_row(ledger: Ledger, id_: str) -> str:
-    """Return the account with a rejected row of this id. Raises ConfigError if no account or several accounts have
-    one."""
+    """Return the account with a rejected row of this id. Raises ConfigError if no account or several accounts have such
+    a row."""
     accounts = accounts_with_entry(ledger, id_)
     if not accounts:
         raise ConfigError(f"id: no rejected row has the id {short_repr(id_)} (`liushui quarantine list --all`)")

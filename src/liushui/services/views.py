@@ -76,7 +76,7 @@ def save_view(
     """Save a view under a name, in one transaction. Returns it, and whether it is new.
 
     If a view of that name exists, it is overwritten and keeps its owner. Without `overwrite`, AlreadyExists is raised.
-    `is_default`: whether the principal's list of flows begins with it; None: as it is. Raises FilterError,
+    `is_default`: whether the principal's list of flows begins with it; None: unchanged. Raises FilterError,
     AccountNotFound and InvalidField for a query that cannot be used. Raises PermissionDenied if the principal may not
     share views, or if another owner shares the view of that name.
     """
@@ -107,7 +107,7 @@ def save_view(
 def change_view(
     ledger: Ledger, principal: Principal, name: str, new_name: str | None = None, *, is_shared: bool | None = None
 ) -> SavedView:
-    """Rename a view, share it, or keep it private again. None: as it is. Returns the changed view.
+    """Rename a view, share it, or keep it private again. None: unchanged. Returns the changed view.
 
     Raises NotFound, PermissionDenied, InvalidField, AlreadyExists.
     """

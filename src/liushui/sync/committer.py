@@ -59,7 +59,7 @@ class Committer:
     async def commit(self, fetched: Sequence[FetchedSlice]) -> AsyncIterator[tuple[FetchedSlice, Outcome]]:
         """Commit slices, and yield the outcome for each.
 
-        They share a transaction, except a slice that would end versions of flows: that one is read again first, and
+        They share a transaction, except a slice that would end versions of flows. That slice is read again first, and
         committed alone. Raises the ledger's errors; then slices that were not yielded are not committed.
         """
         decoded: list[tuple[FetchedSlice, SliceRead]] = []

@@ -55,7 +55,7 @@ REACH_MIN: Final = 20
 NEIGHBOURHOOD: Final = timedelta(days=7)
 """How far before an instant other rows are looked for."""
 TIMELESS_MARGIN: Final = 2
-"""The request covers one more step at each end of a slice, and a service may return another one."""
+"""The request covers one more step at each end of a slice, and a service may return a further step."""
 SAME_PAGE: Final = "the service returns the same page for every page number"
 FAR_PAGE: Final = "1000000"
 """A page number that no account reaches: a service that returns rows there ignores the number."""
@@ -474,7 +474,7 @@ class PagedFetcher:
         follows."""
         if isinstance(self.paging, Cursor) or self._traits.cuts_silently:
             return True
-        # An empty page after it, or a flag, also marks the end. A limit is found where the longest pages are tested.
+        # An empty page after it, or a flag, also marks the end. A limit is found by testing the longest pages.
         return self._question.is_short and (rows > self._traits.rows_max or self._traits.whole_pages < WHOLE_PAGES_MIN)
 
     async def has_rows_after(self, page: Page) -> bool:
@@ -524,7 +524,7 @@ class PagedFetcher:
         """Return the expected number of rows in a page, after a page that did not hold the whole slice."""
         rows = max(1, len(page.rows))
         if isinstance(self.paging, Cursor):
-            # The provider's limit includes rows that it then hides, so this page does not predict the next one.
+            # The provider's limit includes rows that it then hides, so this page does not predict the next page.
             return self._traits.page_max(self._size)
         return max(rows, self._traits.rows_max)
 
@@ -757,8 +757,8 @@ class RangeFetcher:
         await self._question.prove_end(page.rows, part, keeps_oldest=self._traits.keeps_oldest)
 
     async def _keeps_oldest(self, page: Page, part: Mapping[str, str]) -> bool | None:
-        """Whether the service returns the oldest row of a range if a single row is requested. False: the newest one.
-        None: another one."""
+        """Whether the service returns the oldest row of a range if a single row is requested. False: it returns the
+        newest row. None: it returns another row."""
         times = [at for at in row_times(page.rows, self._rules) if at is not None]
         single = row_times((await self._question.page(1, params=part)).rows, self._rules)
         is_oldest, is_newest = list(single) == [min(times)], list(single) == [max(times)]

@@ -27,7 +27,7 @@ class Options:
     since: datetime | None = None
     until: datetime | None = None
     everything: bool = False
-    """Whether the whole range is read again, and not only what is due."""
+    """Whether the whole range is read again, and not only the ranges that are due."""
     size: int | None = None
     """The number of rows to request for a page. None: the provider's maximum."""
     timeout: timedelta = timedelta(seconds=30)
@@ -43,7 +43,7 @@ class Options:
     """The wait before a call's first repetition; it doubles with each further one."""
     patience: timedelta = timedelta(minutes=2)
     """The longest wait that a sync accepts from a provider. After a request for a longer wait, the source makes no
-    calls until it is over."""
+    calls until the wait has ended."""
     sources_at_once: int = 32
     leases: bool = True
     """Whether to skip an account that another process is syncing. Without leases both read it, with the same result."""
@@ -97,4 +97,4 @@ class SyncContext:
     notify: Observer
     limits: OutgoingLimits
     write_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """SQLite has one writer at a time. Writers of one process wait here in turn, instead of each one in SQLite."""
+    """SQLite has one writer at a time. Writers of one process wait here in turn, instead of waiting in SQLite."""

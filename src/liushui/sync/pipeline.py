@@ -196,7 +196,7 @@ class AccountSync:
         await asyncio.to_thread(record_unproven, self._ledger, name, is_unproven=False)
 
     async def _sync_due(self) -> None:
-        """Sync what is due by the provider's clock, which the first answer shows."""
+        """Sync the ranges that are due by the provider's clock, which the first answer shows."""
         while True:
             doubts = self._state.doubts if self._withdrawals is None else tuple(self._withdrawals.doubts)
             self._withdrawals = WithdrawalCheck(self._rules.withdrawals, doubts, self._now())
@@ -533,7 +533,7 @@ class AccountSync:
         self._lease.release()
 
     def _record_state(self) -> None:
-        """Store what the next syncs need and people see: a wait, the clock's offset, doubted reads."""
+        """Store the data that the next syncs need and people see: a wait, the clock's offset, doubted reads."""
         account, now, before = self._source.account, self._ledger.clock(), self._state
         result = self._result
         if result.status is SyncStatus.WAITING and result.not_before is not None:
@@ -548,7 +548,7 @@ class AccountSync:
             replace_doubts(self._ledger, account, before.doubts, self._withdrawals.doubts, now)
 
     def _load_observations(self) -> None:
-        """Load what earlier syncs observed about the service, except what is due to be tested again."""
+        """Load the observations of earlier syncs about the service, except those that are due to be tested again."""
         now = self._ledger.clock()
         for observation in list_observations(self._ledger, self._source.account):
             if observation.name not in OBSERVATIONS:

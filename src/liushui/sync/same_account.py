@@ -19,7 +19,7 @@ RowKey = tuple[int, str, str]
 
 
 class WrongAccount(ConfigError):
-    """The credentials read another account than the one in the ledger under this name."""
+    """The credentials do not read the account that the ledger has under this name."""
 
 
 def known_rows(ledger: Ledger, account: str, provider: Provider, now: datetime) -> set[RowKey]:

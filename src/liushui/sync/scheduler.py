@@ -89,7 +89,7 @@ class Scheduler:
     # ---------------------------------------------------------------- what is due
 
     def _read_ledger(self) -> None:
-        """Read requests, and also the sources if it is time or a request names a new one."""
+        """Read requests. Also read the sources, if it is time or a request names a new source."""
         now = self._ledger.clock()
         requests = requests_to_take(self._ledger) if self._requests else []
         is_time = self._reloaded_at is None or not self._reloaded_at <= now < self._reloaded_at + RELOAD_INTERVAL

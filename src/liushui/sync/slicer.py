@@ -25,7 +25,8 @@ hour."""
 FILL: Final = 0.7
 """The intended fill of a page. It is below 1, because a slice that fits one page cannot shift while it is read."""
 ROWS_GROWTH: Final = 2
-"""By how much the number of rows may grow from one slice to the next, after a page that did not hold its slice."""
+"""The factor by which the number of rows may grow from one slice to the next, after a page that did not hold its
+slice."""
 NEWS_WEIGHT: Final = 0.3
 """The weight of the newest slice in the estimate of an hour."""
 

@@ -1,1 +1,1 @@
-"""What the providers share: HTTP calls, decoding of rows, time ranges, errors. Nothing here names a provider."""
+"""Code that the providers share: HTTP calls, decoding of rows, time ranges, errors. Nothing here names a provider."""

@@ -50,7 +50,7 @@ class Answer(NamedTuple):
 
     @property
     def retry_after_s(self) -> float | None:
-        """The seconds that the Retry-After header asks to wait. None without one."""
+        """The seconds that the Retry-After header asks to wait. None if the answer has none."""
         return parse_retry_after(self.headers.get("retry-after"), now=self.date)
 
     @property
@@ -73,7 +73,7 @@ class ServiceClock:
             return
         # The header has whole seconds, rounded down. So the offset is only known within that second and the duration of
         # the call. It is zero if zero is possible, so that an exact clock is left alone. Otherwise it is the smallest
-        # possible one, because nothing may be called complete later than the service's clock.
+        # possible offset, because nothing may be called complete later than the service's clock.
         least = (date - EPOCH).total_seconds() - received_s
         most = (date - EPOCH).total_seconds() + 1 - sent_s
         self.offset = timedelta(seconds=0.0 if least <= 0 <= most else round(least, 3))
@@ -217,7 +217,8 @@ def check_header_value(name: str, value: str) -> str:
 
 
 def parse_retry_after(header: str | None, *, now: datetime | None = None) -> float | None:
-    """Return the seconds to wait from a Retry-After header, which has seconds or a date. None without one.
+    """Return the seconds to wait from a Retry-After header, which has seconds or a date. None if the header states
+    none.
 
     `now`: the time of the server that sent a date. None: our own time.
     """

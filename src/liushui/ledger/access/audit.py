@@ -51,7 +51,7 @@ class Action(NamedTuple):
 def begin_action(
     ledger: Ledger, *, who: str, through: Face, action: str, subject: str = "", outcome: str = ""
 ) -> Action:
-    """Log an action that is about to begin or, with an `outcome`, one that has ended."""
+    """Log an action that is about to begin. With an `outcome`, log an action that has ended."""
     begun = Action(to_us(ledger.clock()), secrets.token_hex(ID_BYTES))
     values = {"who": who[:TEXT_MAX], "through": through.value, "action": action, "subject": subject[:TEXT_MAX]}
     with ledger.writing() as connection:
@@ -60,7 +60,7 @@ def begin_action(
 
 
 def end_action(ledger: Ledger, action: Action, outcome: str) -> None:
-    """Log the outcome of an action. Does nothing if it has one."""
+    """Log the outcome of an action. Does nothing if the action has an outcome."""
     log = audit_log.c
     is_open = sa.and_(log.at_us == action.at_us, log.id == action.id, log.outcome == "")
     with ledger.writing() as connection:

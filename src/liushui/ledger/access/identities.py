@@ -41,7 +41,8 @@ class IdentityProvider(NamedTuple):
     title: str
     """The name on the page."""
     role_claim: str = ""
-    """The claim with the values that give roles, such as groups; a dot leads into an object. Empty: none gives one."""
+    """The claim with the values that give roles, such as groups; a dot leads into an object. Empty: no claim gives a
+    role."""
     grants: tuple[RoleGrant, ...] = ()
     """The first grant that applies gives the role."""
 
@@ -73,7 +74,7 @@ class Refusal(StrEnum):
     OTHER_SUBJECT = "other_subject"
     """The address belongs to a user who logs in with another subject."""
     NO_ROLE = "no_role"
-    """The user's role comes from the claims, which no longer give one."""
+    """The user's role comes from the claims, which no longer give a role."""
     NAME_TAKEN = "name_taken"
     """A new user cannot be added: other users have all of the names."""
     NO_ACCOUNTS = "no_accounts"
@@ -92,7 +93,7 @@ class LoginRefused(PermissionDenied):
 
 
 def set_identity_provider(ledger: Ledger, provider: IdentityProvider) -> None:
-    """Set the provider through which users log in. An earlier one is replaced, and its sessions end."""
+    """Set the provider through which users log in. An earlier identity provider is replaced, and its sessions end."""
     settings = {
         "issuer": provider.issuer,
         "client_id": provider.client_id,
@@ -172,8 +173,8 @@ def linked_users(ledger: Ledger) -> frozenset[str]:
 def log_in_person(ledger: Ledger, provider: IdentityProvider, person: Person) -> tuple[User, bool]:
     """Return the user who is this person, and whether the user was added. One transaction. Raises LoginRefused.
 
-    A role from claims follows the claims: if they give another role, the user's other sessions end, and what the user
-    created is revoked.
+    A role from claims follows the claims. If they give another role, the user's other sessions end, and everything that
+    the user created is revoked.
     """
     for is_last in (False, True):
         try:

@@ -137,9 +137,8 @@ def _view(row: Mapping[Any, Any]) -> SavedView:
 
 
 def save_view(connection: Connection, now: datetime, view: SavedView) -> bool:
-    """Store a view, or overwrite the query of the one with its owner and name, and whether it is shared. Whether it is
-    new. Raises InvalidField, ConfigError for too many views, and AlreadyExists for a shared one of another owner.
-    """
+    """Store a view. If its owner has a view of that name, overwrite its query, and whether it is shared. Whether it is
+    new. Raises InvalidField, ConfigError for too many views, and AlreadyExists for a shared one of another owner."""
     check_name(view.name)
     check_display(view.query)
     if view.is_shared:
@@ -196,7 +195,8 @@ def set_default(connection: Connection, reader: str, key: ViewKey | None) -> Non
 
 
 def remove_views_of(connection: Connection, owners: Collection[str]) -> int:
-    """Delete the views of owners who end, and their choices of a first one. Returns how many views there were."""
+    """Delete the views of owners who are removed, and their choices of a default view. Returns how many views there
+    were."""
     d = default_views.c
     connection.execute(default_views.delete().where(sa.or_(d.owner.in_(owners), d.reader.in_(owners))))
     return connection.execute(saved_views.delete().where(saved_views.c.owner.in_(owners))).rowcount
@@ -208,8 +208,8 @@ def not_found(name: str) -> NotFound:
 
 
 def _check_shared_name(connection: Connection, name: str, owner: str) -> None:
-    """Raises AlreadyExists where another owner shares a view of that name. (Two who share one at the same moment both
-    may: readers then see both, each with its owner.)"""
+    """Raises AlreadyExists if another owner shares a view of that name. (If two owners share such a view at the same
+    moment, both may. Readers then see both, each with its owner.)"""
     v = saved_views.c
     if connection.execute(sa.select(v.name).where(v.is_shared, v.name == name, v.owner != owner)).first() is not None:
         raise AlreadyExists(f"name: there is a shared view named {short_repr(name)} already")

@@ -19,7 +19,7 @@ from liushui.ledger.engine import Ledger, check_accounts
 from liushui.ledger.schema import from_row, keys, notifications, notify_alarms, notify_rules, tokens
 
 PREFIX: Final = "lsk_"
-"""Every token begins with this, so that scanners recognise one that leaked."""
+"""Every token begins with this, so that scanners recognise a leaked token."""
 NO_TEXT: Final = ""
 """The digest of a token that no program can send: no real digest is empty."""
 SECRET_BYTES: Final = 32
@@ -78,7 +78,7 @@ def create_token(
 ) -> NewToken:
     """Make a token for these accounts; `names` None means all accounts.
 
-    `created_by`: the id of the creating token. The new one is revoked with that token.
+    `created_by`: the id of the creating token. The new token is revoked with that token.
 
     Raises AccountNotFound, PermissionDenied if the token of `created_by` was revoked, and ConfigError for no scope, an
     expiry that has passed, and other invalid values.

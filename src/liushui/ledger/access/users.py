@@ -62,7 +62,7 @@ class User(NamedTuple):
     accounts: frozenset[str] | None
     created_at: datetime
     token: str
-    """The id of the token that says what the user may do."""
+    """The id of the token that defines the user's rights."""
     email: str
     """The address that the user proves to own by an identity provider. Empty: none."""
     has_password: bool
@@ -123,8 +123,8 @@ def insert_user(
 
 
 def check_email(connection: Connection, email: str, name: str) -> str:
-    """An e-mail address as it is stored, in lower case. Raises InvalidField, and EmailTaken if a user other than `name`
-    has it."""
+    """Return an e-mail address in the stored form, in lower case. Raises InvalidField, and EmailTaken if a user other
+    than `name` has it."""
     address = email.strip().lower()
     if not address:
         return ""
@@ -177,7 +177,8 @@ def check_login(ledger: Ledger, name: str, password: str) -> tuple[User, Passwor
 
 
 def change_role(ledger: Ledger, name: str, role: Role, accounts: Collection[str] | None = None) -> Revoked:
-    """Give a user another role and other accounts. Ends the user's sessions, and revokes what the user created.
+    """Give a user another role and other accounts. Ends the user's sessions, and revokes everything that the user
+    created.
 
     From then on, claims of an identity provider do not change the user's role. Returns how much was revoked. Raises
     NotFound, AccountNotFound, ConfigError.
@@ -209,7 +210,8 @@ def set_user_password(ledger: Ledger, name: str, password: str) -> None:
 
 
 def remove_user(ledger: Ledger, name: str) -> Revoked:
-    """Remove a user and their views, end the user's sessions, and revoke what the user created. Raises NotFound."""
+    """Remove a user and their views, end the user's sessions, and revoke everything that the user created. Raises
+    NotFound."""
     with ledger.writing() as connection:
         revoked = _revoke(connection, _existing(connection, name)["token"], ledger.clock())
         connection.execute(identities.delete().where(identities.c.user_name == name))

@@ -37,7 +37,7 @@ class Vault:
     def decrypt(self, encrypted: str) -> dict[str, str]:
         """Return the input of `encrypt`. Raises LedgerError if it was encrypted with another key.
 
-        The key file is tried after the environment's key: it has encrypted what is older.
+        The key file is tried after the environment's key, because it has encrypted older data.
         """
         # Imported here: most commands decrypt nothing, and the import takes a while.
         from cryptography.fernet import InvalidToken, MultiFernet

@@ -78,7 +78,8 @@ def queries_of(connection: "Connection") -> Queries:
 
 
 DataVersion = Hashable | None
-"""While this value stays equal, what was read with it is still valid. None: the engine cannot tell, so read again."""
+"""As long as this value stays equal, everything that was read with it is still valid. None: the engine cannot tell, so
+read again."""
 
 
 class Ledger(ABC):
@@ -157,8 +158,8 @@ class Ledger(ABC):
 
     @contextmanager
     def rehearsing(self, account: str) -> Iterator[Self]:  # noqa: ARG002 - SQLite copies the account's rows
-        """Yield the same ledger in one transaction that is rolled back: what is written to it can be read until the
-        end.
+        """Yield the same ledger in one transaction that is rolled back. Everything that is written to it can be read
+        until the end.
 
         Only `account`, which need not exist, may be read and written. Other processes go on writing; on a server those
         that write to that account wait. Not for two threads at once.

@@ -33,7 +33,7 @@ COPY_ROWS_MIN: Final = 4
 for more."""
 
 CONCURRENT_ROWS_MIN: Final = 500
-"""The number of rows from which on a separate COPY, parallel to other work, is faster than one COPY for several
+"""The number of rows from which a separate COPY, parallel to other work, is faster than one COPY for several
 batches."""
 
 PIECE_ROWS: Final = 250

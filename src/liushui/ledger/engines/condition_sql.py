@@ -114,8 +114,8 @@ def _compare_digits(
 ) -> ColumnElement[bool]:
     """Whether an amount with the given sign has at most (`largest`) or at least the absolute value of `bound`.
 
-    Among plain decimal texts without leading and trailing zeros, the one with more digits before the point is larger;
-    with equally many, the one that sorts later.
+    Plain decimal texts without leading and trailing zeros are compared by the number of digits before the point: more
+    digits mean a larger number. With equally many, the text that sorts later is larger.
     """
     amount = sa.type_coerce(column, sa.Text())
     whole = sa.func.instr(amount.op("||")("."), ".") - 1

@@ -167,8 +167,8 @@ class PostgresLedger(Ledger):
         return {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
     def _writing_options(self) -> dict[str, object]:
-        # READ COMMITTED, the default: a writer that waited for an account's lock must see what the other writer
-        # committed.
+        # READ COMMITTED, the default: a writer that waited for an account's lock must see the changes that the other
+        # writer committed.
         return {}
 
 

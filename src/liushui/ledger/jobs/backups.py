@@ -1,4 +1,4 @@
-"""A ledger's records of its backups: for each folder, the time of the last good one, or why none could be made.
+"""A ledger's records of its backups: for each folder, the time of the last good backup, or why none could be made.
 
 A record belongs to this ledger at its location, so a copy of the ledger does not have it.
 """
@@ -39,7 +39,7 @@ class BackupState(NamedTuple):
         return None if self.saved_at is None else max(timedelta(0), now - self.saved_at)
 
     def is_old(self, now: datetime) -> bool:
-        """Whether a scheduled backup is missing: the newest good one is older than two intervals."""
+        """Whether a scheduled backup is missing: the newest good backup is older than two intervals."""
         limit = 2 * timedelta(seconds=self.every_s)
         return bool(self.every_s) and (self.saved_at is None or now - self.saved_at > limit)
 

@@ -122,14 +122,14 @@ class Doubt(NamedTuple):
 
 
 class SourceState(NamedTuple):
-    """What is known about a source's service, apart from its coverage."""
+    """The known facts about a source's service, apart from its coverage."""
 
     wait: Wait | None = None
     clock_offset: timedelta | None = None
     """The offset from this machine's time to the provider's, if the last sync found a difference."""
     doubts: tuple[Doubt, ...] = ()
     has_ended_wait: bool = False
-    """Whether a wait is stored that is over."""
+    """Whether the ledger still stores a wait that has ended."""
     is_unproven: bool = False
     """Whether it is still unchecked that the credentials read the ledger's account."""
     clock_checked_at: datetime | None = None
@@ -160,7 +160,7 @@ def row_hash(at_us: object, id_: object) -> bytes:
 
 
 def read_state(observed: Iterable[Observation], now: datetime) -> SourceState:
-    """The state in the observations of one account. A wait that is over or implausible is left out."""
+    """The state in the observations of one account. A wait that has ended or is implausible is left out."""
     state = SourceState()
     doubts: list[Doubt] = []
     for observation in observed:
@@ -248,7 +248,7 @@ def record_clock(ledger: Ledger, account: str, offset: timedelta, now: datetime)
 def replace_doubts(
     ledger: Ledger, account: str, before: Sequence[Doubt], after: Sequence[Doubt], now: datetime
 ) -> None:
-    """Store the doubts of an account in place of those before."""
+    """Store the doubts of an account. They replace the earlier ones."""
     names = {_name(doubt) for doubt in before} - {_name(doubt) for doubt in after}
     if names:
         forget_observations(ledger, account, *names)

@@ -108,7 +108,8 @@ def list_sources(ledger: Ledger) -> list[Source]:
 
 
 def find_sources(ledger: Ledger, names: list[str]) -> list[Source]:
-    """The sources with those names; all sources where no names are given. Raises ConfigError."""
+    """Return the sources with those names, or all sources if no names are given. Raises ConfigError. Raises
+    ConfigError."""
     existing = list_sources(ledger)
     if not names:
         if not existing:

@@ -40,8 +40,8 @@ def new_holder() -> str:
 def take_lease(ledger: Ledger, account: str, holder: str, life: timedelta) -> Lease:
     """Take or renew an account's lease. Returns the lease of `holder`, or another holder's that is still valid.
 
-    A lease is over if its time has passed, if its process on this machine has exited, or if it ends later than any new
-    lease would, because then the clock was set back. One transaction.
+    A lease has ended if its time has passed, if its process on this machine has exited, or if it ends later than any
+    new lease would. In the last case the clock was set back. One transaction.
     """
     with ledger.writing() as connection:
         now = ledger.clock()

@@ -32,7 +32,7 @@ PAGES_PER_STEP: Final = 1_024
 
 
 class BackupResult(NamedTuple):
-    """What a backup contains. `key` is the copy of the vault's key; None if none was requested, or needed."""
+    """The content of a backup. `key` is the copy of the vault's key; None if none was requested, or needed."""
 
     path: Path
     accounts: int
@@ -175,8 +175,8 @@ SQLITE_SUFFIXES: Final = ("-wal", "-shm", "-journal")
 
 @contextmanager
 def temporary_beside(path: Path, *, remove_abandoned: bool = True) -> Iterator[Path]:
-    """An empty file beside `path` to write to; deleted afterwards. Files left by killed processes are deleted first,
-    unless the caller has a temporary file there.
+    """Create an empty file in the folder of `path` to write to, and delete it afterwards. Files left by killed
+    processes are deleted first, unless the caller has a temporary file there.
 
     Raises LedgerError, naming `path`, if the file cannot be written, or another process is writing it.
     """
@@ -210,7 +210,7 @@ def publish(temporary: Path, path: Path, *, force: bool) -> None:
         temporary.replace(path)
     else:
         try:
-            os.link(temporary, path)  # unlike a rename, this fails where another process has made the file meanwhile
+            os.link(temporary, path)  # unlike a rename, this fails if another process has made the file in the meantime
         except FileExistsError as error:
             raise ConfigError(f"{path} is there already: --force replaces it") from error
     _sync(path.parent)

@@ -84,7 +84,8 @@ class BackupFolder:
     def back_up(self, progress: ReportProgress | None = None) -> FolderResult:
         """Make a backup, then delete those that have expired. The ledger records how it went.
 
-        Raises ConfigError for a folder of another ledger; LedgerError, also where another process makes one there.
+        Raises ConfigError for a folder of another ledger. Raises LedgerError, also if another process is making a
+        backup there.
         """
         with self._locked():
             moment = self.ledger.clock().replace(microsecond=0)

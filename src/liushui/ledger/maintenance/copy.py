@@ -207,7 +207,7 @@ class _Copy:
         return state
 
     def _copy_table(self, source: Connection, target: Connection, table: sa.Table, vaults: Vaults | None) -> None:
-        """Copy a table that belongs to no account's chain. It replaces what an earlier run copied."""
+        """Copy a table that belongs to no account's chain. It replaces the rows that an earlier run copied."""
         target.execute(table.delete())
         secrets = [list(table.columns.keys()).index(name) for name in encrypted_columns(table)]
         for rows in self._source_chunks(source, table, None):

@@ -1,4 +1,4 @@
-"""The state of an unfinished copy: the mark that it is one, whose copy it is, and how far each account has come."""
+"""The state of an unfinished copy: its mark, the ledger that it copies, and the progress of each account."""
 
 from typing import Final, NamedTuple
 

@@ -205,7 +205,7 @@ def _append(file: BinaryIO, events: Sequence[RecordedHead | RecordedRestore]) ->
 
 
 def _rotate(ledger: Ledger, path: Path) -> None:
-    """Begin the file again with the newest heads. The previous file is kept beside it until the next rotation."""
+    """Begin the file again with the newest heads. The previous file is kept next to it until the next rotation."""
     recorded = read_heads_file(ledger)
     events = [*([recorded.restore] if recorded.restore else []), *recorded.newest.values()]
     older = ledger.local_path(OLDER_SUFFIX)

@@ -1,4 +1,4 @@
-"""Which of many backups to keep: the newest one of each of the last days, weeks, months and years that have one."""
+"""Decides which of many backups to keep: the newest one of each recent day, week, month and year that has one."""
 
 import re
 from collections.abc import Callable, Iterable

@@ -37,7 +37,7 @@ from liushui.ledger.maintenance.verify import ReportProgress
 
 
 class RestoreResult(NamedTuple):
-    """What a ledger contains after a restore. `secrets` says whether they can be decrypted there, or why not."""
+    """The content of a ledger after a restore. `secrets` says whether they can be decrypted there, or why not."""
 
     ledger: str
     accounts: int

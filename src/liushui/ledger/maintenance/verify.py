@@ -36,7 +36,7 @@ _CHUNK: Final = 5_000
 
 
 class Damage(NamedTuple):
-    """A difference from what a commit wrote. `batch` is None if it belongs to no single batch."""
+    """A difference from the data that a commit wrote. `batch` is None if it belongs to no single batch."""
 
     account: str
     batch: int | None

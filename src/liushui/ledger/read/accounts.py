@@ -106,7 +106,7 @@ class CommittedState(NamedTuple):
 
 
 class AccountSnapshot(NamedTuple):
-    """What is known about an account in one state of the ledger. `since` None: it has no source, so no list of its
+    """The known facts about an account in one state of the ledger. `since` None: it has no source, so no list of its
     flows exists."""
 
     account: str

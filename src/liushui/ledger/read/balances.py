@@ -263,8 +263,8 @@ def _is_advisory(account: Account) -> bool:
 
 
 def _check(account: Account, opening: Decimal | None, stated: StatedPoints, until_us: int) -> BalanceCheck:
-    """Return the check of the balances that are stated before an instant: the newest one that fails, else the newest
-    one.
+    """Return the check of the balances that are stated before an instant: the newest failing check, or else the newest
+    check.
 
     Of the rows, only the newest is compared: the balance chain checks the others.
     """

@@ -3,9 +3,9 @@
 Rows are checked in segments of about a day. The beginning and the result of a segment depend only on its rows, on the
 balance before it, and on the rows that still wait for others at the end of a day.
 
-So after a commit, the check starts at the segment with the first changed row. It stops when a segment begins where a
-stored one begins, with the balance that the stored one was checked with. The result is the same as if all rows had been
-checked.
+So after a commit, the check starts at the segment with the first changed row. It stops when a segment begins at the
+same row as a stored segment, with the balance with which the stored segment was checked. The result is the same as if
+all rows had been checked.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -49,8 +49,8 @@ class Checked(NamedTuple):
 
 
 def basis_of(account: AccountName, rules: BalanceRules) -> str:
-    """Return what the result of a check depends on apart from the rows. If the basis changes, all rows have to be
-    checked again."""
+    """Return the data on which the result of a check depends, apart from the rows. If the basis changes, all rows have
+    to be checked again."""
     window = f"{rules.window.total_seconds():f}s {rules.window_rows} rows"
     return f"method {METHOD}, window {window}, tolerance {rules.tolerance}, days of {account.zone}"
 
@@ -287,7 +287,8 @@ def _days(
         if groups:
             rows_of = {(subaccount, currency): decode_columns(*arrays) for subaccount, currency, *arrays in groups}
             yield min(columns.at_us[0] for columns in rows_of.values()), rows_of
-        # Most days have rows, so the next one is read at once. Only after one without rows the next row is looked up.
+        # Most days have rows, so the next day is read at once. Only after a day without rows, the next row is looked
+        # up.
         begin_us, is_at_row = end_us, bool(groups)
 
 

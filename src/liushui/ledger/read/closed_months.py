@@ -141,9 +141,9 @@ class ChangeKind(StrEnum):
 class ChangeAfterClose(NamedTuple):
     """A flow of a closed month that has changed.
 
-    `before`: as it was when the month was closed; None: there was none. `now`: as it is; None: it was withdrawn.
-    `batch` is the commit that changed it last. `ended_as`: how the version of the close ended, or the last version of a
-    flow that was withdrawn.
+    `before`: the flow when the month was closed; None: there was no such flow. `now`: the current flow; None: it was
+    withdrawn. `batch` is the commit that changed it last. `ended_as`: how the version of the close ended, or the last
+    version of a flow that was withdrawn.
     """
 
     account: str
@@ -206,7 +206,7 @@ def _changes(queries: Queries, account: AccountName, closed: PeriodDecision) -> 
         return
     came = {(row[1], row[2]): row for row in queries.rows(_CAME, name, since_us, until_us, closed.batch)}
     gone = {(row[1], row[2]): row for row in queries.rows(_GONE, name, since_us, until_us, closed.batch, closed.batch)}
-    # A flow that is gone may have been restated before it was withdrawn: its last end counts.
+    # A flow that no longer exists may have been restated before it was withdrawn. Its last end counts.
     ends: dict[tuple[int, str], tuple[int, str]] = {}
     if gone.keys() - came.keys():
         for at_us, id_, batch, ended_as in queries.rows(_ENDS, name, since_us, until_us, closed.batch):

@@ -40,8 +40,8 @@ class CoverageRange(NamedTuple):
 def coverage_ranges(account: Account) -> list[CoverageRange]:
     """The ranges of an account from the beginning of its source to its newest read, oldest first.
 
-    For an account without a source, these are the ranges that were read while it had one, and those that statement
-    files prove.
+    For an account without a source, these are the ranges that were read while it had a source, and the ranges that
+    statement files prove.
     """
     name, ranges = account.snapshot.account, account.snapshot.ranges
     verdict = account.verdict()
@@ -156,7 +156,7 @@ def days_of(
     if begin_us >= now_us:
         return
     day = date.fromisoformat(calendar.day_of(begin_us))
-    # Most days have no gap. Comparing the days with the gaps of the whole range finds those that have one.
+    # Most days have no gap. Comparing the days with the gaps of the whole range finds the days with a gap.
     whole = deque(completeness.gaps(begin_us, calendar.begin_us(date.fromisoformat(calendar.day_of(now_us)) + DAY)))
     while begin_us < now_us:
         end_us = calendar.begin_us(day + DAY)

@@ -84,7 +84,7 @@ def read_daily_balances(
 ) -> list[BalanceSeries]:
     """Return the end-of-day balances from `first` to `last`, both included, by account, subaccount and currency.
 
-    `last` None: the newest day of each account that is over. `first` None: the `days_max` days up to `last`, but not
+    `last` None: the newest day of each account that has ended. `first` None: the `days_max` days up to `last`, but not
     before the account's history begins. Raises FilterError for a reversed range, ConfigError for too many days,
     AccountNotFound.
     """
@@ -151,8 +151,8 @@ def _series_of(reading: Reading, account: Account, days: Sequence[date]) -> Iter
 
 
 def _gap_of(account: Account, day: date) -> Gap | None:
-    """Return the gap because of which flows of a day may be missing. None: all of them are in the ledger, or the
-    account has no source."""
+    """Return the gap that may hide flows of a day. None: all of them are in the ledger, or the account has no
+    source."""
     if not account.completeness.has_source:
         return None
     calendar = BusinessDays(account.name.tz)

@@ -113,7 +113,7 @@ def commits_after(ledger: Ledger, names: Sequence[str], seen: Positions, *, limi
 
 
 def _last(connection: Connection, account: str, positions: Positions, head: int) -> int:
-    """Return an account's last position: its head, or the commit before the first unseen one that changed flows."""
+    """Return an account's last position: its head, or the commit before the first unseen commit that changed flows."""
     after = next(_batches(connection, account, positions.get(account, 0), 1), None)
     return head if after is None else after.commit.seq - 1
 
@@ -139,7 +139,7 @@ def _batches(connection: Connection, account: str, after: int, limit: int = BATC
 
 
 def _steps(connection: Connection, batch: _Batch) -> list[Step]:
-    """Return what a commit did, sorted by key."""
+    """Return the changes of a commit, sorted by key."""
     expected = batch.commit.added + batch.commit.restated, batch.commit.withdrawn + batch.commit.restated
     begun, ended = _versions(connection, batch, ranged=True)
     if (len(begun), len(ended)) != expected:  # some are outside the range that was read, or the range is not known

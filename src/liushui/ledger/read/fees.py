@@ -32,8 +32,8 @@ _MONTH: Final = len("2026-01")
 
 
 class LegTotal(NamedTuple):
-    """The fees within some rows. `total` counts the rows; `money_out` is what was charged, and `money_in` what was
-    given back. `unread`: the number of rows whose fee is not a number, so that the sum lacks it."""
+    """The fees within some rows. `total` counts the rows; `money_out` is the charged amount, and `money_in` the amount
+    that was given back. `unread`: the number of rows whose fee is not a number, so that the sum lacks it."""
 
     total: Total = Total()
     unread: int = 0

@@ -53,7 +53,7 @@ class Finding(NamedTuple):
 
     `kind` is one of findings.KINDS. `flow` None: the flow is no longer in the ledger. `others`: the other flows of the
     finding. For a copy, it is the first flow with its id; for a break, the flow before it and the flows that may be
-    wrong. `located`: the break, if the finding is one. `decision`: the newest decision on it.
+    wrong. `located`: the break, if the finding is a break. `decision`: the newest decision on it.
     """
 
     id: str
@@ -286,7 +286,7 @@ def _of_account(reading: Reading, account: Account, kinds: frozenset[str]) -> It
         if not any(one.kind == kind for one in newest.values()):
             yield from found
             continue
-        there = list(found)  # all existing findings have to be made first: the others are gone
+        there = list(found)  # all existing findings have to be made first: the others no longer exist
         yield from sorted((*there, *maker.gone(kind)), key=lambda one: one.order)
 
 

@@ -245,7 +245,7 @@ class _AccountPart(NamedTuple):
 
 
 class _DayRun(NamedTuple):
-    """Adjacent days of which some flows may match. `cost`: the number of rows to read."""
+    """Adjacent days. Some of their flows may match. `cost`: the number of rows to read."""
 
     since_us: int
     until_us: int
@@ -296,8 +296,8 @@ def _merged(parts: Sequence[_AccountPart], limit: int, *, newest: bool) -> tuple
 def _with_batch(
     connection: Connection, position: Position, before: Position | None, row: sa.Row[Any], newcomers: set[str]
 ) -> Position:
-    """Return the position after a row, with the data that determines the rest of its instant. `before`: where the row's
-    page begins."""
+    """Return the position after a row, with the data that determines the rest of its instant. `before`: the position
+    where the row's page begins."""
     if before is not None and before.batch and (before.at_us, before.account) == (position.at_us, position.account):
         return position._replace(batch=before.batch, newer=row.batch if row.id in newcomers else 0)
     return position._replace(batch=InstantOrder(connection, position.account, None).head)

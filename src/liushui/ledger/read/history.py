@@ -127,7 +127,7 @@ def _version(row: sa.Row[Any]) -> Version:
 
 
 def snapshot_as_of(connection: Connection, account: AccountName, as_of: Bound) -> AccountSnapshot:
-    """Return the account as of a recorded time. Its source is the current one, because sources have no history. Runs
+    """Return the account as of a recorded time. Its source is the current source, because sources have no history. Runs
     and findings are left out."""
     seq = batch_as_of(connection, account, as_of)
     since_us = connection.scalar(sa.select(sources.c.since_us).where(sources.c.account == account.account))

@@ -124,7 +124,7 @@ class InstantOrder:
         """Return the flows after a flow of an instant, for a page that continues there.
 
         `batch` is the newest batch when the instant was first read. The order from that time is kept, without flows
-        that have since gone. Flows that arrived later follow, sorted by batch and id. Each flow that exists throughout
+        that no longer exist. Flows that arrived later follow, sorted by batch and id. Each flow that exists throughout
         is therefore on exactly one page, whatever commits come between two pages. `newer`: the batch of the flow
         itself, if it arrived after `batch`; else 0. `batch` 0: the current order.
         """
@@ -168,7 +168,7 @@ class InstantOrder:
         return [row.id for row in self.around(at_us, chain) if row.at_us == at_us]
 
     def _trail(self, rows: Sequence[_Facts]) -> list[int] | None:
-        """Return the order that the instant's rows alone determine. None: they do not determine one."""
+        """Return the order that the instant's rows alone determine. None: the rows do not determine an order."""
         if self._rules is None or self._rules.tolerance or any(row.balance_after is None for row in rows):
             return None
         edges = [edge_of(Decimal(row.amount), Decimal(str(row.balance_after))) for row in rows]
@@ -262,7 +262,7 @@ def in_order(
     """Yield rows, sorted by time and id, in their final order, in chunks of whole instants.
 
     `cut`: the number of rows at which reading stopped, so the last instant may have more. The row at that number only
-    shows that there are more; it need not be the next one in order.
+    shows that there are more rows. It need not be the next row in order.
     """
     if order.is_by_id:
         yield from rows

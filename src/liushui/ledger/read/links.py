@@ -146,7 +146,8 @@ class LinkReader:
         return sorted(map(self.decided_link, decisions), key=_order_of)
 
     def decided_link(self, decision: LinkDecision) -> Link:
-        """Return a link as it was decided. It is outdated if one of its flows is gone or now moves other money."""
+        """Return a link in the form in which it was decided. It is outdated if one of its flows no longer exists or now
+        moves other money."""
         current = [self._flow(flow.key) for flow in decision.flows]
         flows = tuple(known or flow_as_decided(flow) for known, flow in zip(current, decision.flows, strict=True))
         state = decision.decision
@@ -164,7 +165,7 @@ class LinkReader:
         return None if second is None else next((link for link in self.links(*second) if link.id == id_), None)
 
     def find_ended(self, id_: str) -> Link | None:
-        """Return the link with this id between flows of which some have changed or were withdrawn. None: no such link.
+        """Return the link with this id if some of its flows have changed or were withdrawn. None: no such link.
 
         It searches the ended versions near the second that the id contains.
         """

@@ -162,8 +162,8 @@ class ReadModel:
         return restricted
 
     def _visible_names(self, names: Sequence[str]) -> Sequence[str]:
-        """Return the accounts of a reading. Raises AccountNotFound for a hidden account, as for one that does not
-        exist."""
+        """Return the accounts of a reading. Raises AccountNotFound both for a hidden account and for an account that
+        does not exist."""
         if self._visible is None:
             return names
         for name in names:

@@ -58,7 +58,7 @@ def streams_of(
     last: date | None = None,
 ) -> Streams:
     """Compute the streams from moves of one currency. Own transfers of the days are subtracted from the money in and
-    out, and are listed separately. A transfer from or to another currency counts with its amount in this one."""
+    out, and are listed separately. A transfer from or to another currency counts with its amount in this currency."""
     came: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     went: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     for move in moves:

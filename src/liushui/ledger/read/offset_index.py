@@ -113,8 +113,8 @@ class Marks:
         self._head = head
 
     def before(self, at_us: int) -> int:
-        """Return the number of flows before an instant. If it has no mark yet, the flows are counted and it gets
-        one."""
+        """Return the number of flows before an instant. If it has no mark yet, the flows are counted and a mark is
+        stored."""
         place = bisect_left(self.at_us, at_us)
         if place == 0:
             return 0

@@ -2,7 +2,7 @@
 
 An outstanding item is a transfer or a refund whose other side is not known, or a fee of an order for which the ledger
 has no other flow. Certificates use the same definition. The bank reconciliation statement adds to the balance of the
-ledger what only the provider has, and to the stated balance what only the ledger has.
+ledger the items that only the provider has, and to the stated balance the items that only the ledger has.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -177,8 +177,8 @@ class ReconcilingItem(NamedTuple):
 class BankReconciliation(NamedTuple):
     """The statement of one line. Balances are None if they are not known.
 
-    `ledger_adjusted` is the ledger's balance plus what only the provider has; `bank_adjusted` is the stated balance
-    plus what only the ledger has; `unexplained` is the difference between the two.
+    `ledger_adjusted` is the ledger's balance plus the items that only the provider has. `bank_adjusted` is the stated
+    balance plus the items that only the ledger has. `unexplained` is the difference between the two.
     """
 
     line: ProofLine

@@ -62,7 +62,7 @@ def reconcile(model: ReadModel, names: Sequence[str] = (), period: str | None = 
     """Return the proof of cash of one month of these accounts, or of the days that `period` names: see
     `months.read_days`.
 
-    All accounts if no name is given. `period` None: the last month that is over in each account's zone. Raises
+    All accounts if no name is given. `period` None: the last month that has ended in each account's zone. Raises
     AccountNotFound, InvalidField.
     """
     days = None if period is None else read_days(period)
@@ -71,14 +71,14 @@ def reconcile(model: ReadModel, names: Sequence[str] = (), period: str | None = 
 
 
 def reconcile_days(reading: Reading, account: Account, days: Days | None) -> AccountMonth:
-    """Return the proof of cash for some days of an account; None: for the last month that is over."""
+    """Return the proof of cash for some days of an account. None: for the last month that has ended."""
     if days is None:
         return reconcile_month(reading, account)
     return _Proof(reading, account, days.first).of(days_of(days, account.name))
 
 
 def reconcile_month(reading: Reading, account: Account, first: date | None = None) -> AccountMonth:
-    """Return the proof of cash of an account's month. `first`: its first day; None: the last month that is over."""
+    """Return the proof of cash of an account's month. `first`: its first day; None: the last month that has ended."""
     if first is None:
         first = previous_month(month_at(to_us(reading.now), account.name))
     (month,) = list_months(reading, account, [first])
@@ -90,7 +90,7 @@ def reconcile_months(
 ) -> dict[str, list[AccountMonth]]:
     """Return the proof of cash of every month from `first` to `last`, both included, by account and time.
 
-    `first` None: the month in which an account's history begins. `last` None: the last month that is over. Raises
+    `first` None: the month in which an account's history begins. `last` None: the last month that has ended. Raises
     AccountNotFound, and InvalidField for texts that are not months, a reversed range, or more than MONTHS_MAX months.
     """
     begin = None if first is None else read_month(first, "first")
@@ -236,7 +236,7 @@ class _Proof:
         if trail is None or trail.opening is None or not through.flows:
             return stated
         if self._is_stated(line.key, trail, until, newest=True):
-            # Rows may be missing at the end. If the next row follows from the last one, none is.
+            # Rows may be missing at the end. If the next row follows from the last row, no row is missing.
             is_proof = line.verdict.is_complete or (
                 line.after.flows > 0
                 and self._is_stated(line.key, trail, until, newest=False)
@@ -455,7 +455,7 @@ def _ledger_figures(line: _Line, start: Decimal | None) -> Figures:
 
 
 def _telling(stated: Sequence[_Stated], computed: Decimal | None) -> _Stated:
-    """Choose among several stated balances: one that differs, else the one that rows state."""
+    """Choose among several stated balances: a differing balance, or else the balance that rows state."""
     differing = [one for one in stated if difference_of(one.amount, computed)]
     return (differing or [*stated][-1:] or [_Stated(None, None)])[0]
 

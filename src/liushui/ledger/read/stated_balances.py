@@ -29,7 +29,7 @@ ROWS_MAX: Final = 2_000
 """The number of rows of one day that are read, from the nearer end."""
 
 LOOK_AHEAD: Final = 5
-"""The number of instants after the first one that are read to find the balance at which the first one began."""
+"""The number of instants after the first one that are read to find the balance at the beginning of the first one."""
 
 Key = tuple[str, str]
 """A subaccount and a currency: each pair has a running balance of its own."""
@@ -271,7 +271,7 @@ class BalanceRows(ABC):
         return whole or select(rows[0][0], rows[0][0] + 1, None)
 
     def first_point(self, key: Key) -> StatedPoint | None:
-        """Return the balance before the first rows that state one."""
+        """Return the balance before the first rows that state a balance."""
         for day in self.days_of(key, newest=False, until_us=AFTER_ALL_US):
             point = _first_point(_instants(self.rows(key, day, newest=False, until_us=AFTER_ALL_US)))
             if point is not None:

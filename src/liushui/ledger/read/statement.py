@@ -41,7 +41,7 @@ class AccountStatement(NamedTuple):
 
 
 def read_statement(model: ReadModel, name: str, period: str | None = None) -> AccountStatement:
-    """Return the statement of an account's month, such as `2026-10`; None: the last month that is over.
+    """Return the statement of an account's month, such as `2026-10`. None: the last month that has ended.
 
     The rows of each part add up to its figures exactly. Raises AccountNotFound, InvalidField, and LedgerError if
     commits keep interfering.

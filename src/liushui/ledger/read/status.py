@@ -92,7 +92,7 @@ class AlarmKind(StrEnum):
 
 
 class Alarm(NamedTuple):
-    """Something that needs attention. Its kind determines what the other values mean."""
+    """Something that needs attention. Its kind determines the meaning of the other values."""
 
     severity: Severity
     kind: AlarmKind

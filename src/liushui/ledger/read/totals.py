@@ -53,8 +53,8 @@ def read_totals(model: ReadModel, wanted: FlowFilter, rows_max: int | None = ROW
 
 
 def _bound_us(connection: Connection, filters: Sequence[AccountFilter], rows_max: int) -> int | None:
-    """Return the instant from which on the filters' ranges have about `rows_max` flows. None: they have no more than
-    that.
+    """Return the instant from which on the filters' ranges have about `rows_max` flows. None: they have no more digits
+    than that.
 
     Whole days are counted, from the newest on.
     """

@@ -1,4 +1,4 @@
-"""Writes batches: their facts, and the links of the account's chain. `commit` decides what a batch contains.
+"""Writes batches: their facts, and the links of the account's chain. `commit` decides on the content of a batch.
 
 The additions of several batches are written together at the end of the transaction, because a statement costs the same
 for one row and for fifty. Versions that a batch ends are written at once. All waiting rows are written before a later
@@ -90,7 +90,7 @@ class BatchWriter:
         """Add a batch that makes a change.
 
         `checked` is the range that the batch proves or opens, and `known` the current coverage that overlaps it. A
-        batch without a range says in `state` what it is for, and in `reason` why it was made.
+        batch without a range states its purpose in `state`, and its reason in `reason`.
         """
         account, seq = self.account, self.next_seq
         if change.ended:

@@ -110,10 +110,10 @@ def commit_slice(
 ) -> Committed:
     """Commit a slice that was read completely and proven. Afterwards its flows are exactly `received`.
 
-    `read_at` is the beginning of the read. Flows that are gone, and old versions of changed flows, move to the history.
-    Raises StaleRead if a read that began later has already proven a part of the slice. Without `may_end`, raises
-    ConfirmationRequired if it would end versions of flows or withdraw rows from quarantine. If one of these or `check`
-    raises, nothing is written.
+    `read_at` is the beginning of the read. Flows that no longer exist, and old versions of changed flows, move to the
+    history. Raises StaleRead if a read that began later has already proven a part of the slice. Without `may_end`,
+    raises ConfirmationRequired if it would end versions of flows or withdraw rows from quarantine. If one of these or
+    `check` raises, nothing is written.
     """
     with batch_writers(ledger, account) as (writer,):
         return _write_slice(writer, SliceRead(slice_, read_at, received, rejected), may_end=may_end, check=check)

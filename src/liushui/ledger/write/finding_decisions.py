@@ -28,8 +28,8 @@ class _Outdated(Exception):
 def explain_findings(model: ReadModel, ids: Sequence[str], *, by: str, reason: str) -> list[FindingDecision]:
     """Explain findings, all of them in one transaction. Returns the decisions as they were recorded.
 
-    Raises NotFound for an unknown id, AlreadyExists for a finding that is explained, ConfigError for one that is gone,
-    and InvalidField without a name or a reason. Then nothing is changed.
+    Raises NotFound for an unknown id, AlreadyExists for a finding that is explained, ConfigError for a finding that no
+    longer exists, and InvalidField without a name or a reason. Then nothing is changed.
     """
     return _decide(model, ids, FindingAction.EXPLAINED, by, reason)
 

@@ -178,7 +178,7 @@ class QuarantineChange:
         self.ended.append((entry.id, entry.batch, how))
 
     def narrow(self, entry: Entry, span: Span, batch: int) -> None:
-        """Give an entry a smaller span. With an empty span the entry is gone."""
+        """Give an entry a smaller span. With an empty span the entry is withdrawn."""
         if span == entry.span:
             return
         self.end(entry, NARROWED if span else GONE)
@@ -192,7 +192,7 @@ class QuarantineChange:
 
     @property
     def withdraws(self) -> bool:
-        """Whether an entry is gone."""
+        """Whether an entry is withdrawn."""
         return any(how == GONE for _, _, how in self.ended)
 
 

@@ -101,7 +101,7 @@ class RebuildReport:
 
 
 def preview_rebuild(ledger: Ledger, account: str, codec: Codec, advance: Advance) -> RebuildReport:
-    """Return what a rebuild would change. Reads only; streams from one state of the ledger."""
+    """Return the changes that a rebuild would make. Reads only; streams from one state of the ledger."""
     report = RebuildReport(account)
     after = _BEFORE_ALL
     with ledger.reading() as connection:

@@ -308,7 +308,7 @@ class _Undo:
             self._result.restored += 1
 
     def _live_version(self, row: Row | None) -> Row | None:
-        """Return the newest version, from this one backwards, that has an origin. None: no version has one."""
+        """Return the newest version, from this one backwards, that has an origin. None: no version has an origin."""
         while row is not None:
             key = key_of(row)
             origin = self._evidence.origin(row)

@@ -68,7 +68,7 @@ def load_calendar(page: CurrentPage, name: FromPath[str]) -> Response[str]:
 
 @post("/accounts/{name:str}/balances", sync_to_thread=True, opt={NEEDS: Scope.RECORD})
 def add_stated_balance(page: CurrentPage, name: FromPath[str]) -> Response[str]:
-    """State what the account held at the end of a day."""
+    """State the account's balance at the end of a day."""
     account, form = _account(page, name), Form(page)
     statement = _read_statement(form, account)
     if statement is not None:
@@ -209,7 +209,7 @@ def _render(page: Page, name: str, form: Form | None = None) -> Response[str]:
 
 
 def _last_month(page: Page, account: Account) -> str:
-    """The last month that is over in the account's zone."""
+    """The last month that has ended in the account's zone."""
     return previous_month(month_at(to_us(page.ledger.clock()), account.name)).isoformat()[:7]
 
 

@@ -98,7 +98,7 @@ def _chosen_span(page: Page) -> str:
 
 
 def _read(page: Page, name: str, key: Key, span: str) -> BalanceSeries | None:
-    """The series of a span up to the newest day that is over. None: no day is over yet."""
+    """The series of a span, up to the newest day that has ended. None: no day has ended yet."""
     subaccount, currency = key
     found = read_daily_balances(
         page.read_model, (name,), currency=currency, subaccount=subaccount, days_max=SPANS[span]

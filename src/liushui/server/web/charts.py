@@ -76,7 +76,7 @@ class Link(msgspec.Struct, frozen=True):
 
 
 class SankeyChart(msgspec.Struct, frozen=True):
-    """The chart of where money came from and went. Transfers between own accounts are not in it."""
+    """The chart of the sources and destinations of money. Transfers between own accounts are not in it."""
 
     label: str
     nodes: Sequence[Node]
@@ -137,7 +137,7 @@ def _figure(amount: Decimal, currency: str, language: Language) -> Figure:
 
 
 def sankey_chart(streams: Streams, colours: Mapping[str, int], currency: str, language: Language) -> SankeyChart:
-    """The chart of where money came from and went: origins, accounts and destinations, a column each."""
+    """The chart of the sources and destinations of money: a column each for origins, accounts and destinations."""
     labels, say = Labels(language), language.say
     nodes: dict[str, Node] = {}
     links: list[Link] = []

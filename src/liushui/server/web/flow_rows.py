@@ -81,7 +81,7 @@ class RowWriter:
         self._kinds: dict[str, str] = {}
 
     def older(self, limit: int, than: Position | None) -> Rows:
-        """The rows below a position; the first ones without one."""
+        """The rows below a position. Without a position, the first rows."""
         page = self._page(limit, than, newest_first=self._wanted.newest_first)
         rows = [self._row(one) for one in page.flows]
         return Rows(rows, self._cursor(page.next), self._cursor(than), _searched(page, limit))

@@ -387,7 +387,7 @@ def _render_flow(
 
 
 def _finding_views(page: Page, flow: LedgerFlow) -> list[tuple[FindingView, list[FindingDecision]]]:
-    """The findings of a flow, each with what was decided about it, newest first."""
+    """The findings of a flow, each with the decisions on it, newest first."""
     every = findings_of_flow(page.read_model, flow)
     return [(finding_view(page, one.finding), list(reversed(one.decisions))) for one in every]
 

@@ -84,7 +84,7 @@ class Form:
             return None
 
     def instant(self, name: str, zone: ZoneInfo | None) -> datetime | None:
-        """A date or a time. One without an offset is in the zone."""
+        """A date or a time. An instant without an offset is in the zone."""
         typed = self.typed(name)
         try:
             return parse_instant(name, typed, zone)

@@ -39,8 +39,8 @@ SECRET: Final = "password"  # noqa: S105 - the name of a field
 
 
 class Problem(NamedTuple):
-    """Why a file cannot be imported as it is. `field`: the form field that can solve it. `mapping`: a proposed
-    mapping."""
+    """Why a file cannot be imported in its present form. `field`: the form field that can solve it. `mapping`: a
+    proposed mapping."""
 
     text: str
     field: str = ""

@@ -143,7 +143,7 @@ ALARM_KINDS: Final = {
 
 @dataclass(frozen=True)
 class Labels:
-    """The names in one language. A value without one, perhaps from an outside provider, is shown as it is."""
+    """The names in one language. A value without a name, perhaps from an outside provider, is shown as it is."""
 
     language: Language
 

@@ -109,7 +109,7 @@ def load_periods(page: CurrentPage) -> Response[str]:
 
 @get("/page/overview/streams", sync_to_thread=True)
 def load_streams(page: CurrentPage) -> Response[str]:
-    """The chart and the table of where money came from and went."""
+    """The chart and the table of the sources and destinations of money."""
     request, overview = _read(page)
     currency, names = overview.currency or "", _chosen_names(request, overview)
     streams = read_streams(page.read_model, currency, overview.span, names)

@@ -112,7 +112,7 @@ def show_months(page: CurrentPage) -> Response[str]:
 
 @get("/page/reconcile/last", sync_to_thread=True)
 def load_last_month(page: CurrentPage) -> Response[str]:
-    """How many accounts agree in the last month that is over: a part of the overview."""
+    """How many accounts agree in the last month that has ended: a part of the overview."""
     months = reconcile(page.read_model)
     counts = Counter(month.status for month in months)
     first = max((month.month.first for month in months), default=None)
@@ -126,7 +126,7 @@ def load_last_month(page: CurrentPage) -> Response[str]:
 
 
 def _last_month(page: Page, account: AccountName) -> date:
-    """The last month that is over in the zone of an account."""
+    """The last month that has ended in the zone of an account."""
     return previous_month(month_at(to_us(page.ledger.clock()), account))
 
 

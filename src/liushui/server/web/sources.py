@@ -118,7 +118,7 @@ def _check_may_add(page: Page) -> None:
 
 @get("/sources/~new", sync_to_thread=True, opt={NEEDS: Scope.MANAGE})
 def new_source(page: CurrentPage) -> Response[str]:
-    """The choice of a provider; with one in the address, the form for its source."""
+    """The choice of a provider. With a provider in the address, the form for its source."""
     _check_may_add(page)
     name = page.request.query_params.get("provider")
     if name is None:

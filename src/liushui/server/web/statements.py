@@ -38,7 +38,7 @@ def statement_html(texts: StatementTexts) -> str:
 
 @get("/accounts/{name:str}/statement", sync_to_thread=True)
 def show_last_statement(page: CurrentPage, name: FromPath[str]) -> Response[str]:
-    """Redirect to the statement of the last month that is over, or of the month in `period`."""
+    """Redirect to the statement of the last month that has ended, or of the month in `period`."""
     period = page.query.get("period", [""])[-1]
     if not period:
         period = _read(page, name, None).month.month.name

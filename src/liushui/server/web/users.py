@@ -174,7 +174,7 @@ def _password(form: Form) -> str | None:
 
 
 def _form(page: Page, user: User | None, values: Mapping[str, object], errors: Mapping[str, str]) -> Response[str]:
-    """The form of a user; None: of a new one."""
+    """The form of a user; None: of a new user."""
     with page.ledger.reading() as connection:
         accounts = account_names(connection)
     return page.render(

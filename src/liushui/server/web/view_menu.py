@@ -11,7 +11,7 @@ from liushui.services.views import ReadersViews, may_change, owner_of
 
 
 class ViewLink(NamedTuple):
-    """A view in the menu. `owner`: its owner's name where that is not the reader, else empty."""
+    """A view in the menu. `owner`: the name of an owner other than the reader, else empty."""
 
     name: str
     address: str

@@ -121,7 +121,7 @@ def _posted_request(page: Page) -> FlowsRequest:
 
 
 def _add_error(form: Form, error: ConfigError) -> None:
-    """Add what was wrong to the form, in the reader's language."""
+    """Add the fault to the form, in the reader's language."""
     say = form.page.say
     match error:
         case AlreadyExists():

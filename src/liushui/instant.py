@@ -180,8 +180,8 @@ class BusinessDays:
     def whole_between(self, since_us: int, until_us: int) -> tuple[str, str, int, int]:
         """Split a range into whole days and the partial days at its ends.
 
-        Returns the dates of the range's two ends, the instant at which the first of them ends, and the instant at which
-        the last of them begins. Every day strictly between these dates is completely in the range.
+        Return the local dates of the range's two ends, the instant at which the first date ends, and the instant at
+        which the last date begins. Every day strictly between these dates is completely in the range.
         """
         first, last = self.day_of(since_us), self.day_of(until_us)
         begin_us = _FIRST_US if since_us < _FIRST_US else self.begin_us(date.fromisoformat(first) + timedelta(days=1))

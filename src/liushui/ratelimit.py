@@ -150,8 +150,8 @@ class _SharedCalls:
         connection = self._connection()
         connection.execute("BEGIN IMMEDIATE")
         try:
-            # The clock is read after the wait for the lock. A call that was counted meanwhile would else lie in the
-            # future, and be taken for one of a clock that was set back.
+            # The clock is read after the wait for the lock. Otherwise a call that was counted in the meantime would lie
+            # in the future, and look like one of a clock that was set back.
             yield connection, to_us(self._clock())
         finally:
             connection.execute("COMMIT")

@@ -53,9 +53,9 @@ class IdKeyset:
 class RangeOnly:
     """One answer a range, and no further pages: a full answer means that a smaller range has to be read.
 
-    `partition_by` names the filters of which each value has to be queried separately. `split_by` names the filters, in
-    this order, that divide an answer which is full although its range cannot be made smaller. Both name filters of the
-    same Rules.
+    `partition_by` names filters. Each value of them has to be queried separately. `split_by` names the filters, in this
+    order, that divide an answer which is full although its range cannot be made smaller. Both name filters of the same
+    Rules.
     """
 
     size_default: int

@@ -22,7 +22,7 @@ class BalanceChains:
         self._rules = rules
         self._chains: dict[tuple[str, str], ChainChecker] = {}
         self._instants: dict[tuple[str, str], list[ChainRow]] = {}
-        """The rows of each chain's newest instant, to which further rows may belong."""
+        """The rows of each chain's newest instant. Further rows may belong to this instant."""
 
     def watch(self, rows: Iterable[CertifiedRow]) -> Iterator[CertifiedRow]:
         """Yield the rows unchanged, and check them. They must be sorted by time and id."""

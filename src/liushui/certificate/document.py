@@ -81,8 +81,9 @@ class Rejected(Part):
 
 
 class Population(Part):
-    """The rows of the period. `ended`: the numbers of their ended versions by the way in which they ended, since the
-    previous certificate (number `since_certificate`), or since the beginning if there is none."""
+    """The rows of the period. `ended`: the numbers of their versions that have ended since the previous certificate
+    (number `since_certificate`), or since the beginning if there is none. They are grouped by the way in which they
+    ended."""
 
     rows: int
     columns: list[str]

@@ -76,7 +76,7 @@ def count_copies(seen: Collection[Seen]) -> int:
 
 
 def _unmatched(total: int, oldest: set[int], newest: set[int]) -> int:
-    """Return how many of the counts have no counterpart with which they add up to the total."""
+    """Return how many of the counts have no counterpart that completes them to the total."""
     return sum(total - n not in newest for n in oldest) + sum(total - m not in oldest for m in newest)
 
 

@@ -25,8 +25,8 @@ from liushui.reconcile.links import timed_id
 
 SIDE, SAME_ID = "side", "same_id"
 BREAK = "break"
-"""A flow whose stated balance does not follow from the one before it. It is found by read.chains, and not counted in
-the table: it depends on the flows before."""
+"""A flow whose stated balance does not follow from the one before it. read.chains finds it. It is not counted in the
+table, because it depends on earlier flows."""
 KINDS: Final = (SIDE, SAME_ID, BREAK)
 _FAR_US: Final = 2**62
 """Farther from 1970, in either direction, than any flow."""

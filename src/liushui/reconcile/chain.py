@@ -122,7 +122,7 @@ Instant = Sequence[ChainRow]
 
 
 WALKED_MAX: Final = 8
-"""Up to this number, rows of an instant are put in order by walking alone, which is faster for few rows."""
+"""Up to this number, rows of an instant are put in order by following them one by one, which is faster for few rows."""
 
 
 def _walk(rows: Instant, balance: Decimal) -> list[ChainRow] | None:
@@ -315,7 +315,7 @@ class ChainChecker:
         self.balance, self.last = end, trail[-1]
 
     def _remember(self, rows: Instant) -> None:
-        """Keep rows that were added for as long as later rows may have to be tried with them."""
+        """Keep added rows as long as later rows may have to be tried with them."""
         if self.balance is None:
             return
         recent = self._recent
@@ -461,7 +461,7 @@ class ChainChecker:
         breaks, order, end = self._explain(first, following)
         within = [instant for instant in rest if instant[0].at_us - first[0].at_us <= self._window_us]
         if within and len(breaks) > 1 and len(self.breaks) < BREAKS_WITH_WINDOW:
-            # Fewer breaks may explain the whole window than this instant alone.
+            # Fewer breaks may explain the whole window than this instant.
             every = [row for instant in [first, *within] for row in instant]
             if len(every) <= self._rules.window_rows:
                 after = rest[len(within)] if len(rest) > len(within) else ()
@@ -548,8 +548,7 @@ class ChainChecker:
 def _put_pairs_in_order(
     columns: RowColumns, balance: Decimal | None
 ) -> tuple[RowColumns, Sequence[object], Sequence[bool]]:
-    """Return rows with the pairs of one instant, such as a receipt and its fee, in the order in which they follow, if
-    they do.
+    """Return rows in which the pairs of one instant, such as a receipt and its fee, follow each other, if they do.
 
     Also returns the balance before each row, and whether each row follows from the one before it (the first from
     `balance`).

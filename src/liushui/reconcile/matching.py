@@ -26,7 +26,7 @@ class Tie(NamedTuple, Generic[N]):
 
 
 class Resolution(NamedTuple, Generic[N]):
-    """The certain ties and the ambiguous ones, in the order in which they were given."""
+    """The certain and the ambiguous ties, in the given order."""
 
     certain: list[Tie[N]]
     ambiguous: list[Tie[N]]

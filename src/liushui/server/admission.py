@@ -154,8 +154,8 @@ class Admission:
 
 
 SWITCH_INTERVAL: Final = timedelta(microseconds=500)
-"""How long a thread runs Python code while another one waits to: a tenth of Python's default, because the event loop
-waits that long each time it has something to do while a thread works."""
+"""How long a thread runs Python code while another thread waits. It is a tenth of Python's default: while a thread
+works, the event loop waits that long each time it has something to do."""
 
 _TICKET: ContextVar[Ticket | None] = ContextVar("ticket", default=None)
 """The ticket of the request that a task works for."""

@@ -73,10 +73,10 @@ def pack_parts(
 ) -> Generator[bytes]:
     """Yield the pack of the months of some accounts, in pieces.
 
-    Each account has a folder: its proof of cash and bank reconciliation statement (xlsx), its statement (PDF, or HTML
-    where Typst or a font is missing), its flows (CSV with a data package), its certificates of the month with the rows
-    that they are about, and a README that lists the files with their digests. All files come from one state of the
-    ledger: raises ConfigError if an account changes meanwhile.
+    Each account has a folder. It contains the proof of cash and the bank reconciliation statement (xlsx), the statement
+    (PDF, or HTML if Typst or a font is missing), the flows (CSV with a data package), the certificates of the month
+    with their rows, and a README that lists the files with their digests. All files come from one state of the ledger.
+    Raises ConfigError if an account changes in the meantime.
     """
     names = [account.account for account in proofs]
     heads = read_heads(model.ledger, names)

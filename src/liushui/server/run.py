@@ -187,7 +187,7 @@ def serve_ledger(
 
     `public_url` and `trusted_proxies`: how clients reach the server, see PublicAddress.
 
-    Meanwhile the heads of the chains are recorded in the heads file; problems with it are passed to `warn`.
+    While the server runs, the heads of the chains are recorded in the heads file; `warn` gets problems with it.
     """
     ledger, public = open_ledger(ledger_url), PublicAddress(public_url, parse_networks(trusted_proxies))
     with temporary_folder(PURPOSE) as folder:

@@ -18,7 +18,7 @@ from liushui.simulate.random_draw import Draw, decimal_of
 from liushui.simulate.role_profile import Wallet
 
 ONE_DAY_IN: Final = 6
-"""The days on which both accounts have rows: on one in this number, they have a transfer."""
+"""Two accounts have a transfer on one in this number of the days on which both have rows."""
 
 SAME_MONEY: Final[Mapping[str, str]] = {"USDT": "USD", "CNY": "CNH"}
 """Currencies that arrive as another currency, at a rate of one."""
@@ -27,7 +27,7 @@ TRANSFERRING: Final = (Role.BROKER, Role.FUTURES)
 """The roles of the accounts that have transfers of round sums with the main account."""
 
 EXCHANGES_ONE_DAY_IN: Final = 3
-"""The days on which both exchanges have rows: on one in this number, a trader moves money from one to the other."""
+"""A trader moves money between two exchanges on one in this number of the days on which both have rows."""
 COIN_PLACES: Final = 6
 """Decimal places of the coin that exchanges send each other."""
 

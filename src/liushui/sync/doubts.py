@@ -17,7 +17,7 @@ from liushui.provider import Slice
 from liushui.rules import WithdrawalBound
 
 REMEMBERED: Final = timedelta(days=30)
-"""For this time, ranges are read again from which many rows were withdrawn."""
+"""Ranges from which many rows were withdrawn are read again for this time."""
 
 
 class WithdrawalDoubted(SyncError):

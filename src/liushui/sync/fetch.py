@@ -210,8 +210,8 @@ def widened(slice_: Slice, rules: Rules[Paging], earliest: datetime) -> Slice:
 
 
 def without_proven_ends(asked: Slice, slice_: Slice, rows: Sequence[bytes], rules: Rules[Paging]) -> Slice:
-    """Return a slice of one step with the neighbouring steps in `asked`, but without an end at which a row was
-    received.
+    """Return a slice of one step, widened by the neighbouring steps in `asked`. An end at which a row was received is
+    not widened.
 
     Such a row shows that the service includes that end of a range.
     """

@@ -308,7 +308,8 @@ class AccountSync:
     async def _release(self, held: FetchedSlice) -> None:
         """Queue a held slice to be committed, or have it read again if its page may have been cut.
 
-        The fetcher does not test the ends of pages of long ranges, because the range may be cut, and not the page.
+        The fetcher does not test the ends of pages of long ranges: the service may have cut the range instead of the
+        page.
         """
         if held.rows and len(held.rows) >= self._traits.rows_max and isinstance(self._rules.paging, PageNumber):
             self._untested.append(held.slice)
@@ -327,7 +328,7 @@ class AccountSync:
             except SliceTooLarge:
                 is_whole = False
                 # A part has more rows than its answer, or a total says so, perhaps wrongly. Slices as short as the
-                # window need no such proof, so the same slice is never read again and again for it.
+                # window need no such proof, so the same slice is not read repeatedly for it.
                 self._slicer.length_max = self._window.length
             except UNPROVEN as error:
                 await self._fail(fetched.slice, fetched.read_at, error)

@@ -36,7 +36,7 @@ class FindingDecision(Model):
 
 
 class Finding(Model):
-    """A flow to review. It is open, explained by a person, or gone: explained, and not found again since.
+    """A flow to review. It is open, explained by a person, or gone: it was explained, and was not found again since.
 
     `flow` is the key of the flow, or null if the ledger no longer has it. `others` are the keys of the other flows that
     the finding is about: the first flow with the ID, or the flows around a break and those that may be wrong.

@@ -151,8 +151,8 @@ def begin_session(
 ) -> str:
     """Begin a session. Returns its secret name, for the browser's cookie: only the digest is stored.
 
-    `match`: the password check of the login. Raises PermissionDenied if the password was changed or removed meanwhile:
-    the change ended all sessions, and no new one may begin with the old password.
+    `match`: the password check of the login. Raises PermissionDenied if the password was changed or removed in the
+    meantime. That change ended all sessions, and no new session may begin with the old password.
     """
     name, now = secrets.token_urlsafe(SESSION_NAME_BYTES), ledger.clock()
     with ledger.writing() as connection:

@@ -3,7 +3,7 @@
 PostgreSQL compares amounts as NUMERIC. SQLite has no exact numbers, so it compares their decimal texts.
 
 Texts are compared in upper case, which makes the two small sigmas equal, and also "ß" and "SS". For ASCII letters the
-databases' own comparisons suffice, and are much cheaper. A text whose letters have no case, such as Chinese, is
+databases' own comparisons are sufficient, and much cheaper. A text whose letters have no case, such as Chinese, is
 compared unchanged. All other texts need ICU on PostgreSQL, because the database's locale may be "C", and our own
 function on SQLite, which folds only ASCII.
 """

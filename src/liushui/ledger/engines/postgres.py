@@ -250,8 +250,8 @@ def _distributed_tables(connection: Connection) -> set[str]:
 def _distribute(connection: Connection) -> int:
     """Distribute the tables that are not distributed yet, in the caller's transaction. Returns their number.
 
-    A table with the account in its key is distributed by account, colocated with the others, so that all rows of an
-    account are on one node and a commit is a transaction of that node. The other tables are small, and copied to all.
+    A table with the account in its key is distributed by account, colocated with the others. All rows of an account are
+    then on one node, and a commit is a transaction of that node. The other tables are small, and copied to all.
     """
     distributed = _distributed_tables(connection)
     new = [table for table in metadata.sorted_tables if table.name not in distributed]

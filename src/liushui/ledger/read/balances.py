@@ -226,8 +226,8 @@ def opening_balance(account: Account, stated: StatedPoints) -> Decimal | None:
 
 
 def opening_anchor(account: Account, stated: StatedPoints) -> StatedPoint | None:
-    """Return the stated balance from which the opening balance is computed. None: no balance is stated, or the opening
-    balance is zero."""
+    """Return the stated balance that determines the opening balance. None: no balance is stated, or the opening balance
+    is zero."""
     return stated.anchor(by_rows=not _is_advisory(account), begin_us=account.completeness.begin_us)
 
 

@@ -48,7 +48,7 @@ FIELDS: Final = (
 """Every field of a filter except its accounts."""
 
 _TOTALLED: Final = ("currency", "kind", "subaccount")
-"""Fields for which day totals suffice."""
+"""Fields that day totals can answer."""
 _SEARCHED: Final = ("label", "name", "note", "symbol", "ref", "order_ref")
 """Columns in which a text is searched."""
 
@@ -93,7 +93,7 @@ class FlowFilter(NamedTuple):
 
     @property
     def needs_rows(self) -> bool:
-        """Whether day totals do not suffice, because some field is about single flows."""
+        """Whether the filter needs rows, because some field is about single flows."""
         asked = (name for name in FIELDS if name not in ("since", "until") and getattr(self, name) is not None)
         return any(name not in _TOTALLED for name in asked)
 
@@ -169,7 +169,7 @@ class AccountFilter(NamedTuple):
 
 
 def totals_conditions(wanted: FlowFilter) -> "list[sa.ColumnElement[bool]]":
-    """Return the conditions on day totals, for a filter for which they suffice."""
+    """Return the conditions on day totals. The filter has to be one that day totals can answer."""
     from liushui.ledger.engines.condition_sql import equals_folded
     from liushui.ledger.schema import day_totals
 

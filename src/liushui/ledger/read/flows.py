@@ -2,8 +2,8 @@
 
 Pages are sorted by time and account, and within an instant by balance chain (`read.instant_order`). A position between
 two rows stays valid when rows arrive. A page does a bounded amount of work. If few rows match the filter, a page does
-not search to the end of the ledger; it returns what it has found and the position at which to continue. Day totals show
-beforehand which days cannot have a match.
+not search to the end of the ledger. It returns the rows that it has found, and the position at which to continue. Day
+totals show beforehand which days cannot have a match.
 """
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence

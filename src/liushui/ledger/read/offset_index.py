@@ -18,7 +18,7 @@ from liushui.ledger.engines.sql_dialects import SQLDialect
 from liushui.provider import FlowQuery
 
 STRIDE: Final = 1_000
-"""Rows that the database skips by OFFSET. Skipping so many costs about as much as reading a page of 50 rows."""
+"""Rows that the database skips by OFFSET. Skipping this number costs about as much as reading a page of 50 rows."""
 
 MARKS_MAX: Final = 200_000
 """The most marks of one account and condition. Beyond that, all but those at the ends of days are dropped."""

@@ -1,8 +1,8 @@
 """Outstanding items, and the bank reconciliation statement (银行存款余额调节表) of a month. Reads only.
 
-An outstanding item is a transfer or a refund whose other side is not known, or a fee of an order for which the ledger
-has no other flow. Certificates use the same definition. The bank reconciliation statement adds to the balance of the
-ledger the items that only the provider has, and to the stated balance the items that only the ledger has.
+An outstanding item is a transfer or a refund whose other side is not known, or a fee of an order without another flow
+in the ledger. Certificates use the same definition. The bank reconciliation statement adds to the balance of the ledger
+the items that only the provider has, and to the stated balance the items that only the ledger has.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence

@@ -370,8 +370,8 @@ class _Proof:
         return CheckStatus.PASS, None
 
     def _is_only_one(self, line: "_Line", ends: "list[_Stated]") -> bool:
-        """Whether both ends have the same single stated balance (by a person, or by rows of one instant), from which
-        the opening balance is computed."""
+        """Whether both ends have the same single stated balance (by a person, or by rows of one instant), and the
+        opening balance is computed from it."""
         if self._account.completeness.basis().is_balance:
             return False
         anchor = opening_anchor(self._account, line.points)

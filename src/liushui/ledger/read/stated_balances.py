@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
 DAYS_MAX: Final = 10
-"""The number of days with flows, at each end of an account's history, in which a stated balance is searched."""
+"""The number of days with flows, at each end of an account's history, that are searched for a stated balance."""
 ROWS_MAX: Final = 2_000
 """The number of rows of one day that are read, from the nearer end."""
 

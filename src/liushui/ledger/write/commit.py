@@ -165,7 +165,7 @@ def _write_slice(writer: BatchWriter, read: SliceRead, *, may_end: bool, check: 
 
 
 def _proven_beside(writer: BatchWriter, slice_: Slice, rejected: Sequence[Rejected]) -> Span:
-    """Return the proven ranges around a slice in which rows without a readable time may be."""
+    """Return the proven ranges around a slice that may contain rows without a readable time."""
     margin = max((one.margin_us for one in rejected), default=0) * timedelta(microseconds=1)
     if not margin:
         return ()

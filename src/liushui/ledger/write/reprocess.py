@@ -211,7 +211,7 @@ def _key(row: Row) -> _Key:
     return int(str(row[AT_US])), str(row[ID])
 
 
-# The conditions on at_us alone are redundant, but they let SQLite seek in the primary key, which it does not do for row
+# The conditions on at_us are redundant. But they let SQLite seek in the primary key, which it does not do for row
 # values.
 _SELECT_CHUNK: Final = f"""
 SELECT {", ".join(COLUMNS)} FROM flows

@@ -3,8 +3,8 @@
 An unreadable row often still identifies its record. A flow resolves it
 
 - if it has the same id of the provider, and such an id belongs to one record; or
-- if it has the same time and is equal in every field except the unreadable one, and a sync has since read that time
-  completely, so that the record is among the flows there.
+- if it has the same time and is equal in every field except the unreadable one. A sync must also have read that time
+  completely since, so that the record is among the flows there.
 
 In doubt the entry stays open. The bytes and the flow that resolved them stay in the ledger. Rows that a sync has read
 are left to the syncs: as long as the provider lists such a row, its range is not complete.

@@ -360,7 +360,7 @@ def _take(rows: Iterable[Row], wires: dict[str, list[Key]]) -> Iterator[_Candida
 
 
 _NAMES: Final = ", ".join(COLUMNS)
-# The conditions on at_us alone are redundant, but they let SQLite seek in the primary key, which it does not do for row
+# The conditions on at_us are redundant. But they let SQLite seek in the primary key, which it does not do for row
 # values.
 _SELECT_OF_BATCH: Final = f"""
 SELECT {_NAMES} FROM flows

@@ -234,7 +234,7 @@ def _position(view: FlowsView, text: str) -> Position:
 
 
 def _jump(view: FlowsView) -> tuple[Position | None, str]:
-    """The position from which the list shows the day `at` in the address first, or the error in it."""
+    """The position at which the list begins with the day `at` of the address, or the error in that day."""
     text = view.page.query.get("at", [""])[-1].strip()
     if not text:
         return None, ""

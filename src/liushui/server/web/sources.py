@@ -62,7 +62,7 @@ def show_source(page: CurrentPage, name: FromPath[str]) -> Response[str]:
 
 @get("/sources/{name:str}/progress", sync_to_thread=True)
 def show_progress(page: CurrentPage, name: FromPath[str]) -> Response[str]:
-    """The progress of a source's sync alone."""
+    """The progress of a source's sync, without the rest of the page."""
     return _progress(page, _source(page, name))
 
 

@@ -61,8 +61,8 @@ class Deviation:
     description: str
     """One line: the behaviour of the service."""
     reason: str = ""
-    """A case-insensitive regular expression. It matches the reason with which a sync gives up a range because of the
-    deviation. Empty: the deviation is not a reason to give up a range."""
+    """A case-insensitive regular expression. It matches the reason that a sync gives when it gives up a range because
+    of the deviation. Empty: the deviation is not a reason to give up a range."""
     applies_to: Callable[[Provider], bool] = lambda _provider: True
     scenario: Scenario = Scenario.ALWAYS
     group: str = ""

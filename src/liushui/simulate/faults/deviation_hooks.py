@@ -37,7 +37,7 @@ NEW_CURSOR: Final = "liushui:"
 
 
 def partitions_of(provider: Provider) -> tuple[str, ...]:
-    """Return the filters of which each value is requested separately."""
+    """Return the filters whose values have to be requested separately."""
     paging = provider.rules.paging
     return paging.partition_by if isinstance(paging, RangeOnly) else ()
 

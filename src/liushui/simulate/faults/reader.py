@@ -96,7 +96,8 @@ class LifecycleReader:
     def read_page(self, dialect: str, query: FlowQuery, write: Callable[[Flow], bytes]) -> FlowPage:
         """One page of the rows that are there now.
 
-        `write` must depend on the provider and the query's language only: rows are kept under the language.
+        `write` must depend only on the provider and the query's language, because the language is part of the cache's
+        key.
         """
         del dialect  # each account is read in its own provider's dialect
         matching = self._matching(query)

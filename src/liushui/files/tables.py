@@ -119,7 +119,7 @@ class TableFormat:
     has_totals: bool = False
     """Whether every file ends with control totals. If so, a file without them was cut off."""
     zone_column: str = ""
-    """The column of the time, whose zone is stated by its header, or else by the name of the file: Binance's are called
+    """The column of the time, if its header or the name of the file states the zone. Binance has names such as
     `Binance-Transaction-History-202604201017(UTC+7).csv`. Empty: the format has its own zone."""
     is_recognised: bool = True
     provider: str = ""

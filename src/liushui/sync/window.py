@@ -94,7 +94,7 @@ def longest_gap(slice_: Slice, times: Sequence[int], rules: Rules[Paging]) -> ti
 def unproven_parts(slice_: Slice, rows: Sequence[bytes], window: Window) -> list[Slice]:
     """Return the parts of a slice in which its answer may lack rows, each at most as long as the window.
 
-    These are all of it, because rows at both ends of a slice show nothing about its middle.
+    Together they are the whole slice, because rows at both ends of a slice show nothing about its middle.
     """
     is_empty = not rows and window.oldest is None
     return _pieces(slice_, EMPTY_WINDOW if is_empty else window.length)

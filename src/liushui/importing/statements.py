@@ -222,8 +222,9 @@ class RowBalances:
 
 
 def _periods(claims: Claims, balances: RowBalances) -> dict[Key, Period]:
-    """Return the periods that a statement proves. It has to state its period, and either balances at both ends to which
-    its rows add up, or control totals of all rows and balances on the rows."""
+    """Return the periods that a statement proves. The statement has to state its period. It also needs one of two
+    proofs: balances at both ends to which its rows add up, or control totals of all rows together with balances on the
+    rows."""
     if claims.since is None or claims.until is None:
         return {}
     until, periods = _end_of(claims.until), {}

@@ -71,7 +71,7 @@ def upgrade_ledger(url: str, *, citus: bool = False) -> UpgradeResult:
 
 
 def file_of(url: str) -> Path | None:
-    """The file that a ledger URL names; None for a server's. Raises ConfigError."""
+    """Return the file that a ledger URL names, or None for a server's URL. Raises ConfigError."""
     if url.startswith(SERVER_SCHEMES):
         return None
     scheme, separator, rest = url.partition("://")

@@ -53,5 +53,6 @@ def chain_beginning(connection: Connection, account: str) -> str | None:
 
 
 def erased_until(connection: Connection, account: str) -> int:
-    """The newest batch whose facts were erased, with all before it, when an account was removed; 0 for none."""
+    """The newest batch whose facts were erased, together with all earlier ones, when an account was removed. 0: there
+    is none."""
     return connection.scalar(sa.select(tombstones.c.head).where(tombstones.c.account == account)) or 0

@@ -1,8 +1,8 @@
 """Checks the balance chain of one subaccount and currency: whether each stated balance follows from the one before.
 
 Rows are sorted by time. Rows of one instant are put in order by their balances. If no order fits, rows within a time
-window are tried together, because a provider may stamp rows in another order than it books them. If that fails too, the
-chain breaks between two rows, and the difference is known exactly.
+window are tried together, because a provider may book rows in an order that differs from their time stamps. If that
+fails too, the chain breaks between two rows, and the difference is known exactly.
 """
 
 from bisect import bisect_left, bisect_right

@@ -44,7 +44,7 @@ REFERENCE_DIGITS: Final = 8
 """A word of a text with at least this number of digits is a reference, unless it is a date."""
 
 CHARGE_ONE_IN: Final = 20
-"""With the same reference, at most one part in this number may be missing as a charge."""
+"""With the same reference, a charge may take at most one part in this number of the amount."""
 
 CERTAIN_TIERS: Final = 3
 NO_TIER: Final = CERTAIN_TIERS + 1

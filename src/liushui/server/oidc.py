@@ -2,7 +2,7 @@
 
 Authlib builds the requests and checks the claims, joserfc the signature of the ID token. This module uses nothing from
 an ID token before it has checked the signature, issuer, audience, times and nonce. Only signatures with a public key
-count: `none` and the HMAC algorithms are refused, whatever the provider announces.
+count. `none` and the HMAC algorithms are refused, even if the provider announces them.
 """
 
 import ssl

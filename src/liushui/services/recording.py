@@ -155,7 +155,8 @@ def _with_position(difference: Difference, indexes: Sequence[int]) -> Difference
 
 
 def _batches(entries: Sequence[Entry], indexes: Sequence[int]) -> list[list[int]]:
-    """Split the entries into as few batches as possible. No batch has a reference twice, and each keeps the order."""
+    """Split the entries into as few batches as possible. No batch has a reference twice, and each batch keeps the order
+    of the entries."""
     batches: list[dict[str, int]] = [{}]
     for index in indexes:
         reference = entries[index].flow.identity

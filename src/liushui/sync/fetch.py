@@ -310,7 +310,8 @@ class Question(NamedTuple):
                 raise SliceTooLarge(len(rows), rows)
 
     async def prove_reach(self, rows: Sequence[bytes], params: Mapping[str, str] = NO_VALUES) -> None:
-        """Prove that the rows of a single instant are not as many as the service returns at most for any question.
+        """Prove that the rows of a single instant are not cut at the largest number that the service returns for any
+        question.
 
         If older rows are near, the instant and these have more rows together. Raises SyncError if the service returns
         no more. Does nothing if the rows are few or are not of one instant, or if nothing older is near.

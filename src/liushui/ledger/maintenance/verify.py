@@ -93,8 +93,7 @@ def _database_damage(ledger: Ledger, connection: Connection) -> Iterator[Damage]
 
 @cache
 def _first_rows() -> tuple[sa.Select[Any], ...]:
-    """A query of the first row of each table, with every column. Cached, because SQLAlchemy does not cache its own keys
-    of them."""
+    """A query of the first row of each table, with every column. Cached, because a statement memoizes its cache key."""
     return tuple(sa.select(*table.columns).limit(1) for table in metadata.sorted_tables)
 
 

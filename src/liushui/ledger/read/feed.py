@@ -102,7 +102,7 @@ def feed_page(ledger: Ledger, names: Sequence[str], seen: Positions, *, limit: i
 
 
 def commits_after(ledger: Ledger, names: Sequence[str], seen: Positions, *, limit: int) -> list[Commit]:
-    """Return the commits after the seen ones that changed flows, at most `limit` of each account."""
+    """Return the commits that changed flows, starting after the seen commits, at most `limit` of each account."""
     found: list[Commit] = []
     with ledger.reading() as connection:
         for account, head in _heads(connection, names).items():

@@ -205,7 +205,7 @@ class InstantOrder:
         return [row for row in mine if (row.at_us <= end_us if newer else row.at_us >= end_us)]
 
     def is_ambiguous(self, rows: Sequence[ChainRow]) -> bool:
-        """Whether the rows of one chain and instant, which are in order, could also follow in another order."""
+        """Whether the balances of one chain's rows within an instant, which are in order, allow another order too."""
         if self.is_by_id or len(rows) < 2:
             return False
         stated = [row for row in rows if row.balance_after is not None]

@@ -96,9 +96,9 @@ class StatedPoints:
     def anchor(self, *, by_rows: bool, begin_us: int = 0) -> StatedPoint | None:
         """The point from which the opening balance is computed: the first row, else the earliest statement of a person.
 
-        `by_rows`: whether balances on rows can be trusted. `begin_us`: the beginning of the account's source. Of a
-        person's statements before it, only the last one counts, and only if there is no later statement, because the
-        ledger lacks the flows in between.
+        `by_rows`: whether balances on rows can be trusted. `begin_us`: the beginning of the account's source. A
+        person's statement before `begin_us` counts only if it is the last of them and no later statement exists,
+        because the ledger lacks the flows in between.
         """
         first = self.first_row if by_rows else None
         if first is not None or not self.by_people:

@@ -53,7 +53,7 @@ def read_totals(model: ReadModel, wanted: FlowFilter, rows_max: int | None = ROW
 
 
 def _bound_us(connection: Connection, filters: Sequence[AccountFilter], rows_max: int) -> int | None:
-    """Return the instant from which on the filters' ranges have about `rows_max` flows. None: they have no more digits
+    """Return the instant from which on the filters' ranges have about `rows_max` flows. None: they have no more flows
     than that.
 
     Whole days are counted, from the newest on.

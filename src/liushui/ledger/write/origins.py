@@ -108,7 +108,7 @@ class Evidence:
     def is_sighted(self, origin: Origin, imports: Iterable[str]) -> bool:
         """Whether one of the imports that had a flow with this key had this version of it.
 
-        An import that ended before the version existed had another version. If an undo has restored the version, the
+        An import that ended before this version existed had another version. If an undo has restored the version, the
         undo itself recorded which imports have it.
         """
         if origin.import_id is None:

@@ -121,8 +121,8 @@ _HEADERS_WITH_ADDRESSES: Final = frozenset({b"location", b"hx-redirect"})
 _ADDRESS = re.compile(
     rb'(?<=\s)((?:href|src|action|formaction|spec-url|hx-(?:get|post|push-url)|data-[a-z-]+)=")(?=/(?!/))'
 )
-"""Attributes whose value is an address of this server. Users' texts cannot look like an address, because their quotes
-are escaped."""
+"""Attributes whose value is an address of this server. Users' texts cannot look like such an attribute, because
+their quotes are escaped."""
 _COOKIE_PATH = re.compile(rb"(;\s*path=)/(?=;|$)", re.IGNORECASE)
 
 

@@ -41,7 +41,7 @@ class ServedDialect:
 
 
 def with_served(providers: Mapping[str, Provider]) -> dict[str, Dialect]:
-    """Return the APIs that keys can be for if these providers are installed, by name."""
+    """Return, by name, the APIs for which keys can be created while these providers are installed."""
     return {**providers, **SERVED}
 
 

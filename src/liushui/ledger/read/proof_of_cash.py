@@ -455,7 +455,7 @@ def _ledger_figures(line: _Line, start: Decimal | None) -> Figures:
 
 
 def _telling(stated: Sequence[_Stated], computed: Decimal | None) -> _Stated:
-    """Choose among several stated balances: a differing balance, or else the balance that rows state."""
+    """Choose among several stated balances: one that differs from the flows, or else the one on rows."""
     differing = [one for one in stated if difference_of(one.amount, computed)]
     return (differing or [*stated][-1:] or [_Stated(None, None)])[0]
 

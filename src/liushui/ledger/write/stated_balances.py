@@ -32,8 +32,8 @@ _CURRENCY: Final = re.compile(r"[A-Za-z0-9._-]{1,20}")
 
 
 class Statement(NamedTuple):
-    """A balance that a person or a file states: of an account and currency, before the flows of a moment. A day means
-    its beginning in the account's zone.
+    """A balance that a person or a file states, for an account and currency. It is the balance before the flows of a
+    moment. A day means its beginning in the account's zone.
 
     `since` and `opening` are set for the closing balance of a file that has all flows of [since, at): the beginning of
     this period, and the balance there.

@@ -52,8 +52,8 @@ def extract_rows(document: bytes) -> Sequence[bytes]:
 
 
 class _Facts(NamedTuple):
-    """The checked facts of a row. A fact that the row does not state is None. A row without an id is identified by
-    them."""
+    """The checked facts of a row. A fact that the row does not state is None. These facts identify a row without an
+    id."""
 
     account_id: int | None
     tran_type: str | None

@@ -2,8 +2,8 @@
 
 Some services silently answer only part of a long range: its newest week, its oldest one, or both without the days
 between. Each row shows how far the service goes forward from the beginning of a range, or back from its end. An answer
-therefore shows that ranges are answered completely if they are shorter, at least by the longest time without rows in
-the answer. A row in the middle of a range shows the same, but only for half of the range's length.
+therefore proves that ranges up to a certain length are answered completely: this range's length minus the longest time
+without rows in it. A row in the middle of a range shows the same, but only for half of the range's length.
 """
 
 from collections.abc import Sequence

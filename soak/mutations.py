@@ -185,6 +185,7 @@ STEPS: Final[dict[str, Step]] = {
     "short_ranges_are_proven": Step(fetch.RangeFetcher, "prove_short_page", replaced(nothing_async)),
     "steps_by_other_pages": Step(fetch.PagedFetcher, "is_whole_step", altered(always)),
     "instants_are_not_the_limit": Step(fetch.Question, "prove_reach", replaced(nothing_async)),
+    "seen_rows_come_again": Step(pipeline.AccountSync, "_lacks_seen_rows", replaced(lambda *_: False)),
     "unfiltered_question": Step(fetch.RangeFetcher, "read_parts", replaced(only_the_parts)),
     "long_ranges_are_proven": Step(window.Window, "covers", altered(always)),
     "each_record_counts_once": Step(fetch, "each_record_once", altered(as_often_as_listed)),

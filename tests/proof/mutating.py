@@ -29,7 +29,7 @@ FOUND_BY: Final[dict[str, tuple[int, ...]]] = {
 
 FOUND_BY_DEVIATING: Final[dict[str, tuple[int, ...]]] = {
     "cursor_followed_to_the_end": (3564,),
-    "long_ranges_are_proven": (166,),
+    "long_ranges_are_proven": (174, 735),
 }
 """The same of runs with `--deviations`.
 

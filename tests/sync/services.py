@@ -86,6 +86,23 @@ class TotalSoFar(CutByChance):
         return page._replace(total=(number - 1) * request.size + len(page.rows))
 
 
+class EmptyAnswerAgain(ClientDouble):
+    """Returns an older, empty answer once, as a proxy may: for a range within one that has just filled a page."""
+
+    full: Slice | None = None
+    has_repeated = False
+
+    async def fetch_page(self, request: PageRequest) -> Page:
+        full, asked = self.full, request.slice_
+        if full is not None and full.since <= asked.since < asked.until < full.until and not self.has_repeated:
+            self.has_repeated = True
+            return Page(())
+        page = await super().fetch_page(request)
+        if len(page.rows) >= request.size:
+            self.full = asked
+        return page
+
+
 class Reach(ClientDouble):
     """Gives at most 30 rows of a question on all of its pages."""
 

@@ -35,6 +35,7 @@ from tests.sync.rows import BEGIN, NOW, hourly, new_ledger, row
 from tests.sync.running import amounts, amounts_of, clock_of, forgetting, states, synced
 from tests.sync.services import (
     BySizeAsked,
+    EmptyAnswerAgain,
     FilteredAfterCut,
     FirstPageOnly,
     NewestPart,
@@ -287,6 +288,20 @@ def an_outage_answers_empty_lists(folder: Path) -> bool:
     return amounts(ledger) == amounts_of(here)
 
 
+def an_empty_answer_comes_again(folder: Path) -> bool:
+    """The answer for a longer range had rows, and the one for the shorter range is an older, empty one."""
+
+    def with_small_pages(name: str) -> Provider:
+        real = get_provider(name)
+        return replace(real, rules=replace(real.rules, paging=replace(RULES.paging, size_max=50)))
+
+    busy = [row(BEGIN + timedelta(days=4, hours=20, minutes=minute), f"-{minute}.75") for minute in range(120)]
+    ledger, client = new_ledger(folder), EmptyAnswerAgain(codec, [*hourly(2), *busy])
+    synced(ledger, client, provider=with_small_pages)
+    assert client.has_repeated
+    return amounts(ledger) == amounts_of(client.rows)
+
+
 def credentials_are_of_another_account(folder: Path) -> bool:
     ledger, here = new_ledger(folder), hourly(10)
     synced(ledger, ClientDouble(codec, here))
@@ -442,6 +457,7 @@ HELD_BY: Final[dict[str, Callable[[Path], bool]]] = {
     "short_ranges_are_proven": a_range_is_cut_by_its_bytes,
     "steps_by_other_pages": a_cursor_leads_past_the_rest_of_an_instant,
     "instants_are_not_the_limit": an_instant_has_more_rows_than_a_question_returns,
+    "seen_rows_come_again": an_empty_answer_comes_again,
     "unfiltered_question": rows_have_a_value_that_nobody_asks_for,
     "long_ranges_are_proven": a_service_answers_the_newest_part_of_a_range,
     "each_record_counts_once": a_record_is_listed_twice,

@@ -788,6 +788,8 @@ class RangeFetcher:
         returns those that are not.
         """
         page = await self._question.page(params=part, newest=True)
+        if self._rules.time_field is None:
+            return page
         times = row_times(page.rows, self._rules)
         return page._replace(rows=[row for row, at in zip(page.rows, times, strict=True) if at is not None])
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -124,6 +125,8 @@ class AccountSync:
         self._window = Window(self._rules)
         self._observed: dict[str, str] = {}
         """The observations of earlier syncs about the service, by name."""
+        self._seen: list[tuple[int, bytes]] = []
+        """The rows of the last answer that was too long for its page, and the step of time of each."""
         self._held: list[FetchedSlice] = []
         """Slices that are longer than the ranges that the service is known to answer completely."""
         self._untested: list[Slice] = []
@@ -256,8 +259,14 @@ class AccountSync:
             read_at = self._now()
             try:
                 rows = await self._fetch(slice_)
+                if self._lacks_seen_rows(slice_, rows):
+                    read_at = self._now()
+                    rows = await self._fetch(slice_)
+                    if self._lacks_seen_rows(slice_, rows):
+                        raise SyncError("rows of it that came in the answer for a longer range do not come any more")
                 await self._hold(FetchedSlice(slice_, read_at, rows))
             except SliceTooLarge as error:
+                self._note_seen(error.rows)
                 slice_ = self._slicer.split(slice_, error.rows_in_page)
             except UNPROVEN as error:
                 await self._fail(slice_, read_at, error)
@@ -266,6 +275,20 @@ class AccountSync:
                 self._slicer.learn(len(rows), slice_)
                 self._slicer.grow(self._traits.page_max(self._size))
                 return slice_, True
+
+    def _note_seen(self, rows: Sequence[bytes]) -> None:
+        """Remember the rows of an answer that was too long for its page. Rows without a readable time are left out."""
+        times = row_times(rows, self._rules)
+        self._seen = [(at, row) for row, at in zip(rows, times, strict=True) if at is not None]
+
+    def _lacks_seen_rows(self, slice_: Slice, rows: Sequence[bytes]) -> bool:
+        """Whether a slice lacks a row that the last answer for a longer range had.
+
+        Then one of the two answers is wrong, for example because a proxy returned an older answer again.
+        """
+        first, end = step_of(slice_.since, self._rules), step_of(slice_.until, self._rules)
+        seen = {row for at, row in self._seen if first <= at < end}
+        return not seen.issubset(rows)
 
     async def _fetch(self, slice_: Slice) -> list[bytes]:
         earliest, _ = self._rules.readable(self._ledger.clock())

@@ -127,6 +127,8 @@ class AccountSync:
         """The observations of earlier syncs about the service, by name."""
         self._seen: list[tuple[int, bytes]] = []
         """The rows of the last answer that was too long for its page, and the step of time of each."""
+        self._seen_in: Slice | None = None
+        """The slice of that answer."""
         self._held: list[FetchedSlice] = []
         """Slices that are longer than the ranges that the service is known to answer completely."""
         self._untested: list[Slice] = []
@@ -266,7 +268,7 @@ class AccountSync:
                         raise SyncError("rows of it that came in the answer for a longer range do not come any more")
                 await self._hold(FetchedSlice(slice_, read_at, rows))
             except SliceTooLarge as error:
-                self._note_seen(error.rows)
+                self._note_seen(slice_, error.rows)
                 slice_ = self._slicer.split(slice_, error.rows_in_page)
             except UNPROVEN as error:
                 await self._fail(slice_, read_at, error)
@@ -276,16 +278,20 @@ class AccountSync:
                 self._slicer.grow(self._traits.page_max(self._size))
                 return slice_, True
 
-    def _note_seen(self, rows: Sequence[bytes]) -> None:
+    def _note_seen(self, slice_: Slice, rows: Sequence[bytes]) -> None:
         """Remember the rows of an answer that was too long for its page. Rows without a readable time are left out."""
         times = row_times(rows, self._rules)
+        self._seen_in = slice_
         self._seen = [(at, row) for row, at in zip(rows, times, strict=True) if at is not None]
 
     def _lacks_seen_rows(self, slice_: Slice, rows: Sequence[bytes]) -> bool:
         """Whether a slice lacks a row that the last answer for a longer range had.
 
-        Then one of the two answers is wrong, for example because a proxy returned an older answer again.
+        Then one of the two answers is wrong, for example because a proxy returned an older answer again. A slice that
+        reaches beyond that range may lack rows because the service cuts long ranges, which is tested elsewhere.
         """
+        if self._seen_in is None or slice_.since < self._seen_in.since or slice_.until > self._seen_in.until:
+            return False
         first, end = step_of(slice_.since, self._rules), step_of(slice_.until, self._rules)
         seen = {row for at, row in self._seen if first <= at < end}
         return not seen.issubset(rows)

@@ -106,7 +106,7 @@ class RequestContext:
         """
         tag = self._tag(names)
         headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Authorization, Cookie, Accept-Encoding"}
-        if tag in _tags(self.request.headers.get("if-none-match", "")):
+        if not {tag, ANY_TAG}.isdisjoint(_tags(self.request.headers.get("if-none-match", ""))):
             return Response(b"", status_code=HTTPStatus.NOT_MODIFIED, media_type=MediaType.JSON, headers=headers)
         body = msgspec.json.encode(make())
         if self._tag(names) != tag:  # a commit came in between: the answer may show either state
@@ -132,6 +132,10 @@ Context: TypeAlias = NamedDependency[SkipValidation[RequestContext]]
 def provide_context(request: Request[Any, Any, Any]) -> RequestContext:
     """The context of a request that has passed the guard of the routes."""
     return RequestContext(request, request.app.state[APP_CONTEXT], principal_of(request))
+
+
+ANY_TAG: Final = "*"
+"""In If-None-Match: the client has some answer, whichever it is."""
 
 
 def _tags(header: str) -> list[str]:

@@ -348,6 +348,19 @@ def test_the_log_is_in_the_readers_language(guest: Visitor, tag: str, text: str)
     assert "user add" not in log and (tag == "en" or ">Page<" not in log)
 
 
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [("wang\x1b[2J", "wang\\x1b[2J"), ("wang\u202eli", "wang\\u202eli"), ("wa\nng", "wa\\nng")],
+)
+def test_control_characters_in_a_typed_name_are_shown_as_escapes(
+    guest: Visitor, other: Visitor, typed: str, shown: str
+) -> None:
+    assert log_in(other, typed) == 403
+    page = guest.get("/users").text
+    assert typed not in page
+    assert f"user {shown}" in page[page.index('id="audit"') :]
+
+
 def test_reading_is_not_in_the_log(guest: Visitor) -> None:
     before = len(list_actions(guest.ledger))
     for path in ("/", "/flows", "/sources", "/users"):

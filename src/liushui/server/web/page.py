@@ -30,6 +30,7 @@ from liushui.ledger.access.tokens import Scope
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read.accounts import find_accounts
 from liushui.ledger.read.model import ReadModel
+from liushui.output_text import terminal_text
 from liushui.provider import Provider
 from liushui.server.context import AppContext
 from liushui.server.oidc import OidcClient
@@ -363,7 +364,7 @@ def make_environment(language: Language) -> Environment:
     environment.install_gettext_callables(  # type: ignore[attr-defined] # the extension adds it
         language.translations.ugettext, language.translations.ungettext, newstyle=True
     )
-    environment.filters.update(_filters(language))
+    environment.filters.update(_filters(language), terminal_text=terminal_text)
     return environment
 
 

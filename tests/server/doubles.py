@@ -1,8 +1,9 @@
 """Test doubles: a provider whose answers a test chooses, and Granian's side of a request."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from liushui.http import Request, Response
 from liushui.provider import FlowReader, Provider, Route
@@ -37,6 +38,13 @@ def provider(name: str, *paths: str, made: Answer = ok, rows: int = 1) -> Provid
     return replace(PROVIDER, name=name, title=f"The {name}", server=server, socket=None)
 
 
+class HeadersDouble(dict[str, str]):
+    """The headers of a request, none of them twice."""
+
+    def get_all(self, key: str) -> list[str]:
+        return [self[key]] if key in self else []
+
+
 @dataclass
 class ScopeDouble:
     """A request as Granian passes it."""
@@ -44,12 +52,15 @@ class ScopeDouble:
     path: str
     method: str = "GET"
     query_string: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Any = field(default_factory=dict)
     proto: str = "http"
     http_version: str = "1.1"
     scheme: str = "http"
     client: str = "127.0.0.1:5000"
     server: str = "127.0.0.1:80"
+
+    def __post_init__(self) -> None:
+        self.headers = HeadersDouble(self.headers)
 
 
 @dataclass

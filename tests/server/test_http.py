@@ -2,7 +2,7 @@
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from liushui.server.security_headers import ERROR_HEADERS
 from liushui.testing.processes import Running
 
 CASH_FLOW = "/v1/asset/cashflow"
@@ -75,6 +76,60 @@ def test_a_similar_path_is_refused_in_the_providers_format(http: httpx2.Client, 
 def test_a_post_to_a_get_route_is_refused(http: httpx2.Client) -> None:
     assert envelope(http.post(CASH_FLOW, content=b"{}")) == (404, 404001)
     assert envelope(http.post(CASH_FLOW, content=iter([b"in ", b"parts"]))) == (404, 404001)
+
+
+@pytest.mark.parametrize(
+    "path", ["/login", "/healthz", "/api/v1/balances", "/nothing", CASH_FLOW, "/static/css/base.css"]
+)
+def test_a_request_with_two_hosts_is_refused(served: Running, path: str) -> None:
+    """A proxy in front may check one of them, and this server the other."""
+    host = urlsplit(served.url).netloc
+    for other in (host, "evil.example"):
+        lines = [f"GET {path} HTTP/1.1", f"Host: {host}", f"Host: {other}", "Connection: close", "", ""]
+        status, headers, body = raw(served, "\r\n".join(lines).encode())
+        assert status == 400, other
+        assert json.loads(body)["detail"] == "host: expected one header, got several"
+        assert missing_headers(headers) == {}
+
+
+def test_a_websocket_with_two_hosts_is_refused(served: Running) -> None:
+    lines = ["GET / HTTP/1.1", "Host: a", "Host: b", "Connection: Upgrade", "Upgrade: websocket"]
+    lines += ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "", ""]
+    address = urlsplit(served.url)
+    with socket.create_connection((address.hostname, address.port or 0), timeout=20) as connection:
+        connection.sendall("\r\n".join(lines).encode())
+        assert connection.recv(12) == b"HTTP/1.1 400"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nothing", 404),
+        ("GET", "/static/css/nothing.css", 404),
+        ("GET", "/page/nothing", 404),
+        ("GET", "/api/v1/nothing", 404),
+        ("GET", "/dialect/nobody/x", 404),
+        ("DELETE", "/login", 405),
+        ("PUT", "/", 405),
+        ("PATCH", "/flows", 405),
+        ("POST", "/api/v1/balances", 405),
+        ("DELETE", "/static/css/base.css", 405),
+        ("POST", "/logout", 403),
+        ("GET", "/page/flows/rows", 401),
+        ("GET", "/api/v1/balances", 401),
+    ],
+)
+def test_every_error_has_the_headers_of_errors(served: Running, method: str, path: str, status: int) -> None:
+    lines = [f"{method} {path} HTTP/1.1", f"Host: {urlsplit(served.url).netloc}", "Connection: close", "", ""]
+    answered, headers, _ = raw(served, "\r\n".join(lines).encode())
+    assert answered == status
+    assert missing_headers(headers) == {}
+
+
+def missing_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers of errors that an answer lacks or has with another value."""
+    lower = {name: value.lower() for name, value in ERROR_HEADERS.items()}
+    return {name: value for name, value in lower.items() if headers.get(name) != value}
 
 
 def test_a_large_body_is_refused(http: httpx2.Client) -> None:

@@ -23,8 +23,14 @@ BEHIND = PublicAddress("https://books.example/ledger", parse_networks(["127.0.0.
     ],
 )
 def test_the_client_is_the_last_address_that_is_not_a_trusted_proxy(sender: str, forwarded: str, client: str) -> None:
-    assert BEHIND.client(sender, {"x-forwarded-for": forwarded}) == client
-    assert DIRECT.client(sender, {"x-forwarded-for": forwarded}) == sender
+    assert BEHIND.client(sender, [forwarded]) == client
+    assert DIRECT.client(sender, [forwarded]) == sender
+
+
+def test_a_header_that_the_client_sent_does_not_hide_the_one_that_a_proxy_added() -> None:
+    assert BEHIND.client("127.0.0.1:5000", ["203.0.113.9", "192.0.2.1"]) == "192.0.2.1:0"
+    assert BEHIND.client("127.0.0.1:5000", ["203.0.113.9, 192.0.2.1", "10.1.2.3"]) == "192.0.2.1:0"
+    assert BEHIND.client("127.0.0.1:5000", []) == "127.0.0.1:5000"
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from typing import Any, Final, NamedTuple, ParamSpec, TypeVar
 from msgspec import json
 
 from liushui.http import Response
+from liushui.server.security_headers import ERROR_HEADERS
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -181,11 +182,7 @@ async def while_connected(work: Awaitable[T], disconnect: Coroutine[Any, Any, No
                 task.exception()  # read, so that asyncio does not report it as never retrieved
 
 
-_REFUSAL_HEADERS: Final = [
-    ("retry-after", str(RETRY_S)),
-    ("cache-control", "no-store"),
-    ("x-content-type-options", "nosniff"),
-]
+_REFUSAL_HEADERS: Final = [("retry-after", str(RETRY_S)), *ERROR_HEADERS.items()]
 _FOR_PEOPLE: Final = (
     "Too many requests at once. Try again in a few seconds.\n"
     "同时进行的请求过多，请几秒后重试。\n"

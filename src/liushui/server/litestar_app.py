@@ -1,5 +1,6 @@
 """Our own site as one Litestar application: every route of the API under /api/v1, and of the pages."""
 
+from http import HTTPStatus
 from typing import Any
 
 from litestar import Litestar, Response, Router
@@ -33,6 +34,7 @@ from liushui.server.api.errors import HEADERS
 from liushui.server.api.errors import handlers as api_errors
 from liushui.server.audit import end_audit
 from liushui.server.context import UNCOMPRESSED, AppContext
+from liushui.server.security_headers import ERROR_HEADERS
 from liushui.server.web import accounts as account_pages
 from liushui.server.web import (
     balance_history,
@@ -89,6 +91,10 @@ async def _add_headers(message: Message, scope: Scope) -> None:
         headers = MutableScopeHeaders.from_message(message)
         for name, value in scope["state"].get(HEADERS, {}).items():
             headers[name] = value
+        if message["status"] >= HTTPStatus.BAD_REQUEST:
+            for name, value in ERROR_HEADERS.items():
+                headers.setdefault(name, value)
+            headers["cache-control"] = ERROR_HEADERS["cache-control"]
 
 
 def _api() -> Router:

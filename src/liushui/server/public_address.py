@@ -18,6 +18,7 @@ Network: TypeAlias = IPv4Network | IPv6Network
 Message: TypeAlias = MutableMapping[str, Any]
 
 _PREFIX: Final = re.compile(r"(/[A-Za-z0-9._~-]+)*")
+FORWARDED_FOR: Final = "x-forwarded-for"
 _OWN_PREFIXES: Final = frozenset({"/api", "/dialect", "/static", "/page", "/login", "/flows", "/sources", "/keys"})
 """First parts of a prefix that would look like one of our own paths."""
 
@@ -76,12 +77,16 @@ class PublicAddress:
             return path[len(self.prefix) :] or "/"
         return path
 
-    def client(self, address: str, headers: Mapping[str, str]) -> str:
-        """Return the address (HOST:PORT) of the client behind the trusted proxies."""
+    def client(self, address: str, forwarded_for: Sequence[str]) -> str:
+        """Return the address (HOST:PORT) of the client behind the trusted proxies.
+
+        `forwarded_for`: every X-Forwarded-For of the request, in order. Some proxies add a header of their own after
+        the one that the client sent.
+        """
         if not self._trusts(address.rpartition(":")[0].strip("[]")):
             return address
-        # From the last address in the header back to the first one that is not a trusted proxy.
-        forwarded = [part.strip() for part in headers.get("x-forwarded-for", "").split(",") if part.strip()]
+        # From the last address back to the first one that is not a trusted proxy.
+        forwarded = [part.strip() for part in ",".join(forwarded_for).split(",") if part.strip()]
         for host in reversed(forwarded):
             if not _is_address(host):
                 break
@@ -138,7 +143,8 @@ class PublicSite:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         host, port = scope["client"] or ("", 0)
         address = f"{host}:{port}"
-        client = public.client(address, headers)
+        forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == FORWARDED_FOR.encode()]
+        client = public.client(address, forwarded)
         inner = {**scope, "client": (client.rpartition(":")[0].strip("[]"), int(client.rpartition(":")[2]))}
         if public.is_secure(address, headers):
             inner["scheme"] = "https"

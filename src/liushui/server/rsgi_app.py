@@ -9,7 +9,7 @@ import logging
 import random
 import re
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
@@ -32,9 +32,18 @@ from liushui.server.admission import (
 from liushui.server.api import ROOT as API_ROOT
 from liushui.server.health import HEADERS as HEALTH_HEADERS
 from liushui.server.health import Health
-from liushui.server.public_address import DIRECT, PublicAddress
+from liushui.server.public_address import DIRECT, FORWARDED_FOR, PublicAddress
+from liushui.server.security_headers import ERROR_HEADERS
 
 # ---------------------------------------------------------------- the bridge to ASGI
+
+
+class Headers(Protocol):
+    """The headers of a request. Their names are in lower case. A header that is sent twice is there twice."""
+
+    def get(self, key: str, default: Any = None) -> Any: ...  # noqa: ANN401 - as Granian declares it
+    def get_all(self, key: str) -> list[str]: ...
+    def items(self) -> Iterable[tuple[str, str]]: ...
 
 
 class Scope(Protocol):
@@ -50,7 +59,7 @@ class Scope(Protocol):
     query_string: str
 
     @property
-    def headers(self) -> Mapping[str, str]: ...
+    def headers(self) -> Headers: ...
 
 
 class Stream(Protocol):
@@ -362,10 +371,19 @@ class App:
 
     async def __rsgi__(self, scope: Scope, protocol: Http | Websocket) -> None:
         """Answer one request. It is one long function, because each further coroutine costs as much as the routing."""
+        # Of two hosts, a proxy may check one and this server the other.
+        has_two_hosts = len(scope.headers.get_all("host")) > 1
         if scope.proto == "ws":
-            await self._converse(protocol)  # type: ignore[arg-type] # scope.proto says which of the two it is
+            websocket: Websocket = protocol  # type: ignore[assignment] # scope.proto says which of the two it is
+            if has_two_hosts:
+                websocket.close(400)
+            else:
+                await self._converse(websocket)
             return
         http: Http = protocol  # type: ignore[assignment]
+        if has_two_hosts:
+            http.response_bytes(400, _PROBLEM_JSON, _TWO_HOSTS)
+            return
         path = self._public.path(scope.path)
         match = self._dialects.find(path)
         if match is None:
@@ -384,7 +402,7 @@ class App:
         request = self._dialects.request(scope.method, scope.path, scope.query_string, headers, body, route)
         try:
             if provider.server.estimate_rows(request) > INLINE_ROWS_MAX:
-                client = self._public.client(scope.client, headers)
+                client = self._public.client(scope.client, scope.headers.get_all(FORWARDED_FOR))
                 work = partial(self._dialects.answer, provider, request)
                 large = await self._answer_large(work, http, provider_ticket(headers, client))
                 if large is None:
@@ -407,8 +425,8 @@ class App:
             return await while_connected(work, http.client_disconnect())
 
     async def _answer_from_site(self, site: AsgiBridge, scope: Scope, path: str, http: Http) -> None:
-        client = self._public.client(scope.client, scope.headers)
-        ticket = site_ticket(unquote(path), scope.headers, client)
+        client = self._public.client(scope.client, scope.headers.get_all(FORWARDED_FOR))
+        ticket = site_ticket(unquote(path), dict(scope.headers.items()), client)
         if (refusal := self._admission.refusal(ticket)) is not None:
             response = await self._admission.refuse(refusal, ticket)
             http.response_bytes(response.status, response.headers, response.body)
@@ -423,7 +441,7 @@ class App:
         """Answer for an API that belongs to no provider, in a thread. Its requests have no bodies."""
         headers = dict(scope.headers.items())
         request = self._dialects.request(scope.method, scope.path, scope.query_string, headers, b"", route)
-        ticket = provider_ticket(headers, self._public.client(scope.client, headers))
+        ticket = provider_ticket(headers, self._public.client(scope.client, scope.headers.get_all(FORWARDED_FOR)))
         try:
             response = await self._answer_large(partial(server.answer, request, reader), http, ticket)
         except Exception:
@@ -478,17 +496,19 @@ async def _read_body(http: Http, headers: Mapping[str, str]) -> bytes | None:
 _BODY_HEADERS: Final = frozenset({"content-length", "transfer-encoding"})
 """A request with a body has one of these headers."""
 
-_PROBLEM_JSON: Final = [("content-type", "application/problem+json")]
+_PROBLEM_JSON: Final = [("content-type", "application/problem+json"), *ERROR_HEADERS.items()]
 _NOT_FOUND: Final = b'{"type":"about:blank","title":"Not Found","status":404,"detail":"nothing is served at this path"}'
 _INTERNAL_ERROR: Final = b'{"type":"about:blank","title":"Internal Server Error","status":500}'
+_TWO_HOSTS: Final = (
+    b'{"type":"about:blank","title":"Bad Request","status":400,"detail":"host: expected one header, got several"}'
+)
 _TOO_SLOW: Final = b'{"type":"about:blank","title":"Request Timeout","status":408}'
 _TOO_LARGE: Final = b'{"type":"about:blank","title":"Content Too Large","status":413}'
 
 
 INDEX_HEADERS: Final = [
     ("content-type", "text/html; charset=utf-8"),
-    ("content-security-policy", "default-src 'none'"),
-    ("x-content-type-options", "nosniff"),
+    *(ERROR_HEADERS | {"content-security-policy": "default-src 'none'"}).items(),
 ]
 
 

@@ -26,6 +26,7 @@ from liushui.ledger.access.audit import Face
 from liushui.ledger.access.tokens import Scope
 from liushui.server.audit import NOT_AUDITED, begin_audit
 from liushui.server.context import SAFE_METHODS
+from liushui.server.security_headers import SECURITY_HEADERS
 from liushui.server.uploads import UPLOAD_MAX
 from liushui.server.web.page import OWNER, AnyRequest, Page, provide_page, web_context_of
 from liushui.server.web.sessions import (
@@ -173,32 +174,6 @@ def _too_large(request: AnyRequest, *, takes_file: bool) -> str:
         "The file is larger than %(most)s MiB. Import it with `liushui import`, or export fewer months.",
         most=UPLOAD_MAX // 1024**2,
     )
-
-
-CONTENT_SECURITY_POLICY: Final = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data:",
-        "connect-src 'self'",
-        "font-src 'self'",
-        "form-action 'self'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-    )
-)
-"""Nothing from other servers, and no inline script or style, so that injected HTML cannot run or load anything."""
-
-SECURITY_HEADERS: Final = {
-    "content-security-policy": CONTENT_SECURITY_POLICY,
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "referrer-policy": "same-origin",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-}
 
 
 def add_security_headers(response: Response[Any]) -> Response[Any]:

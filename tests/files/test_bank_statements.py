@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from liushui.errors import WireError
+from liushui.files.cells import ZONE, Cells
+from liushui.formats import ofx
 from tests.cli.commands import result
 from tests.files.inputs import Desk, picked
 from tests.importing.test_same_record import answer, wecom
@@ -208,6 +211,35 @@ def test_ofx_in_one_line_and_as_xml(desk: Desk) -> None:
         for line in body.split("\n")
     )
     assert picked(desk.reads(desk.write("c.ofx", f"<?OFX OFXHEADER='200'?>\n{closed}")), "added", "known") == [0, 3]
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        ("20260102003000[8:HKT]", "2026-01-01T16:30:00+00:00"),
+        ("20260102003000[+5.50:IST]", "2026-01-01T19:00:00+00:00"),  # decimals of an hour, as the standard says
+        ("20260102003000[+5.30:IST]", "2026-01-01T19:00:00+00:00"),  # hours and minutes, as ofxtools writes
+        ("20260102003000[5.5]", "2026-01-01T19:00:00+00:00"),
+        ("20260102003000[-3.5:NST]", "2026-01-02T04:00:00+00:00"),
+        ("20260102003000[-0.30]", "2026-01-02T01:00:00+00:00"),
+        ("20260102003000[5.45:NPT]", "2026-01-01T18:45:00+00:00"),
+        ("20260102003000[5.75:NPT]", "2026-01-01T18:45:00+00:00"),
+        ("20260102003000[8.00:GMT+8]", "2026-01-01T16:30:00+00:00"),
+        ("20260102003000.123[8:HKT]", "2026-01-01T16:30:00.123000+00:00"),
+        ("202601020030[8:HKT]", "2026-01-01T16:30:00+00:00"),
+        ("20260102", "2026-01-01T16:00:00+00:00"),
+    ],
+)
+def test_times_of_ofx(text: str, instant: str) -> None:
+    cells = {"DTPOSTED": text, "TRNAMT": "1.00", "FITID": "1", "#currency": "HKD", ZONE: "Asia/Hong_Kong"}
+    assert ofx.read(Cells(cells)).at.isoformat() == instant
+
+
+@pytest.mark.parametrize("text", ["20260102003000[5.20:X]", "20260102003000[15:X]", "20260102[]", "2026010200[8:HKT]"])
+def test_a_time_of_ofx_that_names_no_time_zone_is_refused(text: str) -> None:
+    cells = {"DTPOSTED": text, "TRNAMT": "1.00", "FITID": "1", "#currency": "HKD"}
+    with pytest.raises(WireError, match=r"DTPOSTED.*expected"):
+        ofx.read(Cells(cells))
 
 
 def test_a_transaction_of_ofx_with_another_amount_differs(desk: Desk) -> None:

@@ -4,7 +4,7 @@ import html
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Final
 
@@ -20,10 +20,17 @@ from liushui.wire.decoding import parse_currency
 ELEMENT_MAX: Final = 64 * 1024
 """Most characters of an element."""
 READ_SIZE: Final = 64 * 1024
+MOST_HOURS: Final = 14
+"""The largest offset of a time zone: Line Islands."""
 _NAME: Final = re.compile(r"[A-Z0-9.]+")
 _TIME: Final = re.compile(
-    r"(?P<day>\d{8})(?P<clock>\d{6})?(?:\.\d+)?(?:\[(?P<hours>[-+]?\d{1,2}(?:\.\d+)?)(?::\w*)?\])?", re.ASCII
+    r"(?P<day>\d{8})(?:(?P<clock>\d{4}(?:\d\d)?)(?P<fraction>\.\d{1,6})?)?"
+    r"(?:\[(?P<sign>[-+]?)(?P<hours>\d{1,2})(?:\.(?P<part>\d+))?(?::[^\]]*)?\])?",
+    re.ASCII,
 )
+_MINUTES: Final = {"": 0, "15": 15, "25": 15, "3": 30, "5": 30, "45": 45, "75": 45}
+"""Minutes by the digits after the point of an offset, without zeros at the end. The standard has decimals of an hour
+(5.50), ofxtools writes minutes (5.30). Time zones differ by quarters of an hour, so only one of the two is possible."""
 STATEMENTS: Final = ("STMTRS", "CCSTMTRS")
 INVESTMENTS: Final = "INVSTMTRS"
 INVESTMENT_TRANSACTIONS: Final = (
@@ -74,14 +81,18 @@ def _time(name: str, text: str, zone: str) -> datetime:
     match = _TIME.fullmatch(text)
     if match is None:
         raise WireError(name, f"expected a time such as 20260102235959[8:HKT], got {short_repr(text)}")
-    moment = f"{match['day']}{match['clock'] or '000000'}"
+    clock = (match["clock"] or "").ljust(6, "0")
+    moment, pattern = f"{match['day']}{clock}{match['fraction'] or ''}", "%Y%m%d%H%M%S"
+    patterns = (f"{pattern}.%f" if match["fraction"] else pattern,)
     if match["hours"] is None:
-        return parse_time(name, moment, zone, ("%Y%m%d%H%M%S",))
-    hours, _, part = match["hours"].partition(".")
-    minutes = 60 * abs(int(hours)) + (int(part.ljust(2, "0")[:2]) * 60 // 100 if part else 0)
-    offset = timedelta(minutes=-minutes if hours.startswith("-") else minutes)
+        return parse_time(name, moment, zone, patterns)
+    minutes = _MINUTES.get((match["part"] or "").rstrip("0"))
+    if minutes is None or int(match["hours"]) > MOST_HOURS:
+        raise WireError(name, f"expected an offset of a time zone such as [8:HKT] or [5.5:IST], got {short_repr(text)}")
+    offset = timedelta(hours=int(match["hours"]), minutes=minutes)
     try:
-        return (parse_time(name, moment, "UTC", ("%Y%m%d%H%M%S",)) - offset).astimezone(UTC)
+        at = parse_time(name, moment, "UTC", patterns)
+        return at + offset if match["sign"] == "-" else at - offset
     except OverflowError:
         raise WireError(name, f"expected a time of the calendar, got {short_repr(text)}") from None
 

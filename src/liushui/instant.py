@@ -6,6 +6,7 @@ business day is a date in an account's own time zone.
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from liushui.errors import ConfigError, WireError, short_repr
@@ -133,6 +134,12 @@ _FIRST_US = (datetime(1, 1, 3, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
 _LAST_US = (datetime(9999, 12, 29, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
 
 
+@lru_cache(maxsize=16_384)
+def _begin_us(zone: ZoneInfo, day: date) -> int:
+    """The instant at which a local day begins. A page asks for each day of a year, once for every account."""
+    return to_us(datetime.combine(day, time.min, tzinfo=zone).astimezone(UTC))
+
+
 class BusinessDays:
     """Converts between instants, in microseconds since the Unix epoch, and local dates of one time zone.
 
@@ -167,7 +174,7 @@ class BusinessDays:
 
     def begin_us(self, day: date) -> int:
         """The instant at which a local day begins."""
-        return to_us(datetime.combine(day, time.min, tzinfo=self._zone).astimezone(UTC))
+        return _begin_us(self._zone, day)
 
     def range_us(self, day: str) -> tuple[int, int]:
         """The instants [begin, end) of a local date."""

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from functools import cache
 from typing import Final, NamedTuple
 
 import sqlalchemy as sa
@@ -144,12 +145,17 @@ def _periods(
     """
     sums: dict[date, dict[str, Total]] = defaultdict(dict)
     left_out: dict[date, Total] = defaultdict(Total)
+
+    @cache  # a day has a move of each kind
+    def begin_of(period: str) -> date:
+        return beginning(date.fromisoformat(f"{period}-01"[:10]), span.unit)
+
     for move in found:
-        begin = beginning(date.fromisoformat(f"{move.period}-01"[:10]), span.unit)
+        begin = begin_of(move.period)
         kinds = sums[begin]
         kinds[move.kind] = kinds.get(move.kind, Total()).plus(move.total)
     for leg in legs_in(own, currency, span.first, span.last):
-        begin = beginning(date.fromisoformat(leg.day), span.unit)
+        begin = begin_of(leg.day)
         kinds = sums[begin]
         kinds[leg.kind] = kinds[leg.kind].plus(leg_total(leg).negative())
         if not kinds[leg.kind].flows:

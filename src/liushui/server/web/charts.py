@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import msgspec
@@ -262,11 +263,11 @@ def draw_calendar(account: str, days: Sequence[Day], first: date, language: Lang
     months: list[Month] = []
     free_x = 0
     for day in days:
-        week, weekday = divmod((day.day - origin).days, 7)
-        squares[day.state].append(f"M{week * PITCH} {TOP + weekday * PITCH}h{SIDE}v{SIDE}h-{SIDE}z")
-        if day.day.day == 1 and week * PITCH >= free_x:
-            months.append(Month(week * PITCH, _month(day.day, language)))
-            free_x = week * PITCH + LETTER * (len(months[-1].name) + 1)
+        number = (day.day - origin).days
+        squares[day.state].append(_square(number))
+        if day.day.day == 1 and (x := number // 7 * PITCH) >= free_x:
+            months.append(Month(x, _month(day.day, language)))
+            free_x = x + LETTER * (len(months[-1].name) + 1)
     weeks = max(YEAR_WEEKS, (days[-1].day - origin).days // 7 + 1)
     found = day_runs(days)
     runs = [
@@ -288,6 +289,13 @@ def draw_calendar(account: str, days: Sequence[Day], first: date, language: Lang
         {names[state]: len(paths) for state, paths in squares.items() if paths},
         CalendarTooltip(account, origin.isoformat(), PITCH, TOP, runs),
     )
+
+
+@lru_cache(maxsize=1_024)
+def _square(number: int) -> str:
+    """The path of the square of a day, by its number from the calendar's origin on."""
+    week, weekday = divmod(number, 7)
+    return f"M{week * PITCH} {TOP + weekday * PITCH}h{SIDE}v{SIDE}h-{SIDE}z"
 
 
 def _month(day: date, language: Language) -> str:

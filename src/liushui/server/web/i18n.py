@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -55,6 +55,14 @@ class Language:
         """Its locale in Babel."""
         return Locale.parse(self.tag, sep="-")
 
+    @cached_property
+    def _group_symbol(self) -> str:
+        return get_group_symbol(self.locale)
+
+    @cached_property
+    def _decimal_symbol(self) -> str:
+        return get_decimal_symbol(self.locale)
+
     def say(self, text: str, **values: object) -> str:
         """Translate English text. `values` are for its %(name)s."""
         translated: str = self.translations.ugettext(text)
@@ -70,7 +78,7 @@ class Language:
         whole, point, fraction = to_plain_string(amount.copy_abs()).partition(".")
         grouped = self._grouped(whole)
         sign = MINUS if amount < 0 else "+" if signed and amount > 0 else ""
-        return f"{sign}{grouped}{get_decimal_symbol(self.locale) if point else ''}{fraction}"
+        return f"{sign}{grouped}{self._decimal_symbol if point else ''}{fraction}"
 
     def money(self, amount: Decimal, currency: str, *, signed: bool = False) -> str:
         """An amount with its currency, for a sentence: zeros beyond the currency's usual decimals are left out."""
@@ -81,14 +89,14 @@ class Language:
         shown = shown_decimals(amount, currency)
         text, hidden = self.amount(amount, signed=signed), max(0, decimals_of(amount) - shown)
         kept = text[: len(text) - hidden] if hidden else text
-        return kept.rstrip(get_decimal_symbol(self.locale)) + self.decimal_zeros(amount, shown)
+        return kept.rstrip(self._decimal_symbol) + self.decimal_zeros(amount, shown)
 
     def decimal_zeros(self, amount: Decimal, shown: int) -> str:
         """Return the text after an amount with fewer decimals than are shown: zeros, and a point if it has none."""
         own = decimals_of(amount)
         if shown <= own:
             return ""
-        return ("" if own else get_decimal_symbol(self.locale)) + "0" * (shown - own)
+        return ("" if own else self._decimal_symbol) + "0" * (shown - own)
 
     def number(self, number: int) -> str:
         """A whole number with its digits grouped."""
@@ -96,7 +104,7 @@ class Language:
 
     def day(self, day: date) -> str:
         """A date in medium length, such as Jan 31, 2024."""
-        return format_date(day, "medium", locale=self.locale)
+        return _medium_date(self.locale, day)
 
     def moment(self, at: datetime, zone: ZoneInfo) -> str:
         """A date and a time to the second, in a zone. The clock has 24 hours in every language, as in lists."""
@@ -115,7 +123,12 @@ class Language:
     def _grouped(self, whole: str) -> str:
         first = len(whole) % 3
         parts = [whole[:first]] * bool(first) + [whole[at : at + 3] for at in range(first, len(whole), 3)]
-        return get_group_symbol(self.locale).join(parts)
+        return self._group_symbol.join(parts)
+
+
+@lru_cache(maxsize=4_096)
+def _medium_date(locale: Locale, day: date) -> str:
+    return format_date(day, "medium", locale=locale)
 
 
 def decimals_of(amount: Decimal) -> int:

@@ -5,7 +5,8 @@ from datetime import date
 from typing import NamedTuple
 
 from liushui.export.formats import FORMATS, Format
-from liushui.ledger.read.filters import DAY, Bound, FlowFilter
+from liushui.instant import add_days
+from liushui.ledger.read.filters import Bound, FlowFilter
 from liushui.ledger.read.month_calendar import next_month
 from liushui.server.downloads import file_name
 from liushui.server.web.account_addresses import month_address
@@ -55,7 +56,8 @@ def period_name(since: Bound | None, until: Bound | None) -> str:
             return f"{first:%Y}"
     if after is None:
         return f"from-{first}"
-    return f"until-{after - DAY}" if first is None else f"{first}..{after - DAY}"
+    last = add_days(after, -1)
+    return f"until-{last}" if first is None else f"{first}..{last}"
 
 
 def pack_address(wanted: FlowFilter) -> str:

@@ -7,6 +7,7 @@ from typing import Final
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from bench.web import WATCH
 from tests.ledger.ledgers import new_ledger
 from tests.web.bridge import browsing_as
 from tests.web.ledgers import fill_many
@@ -14,6 +15,12 @@ from tests.web.visitor import visiting
 
 ROWS: Final = 50_000
 """One a minute from November 1, 2025 on, in the account's zone: the newest is of December 5."""
+
+FAST_ROWS: Final = 10_000
+"""The rows that a fast scroll passes."""
+FAST_PIXELS: Final = 2_500
+"""More than two windows at each turn of the wheel."""
+FAST_TURNS_MAX: Final = 5_000
 
 SIZES: Final = {
     (1280, 800): "2025-11-20",
@@ -110,3 +117,20 @@ def test_scrolling_from_a_day_skips_and_repeats_nothing(page: Page, direction: i
 def minute_of(time: str) -> int:
     """The minute of its month that a time such as `2025-11-18 23:59:00` is in."""
     return int(time[8:10]) * 1440 + int(time[11:13]) * 60 + int(time[14:16])
+
+
+def test_fast_scrolling_leaves_no_row_out_of_sight(page: Page) -> None:
+    """Every row that belongs in sight is drawn, at the latest in the second frame. Until a batch has come, the list is
+    shorter, and the wheel stops at its end."""
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.goto("/flows")
+    expect(page.locator("#ledger [data-key]").first).to_be_attached()
+    page.evaluate(WATCH)
+    page.locator("#ledger").hover()
+    turns = 0
+    while (seen := page.evaluate("() => window.watchedFrames"))["rows"] < FAST_ROWS:
+        page.mouse.wheel(0, FAST_PIXELS)
+        turns += 1
+        assert turns < FAST_TURNS_MAX, seen
+    assert seen["frames"] > 0
+    assert seen["longest"] <= 1, f"{seen['blank']} of {seen['frames']} frames lacked a row"

@@ -17,9 +17,10 @@ from typing import Final, NamedTuple
 from liushui.provider import Provider
 from liushui.providers import load_providers
 from liushui.reconcile.links import Link, LinkFlow, LinkKind, LinkState, to_link_flow
+from liushui.reconcile.same_money import match_same_money
 from liushui.reconcile.transfers import match_transfers
 from liushui.reconcile.within_account import match_within
-from liushui.simulate.link_truth import Position, links_within, transfers_of
+from liushui.simulate.link_truth import Position, links_within, same_money_of, transfers_of
 from liushui.simulate.people import institutions_of
 from liushui.simulate.world import Parameters, World
 
@@ -73,6 +74,19 @@ def measure(seed: int, people: int, flows: int, lost_one_in: int = 0) -> dict[st
         for day in days:
             links = ((kind, _id(left), _id(right)) for kind, left, right in links_within(world, name, day))
             true.update(link for link in links if link[0] != LinkKind.ORDER or link[1] in ordered)
+    twice = {view: original for original in world.accounts if (view := world.view_of(original)) is not None}
+    by_account: dict[str, list[LinkFlow]] = defaultdict(list)
+    for flow in ends:
+        by_account[flow.account].append(flow)
+    views: set[str] = set()
+    for account, original in twice.items():
+        links_of_view = match_same_money(by_account[account], by_account[original])
+        views.update(link.flows[0].id for link in links_of_view if link.state is LinkState.CERTAIN)
+        found += links_of_view
+        for day in days:
+            pairs = same_money_of(world, original, day)
+            true.update((LinkKind.SAME_MONEY.value, _id(left), _id(right)) for left, right in pairs)
+    ends = [flow for flow in ends if flow.id not in views]
     found += match_transfers(ends, lambda account: provider_of[account].rules.links)
     for person in range(1, people + 1):
         for day in days:

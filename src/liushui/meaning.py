@@ -39,12 +39,14 @@ class Meaning(StrEnum):
     CONVERSIONS = "conversions"
     OWN_TRANSFERS = "own_transfers"
     """Transfers between accounts of one query. No kind has this meaning: links determine these flows."""
+    SEEN_TWICE = "seen_twice"
+    """Flows that show the same money as flows of another account of the query. Links determine these too."""
 
 
 SECTIONS: Final[Mapping[Meaning, Section]] = {
     **dict.fromkeys(Meaning, Section.INCOME),
     Meaning.OUTSIDE: Section.OUTSIDE,
-    **dict.fromkeys((Meaning.TRADES, Meaning.CONVERSIONS, Meaning.OWN_TRANSFERS), Section.APART),
+    **dict.fromkeys((Meaning.TRADES, Meaning.CONVERSIONS, Meaning.OWN_TRANSFERS, Meaning.SEEN_TWICE), Section.APART),
 }
 
 MEANINGS: Final[Mapping[str, Meaning]] = {

@@ -219,6 +219,9 @@ class LinkRules(NamedTuple):
     """How long after a dividend its tax is booked, at most."""
     pays_out: bool = False
     """Whether a withdrawal pays out what customers have paid, as a payment platform's does."""
+    shows_money_of: str = ""
+    """The provider whose accounts have the same money: the flows here are a second view of flows there, with the same
+    record numbers. Empty: the money is only here."""
 
 
 LINK_RULES: Final = LinkRules()

@@ -134,7 +134,8 @@ def starting(
 @contextmanager
 def simulator(folder: Path, *words: str) -> Iterator[dict[str, Any]]:
     """Run a simulator on a free port. Yields what it prints; each account's credentials are in `folder`/NAME.json."""
-    process = start(folder / "none.db", "simulate", "--format", "json", "--port", "0", "--socket-port", "0", *words)
+    ports = "--port", "0", "--socket-port", "0"
+    process = start(folder / "none.db", "simulate", "--format", "json", "--no-live", *ports, *words)
     try:
         assert process.stdout is not None
         announced: dict[str, Any] = json.loads(process.stdout.readline())

@@ -105,3 +105,35 @@ def test_own_transfers_are_those_between_the_accounts_that_are_asked_for(world_l
         assert {link.kind for link in every} == {LinkKind.PAYOUT}
         assert {link.flows[0].currency + link.flows[1].currency for link in every} == {"CNYCNH"}
         assert not list(reader.own_transfers(("shop-1",), BEFORE_ALL_US, AFTER_ALL_US))
+
+
+def test_a_transfer_from_an_account_that_two_show_has_one_end(world_ledger: Ledger) -> None:
+    with world_ledger.reading() as connection:
+        reader = LinkReader(connection, find_accounts(queries_of(connection)), RULES)
+        found = {
+            accounts: list(reader.own_transfers(accounts, BEFORE_ALL_US, AFTER_ALL_US))
+            for accounts in (("shop-1", "trader-1"), ("shop-1-wechatpay", "trader-1"), reader_accounts(reader))
+        }
+    at_wecom, at_wechatpay, everywhere = found.values()
+    assert names(iter(at_wechatpay)) == {"shop-1-wechatpay", "trader-1"}
+    assert [link.flows[1] for link in at_wecom] == [link.flows[1] for link in at_wechatpay]
+    assert "shop-1" not in names(iter(everywhere)), "with both accounts, it is the one of the bill"
+    assert {link.id for link in at_wechatpay} <= {link.id for link in everywhere}
+
+
+def reader_accounts(reader: LinkReader) -> tuple[str, ...]:
+    """Every account of a reader."""
+    return tuple(account.account for account in reader._accounts)
+
+
+def test_the_same_money_in_two_accounts_is_seen_twice_by_those_who_ask_for_both(world_ledger: Ledger) -> None:
+    with world_ledger.reading() as connection:
+        reader = LinkReader(connection, find_accounts(queries_of(connection)), RULES)
+        twice = list(reader.seen_twice(("shop-1", "shop-1-wechatpay"), BEFORE_ALL_US, AFTER_ALL_US))
+        assert len(twice) == 500, "each of the bill's flows is at WeCom too"
+        assert {tuple(flow.account for flow in link.flows) for link in twice} == {("shop-1", "shop-1-wechatpay")}
+        for link in twice:
+            view, original = link.flows
+            assert (view.amount, view.at_us, view.ref) == (original.amount, original.at_us, original.ref)
+        for accounts in (("shop-1",), ("shop-1-wechatpay",), ("shop-1", "trader-1")):
+            assert not list(reader.seen_twice(accounts, BEFORE_ALL_US, AFTER_ALL_US))

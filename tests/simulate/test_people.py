@@ -10,10 +10,11 @@ import pytest
 
 from liushui.flow import Flow, Kind
 from liushui.provider import Provider, Role
+from liushui.providers import load_providers
 from liushui.providers.longbridge import PROVIDER
 from liushui.simulate.people import Institution, accounts_of, institutions_of
 from liushui.simulate.transfers import SAME_MONEY, TAKES_S, Transfer
-from liushui.simulate.world import Parameters, World
+from liushui.simulate.world import Parameters, World, day_number
 from tests.simulate.worlds import INSTITUTIONS, whole, world_of
 
 
@@ -203,3 +204,29 @@ def test_the_order_in_which_days_are_generated_does_not_matter() -> None:
     one = first.day("trader-1", number), first.day("shop-1", number)
     other = second.day("shop-1", number), second.day("trader-1", number)
     assert one == other[::-1]
+
+
+def test_the_receipts_at_wecom_are_the_same_money_as_the_wechat_pay_bill() -> None:
+    providers = load_providers()
+    parameters = Parameters(accounts=2, flows=300, seed=7, begin=datetime(2021, 11, 1, tzinfo=UTC), end=END)
+    world = World(parameters, institutions_of(providers))
+    alone = World(parameters, institutions_of({"wecom": providers["wecom"]}))
+    orders = 0
+    for person in range(1, parameters.accounts + 1):
+        view, original = f"shop-{person}", f"shop-{person}-wechatpay"
+        assert world.view_of(original) == view
+        assert (world.original_of(view), world.original_of(original)) == (original, original)
+        for day in range(world.begin_day, day_number(END)):
+            for seen, booked in zip(world.day(view, day), world.day(original, day), strict=True):
+                assert (seen.at, seen.amount, seen.kind) == (booked.at, booked.amount, booked.kind)
+                assert (seen.ref, seen.balance_after, seen.note) == (booked.ref, booked.balance_after, booked.note)
+                if seen.order_ref:  # the shop's own number, which the bill has beside WeChat Pay's
+                    orders += 1
+                    assert booked.detail is not None
+                    assert booked.detail["wechatpay:业务凭证号"] == seen.order_ref
+                    assert booked.order_ref == f"4200{seen.order_ref}"
+            if not any(world.transfers(person, day)):
+                assert [flow._replace(detail=None) for flow in world.day(view, day)] == [
+                    flow._replace(detail=None) for flow in alone.day(view, day)
+                ], "WeCom's account does not depend on the bill"
+    assert orders

@@ -285,14 +285,15 @@ def summary(
     """Print money in and out by period, account, currency and kind.
 
     With `--by meaning`, in place of kinds: sales, refunds, fees, interest and so on, money from and to outside, and,
-    apart, trades, currency conversions and own transfers. With `--by fee`: the fees of each account. `flows` counts
-    those that are flows of their own, `rows_with_fee` other rows that state a fee within their amount; `within_out` is
-    what was charged in them, and is part of their amounts already.
+    apart, trades, currency conversions, own transfers, and flows whose money another account shows too. With `--by
+    fee`: the fees of each account. `flows` counts those that are flows of their own, `rows_with_fee` other rows that
+    state a fee within their amount; `within_out` is what was charged in them, and is part of their amounts already.
 
     Currencies are never added together. own_in and own_out are the part of money in and out that is transfers between
-    the printed accounts. The exit code is 3 if the result is not complete. The result of an account without a source is
-    never complete. Without --until the range ends with the newest flow, or where the newest sync ended. With --as-of
-    the sums are computed from all versions of the flows, which takes longer the more there are.
+    the printed accounts, or money that another of them shows too. The exit code is 3 if the result is not complete. The
+    result of an account without a source is never complete. Without --until the range ends with the newest flow, or
+    where the newest sync ended. With --as-of the sums are computed from all versions of the flows, which takes longer
+    the more there are.
 
     \b
     Example: liushui summary broker --by year

@@ -29,9 +29,10 @@ def link() -> None:
     """Show which flows belong together, and confirm or reject links.
 
     Links join the two ends of a transfer between your accounts, refunds and receipts, fees and what they were charged
-    for, taxes and dividends, the legs of a conversion, and the fills of an order. A link is certain if no other flow
-    could take the place of either of its flows. Candidates are only possible: confirm or reject them. Totals of several
-    accounts leave out transfers that are certain or confirmed.
+    for, taxes and dividends, the legs of a conversion, the fills of an order, and the same money in two accounts: WeCom
+    shows what moves in a WeChat Pay account. A link is certain if no other flow could take the place of either of its
+    flows. Candidates are only possible: confirm or reject them. Totals of several accounts leave out transfers that are
+    certain or confirmed, and count money once that two accounts show: in WeChat Pay's own bill.
     """
 
 

@@ -264,8 +264,14 @@ def fault_profiles_help() -> str:
     help="A provider to simulate; repeatable. (default: all)",
 )
 @click.option("--begin", default="2021-01-01", metavar="DAY", help="The first day with flows (UTC).")
-@click.option("--end", default="2026-01-01", metavar="DAY", help="The day after the last day with flows (UTC).")
-@click.option("--live", is_flag=True, help="Continue after --end: add flows up to now, at the same rate.")
+@click.option(
+    "--end", metavar="DAY", help="The day after the last day with flows (UTC). (default: there is no last day)"
+)
+@click.option(
+    "--live/--no-live",
+    default=None,
+    help="Continue after --end, or after 2025: add flows up to now, at the same rate. (default: unless --end is given)",
+)
 @host_option
 @port_option(SIMULATOR_PORT)
 @socket_port_option
@@ -292,8 +298,8 @@ def simulate(
     seed: int,
     providers: tuple[str, ...],
     begin: str,
-    end: str,
-    live: bool,
+    end: str | None,
+    live: bool | None,
     host: str,
     port: int,
     socket_port: int | None,
@@ -304,7 +310,8 @@ def simulate(
 ) -> None:
     """Serve simulated accounts through the provider APIs.
 
-    A trader has an account at each broker and futures exchange, a shop an account at each provider for shops. With
+    A trader has an account at each broker and futures exchange, a shop an account at each provider for shops. An
+    account has --flows flows from --begin to --end, or to the end of 2025 and more up to now. With
     --faults connections and answers fail, and rows come late, change, disappear or are damaged. The rows that a client
     must end up with are at /simulator/truth?account=NAME&at=INSTANT, one row a line. Ctrl-C ends the server.
 
@@ -316,8 +323,10 @@ def simulate(
     from liushui.simulate.serve import AnnouncedAccount, FaultOptions, SimulatorInfo, serve_world, simulated_accounts
     from liushui.simulate.world import Parameters
 
-    first, after = parse_instant("begin", begin), parse_instant("end", end)
-    parameters = Parameters(accounts=accounts, flows=flows, seed=seed, begin=first, end=after, live=live)
+    first = parse_instant("begin", begin)
+    after = Parameters.end if end is None else parse_instant("end", end)
+    is_live = end is None if live is None else live
+    parameters = Parameters(accounts=accounts, flows=flows, seed=seed, begin=first, end=after, live=is_live)
     address = listening_address(host, port, socket_port)
     simulated = [
         AnnouncedAccount(account.name, account.provider.name, account.flows, dict(account.credentials))

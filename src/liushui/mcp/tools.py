@@ -154,8 +154,8 @@ TOOLS: Final = (
         "summarize_flows",
         "Money in and out",
         "Money in, money out and net by day, week, month or year and by currency; if asked for, also by account, by "
-        "kind, or by meaning: income and expense, money from outside, and apart, trades and own transfers. Currencies "
-        "are never added together.",
+        "kind, or by meaning: income and expense, money from outside, and apart, trades, own transfers and money that "
+        "another account shows too. Currencies are never added together.",
         Summary,
         models.Summary,
         _reader("/summary", models.Summary),

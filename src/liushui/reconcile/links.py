@@ -35,6 +35,9 @@ class LinkKind(StrEnum):
     CONVERSION = "conversion"
     ORDER = "order"
     """The fills of one order."""
+    SAME_MONEY = "same_money"
+    """One movement of money that two accounts show. The first flow is the second view of it, and does not count in a
+    total of both accounts."""
 
 
 OWN_TRANSFERS: Final = frozenset({LinkKind.TRANSFER, LinkKind.PAYOUT})

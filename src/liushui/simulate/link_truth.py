@@ -70,11 +70,23 @@ def _fills(flows: Sequence[Flow]) -> Iterator[tuple[int, int]]:
 
 
 def transfers_of(world: World, person: int, day: int) -> Iterator[tuple[Position, Position]]:
-    """Return the two ends of each transfer of a person's day, the outgoing end first."""
+    """Return the two ends of each transfer of a person's day, the outgoing end first.
+
+    If two accounts show an end, it is that of the original account.
+    """
     for number, transfer in enumerate(world.transfers(person, day)):
         event = transfer_event(number)
         left, right = (
             Position(account, day, world.events(account, day).index(event))
-            for account in (transfer.source, transfer.target)
+            for account in map(world.original_of, (transfer.source, transfer.target))
         )
         yield left, right
+
+
+def same_money_of(world: World, account: str, day: int) -> Iterator[tuple[Position, Position]]:
+    """Return the views of an account's flows of a day in another account, each with the flow. Both accounts have the
+    same flows in the same order."""
+    view = world.view_of(account)
+    if view is not None:
+        for place in range(len(world.day(account, day))):
+            yield Position(view, day, place), Position(account, day, place)

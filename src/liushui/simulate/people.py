@@ -37,6 +37,8 @@ class Institution(NamedTuple):
     is_advisory: bool = False
     """Whether the provider calls the balances on its rows indicative. Some of them then do not follow from each
     other."""
+    shown_at: str = ""
+    """The institution where each account has a second view of the account here: the same flows. Empty: nowhere."""
 
 
 SINGLE_BROKER: Final = (Institution("", Role.BROKER, is_main=True),)
@@ -74,6 +76,7 @@ def institutions_of(providers: Mapping[str, Provider]) -> tuple[Institution, ...
             simulate_detail=provider.simulate_detail,
             subaccounts=tuple(provider.subaccounts),
             is_advisory=provider.rules.balances is not None and provider.rules.balances.advisory,
+            shown_at=next((view for view, other in known if other.rules.links.shows_money_of == name), ""),
         )
         for name, provider in known
     )

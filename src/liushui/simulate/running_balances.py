@@ -100,6 +100,8 @@ class Statement:
     transfer_legs: Callable[[int], Sequence[TransferLeg]]
     """The ends of a day's transfers that fall into the account."""
     simulate_detail: DetailSimulator | None = None
+    detail_account: str = ""
+    """The account whose name determines the provider's own data on the rows. Empty: `account`."""
     is_advisory: bool = False
     """Whether some rows state the balance after a later row: see `_with_advisory_balances`."""
 
@@ -117,7 +119,9 @@ class Statement:
             legs = self.transfer_legs(day)
             rows, events = self._rows_before_closing(day, legs)
             if self.simulate_detail is not None:
-                below = Draw(seeded_random("dress", self.seed, self.account, day), midnight_of(day)).below
+                below = Draw(
+                    seeded_random("dress", self.seed, self.detail_account or self.account, day), midnight_of(day)
+                ).below
                 rows = [self.simulate_detail(flow, below) for flow in rows]
             flows = [ledger.book(flow) for flow in rows]
             closing_legs = {leg.wallet: leg for leg in legs if leg.amount is None}

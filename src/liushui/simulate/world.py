@@ -93,6 +93,15 @@ class World:
         self._people: dict[int, list[Account]] = {}
         for account in self._accounts.values():
             self._people.setdefault(account.person, []).append(account)
+        names = {(account.person, account.institution.name): name for name, account in self._accounts.items()}
+        self._views = {
+            name: names[account.person, account.institution.shown_at]
+            for name, account in self._accounts.items()
+            if account.institution.shown_at
+        }
+        """The accounts that another account shows too, each with that account. Both have the same flows, which follow
+        from the name of the view. Worlds without the original therefore have the same flows in the view."""
+        self._originals = {view: original for original, view in self._views.items()}
         self.begin_day = day_number(parameters.begin)
         self.end_day = None if parameters.live else day_number(parameters.end)
         """The day after the last one. None: the world has no end."""
@@ -107,6 +116,14 @@ class World:
     def account(self, name: str) -> Account:
         """The account with this name. Raises KeyError if there is none."""
         return self._accounts[name]
+
+    def view_of(self, account: str) -> str | None:
+        """The account that shows the same money as this one. None: no account does."""
+        return self._views.get(account)
+
+    def original_of(self, account: str) -> str:
+        """The account whose money this account shows, or this account, if no other one has the same money."""
+        return self._originals.get(account, account)
 
     def existing(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return those names that are accounts here, each once, sorted."""
@@ -174,7 +191,8 @@ class World:
         plan = self._plan(account, self._calendar.span_of(day))
         return Statement(
             seed=self.parameters.seed,
-            account=account,
+            account=self._views.get(account, account),
+            detail_account=account,
             profile=self._accounts[account].profile,
             plan=plan,
             levels=self._levels(account),
@@ -191,7 +209,7 @@ class World:
         return plan_span(days, counts, self._wallets(account), opens=opens)
 
     def _make_wallets(self, account: str) -> tuple[Wallet, ...]:
-        draw = Draw(seeded_random("pockets", self.parameters.seed, account), EPOCH)
+        draw = Draw(seeded_random("pockets", self.parameters.seed, self._views.get(account, account)), EPOCH)
         wallets = self._accounts[account].profile.wallets(draw)
         names = self._accounts[account].institution.subaccounts
         return _renamed(wallets, names) if names else wallets
@@ -203,11 +221,16 @@ class World:
         if self.parameters.flows:
             first = days[bisect_left(days, 1, key=lambda day: self.count_before(account, day + 1))]
         wallets = self._plan(account, self._calendar.span_of(first)).wallets
-        rows = openings(self.parameters.seed, account, self._accounts[account].profile, wallets)
+        rows = openings(
+            self.parameters.seed, self._views.get(account, account), self._accounts[account].profile, wallets
+        )
         return {wallet: row.amount for wallet, row in zip(wallets, rows, strict=False)}
 
     def _transfer_legs(self, account: str, day: int) -> list[TransferLeg]:
         """The ends of a day's transfers that belong to an account."""
+        if (view := self._views.get(account)) is not None:
+            wallets = dict(zip(self._wallets(view), self._wallets(account), strict=True))
+            return [leg._replace(wallet=wallets[leg.wallet]) for leg in self._transfer_legs(view, day)]
         legs = []
         for number, transfer in enumerate(self.transfers(self._accounts[account].person, day)):
             if transfer.source == account:
@@ -230,7 +253,8 @@ class World:
 
     def _make_transfers(self, person: int, day: int) -> Sequence[Transfer]:
         days = self._calendar.span_of(day)
-        plans = {account: self._plan(account.name, days) for account in self._people[person]}
+        moving = (account for account in self._people[person] if account.name not in self._views)
+        plans = {account: self._plan(account.name, days) for account in moving}
         seed = self.parameters.seed, person, day
         draw = Draw(seeded_random("transfers", *seed), midnight_of(day))
         # These transfers come from a separate draw, so that worlds with fewer than two exchanges do not change.
@@ -240,7 +264,7 @@ class World:
     def _make_density(self, account: Account) -> Density:
         parameters = self.parameters
         return Density(
-            seeded_random("density", parameters.seed, account.name),
+            seeded_random("density", parameters.seed, self._views.get(account.name, account.name)),
             begin=self.begin_day,
             end=day_number(parameters.end),
             flows=parameters.flows,

@@ -122,8 +122,8 @@ def simulating(
 ) -> Iterator[SimulatorInfo]:
     """Simulate a world on free ports until the block ends. Yields its URLs and credentials.
 
-    Without `providers` every provider is simulated. Flows are in [begin, end); None means the command's own days. Flows
-    in the future appear when their time comes. `faults` names a fault profile.
+    Without `providers` every provider is simulated. Flows are in [begin, end); None means the days of `Parameters`.
+    Flows in the future appear when their time comes. `faults` names a fault profile.
     """
     ports = free_port(), free_port()
     command = [*command_of(None), "simulate", "--format", "json", *_ports(ports)]
@@ -131,7 +131,7 @@ def simulating(
     command += [word for name in providers for word in ("--provider", name)]
     command += [word for name, day in (("--begin", begin), ("--end", end)) if day for word in (name, day.isoformat())]
     command += ["--faults", faults, "--fault-seed", str(fault_seed)] if faults != "none" else []
-    command += ["--rate-limit" if rate_limit else "--no-rate-limit", *(["--live"] if live else [])]
+    command += ["--rate-limit" if rate_limit else "--no-rate-limit", "--live" if live else "--no-live"]
     with TemporaryFile("w+") as messages, process_of(command, messages, stdout=subprocess.PIPE) as process:
         line = process.stdout.readline() if process.stdout else ""
         if not line:

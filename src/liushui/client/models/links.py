@@ -18,6 +18,7 @@ class LinkKind(StrEnum):
     TAX = "tax"
     CONVERSION = "conversion"
     ORDER = "order"
+    SAME_MONEY = "same_money"
 
 
 class LinkState(StrEnum):
@@ -46,7 +47,8 @@ class LinkedFlow(Model):
 class Link(Model):
     """Flows that belong together, or may.
 
-    The first flow depends on the others: it is the refund, the fee, or the outgoing end of a transfer. `certain`: no
+    The first flow depends on the others: it is the refund, the fee, the outgoing end of a transfer, or the flow that
+    shows the same money as the other one and does not count in totals of both accounts. `certain`: no
     other flow could replace one of them. `candidate`: possible, and nothing is concluded from it. `outdated`: it was
     confirmed, and one of its flows has changed since.
     """

@@ -100,11 +100,26 @@ class SummaryRow(Model):
     money_in: Sum
     money_out: Sum
     net: Sum
-    own_in: Annotated[Sum, Meta(description="What came in by transfers between the requested accounts.")]
-    own_out: Annotated[Sum, Meta(description="What went out by transfers between the requested accounts.")]
+    own_in: Annotated[
+        Sum,
+        Meta(
+            description="What came in by transfers between the requested accounts, or is money that another of them "
+            "shows too."
+        ),
+    ]
+    own_out: Annotated[
+        Sum,
+        Meta(
+            description="What went out by transfers between the requested accounts, or is money that another of them "
+            "shows too."
+        ),
+    ]
     meaning: Annotated[
         Meaning | None,
-        Meta(description="What the totals mean; null unless requested. Own transfers then have separate rows."),
+        Meta(
+            description="What the totals mean; null unless requested. Own transfers, and money that another account "
+            "shows too, then have separate rows."
+        ),
     ]
     section: Annotated[
         Section | None,

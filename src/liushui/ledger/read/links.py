@@ -35,6 +35,7 @@ from liushui.reconcile.links import (
     seconds_of,
     taken_flows,
 )
+from liushui.reconcile.same_money import WINDOW, match_same_money
 from liushui.reconcile.transfers import match_transfers
 from liushui.reconcile.within_account import RECORD_WINDOW, match_within
 from liushui.rules import LINK_RULES, LinkRules, Paging, Rules
@@ -48,6 +49,8 @@ WINDOWS_AROUND: Final = 8
 """The number of windows before and after a range in which flows are read, because they affect links in the range. An
 end's own partners are one window away, theirs two, and so on through the tiers of evidence and the longest chain that
 gets a suggestion."""
+
+_VIEW_WINDOW_US: Final = WINDOW // timedelta(microseconds=1)
 
 FLOWS_CHUNK: Final = 5_000
 """The number of flows of one account, about, that are matched together."""
@@ -66,6 +69,13 @@ class LinkReader:
             account.account: rules[account.provider].links if account.provider in rules else LINK_RULES
             for account in accounts
         }
+        self._views = {
+            account.account: originals
+            for account in accounts
+            if (shown := self._rules[account.account].shows_money_of)
+            and (originals := tuple(other.account for other in accounts if other.provider == shown))
+        }
+        """The accounts whose flows may be views of flows in other accounts, and those other accounts."""
         self._decisions = tuple(load_decisions(connection).values())
         longest = max((rule.transfer_window for rule in self._rules.values()), default=LINK_RULES.transfer_window)
         self.window_us = longest // timedelta(microseconds=1)
@@ -84,21 +94,83 @@ class LinkReader:
         while (begin_us := self._next_end(since_us, until_us)) is not None:
             since_us = min(begin_us + TRANSFERS_CHUNK_US, until_us)
             around = begin_us - around_us, since_us + around_us
-            for link in match_transfers(self._ends(*around), self.rules_of, self._decided_in(*around)):
+            ends = self._without_views(self._ends(*around), *around)
+            for link in match_transfers(ends, self.rules_of, self._decided_in(*around)):
                 if begin_us <= link.flows[0].at_us < since_us:
                     yield link
 
     def own_transfers(self, accounts: Collection[str], since_us: int, until_us: int) -> Iterator[Link]:
         """Return the accepted transfers between these accounts that have an end in [since, until).
 
-        This is the only definition of the own transfers that totals leave out.
+        This is the only definition of the own transfers that totals leave out. If an end is in another account, but
+        one of these accounts has a view of it, that view is the end.
         """
         around = since_us - self.window_us, until_us + self.window_us
+        views: dict[FlowKey, LinkFlow] = {}
+        for account in self._views.keys() & set(accounts):
+            if any(original not in accounts for original in self._views[account]):
+                views |= {link.keys[1]: link.flows[0] for link in self._held_views(account, *around)}
         for link in merge(self.transfers(*around), self.decided(*around), key=_order_of):
             if link.state in HELD and link.kind in OWN_TRANSFERS:
+                ends = (flow if flow.account in accounts else views.get(flow.key, flow) for flow in link.flows)
+                link = link._replace(flows=tuple(ends))  # the same link, seen from these accounts
                 is_inside = all(flow.account in accounts for flow in link.flows)
                 if is_inside and any(since_us <= flow.at_us < until_us for flow in link.flows):
                     yield link
+
+    def seen_twice(self, accounts: Collection[str], since_us: int, until_us: int) -> Iterator[Link]:
+        """Return the accepted links of the same money in two of these accounts, with the view in [since, until).
+
+        This is the only definition of the flows that totals leave out because another flow shows the same money.
+        """
+        for account in sorted(self._views.keys() & set(accounts)):
+            for link in self._held_views(account, since_us, until_us):
+                if link.flows[1].account in accounts:
+                    yield link
+
+    def same_money(self, account: str, since_us: int, until_us: int) -> Iterator[Link]:
+        """Return the links of an account's flows in [since, until) to flows that show the same money, by time: certain
+        ones and candidates.
+
+        Links with a decision are left out.
+        """
+        if account not in self._views:
+            return
+        around_us = WINDOWS_AROUND * _VIEW_WINDOW_US
+        for begin_us, after_us in self._chunks(account, since_us, until_us):
+            around = begin_us - around_us, after_us + around_us
+            views = self._flows(account, *around)
+            originals = (flow for other in self._views[account] for flow in self._flows(other, *around))
+            for link in match_same_money(views, originals, self._decided_in(*around)):
+                if begin_us <= link.flows[0].at_us < after_us:
+                    yield link
+
+    def _held_views(self, account: str, since_us: int, until_us: int) -> Iterator[Link]:
+        """Return the accepted links of an account's flows in [since, until) to flows that show the same money."""
+        decided = (
+            link
+            for link in self.decided(since_us, until_us)
+            if link.kind is LinkKind.SAME_MONEY and link.flows[0].account == account
+        )
+        for link in merge(self.same_money(account, since_us, until_us), decided, key=_order_of):
+            if link.state in HELD:
+                yield link
+
+    def _without_views(self, ends: Iterable[LinkFlow], since_us: int, until_us: int) -> Iterable[LinkFlow]:
+        """Leave out ends that are views of other ends: the money moved once."""
+        if not self._views:
+            return ends
+        every = list(ends)
+        decided = self._decided_in(since_us, until_us)
+        views: set[FlowKey] = {link.keys[0] for link in self.decided(since_us, until_us) if _is_held_view(link)}
+        for account, originals in self._views.items():
+            found = match_same_money(
+                (flow for flow in every if flow.account == account),
+                (flow for flow in every if flow.account in originals),
+                decided,
+            )
+            views.update(link.keys[0] for link in found if link.state in HELD)
+        return [flow for flow in every if flow.key not in views]
 
     def within(self, account: str, since_us: int, until_us: int) -> Iterator[Link]:
         """Return the links within an account whose first flow is in [since, until), by its time.
@@ -131,9 +203,11 @@ class LinkReader:
         # Only flows that can have such links are read: few flows can be ends of transfers.
         if not OWN_TRANSFERS.isdisjoint(kinds):
             streams.append(self.transfers(since_us, until_us))
-        if not OWN_TRANSFERS.issuperset(kinds):
+        if not (OWN_TRANSFERS | {LinkKind.SAME_MONEY}).issuperset(kinds):
             names = [account.account for account in self._accounts if not accounts or account.account in accounts]
             streams += [self.within(name, since_us, until_us) for name in names]
+        if LinkKind.SAME_MONEY in kinds:
+            streams += [self.same_money(name, since_us, until_us) for name in self._views]
         return (
             link
             for link in merge(*streams, key=_order_of)
@@ -182,6 +256,9 @@ class LinkReader:
             ends |= every
             links += match_within(every.values(), self.rules_of(account.account))
         links += match_transfers(ends.values(), self.rules_of)
+        for name, originals in self._views.items():
+            views = (flow for flow in ends.values() if flow.account == name)
+            links += match_same_money(views, (flow for flow in ends.values() if flow.account in originals))
         return next((link for link in links if link.id == id_), None)
 
     def why_missing(self, id_: str, visible: Collection[str] | None = None) -> str:
@@ -201,6 +278,8 @@ class LinkReader:
         around_us = self.window_us
         found = list(self.transfers(key.at_us - around_us, key.at_us + around_us + 1))
         found += self._within_around(key)
+        for account in self._views:
+            found += self.same_money(account, key.at_us - _VIEW_WINDOW_US, key.at_us + _VIEW_WINDOW_US + 1)
         found += [self.decided_link(decision) for decision in self._decisions if key in decision.keys]
         return sorted((link for link in found if key in link.keys), key=_order_of)
 
@@ -291,6 +370,10 @@ class LinkReader:
             if after is None:
                 return
             since_us = after
+
+
+def _is_held_view(link: Link) -> bool:
+    return link.kind is LinkKind.SAME_MONEY and link.state in HELD
 
 
 def _around_us(rules: LinkRules) -> int:

@@ -43,11 +43,15 @@ class Between(NamedTuple):
 
 
 class Streams(NamedTuple):
-    """The streams of one currency. `inside`: transfers between subaccounts of the same account."""
+    """The streams of one currency. `inside`: transfers between subaccounts of the same account.
+
+    `views`: the number and the amounts of flows that are left out because another flow shows the same money.
+    """
 
     outside: Sequence[Outside]
     between: Sequence[Between]
     inside: Sequence[Between]
+    views: tuple[int, Decimal] = (0, ZERO)
 
 
 def streams_of(
@@ -66,12 +70,15 @@ def streams_of(
         came[place] = EXACT.add(came[place], move.total.money_in)
         went[place] = EXACT.subtract(went[place], move.total.money_out)
     moved: dict[tuple[str, str], tuple[int, Decimal]] = defaultdict(lambda: (0, ZERO))
+    views = 0, ZERO
     for transfer in own:
-        legs = [leg for leg in transfer if leg.currency == currency and is_within(leg.day, first, last)]
+        legs = [leg for leg in transfer.legs if leg.currency == currency and is_within(leg.day, first, last)]
         for leg in legs:
             side = went if leg.amount < 0 else came
             side[leg.account, leg.kind] = EXACT.subtract(side[leg.account, leg.kind], leg.amount.copy_abs())
-        if legs:
+        if legs and transfer.arrived is None:
+            views = views[0] + 1, EXACT.add(views[1], legs[0].amount.copy_abs())
+        elif legs and transfer.arrived is not None:
             pair = transfer.left.account, transfer.arrived.account
             many, amount = moved[pair]
             moved[pair] = many + 1, EXACT.add(amount, legs[-1].amount.copy_abs())
@@ -80,4 +87,5 @@ def streams_of(
         [Outside(*place, came=came[place], went=went[place]) for place in sorted(came) if came[place] or went[place]],
         [pair for pair in pairs if pair.source != pair.target],
         [pair for pair in pairs if pair.source == pair.target],
+        views,
     )

@@ -117,6 +117,8 @@ def find_linked(
         return set()
 
     def counts(link: Link) -> bool:
+        if link.kind is LinkKind.SAME_MONEY:
+            return False  # the same refund in another account is not its receipt
         return link.state in HELD and (visible is None or all(key.account in visible for key in link.keys))
 
     times = [key.at_us for key in kinds]

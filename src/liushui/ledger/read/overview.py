@@ -139,12 +139,12 @@ def _periods(
     *,
     is_open: bool,
 ) -> list[ChartPeriod]:
-    """Return the sums of each period of a span, without own transfers.
+    """Return the sums of each period of a span, without own transfers and views of the same money.
 
     `is_open`: the span has no end, so its last period is whole.
     """
     sums: dict[date, dict[str, Total]] = defaultdict(dict)
-    left_out: dict[date, Total] = defaultdict(Total)
+    left_out: dict[tuple[date, bool], Total] = defaultdict(Total)
 
     @cache  # a day has a move of each kind
     def begin_of(period: str) -> date:
@@ -160,13 +160,14 @@ def _periods(
         kinds[leg.kind] = kinds[leg.kind].plus(leg_total(leg).negative())
         if not kinds[leg.kind].flows:
             del kinds[leg.kind]
-        left_out[begin] = left_out[begin].plus(leg_total(leg))
+        left_out[begin, leg.is_view] = left_out[begin, leg.is_view].plus(leg_total(leg))
     periods = []
     for first, last in span.periods():
         begin = beginning(first, span.unit)
         end = _end(span, is_open=is_open) if last == span.last else last
         verdict = verdict_on(accounts, first, None if end == date.max else end + DAY, currency)
-        periods.append(ChartPeriod(first, last, sums.get(begin, {}), verdict, left_out.get(begin, Total())))
+        transfers, views = left_out[begin, False], left_out[begin, True]
+        periods.append(ChartPeriod(first, last, sums.get(begin, {}), verdict, transfers, views))
     return periods
 
 

@@ -1,7 +1,8 @@
-"""Transfers between own accounts, for totals that leave them out: by account, day, currency and kind. Reads only.
+"""What totals of several accounts leave out: by account, day, currency and kind. Reads only.
 
-A total of several accounts does not count money that only moved between them. `LinkReader.own_transfers` defines these
-transfers. The overview, charts and summaries use this module.
+A total of several accounts does not count money that only moved between them, and counts money once that two of them
+show. `LinkReader.own_transfers` and `LinkReader.seen_twice` define these flows. The overview, charts and summaries use
+this module.
 """
 
 from collections import OrderedDict
@@ -29,7 +30,8 @@ _ANSWERS_CACHED: Final = 16
 
 
 class OwnLeg(NamedTuple):
-    """One end of a transfer. `day` is a day in the zone of its account. `amount` is signed."""
+    """One end of a transfer, or a flow that shows the same money as another one. `day` is a day in the zone of its
+    account. `amount` is signed."""
 
     account: str
     day: str
@@ -37,13 +39,23 @@ class OwnLeg(NamedTuple):
     currency: str
     kind: str
     amount: Decimal
+    is_view: bool = False
+    """Whether it is left out because another flow shows the same money."""
 
 
 class OwnTransfer(NamedTuple):
-    """A transfer between own accounts. The two legs may have different days and currencies."""
+    """A transfer between own accounts. The two legs may have different days and currencies.
+
+    `arrived` None: the one leg is a view of a flow that counts.
+    """
 
     left: OwnLeg
-    arrived: OwnLeg
+    arrived: OwnLeg | None
+
+    @property
+    def legs(self) -> Sequence[OwnLeg]:
+        """The flows that a total leaves out."""
+        return (self.left,) if self.arrived is None else (self.left, self.arrived)
 
 
 class OwnTransferCache:
@@ -84,22 +96,22 @@ def read_own_transfers(
     first: date | None,
     last: date | None,
 ) -> list[OwnTransfer]:
-    """Return the transfers between accounts with these names that have a leg on a day from `first` to `last`, by
-    time."""
+    """Return what a total of accounts with these names leaves out and has a leg on a day from `first` to `last`: first
+    the transfers between them by time, then views of the same money."""
     if not _have_wallets(connection, names):
         return []
     every = find_accounts(queries_of(connection))
     days = {account.account: BusinessDays(load_zone(account.zone)) for account in every if account.account in names}
     reader = LinkReader(connection, every, rules)
+    around = _midnight_us(first, -1, BEFORE_ALL_US), _midnight_us(last, 2, AFTER_ALL_US)
     found = []
-    for link in reader.own_transfers(
-        names, _midnight_us(first, -1, BEFORE_ALL_US), _midnight_us(last, 2, AFTER_ALL_US)
-    ):
+    for link in reader.own_transfers(names, *around):
         left, arrived = (_leg(flow, days[flow.account]) for flow in link.flows)
-        transfer = OwnTransfer(left, arrived)
-        if any(is_within(leg.day, first, last) for leg in transfer):
-            found.append(transfer)
-    return found
+        found.append(OwnTransfer(left, arrived))
+    for link in reader.seen_twice(names, *around):
+        view = link.flows[0]
+        found.append(OwnTransfer(_leg(view, days[view.account])._replace(is_view=True), None))
+    return [one for one in found if any(is_within(leg.day, first, last) for leg in one.legs)]
 
 
 def _have_wallets(connection: Connection, names: Collection[str]) -> bool:
@@ -116,7 +128,7 @@ def legs_in(
 ) -> Iterator[OwnLeg]:
     """Return the legs in one currency on days from `first` to `last`."""
     for transfer in transfers:
-        yield from (leg for leg in transfer if leg.currency == currency and is_within(leg.day, first, last))
+        yield from (leg for leg in transfer.legs if leg.currency == currency and is_within(leg.day, first, last))
 
 
 def leg_total(leg: OwnLeg) -> Total:

@@ -76,10 +76,12 @@ class Period(NamedTuple):
 class SummaryRow(NamedTuple):
     """The money that moved in one period and currency. `account`, `kind` and `meaning` None: all together.
 
-    By meaning, own transfers have their own rows, and are not part of other rows.
+    By meaning, own transfers and flows that show money a second time have their own rows, and are not part of other
+    rows.
 
-    `own`: transfers between the requested accounts. A total of several accounts leaves them out; that of one account
-    counts them, because they moved its money. None: not known, for several accounts as of a recorded time.
+    `own`: transfers between the requested accounts, and flows that show the same money as a flow of another one of
+    them. A total of several accounts leaves them out; that of one account counts them, because they moved its money.
+    None: not known, for several accounts as of a recorded time.
     """
 
     period: Period
@@ -144,7 +146,8 @@ def read_summary(model: ReadModel, query: SummaryQuery, as_of: Bound | None = No
                 group, total = group_of(leg.day, leg.account, leg.currency, leg.kind), leg_total(leg)
                 if query.by_meaning:
                     sums[group] = sums[group].plus(total.negative())
-                    group = group._replace(meaning=_ORDER.index(Meaning.OWN_TRANSFERS))
+                    meaning = Meaning.SEEN_TWICE if leg.is_view else Meaning.OWN_TRANSFERS
+                    group = group._replace(meaning=_ORDER.index(meaning))
                     sums[group] = sums.get(group, Total()).plus(total)
                 elif not query.by_account:
                     sums[group] = sums[group].plus(total.negative())
@@ -177,9 +180,9 @@ def read_summary(model: ReadModel, query: SummaryQuery, as_of: Bound | None = No
 def _own_legs(
     model: ReadModel, connection: Connection, accounts: Mapping[str, Account], query: SummaryQuery
 ) -> Iterator[OwnLeg]:
-    """Return the legs of own transfers that the query is about."""
+    """Return the flows that a total of the accounts leaves out and the query is about."""
     transfers = model.own_transfers.read(connection, model.rules, tuple(accounts), query.first, query.last)
-    for leg in (leg for transfer in transfers for leg in transfer):
+    for leg in (leg for transfer in transfers for leg in transfer.legs):
         is_asked = query.currency is None or equals_currency(leg.currency, query.currency)
         if is_asked and query.kind in (None, leg.kind) and is_within(leg.day, query.first, query.last):
             yield leg
@@ -267,13 +270,15 @@ def last_day(first: date, unit: Unit) -> date:
 
 
 class ChartPeriod(NamedTuple):
-    """The money that moved in a period, by kind, without own transfers. `own`: the sum of own transfers."""
+    """The money that moved in a period, by kind, without what a total leaves out: `own`, the sum of own transfers, and
+    `views`, the sum of flows that show the same money as another one."""
 
     first: date
     last: date
     kinds: Mapping[str, Total]
     verdict: Verdict
     own: Total = Total()
+    views: Total = Total()
 
     @property
     def total(self) -> Total:

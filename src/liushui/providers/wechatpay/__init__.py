@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from liushui.flow import Flow, Kind
+from liushui.flow import Flow
 from liushui.http import JSON_HEADERS, Response
 from liushui.provider import CredentialField, CredentialForm, Provider, Role
 from liushui.providers.wechatpay import codec
@@ -60,11 +60,13 @@ def _credentials(random_bytes: Callable[[int], bytes], merchant: KeyPair, platfo
 
 
 def with_document_columns(flow: Flow, below: Callable[[int], int]) -> Flow:
-    """Add the columns of a bill that simulated flows lack: the requester, and sometimes a voucher."""
+    """Add the columns of a bill that simulated flows lack: the requester, the shop's own order number as the voucher,
+    and WeChat Pay's number of that order."""
+    del below  # all of it follows from the flow
     detail: dict[str, object] = {codec.APPLICANT: "system"}
-    if flow.kind in (Kind.RECEIPT, Kind.FEE, Kind.REFUND) and below(8):
-        detail[codec.VOUCHER] = f"SHOP-{below(10**6)}"
-    return flow._replace(detail=detail)
+    if not flow.order_ref:
+        return flow._replace(detail=detail)
+    return flow._replace(detail={**detail, codec.VOUCHER: flow.order_ref}, order_ref=f"4200{flow.order_ref}")
 
 
 PROVIDER = Provider(

@@ -36,7 +36,7 @@ RULES: Final = Rules(
     lookback=timedelta(hours=48),
     allowed_lateness=timedelta(minutes=15),
     zone=ZONE,
-    links=LinkRules(pays_out=True),
+    links=LinkRules(pays_out=True, shows_money_of="wechatpay"),
     filters=(Filter("mch_id", "mch_id"),),
     window_max=WINDOW_MAX,
     floor=FLOOR,

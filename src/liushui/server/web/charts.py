@@ -173,6 +173,20 @@ def own_transfers_line(streams: Streams, currency: str, language: Language) -> s
     )
 
 
+def views_line(streams: Streams, currency: str, language: Language) -> str:
+    """Return a sentence about the flows that are not drawn because another account shows the same money. Empty if there
+    are none."""
+    flows, amount = streams.views
+    if not flows:
+        return ""
+    return language.say_many(
+        "Not drawn: %(number)s flow whose money another of these accounts shows too, %(amount)s.",
+        "Not drawn: %(number)s flows whose money another of these accounts shows too, %(amount)s.",
+        flows,
+        amount=language.money(amount, currency),
+    )
+
+
 def how_matched(language: Language) -> str:
     """How transfers between own accounts are recognised."""
     return language.say(

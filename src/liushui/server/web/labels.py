@@ -92,6 +92,7 @@ MEANING_NAMES: Final = {
     Meaning.TRADES: _("Trades"),
     Meaning.CONVERSIONS: _("Currency conversions"),
     Meaning.OWN_TRANSFERS: _("Transfers between your own accounts"),
+    Meaning.SEEN_TWICE: _("The same money in another account"),
 }
 
 SECTION_NAMES: Final = {

@@ -89,6 +89,7 @@ def kind_names(page: Page) -> dict[LinkKind, str]:
         LinkKind.TAX: say("Dividend and tax"),
         LinkKind.CONVERSION: say("Two legs of a conversion"),
         LinkKind.ORDER: say("Fills of one order"),
+        LinkKind.SAME_MONEY: say("Same money in two accounts"),
     }
 
 

@@ -30,6 +30,7 @@ from liushui.server.web.charts import (
     sankey_chart,
     script_json,
     state_looks,
+    views_line,
 )
 from liushui.server.web.check_labels import check_label
 from liushui.server.web.filter_params import OverviewRequest, read_overview_request
@@ -120,6 +121,7 @@ def load_streams(page: CurrentPage) -> Response[str]:
             sankey_chart(streams, kind_colours(list(by_kind(overview.periods))), currency, page.language)
         ),
         own=own_transfers_line(streams, currency, page.language),
+        views=views_line(streams, currency, page.language),
         flowed=streams,
         decimals=decimal_places([amount for one in streams.outside for amount in (one.came, one.went)]),
         currency=currency,
@@ -154,16 +156,17 @@ def _chosen_names(request: OverviewRequest, overview: Overview) -> list[str]:
     return [account.name.account for account in overview.accounts if not chosen or account.name.account in chosen]
 
 
-def _meaning_parts(kinds: Mapping[str, Total], own: Total, address_of: Callable[[str], str]) -> list[MeaningPart]:
-    """Return the table of income and expense: sums by meaning, without own transfers."""
+def _meaning_parts(
+    kinds: Mapping[str, Total], left_out: Mapping[Meaning, Total], address_of: Callable[[str], str]
+) -> list[MeaningPart]:
+    """Return the table of income and expense: sums by meaning, and apart what is left out of totals."""
     sums: dict[Meaning, Total] = {}
     kinds_of: dict[Meaning, list[str]] = {}
     for kind, moved in kinds.items():
         meaning = meaning_of(kind)
         sums[meaning] = sums.get(meaning, Total()).plus(moved)
         kinds_of.setdefault(meaning, []).append(kind)
-    if own.flows:
-        sums[Meaning.OWN_TRANSFERS] = own
+    sums |= {meaning: moved for meaning, moved in left_out.items() if moved.flows}
     parts = []
     for section in Section:
         lines = [
@@ -223,6 +226,7 @@ def _template_context(page: Page, request: OverviewRequest, overview: Overview) 
         "chart": chart,
         "total": sum_totals(period.total for period in overview.periods),
         "own_total": sum_totals(period.own for period in overview.periods),
+        "views_total": sum_totals(period.views for period in overview.periods),
         "total_label": coverage_label(overview.verdict, zone, language),
         "has_sources": any(account.completeness.has_source for account in overview.accounts),
         "kinds": [
@@ -231,7 +235,10 @@ def _template_context(page: Page, request: OverviewRequest, overview: Overview) 
         ],
         "meanings": _meaning_parts(
             kinds,
-            sum_totals(period.own for period in overview.periods),
+            {
+                Meaning.OWN_TRANSFERS: sum_totals(period.own for period in overview.periods),
+                Meaning.SEEN_TWICE: sum_totals(period.views for period in overview.periods),
+            },
             lambda kind: flows_address(span.first, span.last, kind),
         ),
         "calendars": _calendars(page, overview, zone),

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -12,6 +12,7 @@ from liushui.ledger.access.keys import create_key
 from liushui.ledger.engine import open_ledger
 from liushui.ledger.jobs.sources import add_source
 from liushui.ledger.write.commit import make_account
+from liushui.providers import load_providers
 from liushui.providers.longbridge import PROVIDER, codec
 from liushui.providers.longbridge.codec import LANGUAGE
 from liushui.simulate.world import Parameters, World
@@ -22,9 +23,19 @@ ROWS_MIN: Final = 100
 SEED: Final = 1
 BEGIN: Final = datetime(2021, 1, 1, tzinfo=UTC)
 END: Final = datetime(2026, 1, 1, tzinfo=UTC)
-PROVIDERS: Final = ("hkus", "longbridge", "longbridge_legacy", "wecom", "wooxpro")
-"""The providers that are measured against each other. The exchanges are not among them: they keep rows only for months,
-and their signed requests are not valid for as long as a round takes."""
+PROVIDERS: Final = tuple(sorted(load_providers()))
+"""The providers that are measured against each other: all."""
+RECENT_DAYS: Final = 80
+"""The length of worlds for all providers. Some of them keep rows for three months."""
+SETTLED_DAYS: Final = 2
+"""How long before today the worlds for all providers end. Every provider has published all rows by then."""
+
+
+def recent_days() -> tuple[datetime, datetime]:
+    """Return the range of a world whose rows every provider has: its length does not depend on today's date."""
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    end = midnight - timedelta(days=SETTLED_DAYS)
+    return end - timedelta(days=RECENT_DAYS), end
 
 
 class Data(NamedTuple):

@@ -1,19 +1,17 @@
-"""growth: all five providers at once, at growing sizes. `liushui sync` against the bare loop of every provider.
+"""growth: all providers at once, at growing sizes. `liushui sync` against the bare loop of every provider.
 
 Both read the same simulator, one after the other: two accounts at each provider, without faults and rate limits. Each
 size has a new simulator.
 """
 
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from bench.context import PROVIDERS, BenchContext, check_rows, sync_command
+from bench.context import PROVIDERS, BenchContext, check_rows, recent_days, sync_command
 from bench.process import LIUSHUI, PYTHON, Server, Took, run, serving
 from bench.results import Measurement, Ratio, Series
 from liushui.instant import to_us
@@ -27,8 +25,6 @@ from liushui.testing.processes import free_port
 
 PEOPLE: Final = 2
 SEED: Final = 1
-BEGIN: Final = datetime(2024, 1, 1, tzinfo=UTC)
-END: Final = datetime(2026, 1, 1, tzinfo=UTC)
 NOWHERE: Final = "http://127.0.0.1:9"
 RATE_BAR: Final = 0.5
 RATE_FROM: Final = 300_000
@@ -54,16 +50,18 @@ class _Copied(msgspec.Struct):
 def measure(context: BenchContext) -> Measurement:
     """Time, rate and memory at each size, and the time of the bare loops with the same simulator."""
     measurement = Measurement("growth")
-    everybody = simulated_accounts(Parameters(accounts=PEOPLE, flows=0, seed=SEED, begin=BEGIN, end=END))
-    idle = run([*sync_command(_ledger(context.folder / "growth-idle.db", NOWHERE, everybody)), "--until", "2024-01-01"])
+    everybody = simulated_accounts(_world(0), PROVIDERS)
+    nothing = ["--until", _world(0).begin.date().isoformat()]
+    idle = run([*sync_command(_ledger(context.folder / "growth-idle.db", NOWHERE, everybody)), *nothing])
     for flows in context.options.growth_flows:
-        context.log(f"growth, {flows:,} flows at five providers")
+        context.log(f"growth, {flows:,} flows at {len(PROVIDERS)} providers")
         with _simulator(context, flows) as (server, accounts):
-            ours, theirs = _both(context, flows, server, accounts)
-        what = f"HTTP to durable ledger, five providers, {flows:,} flows"
+            count = sum(account.flows for account in accounts)  # every account has as many: rounded down
+            ours, theirs = _both(context, count, server, accounts)
+        what = f"HTTP to durable ledger, {len(PROVIDERS)} providers, {flows:,} flows"
         pair = (
-            Series(what, "liushui sync", "rows/s", [flows / ours.wall_s]),
-            Series(what, "bare loops", "rows/s", [flows / theirs.wall_s]),
+            Series(what, "liushui sync", "rows/s", [count / ours.wall_s]),
+            Series(what, "bare loops", "rows/s", [count / theirs.wall_s]),
         )
         bar = RATE_BAR if flows >= RATE_FROM else None
         measurement.ratios.append(Ratio(f"growth, {flows:,} flows", *pair, bar, "at least" if bar else "reported"))
@@ -107,7 +105,7 @@ def _both(context: BenchContext, flows: int, server: Server, accounts: Sequence[
 
 def _bare(context: BenchContext, name: str, sources: Path, flows: int) -> Took:
     command = [PYTHON, "-m", "bench.peers.everywhere", str(sources), str(context.folder / f"{name}.db")]
-    took = run([*command, str(to_us(BEGIN) // 1_000_000), str(int(time.time()))])
+    took = run([*command, *(str(to_us(at) // 1_000_000) for at in (_world(0).begin, _world(0).end))])
     copied = msgspec.json.decode(took.output, type=_Copied).rows
     check_rows("the bare loops", min(copied, flows), flows)  # those of ranges read rows of their edges twice
     return took
@@ -119,20 +117,25 @@ def _ledger(path: Path, url: str, accounts: Sequence[SimulatedAccount]) -> Path:
     for one in accounts:
         make_account(ledger, one.name, one.provider.name, one.provider.rules.zone)
         given = dict(one.credentials)
-        add_source(ledger, account=one.name, base_url=url, credentials=given, since=BEGIN, paced=False)
+        add_source(ledger, account=one.name, base_url=url, credentials=given, since=_world(0).begin, paced=False)
     ledger.close()
     return path
 
 
+def _world(flows: int) -> Parameters:
+    """The world with that many flows in each account."""
+    begin, end = recent_days()
+    return Parameters(accounts=PEOPLE, flows=flows, seed=SEED, begin=begin, end=end)
+
+
 @contextmanager
 def _simulator(context: BenchContext, flows: int) -> Iterator[tuple[Server, list[SimulatedAccount]]]:
-    """`liushui simulate` of five providers, and the data that a client needs to read their accounts."""
-    known = len(simulated_accounts(Parameters(accounts=PEOPLE, flows=0, seed=SEED, begin=BEGIN, end=END), PROVIDERS))
-    parameters = Parameters(accounts=PEOPLE, flows=flows // known, seed=SEED, begin=BEGIN, end=END)
-    command = [*LIUSHUI, "simulate", "--no-rate-limit", "--accounts", str(PEOPLE), "--flows", str(parameters.flows)]
+    """`liushui simulate` of all providers, and the data that a client needs to read their accounts."""
+    world = _world(flows // (PEOPLE * len(PROVIDERS)))
+    command = [*LIUSHUI, "simulate", "--no-rate-limit", "--accounts", str(PEOPLE), "--flows", str(world.flows)]
     port, socket_port = free_port(), free_port()
-    days = ["--begin", BEGIN.date().isoformat(), "--end", END.date().isoformat(), "--seed", str(SEED)]
+    days = ["--begin", world.begin.date().isoformat(), "--end", world.end.date().isoformat(), "--seed", str(SEED)]
     command += [word for name in PROVIDERS for word in ("--provider", name)]
     command += [*days, "--port", str(port), "--socket-port", str(socket_port), "--format", "json"]
     with serving(command, port=port, log=context.folder / "growth-simulator.log") as server:
-        yield server, simulated_accounts(parameters, PROVIDERS)
+        yield server, simulated_accounts(world, PROVIDERS)

@@ -1,15 +1,19 @@
-"""The bare loop of every provider: what a developer writes in two afternoons to copy accounts into SQLite.
+"""The bare loop of every provider: what a developer writes in a few afternoons to copy accounts into SQLite.
 
 `python -m bench.peers.everywhere SOURCES.json DATABASE SINCE UNTIL` reads the whole range of each source, all sources
 at once in one process. It prints the number of rows. No proof, no chain, no totals, no quarantine, no retries.
 """
 
 import asyncio
+import csv
+import gzip
 import json
+import secrets
 import sqlite3
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -18,8 +22,16 @@ import httpx2
 import msgspec
 
 from liushui.providers._longbridge.wire import Signer
+from liushui.providers.alipay.wire import CHINA, sign_request, write_time
+from liushui.providers.binance_usdm.wire import sign as sign_binance
+from liushui.providers.bybit.wire import sign as sign_bybit
 from liushui.providers.hkus.wire import sign
+from liushui.providers.okx.wire import sign as sign_okx
+from liushui.providers.wechatpay.wire import Authorization, request_message
+from liushui.wire.rsa import read_private_key
+from liushui.wire.rsa import sign as sign_rsa
 
+WEEK_S: Final = 7 * 86_400
 MONTH_S: Final = 31 * 86_400
 Values = tuple[object, ...]
 Pages = AsyncIterator[list[Values]]
@@ -122,6 +134,140 @@ class TransactionsAnswer(msgspec.Struct):
     data: Transactions
 
 
+class AccountLog(msgspec.Struct, gc=False):
+    """A row of Alipay's."""
+
+    account_log_id: str
+    trans_dt: str
+    trans_amount: str
+    direction: str
+    balance: str | None = None
+    type: str | None = None
+    biz_desc: str | None = None
+    alipay_order_no: str | None = None
+    merchant_order_no: str | None = None
+    other_account: str | None = None
+    trans_memo: str | None = None
+
+
+class AccountLogs(msgspec.Struct):
+    detail_list: list[AccountLog] = []
+
+
+class AlipayAnswer(msgspec.Struct):
+    alipay_data_bill_accountlog_query_response: AccountLogs
+
+
+class BillRow(msgspec.Struct, gc=False):
+    """A row of a WeChat Pay bill. `account_type` and `number` are not in the row: its account, and its place."""
+
+    account_type: str
+    number: int
+    at: str
+    order_no: str
+    flow_no: str
+    business: str
+    type: str
+    side: str
+    amount: str
+    balance: str
+    applicant: str
+    note: str
+    voucher: str
+
+
+class BillLink(msgspec.Struct):
+    download_url: str
+
+
+class OkxBill(msgspec.Struct, gc=False, rename="camel"):
+    """A row of OKX's."""
+
+    bill_id: str
+    ts: str
+    ccy: str
+    bal_chg: str
+    bal: str | None = None
+    type: str | None = None
+    sub_type: str | None = None
+    inst_id: str | None = None
+    ord_id: str | None = None
+    px: str | None = None
+    sz: str | None = None
+    fee: str | None = None
+    pnl: str | None = None
+    notes: str | None = None
+
+
+class OkxAnswer(msgspec.Struct):
+    data: list[OkxBill]
+
+
+class BybitRow(msgspec.Struct, gc=False, rename="camel"):
+    """A row of Bybit's."""
+
+    id: str
+    transaction_time: str
+    type: str
+    currency: str
+    change: str
+    trade_id: str | None = None
+    cash_balance: str | None = None
+    symbol: str | None = None
+    side: str | None = None
+    order_id: str | None = None
+    trade_price: str | None = None
+    qty: str | None = None
+    fee: str | None = None
+    funding: str | None = None
+    cash_flow: str | None = None
+
+
+class BybitRows(msgspec.Struct, rename="camel"):
+    list: list[BybitRow]
+    next_page_cursor: str = ""
+
+
+class BybitAnswer(msgspec.Struct):
+    result: BybitRows
+
+
+class Income(msgspec.Struct, gc=False, rename="camel"):
+    """A row of Binance's."""
+
+    symbol: str
+    income_type: str
+    income: str
+    asset: str
+    time: int
+    tran_id: int
+    info: str = ""
+    trade_id: str = ""
+
+
+class BalanceTransaction(msgspec.Struct, gc=False):
+    """A row of Stripe's. Its fees stay a literal."""
+
+    id: str
+    amount: int
+    available_on: int
+    created: int
+    currency: str
+    fee: int
+    net: int
+    reporting_category: str
+    status: str
+    type: str
+    fee_details: msgspec.Raw
+    source: str | None = None
+    description: str | None = None
+
+
+class StripeAnswer(msgspec.Struct):
+    data: list[BalanceTransaction]
+    has_more: bool
+
+
 # ---------------------------------------------------------------- requests
 
 
@@ -206,6 +352,120 @@ async def hkus(http: httpx2.AsyncClient, given: dict[str, str], since: int, unti
             return
 
 
+async def alipay(http: httpx2.AsyncClient, given: dict[str, str], since: int, until: int) -> Pages:
+    """Pages of 2,000 by number, month by month, until one is empty."""
+    decode, key = msgspec.json.Decoder(AlipayAnswer).decode, read_private_key("key", given["app_private_key"])
+    for begin in range(since, until, MONTH_S):
+        for page in range(1, 1_000_000):
+            ends = {"start_time": begin, "end_time": min(begin + MONTH_S, until)}
+            content = {name: write_time(datetime.fromtimestamp(at_s, UTC)) for name, at_s in ends.items()}
+            params = {
+                "app_id": given["app_id"],
+                "biz_content": json.dumps({**content, "page_no": str(page), "page_size": "2000"}),
+                "charset": "utf-8",
+                "format": "JSON",
+                "method": "alipay.data.bill.accountlog.query",
+                "sign_type": "RSA2",
+                "timestamp": write_time(datetime.now(UTC)),
+                "version": "1.0",
+            }
+            answer = await http.get(f"/gateway.do?{urlencode({**params, 'sign': sign_request(params, key)})}")
+            logs = decode(answer.raise_for_status().content).alipay_data_bill_accountlog_query_response.detail_list
+            if not logs:
+                break
+            yield [msgspec.structs.astuple(log) for log in logs]
+
+
+async def wechatpay(http: httpx2.AsyncClient, given: dict[str, str], since: int, until: int) -> Pages:
+    """Yield the bill of each day and account, if the account has one."""
+    decode, key = msgspec.json.Decoder(BillLink).decode, read_private_key("key", given["private_key"])
+
+    async def call(target: str) -> httpx2.Response:
+        now, nonce = str(int(time.time())), secrets.token_hex(16)
+        signature = sign_rsa(key, request_message("GET", target, now, nonce))
+        parts = Authorization(given["mchid"], nonce, signature, now, given["serial_no"])
+        return await http.get(target, headers={"authorization": parts.to_header()})
+
+    day, last = (datetime.fromtimestamp(at_s, CHINA).date() for at_s in (since, until - 1))
+    while day <= last:
+        for account in ("BASIC", "OPERATION", "FEES"):
+            asked = {"bill_date": day, "account_type": account, "tar_type": "GZIP"}
+            named = await call(f"/v3/bill/fundflowbill?{urlencode(asked)}")
+            if named.status_code == 200:
+                target = httpx2.URL(decode(named.content).download_url).raw_path.decode()
+                text = gzip.decompress((await call(target)).raise_for_status().content).decode()
+                rows = [[cell.removeprefix("`") for cell in row] for row in csv.reader(text.splitlines()[1:-2])]
+                yield [(account, number, *row[:11]) for number, row in enumerate(rows)]
+        day += timedelta(days=1)
+
+
+async def okx(http: httpx2.AsyncClient, given: dict[str, str], since: int, until: int) -> Pages:
+    """Pages of 100 from the archive, newest first, each before the last id of the one before it."""
+    decode, path, after = msgspec.json.Decoder(OkxAnswer).decode, "/api/v5/account/bills-archive", ""
+    while True:
+        asked = {"begin": since * 1_000, "end": until * 1_000 - 1, "limit": 100, **({"after": after} if after else {})}
+        query, now = urlencode(asked), datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        signature = sign_okx(secret=given["api_secret"], timestamp=now, method="GET", path=path, query=query)
+        signed = {"ok-access-key": given["api_key"], "ok-access-sign": signature, "ok-access-timestamp": now}
+        answer = await http.get(f"{path}?{query}", headers={**signed, "ok-access-passphrase": given["passphrase"]})
+        bills = decode(answer.raise_for_status().content).data
+        if not bills:
+            return
+        yield [msgspec.structs.astuple(bill) for bill in bills]
+        after = bills[-1].bill_id
+
+
+async def bybit(http: httpx2.AsyncClient, given: dict[str, str], since: int, until: int) -> Pages:
+    """Pages of 50 by cursor, week by week, because a request may cover at most seven days."""
+    decode = msgspec.json.Decoder(BybitAnswer).decode
+    for begin in range(since, until, WEEK_S):
+        ends = {"startTime": begin * 1_000, "endTime": min(begin + WEEK_S, until) * 1_000 - 1}
+        cursor = ""
+        while True:
+            query = urlencode({"accountType": "UNIFIED", **ends, "limit": 50, **({"cursor": cursor} if cursor else {})})
+            now, api_key = str(time.time_ns() // 1_000_000), given["api_key"]
+            signature = sign_bybit(secret=given["api_secret"], timestamp=now, key=api_key, window="20000", query=query)
+            signed = {"x-bapi-api-key": api_key, "x-bapi-timestamp": now, "x-bapi-sign": signature}
+            answer = await http.get(
+                f"/v5/account/transaction-log?{query}", headers={**signed, "x-bapi-recv-window": "20000"}
+            )
+            found = decode(answer.raise_for_status().content).result
+            yield [msgspec.structs.astuple(row) for row in found.list]
+            if not found.next_page_cursor:
+                break
+            cursor = found.next_page_cursor
+
+
+async def binance_usdm(http: httpx2.AsyncClient, given: dict[str, str], since: int, until: int) -> Pages:
+    """Pages of 1,000 by number, until one is empty."""
+    decode = msgspec.json.Decoder(list[Income]).decode
+    for page in range(1, 1_000_000):
+        asked = {"startTime": since * 1_000, "endTime": until * 1_000 - 1, "limit": 1_000, "page": page}
+        query = urlencode({**asked, "recvWindow": 20_000, "timestamp": time.time_ns() // 1_000_000})
+        signature = sign_binance(secret=given["api_secret"], query=query)
+        headers = {"x-mbx-apikey": given["api_key"]}
+        answer = await http.get(f"/fapi/v1/income?{query}&signature={signature}", headers=headers)
+        rows = decode(answer.raise_for_status().content)
+        if not rows:
+            return
+        yield [(*msgspec.structs.astuple(row)[:5], str(row.tran_id), row.info, row.trade_id) for row in rows]
+
+
+async def stripe(http: httpx2.AsyncClient, given: dict[str, str], since: int, until: int) -> Pages:
+    """Pages of 100, newest first, each after the last id of the one before it."""
+    decode, after = msgspec.json.Decoder(StripeAnswer).decode, ""
+    headers = {"authorization": f"Bearer {given['api_key']}"}
+    while True:
+        asked = {"created[gte]": since, "created[lt]": until, "limit": 100}
+        query = urlencode({**asked, **({"starting_after": after} if after else {})})
+        answer = await http.get(f"/v1/balance_transactions?{query}", headers=headers)
+        found = decode(answer.raise_for_status().content)
+        yield [_literals(msgspec.structs.astuple(row)) for row in found.data]
+        if not found.has_more:
+            return
+        after = found.data[-1].id
+
+
 def _literals(values: Values) -> Values:
     return tuple([bytes(value).decode() if type(value) is msgspec.Raw else value for value in values])
 
@@ -216,6 +476,12 @@ ASK: Final[dict[str, Callable[[httpx2.AsyncClient, dict[str, str], int, int], Pa
     "wecom": wecom,
     "wooxpro": wooxpro,
     "hkus": hkus,
+    "alipay": alipay,
+    "wechatpay": wechatpay,
+    "okx": okx,
+    "bybit": bybit,
+    "binance_usdm": binance_usdm,
+    "stripe": stripe,
 }
 ROWS: Final[dict[str, type[Any]]] = {
     "longbridge": CashFlow,
@@ -223,6 +489,12 @@ ROWS: Final[dict[str, type[Any]]] = {
     "wecom": FundFlow,
     "wooxpro": Futures,
     "hkus": Transaction,
+    "alipay": AccountLog,
+    "wechatpay": BillRow,
+    "okx": OkxBill,
+    "bybit": BybitRow,
+    "binance_usdm": Income,
+    "stripe": BalanceTransaction,
 }
 KEYS: Final[dict[str, Sequence[str]]] = {
     "longbridge": [field.name for field in msgspec.structs.fields(CashFlow)],
@@ -230,6 +502,12 @@ KEYS: Final[dict[str, Sequence[str]]] = {
     "wecom": ["timestamp", "mch_id", "request_no", "transaction_type", "fund_flow_type"],
     "wooxpro": [field.name for field in msgspec.structs.fields(Futures)],
     "hkus": ["account_id", "id"],
+    "alipay": ["account_log_id"],
+    "wechatpay": ["account_type", "at", "number"],
+    "okx": ["bill_id"],
+    "bybit": ["id", "type", "currency", "transaction_time", "trade_id", "change"],
+    "binance_usdm": ["tran_id", "income_type", "symbol", "asset"],
+    "stripe": ["id"],
 }
 """The columns that identify a row: its id, or all columns if it has none."""
 
@@ -240,8 +518,8 @@ def create(file: Path) -> sqlite3.Connection:
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = FULL")
     for provider, shape in ROWS.items():
-        columns = ", ".join(["source TEXT", *(field.name for field in msgspec.structs.fields(shape))])
-        key = ", ".join(["source", *KEYS[provider]])
+        columns = ", ".join(["account_name TEXT", *(field.name for field in msgspec.structs.fields(shape))])
+        key = ", ".join(["account_name", *KEYS[provider]])
         database.execute(f"CREATE TABLE {provider} ({columns}, PRIMARY KEY ({key})) WITHOUT ROWID")
     return database
 

@@ -168,3 +168,25 @@ def test_the_simulator_prints_the_credentials_of_every_provider(tmp_path: Path, 
     printed, _ = process.communicate(timeout=30)
     for name in ("app key" if form == "table" else "app_key", "corpid", "trader-1", "shop-1"):
         assert name in printed
+
+
+@pytest.mark.parametrize(
+    ("words", "grows"),
+    [
+        pytest.param((), True, id="default"),
+        pytest.param(("--no-live",), False, id="no-live"),
+        pytest.param(("--end", "2025-07-01"), False, id="end"),
+        pytest.param(("--end", "2025-07-01", "--live"), True, id="end-live"),
+    ],
+)
+def test_a_simulated_world_ends_only_where_that_is_asked_for(
+    tmp_path: Path, words: tuple[str, ...], grows: bool
+) -> None:
+    chosen = ("--accounts", "1", "--provider", "okx", "--flows", "500", "--port", "0", "--socket-port", "0")
+    process = start(tmp_path / "none.db", "simulate", *chosen, "--format", "json", *words)
+    assert process.stdout is not None
+    (account,) = json.loads(process.stdout.readline())["accounts"]
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert (account["flows"] > 500) == grows
+    assert account["flows"] >= 500

@@ -58,6 +58,13 @@ class AccountNotFound(NotFound):
         super().__init__(f"account: {there_is} {short_repr(name)}")
 
 
+class AccountRenamed(AccountNotFound):
+    """No account has this name any more, because the account was renamed."""
+
+    def __init__(self, name: str, current: str) -> None:
+        NotFound.__init__(self, f"account: {short_repr(name)} was renamed to {short_repr(current)}: use that name")
+
+
 class LedgerNotFound(NotFound):
     """There is no ledger at the path or URL."""
 

@@ -11,6 +11,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -19,10 +20,12 @@ import msgspec
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 
+from liushui.errors import AccountRenamed
 from liushui.flow import Direction, Kind
 from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.flow_row import Rejected
 from liushui.ledger.write.commit import commit_gap, make_account
+from liushui.ledger.write.rename import rename_account
 from liushui.ledger.write.reprocess import rebuild, retry
 from liushui.ledger.write.stated_balances import withdraw_balance
 from liushui.testing.clock import MovableClock
@@ -146,6 +149,19 @@ SCENARIOS: Final[dict[str, Callable[[Ledger], None]]] = {
 }
 
 
+def commit_a_rename(ledger: Ledger) -> None:
+    """Every row of an account gets another name, and so do those who may read it. Done again, it changes nothing."""
+    with suppress(AccountRenamed):
+        rename_account(ledger, "a", "renamed")
+
+
+KILLED: Final = SCENARIOS | {"rename": commit_a_rename}
+"""The commits that are killed. After a rename, the other ones would not find their account."""
+
+STEPS: Final = {"rename": 3}
+"""The commits that are killed at every third point only, because they have the same two statements for each table."""
+
+
 # ---------------------------------------------------------------- what a kill left
 
 
@@ -171,7 +187,7 @@ class Judge:
     """Compares what a killed commit left with the ledger before and after it."""
 
     def __init__(self, base: Path, scenario: str) -> None:
-        self._act = SCENARIOS[scenario]
+        self._act = KILLED[scenario]
         self._before = _tables_in(base)
         done = copied(base, base.with_name(f"{base.name}-{scenario}-done"))
         self._commit(done)
@@ -229,9 +245,9 @@ def kill_at_each_statement(base: Path, scenario: str) -> list[Left]:
     """Fork a child for each point before, between and after the statements of a commit, and kill it at that point."""
     judge = Judge(base, scenario)
     results: list[Left] = []
-    for number in range(1, POINTS_MAX):
+    for number in range(1, POINTS_MAX, STEPS.get(scenario, 1)):
         folder = copied(base, base.with_name(f"{base.name}-{scenario}-{number}"))
-        point = killed_at(number, partial(_act_watched, folder, SCENARIOS[scenario]))
+        point = killed_at(number, partial(_act_watched, folder, KILLED[scenario]))
         if point is None:
             return results
         results.append(judge.left(f"{number}: {point}", folder))
@@ -341,7 +357,7 @@ def main(what: str, scenario: str, folder: Path) -> None:
     ledger = opened(folder)
     with open(os.devnull, "wb", buffering=0) as nowhere:  # noqa: PTH123 - unbuffered: one system call
         nowhere.write(MARK)
-    SCENARIOS[scenario](ledger)
+    KILLED[scenario](ledger)
     ledger.close()
 
 

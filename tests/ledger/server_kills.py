@@ -17,7 +17,7 @@ from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.engines.bulk_insert import insert_rows
 from liushui.ledger.schema import metadata
 from liushui.testing.clock import MovableClock
-from tests.ledger.kills import POINTS_MAX, SCENARIOS, Left, Reached, killed_at
+from tests.ledger.kills import KILLED, POINTS_MAX, Left, Reached, killed_at
 from tests.ledger.ledgers import Tables, damages, tables
 
 RETRIED: Final = {"slice"}
@@ -31,7 +31,7 @@ class Scenario:
     """A ledger on a server, before and after a commit."""
 
     def __init__(self, url: str, scenario: str) -> None:
-        self.url, self.act = url, SCENARIOS[scenario]
+        self.url, self.act = url, KILLED[scenario]
         self.before = self.tables()
         self.commit()
         self.after = self.tables()

@@ -17,6 +17,7 @@ from liushui.errors import CertificateError, ConfigError, NotFound, short_repr
 from liushui.instant import parse_instant, to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.maintenance.anchors import Anchor
+from liushui.ledger.names import current_name
 from liushui.ledger.schema import batches
 from liushui.ledger.tombstones import chain_beginning, erased_until
 
@@ -87,7 +88,7 @@ def compare_with_ledger(ledger: Ledger, certificate: OpenCertificate) -> list[st
             had = "the ledger ends before it" if link is None else f"the ledger has {link}"
             return [f"batch {integrity.batch} had the link {integrity.link}, and {had}: `liushui verify` tells more"]
         differences = [] if _is_erased(connection, certificate) else _row_differences(connection, certificate)
-        stored = find_certificate(connection, certificate.document.subject.account, certificate.document.number)
+        stored = find_certificate(connection, _account_of(connection, certificate), certificate.document.number)
         if stored is None:
             differences.append(
                 f"the ledger has no certificate {certificate.document.number} of the account: it was removed, or the "
@@ -117,15 +118,19 @@ def is_erased(ledger: Ledger, certificate: OpenCertificate) -> bool:
 
 
 def _is_erased(connection: Connection, certificate: OpenCertificate) -> bool:
-    document = certificate.document
-    removed_at_batch = erased_until(connection, document.subject.account)
-    return removed_at_batch > 0 and document.integrity.batch <= removed_at_batch
+    removed_at_batch = erased_until(connection, _account_of(connection, certificate))
+    return removed_at_batch > 0 and certificate.document.integrity.batch <= removed_at_batch
+
+
+def _account_of(connection: Connection, certificate: OpenCertificate) -> str:
+    """Return the current name of the account that a certificate is about."""
+    return current_name(connection, certificate.document.subject.account)
 
 
 def _check_account(connection: Connection, certificate: OpenCertificate) -> None:
     """Raises CertificateError if the ledger does not have the account that a certificate is about."""
     name = certificate.document.subject.account
-    first_link = chain_beginning(connection, name)
+    first_link = chain_beginning(connection, _account_of(connection, certificate))
     if first_link is None:
         raise CertificateError(f"{certificate.path} is of another ledger: this one has no account {short_repr(name)}")
     if first_link != certificate.document.integrity.genesis:
@@ -136,7 +141,7 @@ def _check_account(connection: Connection, certificate: OpenCertificate) -> None
 
 def _link_at(connection: Connection, certificate: OpenCertificate) -> str | None:
     """Return the ledger's link for the certificate's batch; None if the chain ends before it."""
-    integrity, name = certificate.document.integrity, certificate.document.subject.account
+    integrity, name = certificate.document.integrity, _account_of(connection, certificate)
     if integrity.batch == 0:
         return integrity.genesis
     query = sa.select(batches.c.link).where(batches.c.account == name, batches.c.seq == integrity.batch)
@@ -144,8 +149,8 @@ def _link_at(connection: Connection, certificate: OpenCertificate) -> str | None
 
 
 def _rows(connection: Connection, certificate: OpenCertificate) -> Iterator[CertifiedRow]:
-    document = certificate.document
-    return certified_rows(connection, document.subject.account, *certificate.range_us, document.integrity.batch)
+    account, batch = _account_of(connection, certificate), certificate.document.integrity.batch
+    return certified_rows(connection, account, *certificate.range_us, batch)
 
 
 # ---------------------------------------------------------------- rows

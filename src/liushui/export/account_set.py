@@ -21,7 +21,7 @@ from babel.numbers import get_territory_currencies
 
 from liushui.export.beancount import text_of
 from liushui.instant import from_us, to_iso, to_us
-from liushui.ledger.flow_row import served_identity
+from liushui.ledger.names import IdentityOf, identities_of
 from liushui.ledger.read.balances import Balance, CheckStatus, current_balances
 from liushui.ledger.read.completeness import Completeness, Gap, Verdict, is_open_end
 from liushui.ledger.read.filters import FlowFilter
@@ -123,14 +123,15 @@ def read_account_set(model: ReadModel, query: AccountSetQuery, served_at: Served
     answer = AccountSet([], [])
     unknown = set(query.ids or ())
     with model.reading(query.accounts) as reading:
+        identity_of = identities_of(reading.queries)
         for account in reading.accounts.values():
             chosen = [
                 balance
                 for balance in current_balances(reading, account)
-                if query.ids is None or _id_of(balance) in query.ids
+                if query.ids is None or _id_of(balance, identity_of) in query.ids
             ]
-            unknown -= {_id_of(balance) for balance in chosen}
-            _add(answer, model, reading, account, chosen, query, served_at)
+            unknown -= {_id_of(balance, identity_of) for balance in chosen}
+            _add(answer, model, reading, account, chosen, query, served_at, identity_of)
     answer.errors += [f"There is no account with the id {id_!a}." for id_ in sorted(unknown)]
     return answer
 
@@ -143,9 +144,10 @@ def _add(
     balances: Sequence[Balance],
     query: AccountSetQuery,
     served_at: ServedAt,
+    identity_of: IdentityOf,
 ) -> None:
     """Add the data of one ledger account that can be served, and the messages about it."""
-    parts, left_out = _servable(reading, balances)
+    parts, left_out = _servable(reading, balances, identity_of)
     answer.errors += left_out
     is_empty = not balances and query.ids is None
     if is_empty:
@@ -157,7 +159,7 @@ def _add(
         answer.errors += _balance_messages(part)
         transactions: list[Transaction] = []
         if query.transactions:
-            transactions, cut_s = _transactions(model, reading, account, part, query)
+            transactions, cut_s = _transactions(model, reading, account, part, query, identity_of)
             if cut_s is not None:
                 oldest = to_iso(from_us(cut_s * SECOND_US))
                 answer.errors.append(
@@ -181,7 +183,7 @@ def _add(
 # ---------------------------------------------------------------- what can be served
 
 
-def _servable(reading: Reading, balances: Iterable[Balance]) -> tuple[list[_Part], list[str]]:
+def _servable(reading: Reading, balances: Iterable[Balance], identity_of: IdentityOf) -> tuple[list[_Part], list[str]]:
     """Return the balances that SimpleFIN can express, and messages about the others."""
     parts: list[_Part] = []
     coins: defaultdict[str, set[str]] = defaultdict(set)
@@ -200,7 +202,7 @@ def _servable(reading: Reading, balances: Iterable[Balance]) -> tuple[list[_Part
         elif amount is None or _has_fractions_of_cents(reading, balance):
             messages.append(f"{name} is left out: it has amounts with more than two decimals.")
         else:
-            parts.append(_Part(balance, _id_of(balance), name, amount))
+            parts.append(_Part(balance, _id_of(balance, identity_of), name, amount))
     for account, codes in coins.items():
         messages.append(
             f"{account}: {', '.join(sorted(codes))} left out: only currencies of countries, with two decimals, are "
@@ -245,16 +247,21 @@ def _decimals(amount: Decimal) -> int:
     return -exponent if isinstance(exponent, int) else 0
 
 
-def _id_of(balance: Balance) -> str:
+def _id_of(balance: Balance, identity_of: IdentityOf) -> str:
     """Return a SimpleFIN account's id, which never changes and reveals nothing."""
-    return served_identity(balance.account, f"simplefin {balance.subaccount} {balance.currency}")
+    return identity_of(balance.account, f"simplefin {balance.subaccount} {balance.currency}")
 
 
 # ---------------------------------------------------------------- transactions
 
 
 def _transactions(
-    model: ReadModel, reading: Reading, account: Account, part: _Part, query: AccountSetQuery
+    model: ReadModel,
+    reading: Reading,
+    account: Account,
+    part: _Part,
+    query: AccountSetQuery,
+    identity_of: IdentityOf,
 ) -> tuple[list[Transaction], int | None]:
     """Return the newest transactions of the range, oldest first; and, if older ones are left out, the second of the
     oldest."""
@@ -267,20 +274,20 @@ def _transactions(
     )
     with closing(account_rows(reading.connection, wanted.of(account.name), model.rules)) as rows:
         # The filter compares currencies regardless of case.
-        own = (_transaction(row) for row in rows if row.currency == part.balance.currency)
+        own = (_transaction(row, identity_of) for row in rows if row.currency == part.balance.currency)
         newest = list(islice(own, TRANSACTIONS_MAX + 1))
     is_cut = len(newest) > TRANSACTIONS_MAX
     transactions = newest[:TRANSACTIONS_MAX][::-1]
     return transactions, transactions[0].posted if is_cut else None
 
 
-def _transaction(row: sa.Row[Any]) -> Transaction:
+def _transaction(row: sa.Row[Any], identity_of: IdentityOf) -> Transaction:
     amount = in_cents(Decimal(row.amount))
     if amount is None:
         raise ValueError(f"{row.account}: a flow with more than two decimals belongs to no servable account")
     at_s, text = row.at_us // SECOND_US, text_of(row)
     return Transaction(
-        id=served_identity(row.account, row.id),
+        id=identity_of(row.account, row.id),
         posted=at_s,
         amount=amount,
         description=text,

@@ -16,6 +16,7 @@ from liushui.export.selection import Selection, StoredRow, coverage_lines
 from liushui.export.statement import Limits, Statement, digits_of, list_statements
 from liushui.instant import from_us, to_iso, to_local
 from liushui.ledger.flow_row import COLUMNS, served_identity
+from liushui.ledger.names import IdentityOf
 from liushui.money import to_plain_string
 
 NAMESPACE: Final = "urn:iso:std:iso:20022:tech:xsd:camt.053.001.08"
@@ -46,7 +47,7 @@ def camt053_parts(selection: Selection, _options: ExportOptions) -> Iterator[byt
         rows = statement.rows(selection)
         zone = statement.part.account.name.tz
         while chunk := list(islice(rows, CHUNK_ROWS)):
-            yield "".join(_entry(row, zone) for row in chunk).encode()
+            yield "".join(_entry(row, zone, selection.identity_of) for row in chunk).encode()
         yield f"<AddtlStmtInf>{_text(statement.coverage, INFO_MAX)}</AddtlStmtInf></Stmt>\n".encode()
     yield b"</BkToCstmrStmt></Document>\n"
 
@@ -72,8 +73,8 @@ def _balance(code: str, amount: Decimal, currency: str, day: str) -> str:
     )
 
 
-def _entry(row: StoredRow, zone: ZoneInfo) -> str:
-    amount, id_, at = row[_AMOUNT], served_identity(row[_ACCOUNT], row[_ID]), _time(row[_AT_US], zone)
+def _entry(row: StoredRow, zone: ZoneInfo, identity_of: IdentityOf) -> str:
+    amount, id_, at = row[_AMOUNT], identity_of(row[_ACCOUNT], row[_ID]), _time(row[_AT_US], zone)
     ref = _text(row[_REF], TYPE_MAX) if row[_REF] and len(row[_REF]) <= TYPE_MAX else ""
     reference = f"<Refs><EndToEndId>{ref}</EndToEndId></Refs>" if ref else ""
     text = _text(text_of(row), TEXT_MAX) or row[_KIND]

@@ -13,8 +13,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from liushui.errors import ConfigError
-from liushui.ledger.engines.base import STREAMED, Queries
+from liushui.ledger.engines.base import STREAMED, Queries, queries_of
 from liushui.ledger.flow_row import COLUMNS
+from liushui.ledger.names import current_names
 from liushui.ledger.read.accounts import list_heads
 from liushui.ledger.read.filters import AccountFilter
 from liushui.ledger.schema import batches, flows, history
@@ -69,7 +70,14 @@ def check_state(connection: Connection, state: ExportState, selection: Mapping[s
     if changed or len(selection) != len(state.selection):
         names = ", ".join(changed) or "the options"
         raise ConfigError(f"incremental: expected the options of the exports before, got another {names}")
+    renamed = current_names(queries_of(connection))
     for account, position in state.accounts.items():
+        if account in renamed:
+            raise ConfigError(
+                f"incremental: account {account} was renamed to {renamed[account]}, and the books have its rows under "
+                "the earlier name. Give it the new name in the state file, too, and map the new name to the same "
+                "account of the books"
+            )
         link = connection.scalar(
             sa.select(batches.c.link).where(batches.c.account == account, batches.c.seq == position.batch)
         )

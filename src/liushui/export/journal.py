@@ -18,7 +18,7 @@ from liushui.export.rows import InstantTexts
 from liushui.export.selection import AccountPart, Selection, StoredRow
 from liushui.export.statement import balances_before, digits_of, first_day, first_us, last_day, listed, unfit_flows
 from liushui.instant import BusinessDays
-from liushui.ledger.flow_row import COLUMNS, served_identity
+from liushui.ledger.flow_row import COLUMNS
 from liushui.ledger.read.completeness import Completeness, combine
 from liushui.money import EXACT, ZERO, to_plain_string
 
@@ -138,7 +138,7 @@ class Journal:
         """Stream the flows, by account and time."""
         days: dict[str, BusinessDays] = {}
         targets: dict[tuple[str, str, str, str], tuple[str, str, str]] = {}
-        texts = InstantTexts()
+        texts, identity_of = InstantTexts(), self._selection.identity_of
         for row in self._selection.rows():
             account, at_us, amount = row[_ACCOUNT], row[_AT_US], row[_AMOUNT]
             key = account, row[_SUBACCOUNT], row[_CURRENCY], row[_KIND]
@@ -149,7 +149,7 @@ class Journal:
                 days.setdefault(account, BusinessDays(self._parts[account].account.name.tz))
             is_correction = len(row) > CHANGE and row[CHANGE] != ADDED
             yield Entry(
-                served_identity(account, row[_ID]),
+                identity_of(account, row[_ID]),
                 days[account].day_of(row[RECORDED_US] if is_correction else at_us),
                 texts.of(at_us),
                 *target,
@@ -162,7 +162,7 @@ class Journal:
 
     def _opening(self, key: tuple[str, str, str], amount: Decimal) -> Opening:
         part = self._parts[key[0]]
-        id_ = served_identity(key[0], f"opening {key[1]} {key[2]} {first_us(part)}")
+        id_ = self._selection.identity_of(key[0], f"opening {key[1]} {key[2]} {first_us(part)}")
         return Opening(id_, first_day(part), self._target(key), amount)
 
     def _closings(

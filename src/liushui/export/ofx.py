@@ -21,7 +21,8 @@ from liushui.export.selection import Selection, StoredRow, coverage_lines
 from liushui.export.statement import Limits, Statement, list_statements
 from liushui.flow import Kind
 from liushui.instant import from_us, to_local, to_us
-from liushui.ledger.flow_row import COLUMNS, served_identity
+from liushui.ledger.flow_row import COLUMNS
+from liushui.ledger.names import IdentityOf
 from liushui.money import to_plain_string
 
 HEADER: Final = """\
@@ -68,7 +69,7 @@ def ofx_parts(selection: Selection, _options: ExportOptions) -> Iterator[bytes]:
         rows = statement.rows(selection)
         zone = statement.part.account.name.tz
         while chunk := list(islice(rows, CHUNK_ROWS)):
-            yield "".join(_transaction(row, zone) for row in chunk).encode()
+            yield "".join(_transaction(row, zone, selection.identity_of) for row in chunk).encode()
         yield _end(statement).encode()
     yield b"</BANKMSGSRSV1>\n</OFX>\n"
 
@@ -82,7 +83,7 @@ def _begin(one: Statement) -> Iterator[str]:
     yield f"<BANKTRANLIST><DTSTART>{_time(one.since_us, zone)}<DTEND>{_time(one.until_us, zone)}\n"
 
 
-def _transaction(row: StoredRow, zone: ZoneInfo) -> str:
+def _transaction(row: StoredRow, zone: ZoneInfo, identity_of: IdentityOf) -> str:
     amount = row[_AMOUNT]
     kind = _TYPES.get(row[_KIND]) or ("DEBIT" if amount[0] == "-" else "CREDIT")
     # ofxtools misreads everything after an empty element.
@@ -91,7 +92,7 @@ def _transaction(row: StoredRow, zone: ZoneInfo) -> str:
     text = text_of(row)
     return (
         f"<STMTTRN><TRNTYPE>{kind}<DTPOSTED>{_time(row[_AT_US], zone)}<TRNAMT>{amount}"
-        f"<FITID>{served_identity(row[_ACCOUNT], row[_ID])}{reference}<NAME>{_text(text, NAME_MAX)}"
+        f"<FITID>{identity_of(row[_ACCOUNT], row[_ID])}{reference}<NAME>{_text(text, NAME_MAX)}"
         f"<MEMO>{_text(text, MEMO_MAX)}</STMTTRN>\n"
     )
 

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from liushui.export.changes import changed_rows
 from liushui.instant import to_iso, to_us
 from liushui.ledger.day_totals import Total
+from liushui.ledger.names import IdentityOf, identities_of
 from liushui.ledger.read.account_sums import KindSums, sum_kinds
 from liushui.ledger.read.completeness import Completeness, Verdict, combine
 from liushui.ledger.read.filters import AccountFilter, Bound, FlowFilter, bound_text, equals_currency
@@ -57,6 +58,11 @@ class Selection:
     def verdict(self) -> Verdict:
         """Whether it has all flows of the range."""
         return combine([part.verdict for part in self.parts])
+
+    @cached_property
+    def identity_of(self) -> IdentityOf:
+        """Gives the identity of a flow in formats whose readers recognise flows by it."""
+        return identities_of(self.reading.queries)
 
     def rows(self) -> Iterator[StoredRow]:
         """Stream the rows, with the columns of schema.flows. Rows of changes have two more columns."""

@@ -15,7 +15,7 @@ from liushui.export.formats import CannotExport, Refusal
 from liushui.export.selection import AccountPart, Selection, StoredRow
 from liushui.instant import BusinessDays, to_us, us_to_iso
 from liushui.ledger.day_totals import Total
-from liushui.ledger.flow_row import COLUMNS, served_identity
+from liushui.ledger.flow_row import COLUMNS
 from liushui.ledger.read.balances import opening_balance
 from liushui.ledger.read.filters import AFTER_ALL_US, BEFORE_ALL_US, equals_currency
 from liushui.ledger.read.stated_balances import Key, StatedPoints, read_points_as_of
@@ -96,7 +96,7 @@ def list_statements(selection: Selection, limits: Limits) -> list[Statement]:
             else:
                 closing = EXACT.add(opening, moved[key].net)
                 since_us, until_us = first_us(part), last_us(selection, part) + 1
-                id_ = served_identity(account, f"statement {key[0]} {key[1]} {since_us} {until_us}")
+                id_ = selection.identity_of(account, f"statement {key[0]} {key[1]} {since_us} {until_us}")
                 statements.append(Statement(id_, part, *key, opening, closing, moved[key].flows, since_us, until_us))
     if unnamed:
         raise CannotExport(

@@ -9,9 +9,10 @@ import msgspec
 
 from liushui.ledger.flow_row import Row
 
-REMOVED, REOPENED = "removed", "reopened"
+REMOVED, REOPENED, RENAMED = "removed", "reopened", "renamed"
 """The states of batches without facts. REMOVED: everything that batches before it wrote was erased. REOPENED: the name
-is used again, by the account that its reason describes: see `describe`."""
+is used again, by the account that its reason describes: see `describe`. RENAMED: the account has another name from this
+batch on; the reason has the earlier and the new name: see `describe_names`."""
 
 _CHUNK: Final = 1_000
 _FIRST_PARTS: Final = 4
@@ -77,6 +78,11 @@ def genesis(account: str, provider: str, zone: str, created_at_us: int) -> str:
 def describe(provider: str, zone: str, created_at_us: int) -> str:
     """Return the description of an account that its first batch after a removal seals."""
     return _encoder.encode((provider, zone, created_at_us)).decode()
+
+
+def describe_names(before: str, after: str) -> str:
+    """Return the description of a change of the name, which the first batch under the new name seals."""
+    return _encoder.encode((before, after)).decode()
 
 
 def link(previous: str, batch: Row) -> str:

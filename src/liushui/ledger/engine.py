@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from liushui.errors import AccountNotFound, ConfigError, LedgerError, LedgerNotFound, short_repr
+from liushui.errors import ConfigError, LedgerError, LedgerNotFound, short_repr
 from liushui.instant import Clock, system_clock
 from liushui.ledger.engines import sqlite
 from liushui.ledger.engines.base import REVISION, UNFINISHED_COPY, Ledger, UpgradeResult, check_revision
+from liushui.ledger.names import no_account
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -94,7 +95,7 @@ def check_accounts(connection: "Connection", names: Iterable[str]) -> None:
     known = set(account_names(connection))
     for name in names:
         if name not in known:
-            raise AccountNotFound(name)
+            raise no_account(connection, name)
 
 
 def _ledger_at(url: str, *, create: bool, clock: Clock) -> Ledger:

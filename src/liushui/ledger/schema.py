@@ -267,6 +267,16 @@ tombstones = _table(
     PrimaryKeyConstraint("account"),
 )
 
+# The earlier names of accounts that were renamed. Batches up to `until_batch` are sealed with the name `name`, and the
+# next batch seals the change of the name. No other account ever gets one of these names.
+account_names = _table(
+    "account_names",
+    *required(Text, "account"),
+    *required(BigInt, "until_batch"),
+    *required(Text, "name"),
+    PrimaryKeyConstraint("account", "until_batch"),
+)
+
 sources = _table(
     "sources",
     *required(Text, "account", "base_url"),
@@ -554,7 +564,7 @@ default_views = _table(
 
 FACT_TABLES = (
     *(flows, history, quarantine, coverage, page_edges, stated_balances, link_decisions, period_decisions),
-    *(finding_decisions, day_totals, findings, batches, reseals),
+    *(finding_decisions, day_totals, findings, batches, reseals, account_names),
     accounts,
 )
 """The tables that only commits write, and that `verify` checks."""

@@ -7,6 +7,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from liushui.ledger.chain import genesis
+from liushui.ledger.engines.base import queries_of
+from liushui.ledger.names import sealed_names
 from liushui.ledger.schema import accounts, from_row, tombstones
 
 
@@ -48,7 +50,8 @@ def chain_beginning(connection: Connection, account: str) -> str | None:
     for table in (tombstones, accounts):
         row = connection.execute(sa.select(table).where(table.c.account == account)).first()
         if row is not None:
-            return genesis(account, row.provider, row.zone, row.created_at_us)
+            first = sealed_names(queries_of(connection), account).first
+            return genesis(first, row.provider, row.zone, row.created_at_us)
     return None
 
 

@@ -202,6 +202,18 @@ def remove_views_of(connection: Connection, owners: Collection[str]) -> int:
     return connection.execute(saved_views.delete().where(saved_views.c.owner.in_(owners))).rowcount
 
 
+def rename_account_in_views(connection: Connection, account: str, name: str) -> None:
+    """Give an account that views name its new name, in the caller's transaction."""
+    v = saved_views.c
+    for row in connection.execute(sa.select(v.owner, v.name, v.query).with_for_update()).all():
+        query = _decode(row.query)
+        if account in query.accounts:
+            after = tuple(name if one == account else one for one in query.accounts)
+            text = msgspec.json.encode(msgspec.structs.replace(query, accounts=after)).decode()
+            is_this = sa.and_(v.owner == row.owner, v.name == row.name)
+            connection.execute(saved_views.update().where(is_this).values(query=text))
+
+
 def not_found(name: str) -> NotFound:
     """The error if the reader may see no view with that name."""
     return NotFound(f"view: there is none named {short_repr(name)}")

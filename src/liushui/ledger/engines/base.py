@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     # times as long as its queries.
     from sqlalchemy.engine import Connection, Engine, RootTransaction
 
-REVISION: Final = "0028"
+REVISION: Final = "0029"
 """The newest migration: the schema that this program reads and writes."""
 
 APPLICATION_ID: Final = 0x6C697573

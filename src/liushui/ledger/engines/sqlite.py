@@ -269,8 +269,11 @@ def begin_writing(connection: "Connection") -> None:
 
 _TABLES: Final = (
     "SELECT name, sql FROM main.sqlite_master AS known WHERE type = 'table' "
-    "AND EXISTS (SELECT 1 FROM pragma_table_info(known.name, 'main') WHERE name = 'account')"
+    "AND EXISTS (SELECT 1 FROM pragma_table_info(known.name, 'main') WHERE name = 'account') "
+    "AND name <> 'account_names'"
 )
+"""The tables with rows of accounts. Without the earlier names: an import does not change them, and has to see those of
+all accounts."""
 _INDEXES: Final = "SELECT name, sql FROM main.sqlite_master WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL"
 
 

@@ -244,6 +244,17 @@ def alarm_key(alarm: Alarm) -> str:
     return msgspec.json.encode([alarm.kind.value, alarm.account, *([distinct] if distinct else [])]).decode()
 
 
+def rename_account_in_alarms(connection: Connection, account: str, name: str) -> None:
+    """Give the alarms that rules have seen the account's new name, in the caller's transaction. So an alarm that still
+    holds is no news."""
+    a = notify_alarms.c
+    for row in connection.execute(sa.select(a.rule, a.alarm).with_for_update()).all():
+        kind, of, *distinct = _decode_key(row.alarm)
+        if of == account:
+            key = msgspec.json.encode([kind, name, *distinct]).decode()
+            connection.execute(notify_alarms.update().where(_is_seen(row.rule, row.alarm)).values(alarm=key))
+
+
 def record_alarms(ledger: Ledger, rules: Sequence[Rule], alarms: Iterable[Alarm]) -> int:
     """Compare the current alarms with those that each rule has seen, and create messages. Returns the number of
     messages.

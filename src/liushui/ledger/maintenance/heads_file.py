@@ -24,6 +24,7 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.base import queries_of
 from liushui.ledger.maintenance.anchors import Anchor
 from liushui.ledger.maintenance.backup import publish, temporary_beside
+from liushui.ledger.names import current_names
 from liushui.ledger.read.accounts import Head, list_heads
 from liushui.ledger.schema import batches
 from liushui.ledger.tombstones import chain_beginning, list_tombstones
@@ -69,8 +70,12 @@ class RecordedHeads:
 
     @property
     def newest(self) -> dict[str, RecordedHead]:
-        """The newest head of each account."""
-        return {head.account: head for head, _ in self.heads}
+        """The newest head of each account, in the order in which they were recorded."""
+        newest: dict[str, RecordedHead] = {}
+        for head, _ in self.heads:
+            newest.pop(head.account, None)
+            newest[head.account] = head
+        return newest
 
 
 def read_heads_file(ledger: Ledger) -> RecordedHeads:
@@ -114,7 +119,9 @@ def record_heads(ledger: Ledger) -> list[str]:
     ledger.has_appended = False
     with _locked(path) as file, ledger.reading() as connection:
         recorded = read_heads_file(ledger)
-        newest = recorded.newest
+        # The file may name accounts as they were called then.
+        renamed = current_names(queries_of(connection))
+        newest = {renamed.get(head.account, head.account): head for head in recorded.newest.values()}
         removed = [Head(known.account, known.head, known.link) for known in list_tombstones(connection)]
         heads = {head.account: head for head in (*removed, *list_heads(queries_of(connection)))}
         diverged = [

@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 from liushui.ledger.flow_row import COLUMNS, Row
 from liushui.ledger.schema import (
     Flag,
+    account_names,
     accounts,
     batches,
     coverage,
@@ -134,6 +135,13 @@ PARTS: Final = (
         finding_decisions,
         _all_columns(finding_decisions),
         lambda head: finding_decisions.c.batch <= head,
+    ),
+    Part(
+        "earlier names",
+        account_names,
+        account_names,
+        _all_columns(account_names),
+        lambda head: account_names.c.until_batch < head,
     ),
 )
 """The parts that can be read as of a batch. The order matters: if a flow ends while `flows` is read, the next part

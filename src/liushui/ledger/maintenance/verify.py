@@ -17,14 +17,25 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from liushui.errors import ConfigError, WireError, short_repr
 from liushui.instant import BusinessDays, load_zone
 from liushui.ledger import findings
-from liushui.ledger.chain import NO_FACTS, REMOVED, REOPENED, Facts, describe, facts_digest, genesis, link
+from liushui.ledger.chain import (
+    NO_FACTS,
+    REMOVED,
+    RENAMED,
+    REOPENED,
+    Facts,
+    describe,
+    facts_digest,
+    genesis,
+    link,
+)
 from liushui.ledger.coverage import ranges_from_batches
 from liushui.ledger.day_totals import Total, TotalKey, Totals, merge, totals_of
 from liushui.ledger.engine import Ledger
-from liushui.ledger.engines.base import STREAMED
+from liushui.ledger.engines.base import STREAMED, queries_of
 from liushui.ledger.flow_row import AMOUNT, AT_US, BATCH, COLUMNS, ID, Row
 from liushui.ledger.maintenance.anchors import Anchor, check_anchors, missing_accounts
-from liushui.ledger.schema import FACT_TABLES, accounts, batches, day_totals, metadata, tombstones
+from liushui.ledger.names import SealedNames, current_names, named_facts, sealed_names
+from liushui.ledger.schema import FACT_TABLES, account_names, accounts, batches, day_totals, metadata, tombstones
 from liushui.ledger.write.change import statement_facts
 from liushui.ledger.write.quarantine import SEALED_COLUMNS, sealed_row
 from liushui.money import parse_decimal, to_plain_string
@@ -64,15 +75,16 @@ def verify(
     sealed again from some batch on, it then looks intact; only an outside record shows the change.
     """
     by_account: defaultdict[str, list[Anchor]] = defaultdict(list)
-    for anchor in anchors:
-        by_account[anchor.account].append(anchor)
     with ledger.reading() as connection, ledger.tolerating_damage(connection):
         damages = list(_database_damage(ledger, connection))
+        renamed = _current_names(connection)
+        for anchor in anchors:
+            by_account[renamed.get(anchor.account, anchor.account)].append(anchor)
         names = _all_account_names(connection, damages)
         yield from damages
         for name in names:
             yield from _verify_account(connection, name, progress, by_account.get(name, []), is_file_sound=not damages)
-        for failure in missing_accounts(names, chain.from_iterable(by_account.values())):
+        for failure in missing_accounts([*names, *renamed], chain.from_iterable(by_account.values())):
             yield Damage(*failure)
 
 
@@ -127,6 +139,17 @@ def _account_names(table: sa.Table) -> sa.Select[Any]:
     return sa.select(table.c.account).distinct()
 
 
+def _current_names(connection: Connection) -> dict[str, str]:
+    """The current name of each renamed account, by its earlier names. Empty if they cannot be read, which
+    `_all_account_names` reports."""
+    try:
+        return current_names(queries_of(connection))
+    except DatabaseError as error:
+        if not _is_damage(error):
+            raise
+        return {}
+
+
 # ---------------------------------------------------------------- an account
 
 
@@ -163,12 +186,14 @@ def _check_account(
     account = connection.execute(_rows_of(accounts), {"account": name}).first()
     tombstone = connection.execute(_rows_of(tombstones), {"account": name}).first()
     rows = [tuple(row) for row in connection.execute(_rows_of(batches), {"account": name})]
+    names = sealed_names(queries_of(connection), name)
     first = account if tombstone is None else tombstone
     if first is None:
         damages.append(Damage(name, None, "there are facts of this account, but no such account"))
         return None
-    first_link = genesis(name, first.provider, first.zone, first.created_at_us)
-    damages += _chain_damage(name, first_link, rows)
+    first_link = genesis(names.first, first.provider, first.zone, first.created_at_us)
+    damages += _chain_damage(names, first_link, rows)
+    damages += _names_damage(names, rows)
     if tombstone is not None:
         damages += _tombstone_damage(tombstone, account, rows)
     if account is None:
@@ -180,7 +205,7 @@ def _check_account(
         damages.append(Damage(name, account.head, "the account does not end at its last batch"))
     anchored, failures = check_anchors([first_link, *(str(row[-1]) for row in rows)], anchors)
     damages += [Damage(*failure) for failure in failures]
-    damages += _facts_damage(connection, name, rows, progress)
+    damages += _facts_damage(connection, names, rows, progress)
     damages += _coverage_damage(connection, name, rows)
     try:
         days = BusinessDays(load_zone(account.zone))
@@ -216,7 +241,7 @@ def _tombstone_damage(tombstone: sa.Row[Any], account: sa.Row[Any] | None, rows:
 
 def _left_facts(connection: Connection, name: str) -> Iterator[Damage]:
     for table in FACT_TABLES:
-        if table in (batches, accounts):
+        if table in (batches, accounts, account_names):
             continue
         if connection.execute(_rows_of(table).limit(1), {"account": name}).first() is not None:
             yield Damage(name, None, f"the account was removed, and {table.name} still has rows of it")
@@ -233,20 +258,29 @@ def _rows_of(table: sa.Table) -> sa.Select[Any]:
     return sa.select(*table.columns).where(table.c.account == sa.bindparam("account")).order_by(*key)
 
 
-def _chain_damage(name: str, previous_link: str, rows: list[Row]) -> Iterator[Damage]:
+def _chain_damage(names: SealedNames, previous_link: str, rows: list[Row]) -> Iterator[Damage]:
     for expected, row in enumerate(rows, 1):
         if row[1] != expected:
-            yield Damage(name, expected, "the batch is missing from the chain")
+            yield Damage(names.account, expected, "the batch is missing from the chain")
             return
-        if row[-1] != link(previous_link, row[:-1]):
-            yield Damage(name, expected, "the batch does not follow from the one before it")
+        if row[-1] != link(previous_link, (names.at(expected), *row[1:-1])):
+            yield Damage(names.account, expected, "the batch does not follow from the one before it")
         previous_link = str(row[-1])
 
 
+def _names_damage(names: SealedNames, rows: list[Row]) -> Iterator[Damage]:
+    """Find differences between the earlier names of an account and those that its chain has sealed."""
+    sealed = {(row[1], RENAMED, row[_REASON]) for row in rows if row[_STATE] == RENAMED}
+    for number, _state, _reason in sorted(sealed.symmetric_difference(names.changes()), key=itemgetter(0)):
+        batch = number if isinstance(number, int) else None
+        yield Damage(names.account, batch, "the earlier names of the account are not those that this batch sealed")
+
+
 def _facts_damage(
-    connection: Connection, name: str, rows: list[tuple[Any, ...]], progress: ReportProgress | None
+    connection: Connection, names: SealedNames, rows: list[tuple[Any, ...]], progress: ReportProgress | None
 ) -> Iterator[Damage]:
-    digests = dict(_digests(connection, name))
+    name = names.account
+    digests = dict(_digests(connection, names))
     # If bytes were erased from a batch, a later batch seals the remaining facts.
     resealed = {row[0]: row[1] for row in connection.exec_driver_sql(_RESEALED, (name,))}
     erased = max((row[1] for row in rows if row[_STATE] == REMOVED), default=0)
@@ -265,8 +299,9 @@ def _facts_damage(
         yield Damage(name, seq, "there are facts of this batch, but no such batch")
 
 
-def _digests(connection: Connection, account: str) -> Iterator[tuple[int, str]]:
+def _digests(connection: Connection, names: SealedNames) -> Iterator[tuple[int, str]]:
     """Yield the digest of the facts in the tables, for each batch. Reads all tables side by side."""
+    account = names.account
     # Every statement is sorted by batch, so parallel cursors give the facts of each batch with little memory.
     flows_and_rows = (_ADDED, _ENDED, _QUARANTINED, _EDGES, _SETTLED, _ENDED_EDGES, _RESEALS)
     statements = (*flows_and_rows, _STATED, _UNSTATED, _DECIDED, _PERIODS, _FINDINGS)
@@ -276,7 +311,8 @@ def _digests(connection: Connection, account: str) -> Iterator[tuple[int, str]]:
         seq = min(head[0] for head in heads if head is not None)
         facts = Facts(*(head[1] if head is not None and head[0] == seq else () for head in heads))
         stated = [(*row[:-2], *statement_facts(*row[-2:])) for row in facts.stated]
-        yield seq, facts_digest(facts._replace(quarantined=map(sealed_row, facts.quarantined), stated=stated))
+        facts = facts._replace(quarantined=map(sealed_row, facts.quarantined), stated=stated)
+        yield seq, facts_digest(named_facts(facts, names, seq))
         heads = [
             next(stream, None) if head is not None and head[0] == seq else head
             for head, stream in zip(heads, streams, strict=True)

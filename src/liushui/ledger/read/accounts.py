@@ -7,12 +7,13 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from liushui.errors import AccountNotFound
+from liushui.errors import AccountNotFound, AccountRenamed
 from liushui.instant import from_us, load_zone
 from liushui.ledger.coverage import Range, State, merge_adjacent
 from liushui.ledger.day_totals import Sums, load_sums
 from liushui.ledger.engines.base import Ledger, Queries
 from liushui.ledger.jobs.source_state import SourceState, read_states
+from liushui.ledger.names import current_names
 
 REFUSED = "credentials"
 """The status of a sync whose credentials the provider refused."""
@@ -45,7 +46,8 @@ def find_accounts(queries: Queries, names: Sequence[str] = ()) -> list[AccountNa
     known = [account.account for account in found]
     for name in names:
         if name not in known:
-            raise AccountNotFound(name, known)
+            current = current_names(queries).get(name)
+            raise AccountNotFound(name, known) if current is None else AccountRenamed(name, current)
     return [account for account in found if account.account in names]
 
 

@@ -11,6 +11,7 @@ import msgspec
 from liushui.errors import ConfigError, short_repr
 from liushui.ledger.access.vault import shared_secret
 from liushui.ledger.engine import Ledger
+from liushui.ledger.names import count_renames, current_names
 from liushui.ledger.read.filters import FlowFilter, bound_text
 from liushui.money import to_plain_string
 
@@ -46,6 +47,17 @@ def read_cursor(ledger: Ledger, query: str, text: str, type_: type[T]) -> T:
     return msgspec.msgpack.decode(body, type=type_)
 
 
+def bound_to_names(ledger: Ledger, query: str) -> str:
+    """Return the identification of a query whose positions name accounts. It changes when an account is renamed: the
+    rows then have another order, so a cursor from before would skip rows or repeat them.
+
+    Call it before the rows are read.
+    """
+    with ledger.querying() as queries:
+        renames = count_renames(queries)
+    return f"{query} after {renames} renames" if renames else query
+
+
 def filter_digest(wanted: FlowFilter, *more: object) -> str:
     """Return a digest of a filter without its limit, for the cursors of its pages."""
     values = [
@@ -69,6 +81,16 @@ def parse_flow_key(key: str) -> tuple[str, int, str] | None:
     except msgspec.MsgspecError:
         return None
     return found if flow_key(*found) == key and abs(found[1]) < 2**62 else None
+
+
+def current_flow_key(ledger: Ledger, key: str) -> tuple[str, int, str] | None:
+    """Return the same, with the current name of an account that was renamed since the key was given out."""
+    parsed = parse_flow_key(key)
+    if parsed is None:
+        return None
+    account, at_us, id_ = parsed
+    with ledger.querying() as queries:
+        return current_names(queries).get(account, account), at_us, id_
 
 
 def _to_text(raw: bytes) -> str:

@@ -46,6 +46,8 @@ NEAR_TRIES: Final = 3
 class _Account(NamedTuple):
     provider: str
     zone: str
+    first_name: str
+    """The name with which its chain begins: identities are derived from it, so that they survive a rename."""
 
 
 class _Found(NamedTuple):
@@ -206,7 +208,8 @@ class LedgerReader:
             if not received or self._provider(row[_ACCOUNT]) != dialect:
                 flow = to_flow(row)
                 if matches(flow, query.visible):
-                    identity = served_identity(row[_ACCOUNT], row[ID])
+                    known = self._account(row[_ACCOUNT])
+                    identity = served_identity(known.first_name if known else row[_ACCOUNT], row[ID])
                     rows.append(write(flow._replace(identity=identity)))
             elif not query.visible or matches(to_flow(row), query.visible):
                 rows.append(str(received).encode())
@@ -343,6 +346,8 @@ def _after(query: FlowQuery) -> tuple[str, list[object]]:
         at_us, account, id_ = _place_of(query.after)
     except msgspec.MsgspecError as error:
         raise WireError("after", f"expected a place that a page named, got {short_repr(query.after)}") from error
+    if account not in query.accounts:  # it was renamed since, so its rows come at another place
+        raise WireError("after", f"expected a place in {', '.join(query.accounts)}, got one in {short_repr(account)}")
     sign = "<" if query.newest else ">"
     return f" AND at_us {sign}= ? AND (at_us, account, id) {sign} (?, ?, ?)", [at_us, at_us, account, id_]
 
@@ -350,7 +355,11 @@ def _after(query: FlowQuery) -> tuple[str, list[object]]:
 _NO_PAGE = "NULL, NULL, NULL, NULL"
 _PLACE = "at_us, account, id"
 _COMMITTED = "SELECT head FROM accounts WHERE account = ?"
-_SELECT_ACCOUNT = "SELECT provider, zone FROM accounts WHERE account = ?"
+_SELECT_ACCOUNT = """
+SELECT provider, zone, coalesce(
+  (SELECT name FROM account_names AS n WHERE n.account = a.account ORDER BY until_batch LIMIT 1), account
+) FROM accounts AS a WHERE account = ?
+"""
 _SUM_DAYS = "SELECT sum(flows) FROM day_totals WHERE account = ? AND day > ? AND day < ?"
 _SELECT_KEY = """
 SELECT accounts, credentials, paced, expires_at_us, restrictions FROM keys

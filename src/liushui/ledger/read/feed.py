@@ -15,7 +15,9 @@ from sqlalchemy.engine import Connection
 from liushui.errors import ConfigError
 from liushui.instant import from_us
 from liushui.ledger.engine import Ledger
+from liushui.ledger.engines.base import queries_of
 from liushui.ledger.flow_row import COLUMNS, to_flow
+from liushui.ledger.names import current_names
 from liushui.ledger.read.flows import LedgerFlow
 from liushui.ledger.schema import accounts, batches, flows, history
 from liushui.ledger.tombstones import erased_until
@@ -83,6 +85,7 @@ def feed_page(ledger: Ledger, names: Sequence[str], seen: Positions, *, limit: i
     positions = dict(seen)
     steps: list[Step] = []
     with ledger.reading() as connection:
+        _check_not_renamed(connection, names, seen)
         for account, head in _heads(connection, names).items():
             if seen.get(account, 0) > head:
                 raise ConfigError("cursor: expected one of this ledger as it is now: read the feed from its beginning")
@@ -99,6 +102,30 @@ def feed_page(ledger: Ledger, names: Sequence[str], seen: Positions, *, limit: i
             if positions[account] < head:
                 return FeedPage(steps, positions, more=True)
     return FeedPage(steps, positions, more=False)
+
+
+def _check_not_renamed(connection: Connection, names: Sequence[str], seen: Positions) -> None:
+    """Raises ConfigError for positions from before a rename: their reader has the flows under the earlier name."""
+    renamed = current_names(queries_of(connection)) if seen.keys() - set(names) else {}
+    for name in sorted(seen.keys() & renamed.keys()):
+        if renamed[name] in names:
+            raise ConfigError(
+                f"cursor: account {name} was renamed to {renamed[name]}: read the feed from its beginning, and drop "
+                f"what you have of {name}"
+            )
+
+
+def positions_after_renames(ledger: Ledger, names: Sequence[str], seen: Positions) -> dict[str, int]:
+    """Return the positions with the current names of accounts. A batch keeps its number under every name."""
+    if not seen.keys() - set(names):
+        return dict(seen)
+    with ledger.querying() as queries:
+        renamed = current_names(queries)
+    positions: dict[str, int] = {}
+    for name, batch in seen.items():
+        current = renamed.get(name, name)
+        positions[current] = max(batch, positions.get(current, 0))
+    return positions
 
 
 def commits_after(ledger: Ledger, names: Sequence[str], seen: Positions, *, limit: int) -> list[Commit]:

@@ -83,7 +83,8 @@ def newest_decisions(decisions: Iterable[FindingDecision]) -> dict[str, FindingD
 
 
 def _decision(row: Sequence[Any]) -> FindingDecision:
-    account, finding, batch, kind, at_us, flow, evidence, decision, decided_by, reason, decided_at_us = row
+    account, _finding, batch, kind, at_us, flow, evidence, decision, decided_by, reason, decided_at_us = row
+    finding = finding_id(account, kind, at_us, flow)  # the stored one may have an earlier name of the account
     about = (account, finding, batch, kind, at_us, flow, evidence)
     return FindingDecision(*about, FindingAction(decision), decided_by, reason, from_us(decided_at_us))
 

@@ -3,7 +3,7 @@
 Decisions are facts, and only commits write facts.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Final, NamedTuple
@@ -13,10 +13,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from liushui.instant import from_us, to_iso
+from liushui.ledger.engines.base import queries_of
 from liushui.ledger.flow_row import Row
+from liushui.ledger.names import count_renames, current_names
 from liushui.ledger.schema import batches, history, link_decisions
 from liushui.money import to_plain_string
-from liushui.reconcile.links import Basis, FlowKey, Link, LinkFlow, LinkKind, LinkState
+from liushui.reconcile.links import Basis, FlowKey, Link, LinkFlow, LinkKind, LinkState, link_id
 
 DECISIONS: Final = (LinkState.CONFIRMED, LinkState.REJECTED)
 """The decisions that a person can make."""
@@ -67,32 +69,45 @@ _flows = msgspec.json.Decoder(tuple[DecidedFlow, ...])
 def load_decisions(connection: Connection) -> dict[str, LinkDecision]:
     """Return the newest decision on each link, by link id."""
     d = link_decisions.c
-    query = sa.select(*link_decisions.columns).order_by(d.account, d.batch, d.link)
-    return {row.link: _decision(row) for row in connection.execute(query)}
+    decisions = _read(connection, sa.select(*link_decisions.columns).order_by(d.account, d.batch, d.link))
+    return {decision.link: decision for decision in decisions}
 
 
 def decisions_of_accounts(connection: Connection, names: Collection[str]) -> list[LinkDecision]:
     """Return every decision on links between these accounts only, by the account of the first flow and batch."""
     d = link_decisions.c
     query = sa.select(*link_decisions.columns).where(d.account.in_(names)).order_by(d.account, d.batch, d.link)
-    decisions = [_decision(row) for row in connection.execute(query)]
+    decisions = _read(connection, query)
     return [one for one in decisions if all(flow.account in names for flow in one.flows)]
 
 
 def decisions_on(connection: Connection, link: str) -> list[LinkDecision]:
     """Return every decision on a link, oldest first."""
     d = link_decisions.c
-    query = sa.select(*link_decisions.columns).where(d.link == link).order_by(d.account, d.batch)
-    return [_decision(row) for row in connection.execute(query)]
+    query = sa.select(*link_decisions.columns).order_by(d.account, d.batch)
+    if not count_renames(queries_of(connection)):  # otherwise the stored id may be that of an earlier name
+        query = query.where(d.link == link)
+    return [decision for decision in _read(connection, query) if decision.link == link]
 
 
-def _decision(row: sa.Row[tuple[object, ...]]) -> LinkDecision:
+def _read(connection: Connection, query: sa.Select[tuple[object, ...]]) -> list[LinkDecision]:
+    """Read decisions. A decision was sealed with the names that the accounts had then. Here it has the current ones."""
+    rows = connection.execute(query).all()
+    renamed = current_names(queries_of(connection)) if rows else {}
+    return [_decision(row, renamed) for row in rows]
+
+
+def _decision(row: sa.Row[tuple[object, ...]], renamed: Mapping[str, str]) -> LinkDecision:
+    kind, decided, id_ = LinkKind(row.kind), _flows.decode(row.flows), row.link
+    if any(flow.account in renamed for flow in decided):
+        decided = tuple(flow._replace(account=renamed.get(flow.account, flow.account)) for flow in decided)
+        id_ = link_id(kind, [flow.key for flow in decided])
     return LinkDecision(
-        row.link,
-        LinkKind(row.kind),
+        id_,
+        kind,
         Basis(row.basis),
         LinkState(row.decision),
-        _flows.decode(row.flows),
+        decided,
         row.decided_by,
         row.reason,
         from_us(row.decided_at_us),

@@ -6,8 +6,8 @@ batch reads their range.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Final, NamedTuple
 
 from sqlalchemy.engine import Connection
@@ -24,6 +24,7 @@ from liushui.ledger.engines.sql_dialects import Statement
 from liushui.ledger.findings import Counts
 from liushui.ledger.findings import store as store_findings
 from liushui.ledger.flow_row import AT_US, ID, Row
+from liushui.ledger.names import no_account
 from liushui.ledger.write.change import Change, Committed, DerivedChange
 from liushui.ledger.write.quarantine import end_versions, has_open_entries
 from liushui.provider import Slice
@@ -45,6 +46,8 @@ class BatchWriter:
     def __init__(self, connection: Connection, ledger: Ledger, account: LockedAccount) -> None:
         self.connection = connection
         self.account = account.name
+        self.locked_name = account.name
+        """The name under which the account was locked. It differs from `account` if the transaction renames it."""
         self.now = ledger.clock
         self._head, self._link = account.head, account.link
         self._days = BusinessDays(load_zone(account.zone))
@@ -205,7 +208,14 @@ def batch_writers(ledger: Ledger, *accounts: str) -> Iterator[list[BatchWriter]]
                 writer.flush()
     except CommitOutcomeUnknown as unknown:
         # All batches were in one transaction, so any one of them shows the outcome of all.
-        written = next(((w.account, *w.last_batch) for w in writers.values() if w.last_batch is not None), None)
+        written = next(
+            (
+                (dict.fromkeys((w.locked_name, w.account)), *w.last_batch)
+                for w in writers.values()
+                if w.last_batch is not None
+            ),
+            None,
+        )
         try:
             is_committed = written is None or _is_committed(ledger, *written)
         except LedgerBusy as error:
@@ -218,12 +228,16 @@ def batch_writers(ledger: Ledger, *accounts: str) -> Iterator[list[BatchWriter]]
         ledger.has_appended = True
 
 
-def _is_committed(ledger: Ledger, account: str, seq: int, expected_link: str) -> bool:
-    """Whether a batch is in the chain. The lock waits for a server process that may still be committing it."""
+def _is_committed(ledger: Ledger, names: Iterable[str], seq: int, expected_link: str) -> bool:
+    """Whether a batch is in the chain of the account with one of these names. The lock waits for a server process that
+    may still be committing it."""
     with ledger.writing() as connection:
-        lock_account(connection, account)
-        link_ = connection.exec_driver_sql(_SELECT_LINK, (account, seq)).scalar()
-    return bool(link_ == expected_link)
+        links = []
+        for name in names:
+            with suppress(AccountNotFound):  # the commit renames or removes the account
+                lock_account(connection, name)
+            links.append(connection.exec_driver_sql(_SELECT_LINK, (name, seq)).scalar())
+    return expected_link in links
 
 
 def lock_account(connection: Connection, name: str) -> LockedAccount:
@@ -234,7 +248,7 @@ def lock_account(connection: Connection, name: str) -> LockedAccount:
     """
     row = connection.exec_driver_sql(_SELECT_ACCOUNT.on(connection), (name,)).first()
     if row is None:
-        raise AccountNotFound(name)
+        raise no_account(connection, name)
     return LockedAccount(*row)
 
 

@@ -20,6 +20,7 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.bulk_insert import insert_rows
 from liushui.ledger.findings import differing_copies
 from liushui.ledger.flow_row import AT_US, COLUMNS, FACTS_END, ID, Rejected, Row, RowBatch, flow_id, to_row
+from liushui.ledger.names import check_not_earlier
 from liushui.ledger.write.batch_writer import BatchWriter, batch_writers
 from liushui.ledger.write.change import ADDED, RESTATED, WITHDRAWN, Change, Committed, by_key
 from liushui.ledger.write.quarantine import Interval, QuarantineChange, Span, settle_imported, settle_slice
@@ -60,7 +61,8 @@ def make_account(ledger: Ledger, name: str, provider: str, zone: str) -> None:
 
 
 def insert_account(connection: Connection, name: str, provider: str, zone: str, now: datetime) -> None:
-    """Begin an account's chain in the caller's transaction. Raises AlreadyExists as `make_account` does.
+    """Begin an account's chain in the caller's transaction. Raises AlreadyExists as `make_account` does, and for a name
+    that another account had before it was renamed.
 
     If an account of this name was removed, its chain continues, so that each batch number of the name has one meaning.
     """
@@ -75,6 +77,8 @@ def insert_account(connection: Connection, name: str, provider: str, zone: str, 
     inserted = connection.exec_driver_sql(_INSERT_ACCOUNT, (name, provider, zone, created_at_us, *end))
     if before is not None and inserted.rowcount:
         insert_rows(connection, "batches", [(*batch, end[1])])
+    # After the insertion, which waits for a transaction that renames the account of this name.
+    check_not_earlier(connection, name)
     existing = connection.exec_driver_sql("SELECT provider FROM accounts WHERE account = ?", (name,)).scalar()
     if existing != provider:
         raise AlreadyExists(

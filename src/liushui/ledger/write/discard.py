@@ -18,8 +18,9 @@ from liushui.errors import ConfigError, LedgerError, short_repr
 from liushui.instant import to_iso
 from liushui.ledger.chain import Facts, facts_digest
 from liushui.ledger.engine import Ledger
-from liushui.ledger.engines.base import STREAMED
+from liushui.ledger.engines.base import STREAMED, queries_of
 from liushui.ledger.flow_row import COLUMNS, Row, identity_of
+from liushui.ledger.names import named_facts, sealed_names
 from liushui.ledger.write.batch_writer import BatchWriter, batch_writers
 from liushui.ledger.write.change import Change
 from liushui.ledger.write.commit import write_change
@@ -144,17 +145,16 @@ def _stored_digest(connection: Connection, account: str, batch: int) -> str:
         return (tuple(row) for row in found)
 
     of_batch = (account, batch)
-    return facts_digest(
-        Facts(
-            added=rows(_ADDED, of_flows * 2),
-            ended=rows(_ENDED, of_flows),
-            quarantined=map(sealed_row, rows(_QUARANTINED, of_batch)),
-            edges=rows(_EDGES, of_batch),
-            settled=rows(_SETTLED, of_batch),
-            ended_edges=rows(_ENDED_EDGES, of_batch),
-            reseals=rows(_RESEALS, of_batch),
-        )
+    facts = Facts(
+        added=rows(_ADDED, of_flows * 2),
+        ended=rows(_ENDED, of_flows),
+        quarantined=map(sealed_row, rows(_QUARANTINED, of_batch)),
+        edges=rows(_EDGES, of_batch),
+        settled=rows(_SETTLED, of_batch),
+        ended_edges=rows(_ENDED_EDGES, of_batch),
+        reseals=rows(_RESEALS, of_batch),
     )
+    return facts_digest(named_facts(facts, sealed_names(queries_of(connection), account), batch))
 
 
 _SELECT_ACCOUNTS: Final = "SELECT DISTINCT account FROM quarantine WHERE id = ? ORDER BY account"

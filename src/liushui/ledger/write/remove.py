@@ -17,13 +17,23 @@ from liushui.ledger.access.tokens import drop_account_from_tokens
 from liushui.ledger.chain import REMOVED
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.workers import has_exited
-from liushui.ledger.schema import accounts, batches, certificates, flows, leases, metadata, tombstones, upsert
+from liushui.ledger.schema import (
+    account_names,
+    accounts,
+    batches,
+    certificates,
+    flows,
+    leases,
+    metadata,
+    tombstones,
+    upsert,
+)
 from liushui.ledger.write.batch_writer import batch_writers
 from liushui.ledger.write.change import Change
 from liushui.ledger.write.commit import write_change
 
-KEPT_TABLES: Final = (batches, certificates, tombstones)
-"""Tables whose rows of a removed account stay: its chain and its certificates."""
+KEPT_TABLES: Final = (batches, certificates, tombstones, account_names)
+"""Tables whose rows of a removed account stay: its chain with its earlier names, and its certificates."""
 
 
 class RemovedAccount(NamedTuple):
@@ -45,7 +55,7 @@ def remove_account(ledger: Ledger, account: str) -> RemovedAccount:
     """
     with batch_writers(ledger, account) as (writer,):
         connection, now = writer.connection, ledger.clock()
-        _check_idle(connection, account, now)
+        check_not_synced(connection, account, now, "remove")
         write_change(writer, Change(), REMOVED)
         writer.flush()
         row = connection.execute(sa.select(accounts).where(accounts.c.account == account)).one()
@@ -71,7 +81,8 @@ def remove_account(ledger: Ledger, account: str) -> RemovedAccount:
     return RemovedAccount(account, erased, row.head, keys, tokens, row.link)
 
 
-def _check_idle(connection: Connection, account: str, now: datetime) -> None:
+def check_not_synced(connection: Connection, account: str, now: datetime, action: str) -> None:
+    """Raises LedgerError while a sync of the account is running. `action`: what the caller wants to do with it."""
     lease = connection.execute(sa.select(leases).where(leases.c.account == account)).first()
     if lease is not None and lease.until_us > to_us(now) and not has_exited(lease.holder):
-        raise LedgerError(f"account {account} is being synced by {lease.holder}: end that first, then remove it")
+        raise LedgerError(f"account {account} is being synced by {lease.holder}: end that first, then {action} it")

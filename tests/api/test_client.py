@@ -90,6 +90,36 @@ def test_the_client_states_and_withdraws_balances(client: liushui.Client) -> Non
     assert client.stated_balances(account=["stated"], withdrawn=True) == [gone]
 
 
+def test_the_client_renames_an_account(client: liushui.Client, running: Running, book: str) -> None:
+    client.create_account("before")
+    recorded = client.record(flow("r1", account="before"))
+    cursor = client.feed().cursor
+    renamed = client.rename_account("before", "after")
+    assert (renamed.account, renamed.before) == ("after", "before")
+    (head,) = client.heads(account=["after"])
+    assert (head.batch, head.link) == (renamed.batch, renamed.link)
+    assert client.flow(recorded.rows[0].key or "").flow.account == "after"
+    with pytest.raises(errors.NotFound, match="there is none named 'before'"):
+        client.account("before")
+    with pytest.raises(errors.ApiError, match="account before was renamed to after: read the feed from its beginning"):
+        client.feed(cursor)
+    for name in ("a", "after"):
+        with pytest.raises(errors.ApiError, match="name"):
+            client.rename_account("after", name)
+    with pytest.raises(errors.Conflict):
+        client.rename_account("a", "before")
+    with pytest.raises(errors.Conflict):
+        client.create_account("before")
+    ledger = open_ledger(book)
+    some = create_token(ledger, names=["after"], scopes=[Scope.MANAGE, Scope.READ]).text
+    ledger.close()
+    with liushui.Client(running.url, some) as other:
+        with pytest.raises(errors.Forbidden, match="rights for all accounts"):
+            other.rename_account("after", "again")
+        with pytest.raises(errors.NotFound):
+            other.rename_account("a", "again")
+
+
 def test_an_unknown_token_is_an_error(running: Running) -> None:
     with liushui.Client(running.url, "lsk_no", attempts=1) as client, pytest.raises(errors.Unauthorized):
         client.about()

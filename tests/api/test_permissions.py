@@ -111,11 +111,15 @@ def filled(module_store: LedgerStore) -> Iterator[tuple[Api, Known]]:
     ledger.close()
 
 
+FOR_ALL_ACCOUNTS = frozenset({("POST", "/accounts/{account}/rename")})
+"""Routes that need rights for all accounts: names are unique among all."""
+
 ROUTES = [
     ("GET", "/"),
     ("GET", "/accounts"),
     ("POST", "/accounts"),
     ("GET", "/accounts/{account}"),
+    ("POST", "/accounts/{account}/rename"),
     ("GET", "/flows"),
     ("POST", "/flows"),
     ("GET", "/flows/{key}"),
@@ -182,6 +186,7 @@ NEEDS = {
     },
     Scope.MANAGE: {
         ("POST", "/accounts"),
+        ("POST", "/accounts/{account}/rename"),
         ("PATCH", "/sources/{account}"),
         ("POST", "/sources/{account}/sync"),
         *(route for route in ROUTES if route[1].startswith(("/keys", "/tokens", "/notification-rules"))),
@@ -199,6 +204,7 @@ def body_of(route: tuple[str, str], account: str) -> dict[str, Any] | None:
     flow = {"account": account, "reference": "r", "at": "2024-01-01T00:00:00Z", "amount": "1", "currency": "USD"}
     bodies: dict[tuple[str, str], dict[str, Any]] = {
         ("POST", "/accounts"): {"account": account},
+        ("POST", "/accounts/{account}/rename"): {"name": account},
         ("POST", "/flows"): flow,
         ("PATCH", "/sources/{account}"): {"paused": False},
         ("POST", "/sources/{account}/sync"): {},
@@ -257,7 +263,8 @@ def test_a_route_refuses_callers_without_its_scope(filled: tuple[Api, Known], ro
     needed = scope_of(route)
     assert ask(api.stranger(), route, known, "a").status_code == 401
     for scope in Scope:
-        caller = api.caller("a", scopes=[scope])
+        names = () if route in FOR_ALL_ACCOUNTS else ("a",)
+        caller = api.caller(*names, scopes=[scope])
         answer = ask(caller, route, known, "a", {"account": "a"} if route[1] == "/runs" else {})
         also = (
             {Scope.READ} if route in (("POST", "/keys"), ("POST", "/notification-rules")) else set()

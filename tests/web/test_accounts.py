@@ -9,6 +9,7 @@ import pytest
 
 from liushui.flow import Kind
 from liushui.ledger.access.tokens import Scope, create_token
+from liushui.ledger.access.users import Role, add_user
 from liushui.ledger.engine import Ledger
 from liushui.ledger.write.commit import make_account
 from liushui.provider import Slice
@@ -16,7 +17,7 @@ from liushui.testing.clock import NOON
 from tests.ledger.ledgers import commit_read
 from tests.web.ledgers import BEGIN, reading, row
 from tests.web.test_overview import text_of
-from tests.web.visitor import Visitor
+from tests.web.visitor import Visitor, visiting
 
 HOUR = timedelta(hours=1)
 STATED = {"day": "2025-11-30", "currency": "CNY", "amount": "1,100.00", "note": "statement of November"}
@@ -179,3 +180,33 @@ def test_the_page_has_no_inline_script_or_style(broken: Visitor) -> None:
 def test_an_account_without_flows(guest: Visitor) -> None:
     text = text_of(guest.get("/accounts/b").text)
     assert "No flows yet." in text and "This account has no source, so its flows cannot be checked." in text
+
+
+def test_an_account_is_renamed(broken: Visitor, ledger: Ledger) -> None:
+    assert "Rename the account" in text_of(broken.get("/accounts/shop").text)
+    make_account(ledger, "other", "wecom", "Asia/Shanghai")
+    for name, confirm, message in (
+        ("store", "", "Type shop."),
+        ("", "shop", "Use 1 to 64 letters"),
+        ("shop", "shop", "The account has this name already."),
+        ("other", "shop", "This name is taken, or belonged to another account before."),
+    ):
+        answer = broken.post("/accounts/shop/rename", {"new_name": name, "confirm": confirm})
+        assert answer.status_code == 422
+        assert message in text_of(answer.text)
+    answer = broken.post("/accounts/shop/rename", {"new_name": "store", "confirm": "shop"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/accounts/store")
+    assert "1,110.00" in text_of(broken.get("/accounts/store").text)
+    assert broken.get("/accounts/shop").status_code == 404
+
+
+def test_only_those_with_all_accounts_may_rename(broken: Visitor, ledger: Ledger) -> None:
+    assert broken.get("/accounts/shop").status_code == 200
+    add_user(ledger, "wang", Role.OPERATOR, ["shop"], password="correct horse battery")
+    with visiting(ledger) as visitor:
+        visitor.post("/login", {"user": "wang", "secret": "correct horse battery"}, token=False)
+        assert "Rename the account" not in text_of(visitor.get("/accounts/shop").text)
+        answer = visitor.post("/accounts/shop/rename", {"new_name": "store", "confirm": "shop"})
+        assert answer.status_code == 403
+        assert "rights for all accounts" in text_of(answer.text)
+    assert broken.get("/accounts/shop").status_code == 200

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 AUDITED: Final = frozenset(
     {
-        *("source add", "source credentials", "source remove", "source pause", "source resume", "account remove"),
+        *("source add", "source credentials", "source remove", "source pause", "source resume"),
+        *("account remove", "account rename"),
         *("import", "import undo", "balance state", "balance withdraw", "link confirm", "link reject"),
         *("quarantine retry", "quarantine discard", "rebuild", "certificate key create", "certificate create"),
         *("key create", "key revoke", "token create", "token revoke", "password set", "password remove", "login"),

@@ -258,6 +258,11 @@ class Client:
         """Reopen a closed month."""
         return self._post("/closed-months/reopen", month, models.PeriodDecisions, repeat=False).decisions
 
+    def rename_account(self, account: str, name: str) -> models.RenamedAccount:
+        """Give an account another name, under which it is found from now on."""
+        path = f"/accounts/{_part(account)}/rename"
+        return self._post(path, models.RenameAccount(name=name), models.RenamedAccount, repeat=False)
+
     def sources(self) -> list[models.Source]:
         """The sources that accounts are synced from."""
         return self._get("/sources", models.Sources).sources

@@ -22,6 +22,7 @@ NOT_AUDITED: Final = "not_audited"
 anyway."""
 ACTIONS: Final = {
     "accounts.add_stated_balance": "balance state",
+    "accounts.rename_account": "account rename",
     "accounts.withdraw_stated_balance": "balance withdraw",
     "credentials.create_key": "key create",
     "credentials.create_token": "token create",

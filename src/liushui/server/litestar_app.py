@@ -12,6 +12,7 @@ from litestar.types import Message, Scope
 
 from liushui.server.api import (
     ROOT,
+    accounts,
     balances,
     credentials,
     exports,
@@ -119,6 +120,7 @@ def _api() -> Router:
             stated_balances.add_stated_balance,
             stated_balances.withdraw_stated_balance,
             record.create_account,
+            accounts.rename_account,
             record.record_flows,
             feed.read_feed,
             feed.stream_events,
@@ -221,6 +223,7 @@ def _pages() -> Router:
             balance_history.load_balance_history,
             statement_pages.show_last_statement,
             statement_pages.show_statement,
+            account_pages.rename_account,
             account_pages.add_stated_balance,
             account_pages.withdraw_stated_balance,
             reconcile_pages.show_months,

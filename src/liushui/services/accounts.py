@@ -1,17 +1,20 @@
-"""Accounts: lists them with the credentials that read them, and removes an account."""
+"""Accounts: lists them with the credentials that read them, and renames an account."""
 
 from datetime import datetime
 from typing import NamedTuple
 
 import sqlalchemy as sa
 
+from liushui.errors import AccountNotFound, PermissionDenied
 from liushui.instant import from_us
 from liushui.ledger.access.keys import list_keys
 from liushui.ledger.access.tokens import list_tokens
 from liushui.ledger.engine import Ledger
 from liushui.ledger.schema import accounts, day_totals, sources
 from liushui.ledger.tombstones import list_tombstones
-from liushui.services.access import is_valid
+from liushui.ledger.write import rename as write
+from liushui.ledger.write.rename import RenamedAccount
+from liushui.services.access import Principal, is_valid
 
 
 class AccountInfo(NamedTuple):
@@ -26,6 +29,16 @@ class AccountInfo(NamedTuple):
     keys: int
     tokens: int
     removed_at: datetime | None = None
+
+
+def rename_account(ledger: Ledger, principal: Principal, account: str, name: str) -> RenamedAccount:
+    """Give an account another name. Raises PermissionDenied if the principal may not see every account, because names
+    are unique among all of them. Raises as `write.rename.rename_account`."""
+    if not principal.sees(account):
+        raise AccountNotFound(account)
+    if principal.accounts is not None:
+        raise PermissionDenied("renaming an account needs rights for all accounts; yours are for some")
+    return write.rename_account(ledger, account, name)
 
 
 def has_accounts(ledger: Ledger) -> bool:

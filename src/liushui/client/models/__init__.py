@@ -100,6 +100,8 @@ from liushui.client.models.recording import (
     RecordFlow,
     RecordFx,
     Reference,
+    RenameAccount,
+    RenamedAccount,
     Text,
 )
 from liushui.client.models.reviews import (
@@ -251,6 +253,8 @@ __all__ = [
     "Recorded",
     "RecordedRow",
     "Reference",
+    "RenameAccount",
+    "RenamedAccount",
     "ReopenMonth",
     "Run",
     "RunPage",

@@ -79,6 +79,21 @@ class Recorded(Model):
     rows: list[RecordedRow]
 
 
+class RenameAccount(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Another name for an account."""
+
+    name: Annotated[AccountName, Meta(description="A name that no account has, and none had before.")]
+
+
+class RenamedAccount(Model, kw_only=True):
+    """An account under its new name."""
+
+    account: str
+    before: Annotated[str, Meta(description="The name until now. It stays with the account.")]
+    batch: Annotated[Count, Meta(description="The commit that seals the change.")]
+    link: Annotated[str, Meta(description="The link of that commit in the account's chain.")]
+
+
 class MakeAccount(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """An account of your own. Its flows are recorded, not read from a provider."""
 

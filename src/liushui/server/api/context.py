@@ -22,7 +22,7 @@ from liushui.ledger.access.audit import Face
 from liushui.ledger.access.tokens import store_use
 from liushui.ledger.engine import Ledger
 from liushui.ledger.read.accounts import read_heads
-from liushui.ledger.read.cursors import EXPECTED, CursorError, read_cursor, sign_cursor
+from liushui.ledger.read.cursors import EXPECTED, CursorError, bound_to_names, read_cursor, sign_cursor
 from liushui.ledger.read.model import ReadModel
 from liushui.provider import Provider, RateCheck
 from liushui.rules import Rate
@@ -30,6 +30,9 @@ from liushui.server.api.errors import HEADERS, ProblemError, invalid_parameter, 
 from liushui.server.audit import NOT_AUDITED, begin_audit
 from liushui.server.context import CHALLENGE, PRINCIPAL, SAFE_METHODS, AppContext, Connection, principal_of
 from liushui.services.access import Principal
+
+FEED: Final = "feed"
+"""The kind of query of the feed."""
 
 T = TypeVar("T")
 
@@ -73,10 +76,12 @@ class RequestContext:
         return visible
 
     def query_name(self, kind: str, accounts: Collection[str], *parameters: object) -> str:
-        """Return what cursors are bound to: the kind of query, its parameters, and the accounts that the caller may
-        see."""
+        """Return what cursors are bound to: the kind of query, its parameters, the accounts that the caller may see,
+        and their names."""
         visible = None if self.principal.accounts is None else sorted(self.principal.accounts)
-        return msgspec.json.encode((kind, sorted(set(accounts)), parameters, visible)).decode()
+        query = msgspec.json.encode((kind, sorted(set(accounts)), parameters, visible)).decode()
+        # The positions of the feed are batch numbers, which a rename does not change: see feed_page.
+        return query if kind == FEED else bound_to_names(self.ledger, query)
 
     def read_cursor(self, query: str, text: str, type_: type[T], parameter: str = "cursor") -> T:
         """The position of a cursor. Raises ProblemError for a cursor of another query or caller."""

@@ -21,13 +21,13 @@ from liushui.ledger.findings import BREAK, finding_id
 from liushui.ledger.jobs.workers import list_progress
 from liushui.ledger.read.accounts import read_heads
 from liushui.ledger.read.closed_months import MonthChanges, PeriodDecision, list_decisions
-from liushui.ledger.read.feed import Commit, FeedPage, Step, commits_after, feed_page
+from liushui.ledger.read.feed import Commit, FeedPage, Step, commits_after, feed_page, positions_after_renames
 from liushui.ledger.read.finding_decisions import FindingDecision, chain_breaks, list_finding_decisions
 from liushui.ledger.read.flows import flows_at
 from liushui.ledger.read.link_decisions import LinkDecision, decisions_of_accounts
 from liushui.ledger.read.model import Account, Reading
 from liushui.money import to_plain_string
-from liushui.server.api.context import Context, RequestContext
+from liushui.server.api.context import FEED, Context, RequestContext
 from liushui.server.api.endpoint import ApiOperation, endpoint
 from liushui.server.api.flows import AccountNames, flow_model
 from liushui.server.api.periods import decision_model
@@ -72,7 +72,7 @@ def read_feed(context: Context, params: NamedDependency[FeedParams]) -> Response
     from its beginning.
     """
     names = context.accounts(params.account)
-    query = context.query_name("feed", params.account)
+    query = context.query_name(FEED, params.account)
     positions = {} if params.cursor is None else context.read_cursor(query, params.cursor, dict[str, int])
 
     def make() -> models.FeedPage:
@@ -146,7 +146,7 @@ class EventStream:
     def open(cls, context: RequestContext, params: EventParams) -> "EventStream":
         """Open a stream from the request's cursor, or else from now on. Raises ProblemError."""
         names = context.accounts(params.account)
-        query = context.query_name("feed", params.account)
+        query = context.query_name(FEED, params.account)
         last_id = context.request.headers.get("last-event-id")
         if last_id:
             positions = context.read_cursor(query, last_id, dict[str, int], "Last-Event-ID")
@@ -177,6 +177,7 @@ class EventStream:
             return None
         heads = read_heads(context.ledger, sorted(self.named) if self.named else None)
         names = [name for name in heads if principal.sees(name)]
+        self.positions = positions_after_renames(context.ledger, names, self.positions)
         # The breaks of an account are read at once, so that later ones can be distinguished from them.
         is_behind = any(heads[name] > self.positions.get(name, 0) or name not in self.breaks for name in names)
         return [*(self._commits(names, heads) if is_behind else ()), *self._syncs(names)]

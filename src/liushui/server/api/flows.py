@@ -16,7 +16,7 @@ from liushui.instant import from_us, to_us
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.read import quarantine
 from liushui.ledger.read.completeness import Gap, end_instant
-from liushui.ledger.read.cursors import filter_digest, flow_key, parse_flow_key
+from liushui.ledger.read.cursors import current_flow_key, filter_digest, flow_key
 from liushui.ledger.read.filters import FIELDS, TEXT_MAX, FilterError, FlowFilter, check_range, read_filter
 from liushui.ledger.read.finding_lists import with_finding_rows
 from liushui.ledger.read.flows import LedgerFlow, Position, flow_record, flows_page
@@ -142,7 +142,7 @@ def list_flows(context: Context, params: NamedDependency[FlowParams]) -> Respons
 @endpoint("GET", "/flows/{key:str}", scope=Scope.READ)
 def show_flow(context: Context, key: PathText) -> Response[models.FlowInFull]:
     """One flow, its versions, and the row as the provider sent it."""
-    parsed = parse_flow_key(key)
+    parsed = current_flow_key(context.ledger, key)
     if parsed is None or not context.principal.sees(parsed[0]):
         raise not_found("flow", key)
     account, at_us, id_ = parsed

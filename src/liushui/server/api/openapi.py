@@ -226,6 +226,7 @@ EXAMPLES: Final[Mapping[type, msgspec.Struct]] = {
         _RECORD_FLOW,
         models.Recorded(added=1, known=0, restated=0, again=False, rows=[_RECORDED_ROW]),
         models.MakeAccount(account="shop", zone="Asia/Shanghai"),
+        models.RenameAccount(name="corner-shop"),
         models.MakeKey(dialect="longbridge", accounts=["trader-1"]),
         models.MakeToken(scopes=[models.TokenScope.READ], accounts=["trader-1"], name="the dashboard"),
         models.AskSync(everything=False),

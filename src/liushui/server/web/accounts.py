@@ -9,11 +9,18 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from litestar import get, post
-from litestar.exceptions import NotFoundException
+from litestar.exceptions import NotFoundException, PermissionDeniedException
 from litestar.params import FromPath
 from litestar.response import Response
 
-from liushui.errors import AccountNotFound, ConfigError
+from liushui.errors import (
+    AccountNotFound,
+    AlreadyExists,
+    ConfigError,
+    InvalidField,
+    LedgerError,
+    PermissionDenied,
+)
 from liushui.instant import from_us, to_local, to_us
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.read.balances import Balance, BalanceCheck, check_statements, read_balances
@@ -41,6 +48,7 @@ from liushui.server.web.labels import (
     coverage_label,
 )
 from liushui.server.web.page import CurrentPage, Page, decimal_places, redirect
+from liushui.services import accounts
 
 BREAKS_SHOWN: Final = 100
 RANGES_SHOWN: Final = 200
@@ -64,6 +72,29 @@ def load_calendar(page: CurrentPage, name: FromPath[str]) -> Response[str]:
         (year, draw_calendar(name, of_year, date(year, 1, 1), page.language)) for year, of_year in reversed(years)
     ]
     return page.render("accounts/calendar.html", years=calendars, script_json=script_json)
+
+
+@post("/accounts/{name:str}/rename", sync_to_thread=True, opt={NEEDS: Scope.MANAGE})
+def rename_account(page: CurrentPage, name: FromPath[str]) -> Response[str]:
+    """Give the account another name."""
+    account, form = _account(page, name).name.account, Form(page)
+    new_name = form.source_name("new_name")
+    if form.typed("confirm") != account:
+        form.wrong("confirm", page.say("Type %(name)s.", name=account))
+    if not form.is_wrong and new_name is not None:
+        try:
+            accounts.rename_account(page.ledger, page.principal, account, new_name)
+        except AlreadyExists:
+            form.wrong("new_name", page.say("This name is taken, or belonged to another account before."))
+        except InvalidField:
+            form.wrong("new_name", page.say("The account has this name already."))
+        except LedgerError as error:
+            form.wrong("new_name", str(error))
+        except PermissionDenied as error:  # the page shows no form to such a reader
+            raise PermissionDeniedException(str(error)) from error
+        else:
+            return redirect(account_address(new_name))
+    return _render(page, name, form)
 
 
 @post("/accounts/{name:str}/balances", sync_to_thread=True, opt={NEEDS: Scope.RECORD})
@@ -201,6 +232,7 @@ def _render(page: Page, name: str, form: Form | None = None) -> Response[str]:
         instant=lambda at_us: None if at_us is None or is_open_end(at_us) else from_us(at_us),
         end_of_day=lambda at: _end_of_day(at, account.name.tz),
         may_state=page.may(Scope.RECORD),
+        may_rename=page.may(Scope.MANAGE) and page.principal.accounts is None,
         subaccount_choices=[(name, name) for name in sorted({subaccount for subaccount, _ in keys})],
         currency_choices=[(code, code) for code in sorted({code for _, code in keys} | (account.currencies or set()))],
         values={} if form is None else page.form,

@@ -17,6 +17,7 @@ FACES: Final = {Face.PAGE: _("Page"), Face.API: _("API"), Face.COMMAND_LINE: _("
 ACTIONS: Final = {
     "account add": _("Add an account"),
     "account remove": _("Remove an account"),
+    "account rename": _("Rename an account"),
     "balance state": _("State a balance"),
     "balance withdraw": _("Withdraw a stated balance"),
     "certificate create": _("Create a certificate"),

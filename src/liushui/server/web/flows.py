@@ -19,7 +19,15 @@ from liushui.ledger.access.saved_views import ACCOUNT_ZONE, DEFAULT_COLUMNS, OLD
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.findings import BREAK, KINDS, SAME_ID, SIDE
 from liushui.ledger.read.accounts import currencies_of
-from liushui.ledger.read.cursors import CursorError, filter_digest, flow_key, parse_flow_key, read_cursor
+from liushui.ledger.read.cursors import (
+    CursorError,
+    bound_to_names,
+    current_flow_key,
+    filter_digest,
+    flow_key,
+    parse_flow_key,
+    read_cursor,
+)
 from liushui.ledger.read.finding_decisions import FindingDecision
 from liushui.ledger.read.finding_lists import findings_of_flow, with_finding_rows
 from liushui.ledger.read.flows import LedgerFlow, Position, stream_flows
@@ -74,7 +82,7 @@ class FlowsView(NamedTuple):
     @property
     def query(self) -> str:
         """The query to which the cursors of these flows are bound."""
-        return f"page {filter_digest(self.request.filter)}"
+        return bound_to_names(self.page.ledger, f"page {filter_digest(self.request.filter)}")
 
     @property
     def zone(self) -> str:
@@ -229,6 +237,8 @@ def _position(view: FlowsView, text: str) -> Position:
     key = parse_flow_key(text)
     if key is not None:
         account, at_us, id_ = key
+        if all(account != known.name.account for known in view.accounts):  # renamed or removed since
+            raise CursorError(text)
         return Position(at_us, account, id_)
     return read_cursor(view.page.ledger, view.query, text, Position)
 
@@ -295,7 +305,7 @@ def load_flow(page: CurrentPage) -> Response[str]:
 
 def _visible_key(page: Page, text: str) -> tuple[str, int, str] | None:
     """The key of a flow that the reader may see. None: it is not a key, or belongs to another account."""
-    key = parse_flow_key(text)
+    key = current_flow_key(page.ledger, text)
     return key if key is not None and page.sees(key[0]) else None
 
 

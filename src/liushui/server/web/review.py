@@ -9,8 +9,9 @@ from litestar.response import Response
 
 from liushui.errors import ConfigError
 from liushui.ledger.access.tokens import Scope
+from liushui.ledger.engine import Ledger
 from liushui.ledger.findings import KINDS, SAME_ID
-from liushui.ledger.read.cursors import CursorError, read_cursor, sign_cursor
+from liushui.ledger.read.cursors import CursorError, bound_to_names, read_cursor, sign_cursor
 from liushui.ledger.read.finding_decisions import FindingAction, FindingState
 from liushui.ledger.read.finding_lists import Finding, FindingPage, FindingPosition, findings_page
 from liushui.ledger.read.flows import LedgerFlow, key_of
@@ -117,10 +118,9 @@ class ReviewQuery(NamedTuple):
         fields = {"account": self.account, "finding": self.kind, "state": self.state.value} | changes
         return f"/review?{urlencode({name: value for name, value in fields.items() if value})}"
 
-    @property
-    def cursor_query(self) -> str:
+    def cursor_query(self, ledger: Ledger) -> str:
         """The query to which the cursors of its pages are bound."""
-        return f"review {self.account} {self.kind} {self.state.value}"
+        return bound_to_names(ledger, f"review {self.account} {self.kind} {self.state.value}")
 
 
 @get("/review", sync_to_thread=True)
@@ -169,7 +169,7 @@ def _position(page: Page, query: ReviewQuery) -> FindingPosition | None:
     if not query.after:
         return None
     try:
-        return read_cursor(page.ledger, query.cursor_query, query.after, FindingPosition)
+        return read_cursor(page.ledger, query.cursor_query(page.ledger), query.after, FindingPosition)
     except CursorError:
         return None
 
@@ -187,7 +187,7 @@ def _render(page: Page, form: Form | None = None) -> Response[str]:
         shown = findings_page(
             model, chosen or names, kinds=kinds, states=(query.state,), limit=SHOWN_MAX, after=_position(page, query)
         )
-    cursor = None if shown.next is None else sign_cursor(page.ledger, query.cursor_query, shown.next)
+    cursor = None if shown.next is None else sign_cursor(page.ledger, query.cursor_query(page.ledger), shown.next)
     is_wrong = form is not None and form.is_wrong
     return page.render(
         "review/index.html",

@@ -69,7 +69,7 @@ def test_the_scenarios_write_to_every_table_of_facts(base: Path) -> None:
 @pytest.mark.parametrize("scenario", KILLED)
 def test_a_commit_killed_before_or_after_any_statement_is_complete_or_absent(base: Path, scenario: str) -> None:
     done = subprocess.run(
-        [*PROGRAM, "statements", scenario, base], cwd=ROOT, capture_output=True, timeout=120, check=False
+        [*PROGRAM, "statements", scenario, base], cwd=ROOT, capture_output=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr.decode()
     results = msgspec.json.decode(done.stdout, type=list[Left])

@@ -67,6 +67,7 @@ def test_an_error_is_one_line_and_creates_no_ledger(tmp_path: Path, words: list[
         (["source", "remove"], "Missing argument 'NAME'."),
         (["source", "remove", "a", "b"], "Got unexpected extra argument (b)"),
         (["import", "--provider", "longbridge", "--account", "a"], "Missing argument 'FILE...'."),
+        (["import", "no/such.csv"], "no/such.csv: expected a file, but there is none"),
         (["key", "create"], "Missing option '--dialect'."),
         (["key", "create", "--dialect", "bank", "--account", "a"], "hkus, longbridge, longbridge_legacy"),
         (["key", "create", "--dialect", "wecom", "--account", "a", "--restrict", "x"], "restrict: expected NAME=VALUE"),

@@ -103,6 +103,8 @@ def import_(
         propose_mapping(settings, files)
         return
     if account is None:
+        for path in files:
+            _check_exists(path)  # first: without the file, no option helps
         raise ConfigError("account: expected --account, which names the account that the rows belong to")
     request = ImportRequest(settings, account, zone, restate=restate, dry_run=dry_run)
     if provider is None:
@@ -305,6 +307,11 @@ def naming(names: Names) -> Iterator[None]:
         yield
 
 
+def _check_exists(path: Path) -> None:
+    if path != STANDARD_INPUT and not path.exists():
+        raise ConfigError(f"{path}: expected a file, but there is none")
+
+
 _OPEN_FILES: Final = (Path("/dev/fd"), Path("/proc/self/fd"))
 """Folders of the files that this process has already open, such as the shell's pipe in `import <(command)`."""
 
@@ -319,8 +326,7 @@ def _regular_file(path: Path, folder: Path, number: int) -> Path:
         return copy
     if path.is_dir():
         raise ConfigError(f"{path}: expected a file, got a folder: name the files in it")
-    if not path.exists():
-        raise ConfigError(f"{path}: expected a file, but there is none")
+    _check_exists(path)
     if path.is_file():
         return path
     if not (path.is_fifo() and path.absolute().parent in _OPEN_FILES):

@@ -306,7 +306,8 @@ def call_bound(double: DeviatingProvider) -> int:
     caps = [one.page_cap or one.page_min for one in double.deviations]
     page = min([rules.paging.size_max, *(cap for cap in caps if cap)])
     pages = -(-len(double.stored) // page)
-    windows = -((BEGIN - NOW) // (rules.slice_max or timedelta(days=400)))
+    lengths = [one.range_max for one in double.deviations if one.range_max is not None]
+    windows = -((BEGIN - NOW) // min([rules.slice_max or timedelta(days=400), *lengths]))
     parts = 1
     if isinstance(rules.paging, RangeOnly):
         parts = math.prod(len(rules.filter(name).values or ("",)) for name in rules.paging.partition_by)

@@ -54,6 +54,10 @@ DOCUMENTS: Final = ("wechatpay",)
 LISTS: Final = tuple(name for name in EVERY if name not in DOCUMENTS)
 """Those whose rows come in lists, in JSON."""
 CURSORS: Final = ("bybit", "wecom", "toy")
+LONG_RANGES: Final = tuple(name for name in LISTS if name != "bybit")
+"""Those that answer ranges of more than a week."""
+NUMBERED: Final = ("alipay", "binance_usdm", "hkus", "longbridge", "longbridge_legacy")
+"""Those whose pages are numbered."""
 WITHOUT_EMPTY_LISTS: Final = ("alipay",)
 """The providers whose documents leave empty lists out."""
 DAY: Final = timedelta(days=1)
@@ -94,6 +98,10 @@ APPLIES_TO: Final = {
     "cursor-never-ends": CURSORS,
     "hidden-rows": CURSORS,
     **dict.fromkeys(("start-exclusive", "end-exclusive", "ends-wider"), LISTS),
+    "middle-missing": LONG_RANGES,
+    **dict.fromkeys(("cut-by-bytes", "cut-by-chance"), (*NUMBERED, "wooxpro")),
+    **dict.fromkeys(("joints-missing", "last-page-again"), NUMBERED),
+    "first-page-short": LONG_RANGES,
     **dict.fromkeys(("lone-surrogate", "nan", "broken-number", "null-list", "absent-list"), LISTS),
     **dict.fromkeys(("message-absent", "message-other", "numbers-as-text", "text-as-numbers"), LISTS),
     **dict.fromkeys(("other-document", "unsigned", "control-totals"), DOCUMENTS),

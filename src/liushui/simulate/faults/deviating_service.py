@@ -147,6 +147,8 @@ class DeviatingReader:
                 query = query._replace(limit=limit, offset=query.offset // query.limit * limit)
             if deviation.change_query is not None:
                 query = deviation.change_query(query, reading)
+            if deviation.change_by_count is not None:
+                query = deviation.change_by_count(query, self._reader.count_flows(query))
         # For the service, rows later than its own clock have not happened yet.
         return query._replace(until=max(query.since, min(query.until, reading.now + timedelta.resolution)))
 
@@ -154,6 +156,9 @@ class DeviatingReader:
         rows = page.rows
         if deviation.hides is not None:
             rows = [row for row in rows if not deviation.hides(row)]
+        if deviation.omits is not None:
+            read = self._service.provider.codec.read
+            rows = [row for row in rows if not deviation.omits(read(row).flow.at, query)]
         if deviation.repeats_marked and len(rows) < query.limit:  # a page never has more rows than requested
             marked = [row for row in rows if is_marked(row)]
             rows = sorted([*rows, *marked[: query.limit - len(rows)]], key=rows.index)

@@ -76,11 +76,15 @@ class Deviation:
     """The most rows of a page, whatever size was requested."""
     page_min: int | None = None
     """The fewest rows at which it cuts a page, if that number is not fixed."""
+    range_max: timedelta | None = None
+    """The longest range that it answers completely, if longer ones have to be read in parts."""
     calls_max: int | None = None
     """The most calls until a sync notices it, if every answer shows it. None: the number depends on the rows."""
 
     change_query: Callable[[FlowQuery, Reading], FlowQuery] | None = None
     """Returns the query that the service reads, instead of the requested one."""
+    change_by_count: Callable[[FlowQuery, int], FlowQuery] | None = None
+    """Returns the query that the service reads, from the requested one and the number of rows that it matches."""
     change_page: Callable[[RowsPage, FlowQuery], RowsPage] | None = None
     """Returns the content of a page. It replaces the page that the service read for the original query."""
     change_total: Callable[[int, int], int] | None = None
@@ -92,6 +96,8 @@ class Deviation:
     """Returns the bytes that the service sends instead of a marked row."""
     repeats_marked: bool = False
     """Whether marked rows are listed twice."""
+    omits: Callable[[datetime, FlowQuery], bool] | None = None
+    """Returns whether a row of this time is left out of the answer to a query."""
     hides: Callable[[bytes], bool] | None = None
     """Returns which rows a permission filter removes from a page after it was read."""
     clock_offset: timedelta = NO_OFFSET

@@ -6,8 +6,9 @@ Each function is a hook of a Deviation, or makes one.
 import gzip
 import zlib
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
+from itertools import accumulate
 from typing import Final
 
 from liushui.conditions import DETAIL_PREFIX, AnyOf
@@ -29,6 +30,9 @@ UNLISTED_VALUE: Final = b'"liushui_unlisted"'
 CAPS: Final = (13, 25, 40, 100)
 """The page lengths of a service that does not cut pages at a fixed number of rows."""
 NEWEST_DAYS: Final = timedelta(days=7)
+_EDGE: Final = timedelta(days=1)
+PAGE_BYTES: Final = 8 << 10
+"""The most bytes of the rows on a page that is cut by bytes."""
 ENDLESS_CHUNK: Final = b" " * (1 << 20)
 BOMB_BYTES: Final = 68 << 20
 """The size of a compressed body when it is unpacked."""
@@ -62,6 +66,36 @@ def capped_by_chance(query: FlowQuery, _reading: Reading) -> FlowQuery:
     """At most some rows of the page. The number differs from page to page, as if bytes limited the pages."""
     place = f"{query.since} {query.until} {query.limit} {query.offset} {query.after}"
     return query._replace(limit=min(query.limit, CAPS[zlib.crc32(place.encode()) % len(CAPS)]))
+
+
+def first_page_capped(rows: int) -> Callable[[FlowQuery, Reading], FlowQuery]:
+    """At most this number of rows of the first page."""
+    return lambda query, _reading: (
+        query if query.offset or query.after else query._replace(limit=min(query.limit, rows))
+    )
+
+
+def without_joints(query: FlowQuery, _reading: Reading) -> FlowQuery:
+    """Each page but the first one begins a row too late."""
+    return query._replace(offset=query.offset + 1) if query.offset else query
+
+
+def last_page_again(query: FlowQuery, count: int) -> FlowQuery:
+    """The last page in place of those beyond it."""
+    last = max(0, count - 1) // query.limit * query.limit
+    return query._replace(offset=min(query.offset, last))
+
+
+def in_the_middle(at: datetime, query: FlowQuery) -> bool:
+    """Whether a time is in the middle of a range of more than NEWEST_DAYS, a day away from its ends."""
+    is_long = query.until - query.since > NEWEST_DAYS
+    return is_long and query.since + _EDGE <= at < query.until - _EDGE
+
+
+def cut_by_bytes(page: RowsPage, _query: FlowQuery) -> RowsPage:
+    """The first rows of the page that together have PAGE_BYTES at most, but at least one."""
+    sizes = accumulate(len(row) for row in page.rows)
+    return page._replace(rows=page.rows[: max(1, sum(size <= PAGE_BYTES for size in sizes))])
 
 
 def any_time(query: FlowQuery, _reading: Reading) -> FlowQuery:

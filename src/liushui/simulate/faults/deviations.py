@@ -14,6 +14,7 @@ from liushui.simulate.faults.deviation import Deviation, Scenario
 
 CLOCK_AHEAD: Final = timedelta(hours=2)
 CLOCK_BEHIND: Final = timedelta(days=-10)
+DAY: Final = timedelta(days=1)
 RETRY_SECONDS: Final = timedelta(days=30)
 RETRY_DATE: Final = timedelta(days=2)
 
@@ -45,6 +46,14 @@ def _answers_longer_ranges_than(length: timedelta) -> Callable[[Provider], bool]
 
 def _has_linked_pages(provider: Provider) -> bool:
     return not isinstance(provider.rules.paging, PageNumber | RangeOnly | DayDocument)
+
+
+def _has_no_linked_pages(provider: Provider) -> bool:
+    return isinstance(provider.rules.paging, PageNumber | RangeOnly)
+
+
+def _has_numbered_pages(provider: Provider) -> bool:
+    return isinstance(provider.rules.paging, PageNumber)
 
 
 def _has_further_pages(provider: Provider) -> bool:
@@ -420,6 +429,66 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = {
             group="rows",
             applies_to=_has_cursors,
             hides=hooks.is_hidden,
+        ),
+        Deviation(
+            name="middle-missing",
+            description="answers only the first and the last day of a range of more than a week",
+            reason="pages shifted|counts|total|with an id",
+            group="range",
+            is_drawn=False,
+            applies_to=_answers_longer_ranges_than(hooks.NEWEST_DAYS),
+            range_max=DAY,
+            omits=hooks.in_the_middle,
+        ),
+        Deviation(
+            name="cut-by-bytes",
+            description="cuts each page after 8 KiB of rows, and counts pages by the number of rows that was asked for",
+            reason="pages shifted|one instant|more than the",
+            group="cap",
+            is_drawn=False,
+            applies_to=_has_no_linked_pages,
+            page_min=hooks.PAGE_BYTES >> 10,
+            change_page=hooks.cut_by_bytes,
+        ),
+        Deviation(
+            name="cut-by-chance",
+            description="cuts each page at another number of rows, and counts pages by the number that was asked for",
+            reason="pages shifted|one instant|more than the",
+            group="cap",
+            is_drawn=False,
+            applies_to=_has_no_linked_pages,
+            page_min=min(hooks.CAPS),
+            change_query=hooks.capped_by_chance,
+        ),
+        Deviation(
+            name="first-page-short",
+            description="gives 50 rows on the first page at most, and all rows that were asked for on others",
+            reason="pages shifted|one instant|more than the",
+            group="cap",
+            is_drawn=False,
+            applies_to=_has_larger_pages_than(50),
+            page_min=50,
+            change_query=hooks.first_page_capped(50),
+        ),
+        Deviation(
+            name="joints-missing",
+            description="leaves out a row between two pages",
+            reason="pages shifted|one instant|more than the",
+            group="paging",
+            is_drawn=False,
+            applies_to=_has_numbered_pages,
+            needs_crowd=True,
+            change_query=hooks.without_joints,
+        ),
+        Deviation(
+            name="last-page-again",
+            description="repeats the last page for every page number beyond it",
+            reason="same page|page .*again|again.* page|repeat",
+            group="paging",
+            is_drawn=False,
+            applies_to=_has_numbered_pages,
+            needs_crowd=True,
+            change_by_count=hooks.last_page_again,
         ),
     )
 }

@@ -90,7 +90,10 @@ def measure(seed: int, people: int, flows: int, lost_one_in: int = 0) -> dict[st
     found += match_transfers(ends, lambda account: provider_of[account].rules.links)
     for person in range(1, people + 1):
         for day in days:
-            true.update(("transfer", _id(left), _id(right)) for left, right in transfers_of(world, person, day))
+            for left, right in transfers_of(world, person, day):
+                # If the original of an end is missing, its view in another account is the end.
+                ends_of = [_id(end) if _id(end) in held else _id(_seen(world, end)) for end in (left, right)]
+                true.add(("transfer", ends_of[0], ends_of[1]))
     alike = {(kind, first_equal[left], first_equal[right]) for kind, left, right in true}
     return _scores(found, {pair for pair in true if held.issuperset(pair[1:])}, alike, first_equal)
 
@@ -101,6 +104,11 @@ def _flows(world: World, name: str, days: range, provider: Provider) -> Iterator
         for place, flow in enumerate(world.day(name, day)):
             told = provider.codec.read(provider.codec.write(flow)).flow
             yield to_link_flow(name, _id(Position(name, day, place)), told)
+
+
+def _seen(world: World, position: Position) -> Position:
+    """Where another account shows a flow, or the flow itself."""
+    return position._replace(account=world.view_of(position.account) or position.account)
 
 
 def _id(position: Position) -> str:

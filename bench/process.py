@@ -75,9 +75,8 @@ def run(
             check=False,
         )
         if done.returncode not in codes:
-            raise BenchError(
-                f"{_command_text(command)} failed: {done.stderr.decode(errors='replace').strip()[-2_000:]}"
-            )
+            told = (done.stderr.strip() or done.stdout or b"").decode(errors="replace")  # a sync tells it in its result
+            raise BenchError(f"{_command_text(command)} failed with {done.returncode}: {told.strip()[-2_000:]}")
         usage = msgspec.json.decode(file.read_bytes(), type=_Usage)
     return Took(usage.wall_s, usage.cpu_s, usage.rss_bytes, usage.private_bytes, done.stdout or b"")
 

@@ -27,7 +27,7 @@ $(VENV)/.ready: $(UV) pyproject.toml uv.lock
 run: setup ## simulate the providers, sync every account, serve: the whole journey, nothing to configure
 	@exec $(VENV)/bin/liushui demo
 
-servers: ## what tests need beside Python: Debian's PostgreSQL, Chromium, libfaketime, systemd, nginx, hledger and ledger, where they are missing
+servers: ## what tests need beside Python: PostgreSQL, Chromium, libfaketime, systemd, nginx, hledger, ledger, pdftotext, a Chinese font
 	@tools/servers
 
 # One worker more than cores, because many tests wait for a server or a browser. Files in the order of tests/conftest.py,

@@ -4,13 +4,12 @@ Both are written directly from the ledger's rows, without making Flow objects, b
 common.
 """
 
-import csv
-import io
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
-from itertools import islice
+from itertools import chain, repeat
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -60,7 +59,7 @@ class InstantTexts:
     export."""
 
     def __init__(self) -> None:
-        self._day = -1
+        self._day: int | None = None
         self._text = ""
 
     def of(self, at_us: int) -> str:
@@ -76,8 +75,23 @@ class InstantTexts:
 
     def of_many(self, instants: Sequence[int | None]) -> list[str | None]:
         """Return the texts of instants; None for None."""
-        of = self.of
-        return [None if at_us is None else of(at_us) for at_us in instants]
+        if None in instants:
+            known: dict[int | None, str | None] = {
+                at_us: self.of(at_us) for at_us in set(instants) if at_us is not None
+            }
+            return list(map(known.get, instants))
+        found: list[str | None] = []
+        begin = end = 0  # of the day, whose text is looked up once, because the instants nearly always ascend
+        for at_us in cast("Sequence[int]", instants):
+            if not begin <= at_us < end:
+                begin = at_us // DAY_US * DAY_US
+                end, text = begin + DAY_US, self.of(begin)[:_DATE_END]
+            second, rest = divmod(at_us - begin, SECOND_US)
+            if rest:
+                found.append(us_to_iso(at_us))
+            else:
+                found.append(f"{text}{_MINUTES[second // 60]}{_SECONDS[second % 60]}")
+        return found
 
 
 _DATE_END: Final = len("2024-01-31T")
@@ -95,7 +109,7 @@ def csv_parts(selection: Selection, options: ExportOptions) -> Iterator[bytes]:
     formula."""
     yield (_BOM if options.bom else b"") + f"{','.join(columns_of(selection))}\r\n".encode()
     verdict, texts = selection.verdict.status.value, InstantTexts()
-    for chunk in _chunks(selection.rows()):
+    for chunk in selection.chunks(CHUNK_ROWS):
         # by column, because most columns have few distinct values, or no values
         stored = list(zip(*chunk, strict=True))
         columns: list[Sequence[Any]] = [stored[index] for index in _PICKED]
@@ -106,9 +120,53 @@ def csv_parts(selection: Selection, options: ExportOptions) -> Iterator[bytes]:
         columns.append([verdict] * len(chunk))
         if selection.query.after is not None:
             columns += [stored[CHANGE], texts.of_many(stored[RECORDED_US])]
-        out = io.StringIO(newline="")
-        csv.writer(out).writerows(zip(*columns, strict=True))
-        yield out.getvalue().encode()
+        yield csv_text(columns).encode()
+
+
+def csv_text(columns: Sequence[Sequence[Any]]) -> str:
+    """Return columns of texts, numbers or None as lines of CSV, character for character as csv.writer writes them.
+
+    csv.writer looks at every character of every cell. This function looks for special characters in a whole column at
+    once, and writes adjacent columns that have one value as one text. It takes a third of the time.
+    """
+    rows = len(columns[0])
+    pieces: list[Iterable[str]] = []
+    constant = ""
+    for column in columns:
+        first = column[0]
+        if column[-1] == first and column.count(first) == rows:
+            constant += f"{_csv_cell(first)},"
+            continue
+        if constant:
+            pieces.append(repeat(constant))
+        pieces.append(_csv_cells(column))
+        constant = ","
+    pieces.append(repeat(f"{constant[:-1]}\r\n", rows))  # without the comma after the last cell
+    return "".join(chain.from_iterable(zip(*pieces)))  # noqa: B905 - repeated texts have no end
+
+
+def _csv_cell(value: str | int | None) -> str:
+    text = "" if value is None else str(value)
+    return _quoted(text) if _HARD(text) else text
+
+
+def _csv_cells(column: Sequence[Any]) -> Iterable[str]:
+    if type(column[0]) is int:
+        return map(str, column)
+    texts: Sequence[str] = ["" if text is None else text for text in column] if None in column else column
+    together = "".join(texts)
+    if any(char in together for char in _QUOTED):  # each is searched in the whole column at once
+        return [_quoted(text) if _HARD(text) else text for text in texts]
+    return texts
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
+_QUOTED: Final = (",", '"', "\r", "\n")
+"""The characters because of which a cell is quoted."""
+_HARD: Final = re.compile(f"[{''.join(_QUOTED)}]").search
 
 
 def without_formulas(texts: Sequence[str | None]) -> Sequence[str | None]:
@@ -116,14 +174,16 @@ def without_formulas(texts: Sequence[str | None]) -> Sequence[str | None]:
     if not texts:
         return texts
     first = texts[0]
-    if texts.count(first) == len(texts):  # most columns have one text, or none
+    if texts[-1] == first and texts.count(first) == len(texts):  # most columns have one text, or none
         if first is None or spreadsheet_text(first) == first:
             return texts
         return [spreadsheet_text(first)] * len(texts)
-    suspicious = {text for text in set(texts) if text and text[0] in _SUSPICIOUS}
-    if not suspicious:
+    together = "".join(filter(None, texts))
+    if not any(char in together for char in _SUSPICIOUS):  # each is searched in the whole column at once
         return texts
-    return [spreadsheet_text(text) if text is not None and text in suspicious else text for text in texts]
+    if _SUSPICIOUS.isdisjoint({text[0] for text in texts if text}):
+        return texts
+    return [text if text is None else spreadsheet_text(text) for text in texts]
 
 
 _SUSPICIOUS: Final = frozenset(
@@ -135,7 +195,7 @@ _SUSPICIOUS: Final = frozenset(
 def jsonl_parts(selection: Selection, _options: ExportOptions) -> Iterator[bytes]:
     """JSON Lines, an object for each flow: amounts as text, times as ISO 8601 in UTC, text as it is."""
     encode, texts, verdict = msgspec.json.Encoder().encode, InstantTexts(), selection.verdict.status.value
-    for chunk in _chunks(selection.rows()):
+    for chunk in selection.chunks(CHUNK_ROWS):
         yield b"".join(encode(_json_record(row, texts, verdict)) + b"\n" for row in chunk)
 
 
@@ -150,11 +210,6 @@ def _json_record(row: StoredRow, texts: InstantTexts, verdict: str) -> dict[str,
     if len(row) > CHANGE:
         record |= zip(CHANGE_COLUMNS, (row[CHANGE], us_to_iso(row[RECORDED_US])), strict=True)
     return record
-
-
-def _chunks(rows: Iterator[StoredRow]) -> Iterator[list[StoredRow]]:
-    while chunk := list(islice(rows, CHUNK_ROWS)):
-        yield chunk
 
 
 # ---------------------------------------------------------------- the data package

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, Final, NamedTuple
 
 from liushui.export.changes import changed_rows
@@ -15,7 +15,7 @@ from liushui.ledger.names import IdentityOf, identities_of
 from liushui.ledger.read.account_sums import KindSums, sum_kinds
 from liushui.ledger.read.completeness import Completeness, Verdict, combine
 from liushui.ledger.read.filters import AccountFilter, Bound, FlowFilter, bound_text, equals_currency
-from liushui.ledger.read.flows import account_rows, rows_by_time
+from liushui.ledger.read.flows import account_chunks, account_rows, rows_by_time
 from liushui.ledger.read.history import account_rows_as_of, batch_as_of, totals_at
 from liushui.ledger.read.model import Account, Reading, ReadModel
 from liushui.ledger.read.month_calendar import read_days
@@ -70,6 +70,17 @@ class Selection:
             filters = [part.filter for part in self.parts]
             return rows_by_time(self.reading.connection, filters, self.model.rules)
         return chain.from_iterable(map(self.rows_of, self.parts))
+
+    def chunks(self, size: int) -> Iterator[Sequence[StoredRow]]:
+        """The rows of `rows`, in chunks of about `size` and never none. Reading them takes half the time of single
+        rows."""
+        if self.query.after is None and self.query.as_of is None and not self.query.by_time:
+            for part in self.parts:
+                yield from account_chunks(self.reading.connection, part.filter, self.model.rules, size)
+            return
+        rows = self.rows()
+        while chunk := list(islice(rows, size)):
+            yield chunk
 
     def rows_of(self, part: AccountPart) -> Iterator[StoredRow]:
         """The rows of one account, streamed."""

@@ -23,6 +23,7 @@ from liushui.ledger import findings
 from liushui.ledger.day_totals import flows_by_day
 from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.base import queries_of
+from liushui.ledger.engines.bulk_read import stream_chunks
 from liushui.ledger.flow_row import to_flow
 from liushui.ledger.read.accounts import find_accounts
 from liushui.ledger.read.filters import (
@@ -35,7 +36,7 @@ from liushui.ledger.read.filters import (
     end_us,
     totals_conditions,
 )
-from liushui.ledger.read.instant_order import AT_ONCE, InstantOrder, balance_rules_of, in_order
+from liushui.ledger.read.instant_order import AT_ONCE, InstantOrder, balance_rules_of, chunks_in_order, in_order
 from liushui.ledger.schema import day_totals, flows
 from liushui.output_text import export_value
 from liushui.provider import Slice
@@ -199,6 +200,15 @@ def account_rows(
             first_of=lambda at_us, number: _first_of(connection, order, wanted, at_us, number),
         )
         yield from islice(rows, limit)
+
+
+def account_chunks(
+    connection: Connection, wanted: AccountFilter, rules: Mapping[str, Rules[Paging]], size: int = CHUNK
+) -> Iterator[Sequence[Sequence[Any]]]:
+    """The rows of `account_rows`, in chunks of about `size`, as the driver returns them: for exports of many rows."""
+    query = wanted.apply(sa.select(*_FACTS), flows).order_by(*_by_key(wanted.conditions))
+    with closing(stream_chunks(connection, query, size)) as chunks:
+        yield from chunks_in_order(chunks, _order_of(connection, wanted, rules), wanted)
 
 
 def _order_of(connection: Connection, wanted: AccountFilter, rules: Mapping[str, Rules[Paging]]) -> InstantOrder:

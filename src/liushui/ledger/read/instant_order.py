@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
 from itertools import groupby
-from typing import Any, Final, NamedTuple
+from operator import itemgetter
+from typing import Any, Final, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from liushui.ledger.flow_row import AT_US, COLUMNS, ID
 from liushui.ledger.read.accounts import AccountName
 from liushui.ledger.read.filters import AccountFilter
 from liushui.ledger.schema import batches, flows, history
@@ -28,6 +30,9 @@ AROUND_OF_ALL: Final = 2_000
 """The number of flows of all chains among which those flows are searched."""
 AT_ONCE: Final = 400
 """The number of instants or ids in one statement."""
+
+RowT = TypeVar("RowT", bound=Sequence[Any])
+"""A row with the columns of schema.flows, of SQLAlchemy or of the driver."""
 
 Chain = tuple[str, str]
 """A subaccount and a currency: each pair has a balance chain of its own."""
@@ -79,23 +84,35 @@ class InstantOrder:
 
     # ------------------------------------------------------------ whole instants
 
-    def sort(self, rows: Sequence[sa.Row[Any]], *, newest_first: bool, are_all: bool) -> list[sa.Row[Any]]:
-        """Put rows in order that are sorted by time and id, ascending or descending.
+    def sort(self, rows: Sequence[RowT], *, newest_first: bool, are_all: bool) -> list[RowT]:
+        """Put rows with the columns of schema.flows in order that are sorted by time and id, ascending or descending.
 
         The rows may be only some flows of each instant; `are_all`: they are all of them.
         """
-        if self.is_by_id or len({row.at_us for row in rows}) == len(rows):
+        if self.is_by_id:
             return list(rows)
-        groups = [list(group) for _, group in groupby(rows, key=lambda row: row.at_us)]
-        tied = [group for group in groups if len(group) > 1]
+        instants = [row[AT_US] for row in rows]
+        if len(set(instants)) == len(rows):
+            return list(rows)
+        # only the instants of several rows are taken out and put back: most instants have one row
+        tied: list[tuple[int, list[RowT]]] = []
+        end = 0
+        for index in range(1, len(rows)):
+            if instants[index] == instants[index - 1] and index >= end:
+                end = index + 1
+                while end < len(rows) and instants[end] == instants[index]:
+                    end += 1
+                tied.append((index - 1, list(rows[index - 1 : end])))
         if are_all:
-            orders = {group[0].at_us: self._order([_facts(row) for row in group]) for group in tied}
+            orders = {group[0][AT_US]: self._order([_facts(row) for row in group]) for _, group in tied}
         else:
-            orders = self.list_ids([group[0].at_us for group in tied])
-        for group in tied:
-            ranks = {id_: rank for rank, id_ in enumerate(orders[group[0].at_us])}
-            group.sort(key=lambda row: ranks[row.id], reverse=newest_first)
-        return [row for group in groups for row in group]
+            orders = self.list_ids([group[0][AT_US] for _, group in tied])
+        found = list(rows)
+        for begin, group in tied:
+            ranks = {id_: rank for rank, id_ in enumerate(orders[group[0][AT_US]])}
+            group.sort(key=lambda row: ranks[row[ID]], reverse=newest_first)
+            found[begin : begin + len(group)] = group
+        return found
 
     def list_ids(self, instants: Sequence[int]) -> dict[int, list[str]]:
         """Return the ids of all flows of these instants, in order."""
@@ -239,11 +256,35 @@ class InstantOrder:
         return [_Facts(*row) for row in self._connection.execute(every)]
 
 
-def _facts(row: sa.Row[Any]) -> _Facts:
-    return _Facts(row.at_us, row.id, row.subaccount, row.currency, row.amount, row.balance_after)
+_pick_facts: Final[Callable[[Sequence[Any]], tuple[Any, ...]]] = itemgetter(*map(COLUMNS.index, _Facts._fields))
+
+
+def _facts(row: Sequence[Any]) -> _Facts:
+    return _Facts(*_pick_facts(row))
 
 
 # ---------------------------------------------------------------- streams
+
+
+def chunks_in_order(
+    chunks: Iterable[Sequence[RowT]], order: InstantOrder, wanted: AccountFilter
+) -> Iterator[Sequence[RowT]]:
+    """Yield chunks of rows, sorted by time and id, in their final order. Each chunk has whole instants."""
+    if order.is_by_id:
+        yield from chunks
+        return
+    newest, are_all = wanted.conditions.newest_first, not wanted.conditions.is_selective
+    left: list[RowT] = []  # rows of the newest instant: the next chunk may have more of them
+    for chunk in chunks:
+        rows = [*left, *chunk]
+        begin = len(rows) - 1
+        while begin and rows[begin - 1][AT_US] == rows[begin][AT_US]:
+            begin -= 1
+        left = rows[begin:]
+        if begin:
+            yield order.sort(rows[:begin], newest_first=newest, are_all=are_all)
+    if left:
+        yield order.sort(left, newest_first=newest, are_all=are_all)
 
 
 RowsOfInstant = Callable[[int, int], Sequence["sa.Row[Any]"]]

@@ -1,6 +1,7 @@
 """Instants and business days, at the ends of the calendar and of summer time."""
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -16,6 +17,8 @@ from liushui.instant import (
     BusinessDays,
     add_days,
     from_us,
+    instant_of,
+    instants_of,
     load_zone,
     parse_day,
     parse_instant,
@@ -117,3 +120,48 @@ def test_local_time_is_utc_where_the_calendar_has_no_local_time() -> None:
     assert to_local(MAX_INSTANT, ZoneInfo("Asia/Shanghai")) == MAX_INSTANT
     assert to_local(MAX_INSTANT, ZoneInfo("Asia/Shanghai")).utcoffset() == timedelta(0)
     assert to_local(MIN_INSTANT, ZoneInfo("America/New_York")).utcoffset() == timedelta(0)
+
+
+CHANGING: Final = ("America/New_York", "America/Sao_Paulo", "America/Havana", "Australia/Lord_Howe", "Pacific/Apia")
+"""Zones whose clocks change: also at midnight, by half an hour, and by a whole day."""
+LOCAL_TIMES: Final = st.datetimes(datetime(1990, 1, 1), datetime(2030, 1, 1))  # noqa: DTZ001 - local times
+
+
+@given(LOCAL_TIMES, st.sampled_from((*CHANGING, *ZONES)))
+def test_a_local_time_is_exactly_the_instants_at_which_clocks_show_it(local: datetime, name: str) -> None:
+    """Brute force: every instant of the days around it."""
+    zone = ZoneInfo(name)
+    quarters = [local.replace(tzinfo=UTC) + timedelta(minutes=15 * number) for number in range(-4 * 27, 4 * 27)]
+    shown = [at for at in quarters if at.astimezone(zone).replace(tzinfo=None) == local]
+    assert list(instants_of(local, zone)) == shown
+
+
+@given(LOCAL_TIMES, st.sampled_from(CHANGING))
+def test_a_day_is_the_first_instant_of_its_business_day(local: datetime, name: str) -> None:
+    begin = parse_instant("t", local.date().isoformat(), ZoneInfo(name))
+    assert to_us(begin) == BusinessDays(ZoneInfo(name)).begin_us(local.date())
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "what", "examples"),
+    [
+        ("America/New_York", "2024-03-10T02:30", "skip", ("2024-03-10T02:30:00-05:00", "2024-03-10T02:30:00-04:00")),
+        ("America/New_York", "2024-11-03T01:30", "show twice", ("2024-11-03T01:30:00-04:00", "01:30:00-05:00")),
+        ("America/Sao_Paulo", "2018-11-04T00:30", "skip", ("2018-11-04T00:30:00-03:00", "2018-11-04T00:30:00-02:00")),
+        ("America/Havana", "2024-11-03T00:00", "show twice", ("2024-11-03T00:00:00-04:00", "00:00:00-05:00")),
+    ],
+)
+def test_a_time_that_is_not_one_instant_is_refused(name: str, text: str, what: str, examples: tuple[str, str]) -> None:
+    message = f"^at: expected a time that clocks in {name} show once, got .* {what}"
+    with pytest.raises(ConfigError, match=message) as it:
+        parse_instant("at", text, ZoneInfo(name))
+    assert all(example in str(it.value) for example in examples)
+    one, other = (parse_instant("at", f"{text}:00{example[-6:]}") for example in examples)
+    assert abs(one - other) == timedelta(hours=1)
+
+
+def test_midnight_that_clocks_skip_is_the_first_instant_of_the_day() -> None:
+    zone = ZoneInfo("America/Sao_Paulo")
+    local = datetime(2018, 11, 4)  # noqa: DTZ001 - a local time
+    assert instant_of(local, zone) == datetime(2018, 11, 4, 3, tzinfo=UTC)
+    assert parse_instant("at", "2018-11-04", zone) == datetime(2018, 11, 4, 3, tzinfo=UTC)

@@ -4,8 +4,8 @@ An instant is a timezone-aware UTC datetime in code and an integer of microsecon
 business day is a date in an account's own time zone.
 """
 
-from collections.abc import Callable
-from datetime import UTC, date, datetime, time, timedelta
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -69,11 +69,62 @@ def us_to_iso(at_us: int) -> str:
     return to_iso(from_us(at_us))
 
 
+def instants_of(local: datetime, zone: tzinfo) -> tuple[datetime, ...]:
+    """Return the instants, in UTC, at which a zone's clocks show a local time: one, two where clocks are set back, or
+    none where they are set forward.
+
+    Raises OverflowError for a local time whose instant is outside the calendar.
+    """
+    found = []
+    for fold in (0, 1):
+        at = local.replace(tzinfo=zone, fold=fold).astimezone(UTC)
+        # The fold changes nothing, except at times that clocks skip or show twice.
+        is_shown = at.astimezone(zone).replace(tzinfo=None, fold=0) == local.replace(fold=0)
+        if is_shown and at not in found:
+            found.append(at)
+    return tuple(found)
+
+
+def instant_of(local: datetime, zone: tzinfo) -> datetime:
+    """Return the instant, in UTC, of a local time that a person or a file gives without an offset.
+
+    Where clocks are set forward at midnight, midnight is the first instant of the day. Raises NotOneInstant for any
+    other time that clocks skip, and for a time that they show twice; OverflowError as `instants_of`.
+    """
+    found = instants_of(local, zone)
+    if len(found) == 1:
+        return found[0]
+    if not found and local.time() == time.min:
+        return datetime.combine(local.date(), time.min, tzinfo=zone).astimezone(UTC)
+    raise NotOneInstant(local, zone, found)
+
+
+class NotOneInstant(ConfigError):
+    """The clocks of a zone skip a local time, or show it twice. `first`: the first instant at which they show it; None:
+    they skip it."""
+
+    def __init__(self, local: datetime, zone: tzinfo, instants: Sequence[datetime], name: str = "time") -> None:
+        self.local, self.zone, self.instants = local, zone, instants
+        self.first = instants[0] if instants else None
+        # With the offset before or after the change, the text is an instant.
+        self.examples = tuple(local.replace(tzinfo=zone, fold=fold).isoformat() for fold in (0, 1))
+        what = "show twice" if instants else "skip"
+        super().__init__(
+            f"{name}: expected a time that clocks in {zone} show once, got {local.isoformat()}, which they {what}: "
+            f"give its offset, as in {' or '.join(self.examples)}"
+        )
+
+
 def parse_instant(name: str, text: str, zone: ZoneInfo | None = None) -> datetime:
     """Parse a date or an ISO 8601 time from a user. Text without an offset is in `zone`, UTC if None.
 
-    Raises ConfigError naming the option `name`.
+    A day is its first instant. Raises ConfigError naming the option `name`, also for a time that the zone's clocks skip
+    or show twice.
     """
+    zone = zone or ZoneInfo("UTC")
+    day = parse_day(text.strip())
+    if day is not None:
+        return datetime.combine(day, time.min, tzinfo=zone).astimezone(UTC)
     try:
         at = datetime.fromisoformat(text.strip())
     except ValueError as error:
@@ -81,7 +132,10 @@ def parse_instant(name: str, text: str, zone: ZoneInfo | None = None) -> datetim
         raise ConfigError(
             f"{name}: expected a date or ISO 8601 time such as {examples}, got {short_repr(text)}"
         ) from error
-    return (at if at.tzinfo else at.replace(tzinfo=zone or UTC)).astimezone(UTC)
+    try:
+        return at.astimezone(UTC) if at.tzinfo else instant_of(at, zone)
+    except NotOneInstant as error:
+        raise NotOneInstant(error.local, error.zone, error.instants, name) from error
 
 
 def parse_day(text: str) -> date | None:

@@ -137,3 +137,12 @@ def test_an_id_whose_digits_a_spreadsheet_lost_is_refused() -> None:
         Cells({"id": text}).record_id("id")
     assert Cells({"id": cell_text(910000000000001.0)}).record_id("id") == "910000000000001"
     assert parse_amount("x", cell_text(1e15)) == Decimal(10**15)
+
+
+def test_a_time_that_clocks_skip_is_refused_and_one_that_they_show_twice_is_the_first() -> None:
+    new_york = "America/New_York"
+    with pytest.raises(WireError, match=r"^at: expected a time that clocks in America/New_York show once.*skip"):
+        parse_time("at", "2024-03-10 02:30:00", new_york)
+    assert parse_time("at", "2024-11-03 01:30:00", new_york) == datetime(2024, 11, 3, 5, 30, tzinfo=UTC)
+    assert parse_time("at", "2018-11-04", "America/Sao_Paulo") == datetime(2018, 11, 4, 3, tzinfo=UTC)
+    assert parse_time("at", "2024-03-10 02:30:00", "UTC-5") == datetime(2024, 3, 10, 7, 30, tzinfo=UTC)

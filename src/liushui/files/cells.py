@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from liushui.errors import WireError, short_repr
-from liushui.instant import load_zone, to_iso
+from liushui.instant import NotOneInstant, instant_of, load_zone, to_iso
 from liushui.money import DIGITS_MAX, parse_decimal, to_plain_string
 from liushui.wire.decoding import identity_digest, parse_currency, record_identity
 
@@ -259,14 +259,19 @@ def states_side(text: str) -> bool:
 def parse_time(field: str, text: str, zone: str, patterns: tuple[str, ...] = ()) -> datetime:
     """A time in UTC. `patterns` are those of strptime; ISO 8601 is read too. Without an offset it is in `zone`.
 
-    Raises WireError naming `field`.
+    Of a time that clocks show twice, the first is taken, because a file says no more. Raises WireError naming `field`,
+    also for a time that clocks skip.
     """
     at = _parse(text.strip(), patterns)
     if at is None:
         hint = ": give the cell the format of a date in the spreadsheet" if _SERIAL.fullmatch(text) else ""
         raise WireError(field, f"expected a time such as {_example(patterns)}, got {short_repr(text)}{hint}")
     try:
-        return (at if at.tzinfo else at.replace(tzinfo=_zone(zone))).astimezone(UTC)
+        return at.astimezone(UTC) if at.tzinfo else instant_of(at, _zone(zone))
+    except NotOneInstant as error:
+        if error.first is not None:
+            return error.first
+        raise WireError(field, str(error).removeprefix("time: ")) from error
     except OverflowError:
         raise WireError(field, f"expected a time of the calendar, got {short_repr(text)}") from None
 

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from liushui.errors import ConfigError, WireError, short_repr
 from liushui.flow import Category, Direction, Kind
-from liushui.instant import MIN_INSTANT, BusinessDays, from_us, to_us
+from liushui.instant import MIN_INSTANT, BusinessDays, from_us, instant_of, to_us
 from liushui.ledger.engines.sql_dialects import fold
 from liushui.ledger.read.accounts import AccountName
 from liushui.money import EXACT, ZERO, parse_decimal, to_plain_string
@@ -186,9 +186,12 @@ def equals_currency(currency: str, asked: str) -> bool:
 
 
 def instant_us(bound: Bound, zone: ZoneInfo) -> int:
-    """Return a bound in microseconds since the epoch; for a day, its first instant in the zone."""
+    """Return a bound in microseconds since the epoch; for a day, its first instant in the zone.
+
+    Raises NotOneInstant for a local time that the zone's clocks skip or show twice.
+    """
     if isinstance(bound, datetime):
-        return to_us(bound if bound.tzinfo else bound.replace(tzinfo=zone))
+        return to_us(bound if bound.tzinfo else instant_of(bound, zone))
     return max(BEFORE_ALL_US, BusinessDays(zone).range_us(bound.isoformat())[0])
 
 

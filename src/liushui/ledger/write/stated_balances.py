@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from liushui.errors import AlreadyExists, ConfigError, NotFound, short_repr
-from liushui.instant import from_us, to_iso, to_us
+from liushui.instant import NotOneInstant, from_us, to_iso, to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.base import queries_of
 from liushui.ledger.flow_row import KEYS_MAX
@@ -64,7 +64,10 @@ def state_balance(ledger: Ledger, statement: Statement, rules: Rules[Paging] | N
     """
     with ledger.reading() as connection:
         (account,) = find_accounts(queries_of(connection), (statement.account,))
-        at_us = instant_us(statement.at, account.tz)
+        try:
+            at_us = instant_us(statement.at, account.tz)
+        except NotOneInstant as error:
+            raise NotOneInstant(error.local, error.zone, error.instants, "at") from error
         statement = _checked(connection, statement, at_us, rules, ledger.clock())
     existing: list[int] = []
 

@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 from urllib.parse import urlencode
 
 from liushui.errors import short_repr
-from liushui.instant import is_zone, parse_day
+from liushui.instant import NotOneInstant, is_zone, load_zone, parse_day
 from liushui.ledger.access.saved_views import (
     ACCOUNT_ZONE,
     COLUMNS,
@@ -27,6 +27,7 @@ from liushui.ledger.read.filters import (
     FilterFault,
     FlowFilter,
     equals_currency,
+    instant_us,
     read_filter,
 )
 from liushui.ledger.read.overview import OverviewQuery
@@ -143,6 +144,14 @@ def read_flows_request(
         for fault in error.faults:
             name = fault.field if fault.kind is not FaultKind.UNKNOWN_FIELD else "unknown"
             request.errors.setdefault(name, fault_text(fault, language))
+    for name, bound in (("since", request.filter.since), ("until", request.filter.until)):
+        if bound is None:
+            continue
+        for zone in request.zones:
+            try:
+                instant_us(bound, load_zone(zone))
+            except NotOneInstant as error:
+                request.errors[name] = local_time_text(error, language)
     _read_display(request, query, language)
     currency = request.filter.currency
     if currency is not None and not any(equals_currency(one, currency) for one in currencies):
@@ -183,6 +192,24 @@ def _texts(query: Mapping[str, Sequence[str]], other: Collection[str]) -> dict[s
         if given and name != "account" and name not in other:
             texts.setdefault(ALIASES.get(name, name), []).extend(given)
     return texts
+
+
+def local_time_text(error: NotOneInstant, language: Language) -> str:
+    """Say that clocks skip a time or show it twice, in the reader's language."""
+    zone, first, second = str(error.zone), *error.examples
+    if error.first is None:
+        return language.say(
+            "Clocks in %(zone)s skip this time. Give its offset, as in %(first)s or %(second)s.",
+            zone=zone,
+            first=first,
+            second=second,
+        )
+    return language.say(
+        "Clocks in %(zone)s show this time twice. Give its offset: %(first)s or %(second)s.",
+        zone=zone,
+        first=first,
+        second=second,
+    )
 
 
 def fault_text(fault: FilterFault, language: Language) -> str:

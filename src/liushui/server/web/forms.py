@@ -7,9 +7,10 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from liushui.errors import ConfigError, WireError, short_repr
-from liushui.instant import load_zone, parse_day, parse_instant
+from liushui.instant import NotOneInstant, load_zone, parse_day, parse_instant
 from liushui.ledger.jobs.sources import NAME_MAX, check_source_name
 from liushui.money import parse_decimal
+from liushui.server.web.filter_params import local_time_text
 from liushui.server.web.i18n import MINUS
 from liushui.server.web.page import Page
 from liushui.wire.transport import parse_base_url
@@ -88,6 +89,9 @@ class Form:
         typed = self.typed(name)
         try:
             return parse_instant(name, typed, zone)
+        except NotOneInstant as error:
+            self.wrong(name, local_time_text(error, self.page.language))
+            return None
         except (ConfigError, OverflowError):
             expected = self.page.say("Expected a date or a time such as 2024-01-31 or 2024-01-31T09:30:00Z")
             self.wrong(name, self._got(expected, typed))

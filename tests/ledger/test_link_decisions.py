@@ -19,6 +19,7 @@ from liushui.ledger.read.link_decisions import LinkDecision, decisions_on, load_
 from liushui.ledger.read.links import LinkReader
 from liushui.ledger.read.model import ReadModel
 from liushui.ledger.read.own_transfers import read_own_transfers
+from liushui.ledger.read.status import AlarmKind, read_alarms
 from liushui.ledger.read.summaries import SummaryQuery, read_summary
 from liushui.ledger.schema import link_decisions
 from liushui.ledger.write.link_decisions import decide_link
@@ -158,6 +159,12 @@ def test_a_link_whose_flow_was_withdrawn_is_not_there_any_more(pair: Ledger) -> 
         decide_link(pair, RULES_OF, id_, CONFIRMED, decided_by="li")
 
 
+def all_decisions(ledger: Ledger) -> list[str]:
+    """The ids of the links that were decided."""
+    with ledger.reading() as connection:
+        return list(load_decisions(connection))
+
+
 @pytest.mark.parametrize(
     "later", [[into("far", 5)], [into("near", 2, "5001"), into("far", 5)]], ids=["gone", "changed"]
 )
@@ -166,11 +173,16 @@ def test_what_was_confirmed_does_not_count_once_a_flow_has_changed(pair: Ledger,
     assert own_transfers(pair) == 1
     commit_read(pair, hours(0, 9), *later, account="b", read_at=hour(10_000))
     assert states(pair) == {"near": OUTDATED, "far": CANDIDATE}
+    (alarm,) = [alarm for alarm in read_alarms(ReadModel(pair, RULES_OF)) if alarm.kind is AlarmKind.LINK_CHANGED]
+    (decision,) = all_decisions(pair)
+    assert (alarm.account, alarm.number, alarm.detail) == ("b", 1, decision)
+    assert "link reject --replace" in alarm.reason
     assert own_transfers(pair) == 0
     with pytest.raises(ConfigError, match=r"link: flow near of b was (withdrawn|restated) at"):
         decide(pair, "near", CONFIRMED, replace=True)
     decide(pair, "near", REJECTED, replace=True)
     assert states(pair)["near"] == REJECTED
+    assert AlarmKind.LINK_CHANGED not in {alarm.kind for alarm in read_alarms(ReadModel(pair, RULES_OF))}
 
 
 TAMPERINGS: list[sa.Executable] = [

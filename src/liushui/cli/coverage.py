@@ -43,7 +43,9 @@ MARKS: Final = {
 LEGEND: Final = "  ".join(f"{mark} {meaning}" for mark, _, meaning in MARKS.values())
 
 
-ALARMS_OF_EXIT_3: Final = frozenset({"waiting", "doubted", "beyond_now", "break", "balance", "changed_after_close"})
+ALARMS_OF_EXIT_3: Final = frozenset(
+    {"waiting", "doubted", "beyond_now", "break", "balance", "changed_after_close", "link_changed"}
+)
 """The kinds of alarms with which `status` exits with 3, in addition to gaps, rejected rows and failed syncs."""
 
 

@@ -56,7 +56,7 @@ class Alarm(Model):
         str,
         Meta(
             description="refused, failed, never, forgetting, gap, stale, lost, quarantine, break, changed_after_close, "
-            "finding, waiting, clock, doubted, beyond_now or repeated.",
+            "link_changed, balance, finding, waiting, clock, doubted, beyond_now or repeated.",
             examples=["waiting"],
         ),
     ]

@@ -49,6 +49,7 @@ class NotifiedAlarm(StrEnum):
     QUARANTINE = "quarantine"
     BREAK = "break"
     CHANGED_AFTER_CLOSE = "changed_after_close"
+    LINK_CHANGED = "link_changed"
     BALANCE = "balance"
     FINDING = "finding"
     WAITING = "waiting"

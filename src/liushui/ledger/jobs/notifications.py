@@ -33,6 +33,7 @@ DEFAULT_KINDS: Final = frozenset(
         AlarmKind.BREAK,
         AlarmKind.BALANCE,
         AlarmKind.CHANGED_AFTER_CLOSE,
+        AlarmKind.LINK_CHANGED,
         AlarmKind.BACKUP_FAILED,
         AlarmKind.BACKUP_OLD,
     }
@@ -40,7 +41,14 @@ DEFAULT_KINDS: Final = frozenset(
 """The kinds of alarms for rules that name no kinds."""
 
 COUNTED: Final = frozenset(
-    {AlarmKind.BREAK, AlarmKind.BALANCE, AlarmKind.CHANGED_AFTER_CLOSE, AlarmKind.QUARANTINE, AlarmKind.FINDING}
+    {
+        AlarmKind.BREAK,
+        AlarmKind.BALANCE,
+        AlarmKind.CHANGED_AFTER_CLOSE,
+        AlarmKind.LINK_CHANGED,
+        AlarmKind.QUARANTINE,
+        AlarmKind.FINDING,
+    }
 )
 """Alarms that create another message when their number grows, because each further case is news."""
 

@@ -16,6 +16,7 @@ from liushui.instant import from_us, to_iso
 from liushui.ledger.engines.base import queries_of
 from liushui.ledger.flow_row import Row
 from liushui.ledger.names import count_renames, current_names
+from liushui.ledger.read.flows import flows_at
 from liushui.ledger.schema import batches, history, link_decisions
 from liushui.money import to_plain_string
 from liushui.reconcile.links import Basis, FlowKey, Link, LinkFlow, LinkKind, LinkState, link_id
@@ -135,6 +136,21 @@ def decision_row(link: Link, decision: LinkState, decided_by: str, reason: str, 
 def flow_as_decided(flow: DecidedFlow) -> LinkFlow:
     """Return a flow that is no longer in the ledger, as far as the decision describes it."""
     return LinkFlow(flow.account, flow.at_us, flow.id, "", Decimal(flow.amount), flow.currency, "")
+
+
+def outdated_links(connection: Connection, account: str) -> list[LinkDecision]:
+    """Return the confirmed links of which a flow of this account has changed its money, or was withdrawn, since."""
+    confirmed = [one for one in load_decisions(connection).values() if one.decision is LinkState.CONFIRMED]
+    mine = {flow.key: flow for one in confirmed for flow in one.flows if flow.account == account}
+    if not mine:
+        return []
+    known = flows_at(connection, account, [(key.at_us, key.id) for key in mine])
+    gone = set()
+    for key, flow in mine.items():
+        found = known.get((key.at_us, key.id))
+        if found is None or (to_plain_string(found.flow.amount), found.flow.currency) != (flow.amount, flow.currency):
+            gone.add(key)
+    return [decision for decision in confirmed if not gone.isdisjoint(decision.keys)]
 
 
 def what_changed(connection: Connection, keys: tuple[FlowKey, ...]) -> str | None:

@@ -15,6 +15,7 @@ from liushui.ledger.read.closed_months import MonthChanges
 from liushui.ledger.read.completeness import Cause, Gap, Verdict, end_instant
 from liushui.ledger.read.coverage import Day, DayState, deadline
 from liushui.ledger.read.finding_decisions import FindingDecision
+from liushui.ledger.read.link_decisions import LinkDecision, outdated_links
 from liushui.ledger.read.model import Account, Reading, ReadModel
 from liushui.money import exact_sum
 from liushui.reconcile.chain import Break
@@ -70,6 +71,9 @@ class AlarmKind(StrEnum):
     """`number` balances do not follow from the balance before, the first of them at `at`, and nobody explained why."""
     CHANGED_AFTER_CLOSE = "changed_after_close"
     """`number` flows of closed months have changed. `day` is the first day of the first month that `detail` names."""
+    LINK_CHANGED = "link_changed"
+    """`number` links that people confirmed no longer count, because a flow of the account has changed or was withdrawn
+    since; `detail` names them. `day` is the day of the first one's first flow."""
     BALANCE = "balance"
     """`number` balances differ from the stated ones, the first of them at `at`; `detail` says how."""
     FINDING = "finding"
@@ -129,6 +133,12 @@ class Alarm(NamedTuple):
                     "1 flow of a closed month has" if self.number == 1 else f"{self.number} flows of closed months have"
                 )
                 return f"{flows} changed: {self.detail}"
+            case AlarmKind.LINK_CHANGED:
+                links = "1 confirmed link" if self.number == 1 else f"{self.number} confirmed links"
+                return (
+                    f"flows of {links} have changed or were withdrawn since: reject what is wrong with `link reject "
+                    f"--replace`, and confirm what is right: {self.detail}"
+                )
             case AlarmKind.BALANCE:
                 differ = "balance differs" if self.number == 1 else "balances differ"
                 return f"{self.number} {differ} from what is stated: {self.detail}"
@@ -154,6 +164,8 @@ class Alarm(NamedTuple):
                 return f"a backup in {self.detail} is overdue: {newest}"
 
 
+LINKS_NAMED: Final = 10
+"""The most changed links that an alarm names."""
 _ORDER: Final = tuple(Severity)
 
 
@@ -166,6 +178,7 @@ def alarms(reading: Reading, accounts: Iterable[Account], rules: Mapping[str, Ru
         found += _of_chains(account, open_breaks(reading, account))
         found += _of_balances(account, failed_balances(reading, account))
         found += _of_closed_months(account, reading.month_changes(account))
+        found += _of_links(account, outdated_links(reading.connection, account.name.account))
     return sorted(found, key=lambda alarm: _ORDER.index(alarm.severity))
 
 
@@ -265,6 +278,14 @@ def _of_closed_months(account: Account, changes: Sequence[MonthChanges]) -> Iter
             day=min(month.closed.first for month in changes),
             detail=", ".join(month.closed.period for month in changes),
         )
+
+
+def _of_links(account: Account, links: Sequence[LinkDecision]) -> Iterator[Alarm]:
+    if links:
+        names = ", ".join(link.link for link in links[:LINKS_NAMED]) + (", …" if len(links) > LINKS_NAMED else "")
+        name, days = account.snapshot.account, BusinessDays(load_zone(account.snapshot.zone))
+        first = date.fromisoformat(days.day_of(min(flow.at_us for link in links for flow in link.flows)))
+        yield Alarm(Severity.BAD, AlarmKind.LINK_CHANGED, name, number=len(links), day=first, detail=names)
 
 
 def _of_balances(account: Account, failed: Sequence[Balance]) -> Iterator[Alarm]:

@@ -130,6 +130,7 @@ ALARM_KINDS: Final = {
     AlarmKind.QUARANTINE: _("Rejected rows"),
     AlarmKind.BREAK: _("Balance breaks"),
     AlarmKind.CHANGED_AFTER_CLOSE: _("Changed after close"),
+    AlarmKind.LINK_CHANGED: _("Confirmed link changed"),
     AlarmKind.BALANCE: _("Balance differs"),
     AlarmKind.FINDING: _("To review"),
     AlarmKind.WAITING: _("Put off"),
@@ -284,6 +285,12 @@ def _alarm_text(alarm: Alarm, zone: str, language: Language) -> tuple[str, str]:
                 alarm.number,
                 periods=alarm.detail,
             )
+        case AlarmKind.LINK_CHANGED:
+            return say("Confirmed link changed"), say_many(
+                "A flow of %(number)s link that a person confirmed has changed or was withdrawn. It no longer counts.",
+                "Flows of %(number)s links that people confirmed have changed or were withdrawn. They no longer count.",
+                alarm.number,
+            )
         case AlarmKind.BALANCE:
             return say("Balance differs"), say_many(
                 "%(number)s balance differs from the stated balance at %(at)s.",
@@ -377,6 +384,10 @@ def _alarm_link(alarm: Alarm, language: Language) -> tuple[str, str]:
         case AlarmKind.CHANGED_AFTER_CLOSE:
             month = alarm.day.isoformat()[:7] if alarm.day else ""
             return f"/reconcile/{account}/{month}#changes", say("See what has changed")
+        case AlarmKind.LINK_CHANGED:
+            # Its withdrawn flow is in no list. Its other flow is, in another account, with the link beside it.
+            day = alarm.day.isoformat() if alarm.day else ""
+            return f"/flows?{urlencode({'at': day})}", say("View the flows of that time")
         case AlarmKind.BALANCE:
             return f"/accounts/{account}#balances", say("See the balances")
         case AlarmKind.FINDING:

@@ -147,7 +147,7 @@ def restrictions_help() -> str:
 @click.option(
     "--url",
     metavar="URL",
-    help="The server's address as the program reaches it, for a key that has it in itself: of simplefin. "
+    help="The server's address as the program reaches it. Only keys for simplefin contain it. "
     f"(default: the running server's, else http://127.0.0.1:{PORT})",
 )
 @output_options
@@ -166,8 +166,8 @@ def key_create(
 ) -> None:
     """Create a key. Its secrets are shown only now.
 
-    `source add --credentials` reads the file that `--output` writes, and the text that `--format json` prints. For
-    simplefin they contain a setup token, which a program exchanges once.
+    `source add --credentials` reads the file that `--output` writes, or the text that `--format json` prints. A key for
+    simplefin contains a setup token, which a program exchanges once.
 
     \b
     Example: liushui key create --dialect longbridge --account broker --days 90 --output key.json
@@ -366,7 +366,7 @@ def password() -> None:
 def password_set(settings: Settings) -> None:
     """Set the password of the web page. Every browser is logged out.
 
-    It is requested at a terminal; otherwise it is the first line of standard input.
+    The command asks for it at a terminal; otherwise it reads the first line of standard input.
     """
     from liushui.ledger.access.sessions import set_password
 
@@ -405,7 +405,7 @@ def read_password() -> str:
 def login(settings: Settings, url: str | None) -> None:
     """Print a link that logs one browser in to the web page, once.
 
-    Without --ledger it is for the server that runs on this machine, and so for a running demo too.
+    Without --ledger, the link is for the server that runs on this machine, which may be a demo.
     """
     from liushui.ledger.access.sessions import CODE_LIFETIME, create_login_code
     from liushui.services.access import login_link

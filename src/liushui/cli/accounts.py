@@ -17,14 +17,14 @@ ACCOUNT_COLUMNS: Final = (
 
 @click.group(cls=options.OrderedGroup, no_args_is_help=True)
 def account() -> None:
-    """List the accounts, rename or remove one."""
+    """List, rename or remove accounts."""
 
 
 @account.command("list")
 @click.option("--all", "removed", is_flag=True, help="Also list accounts that were removed.")
 @options.ledger_and_format
 def list_(settings: Settings, removed: bool) -> None:
-    """List the accounts, each with its provider, the number of its flows, and how many keys and tokens read it."""
+    """List the accounts: provider, number of flows, and number of keys and tokens that read each."""
     from liushui.services.accounts import list_accounts
 
     records = (known._asdict() for known in list_accounts(settings.open_ledger(), removed=removed))
@@ -39,14 +39,14 @@ def list_(settings: Settings, removed: bool) -> None:
 def rename(settings: Settings, name: str, new_name: str, confirm: str | None) -> None:
     """Give an account another name.
 
-    Everything of the account gets the new name at once: its flows, its source, and the keys, tokens, users, rules and
-    saved views that name it. Nobody sees more or less than before. Other programs know its flows by the same ids as
-    before. The chain seals the change, and `verify` still accepts what was recorded under the earlier name:
-    certificates, links of --expect, lines of the heads file.
+    The new name applies at once to the account's flows and source, and to the keys, tokens, users, rules and saved
+    views that name it. Access rights do not change, and other programs see the same flow ids as before. The hash chain
+    records the change. `verify` still accepts certificates, --expect links and lines of the heads file with the earlier
+    name.
 
-    The earlier name stays with the account. No other account can get it, but the account can get it back. A running
-    sync or import of the account has to end first. Programs that name the account, such as `sync NAME`, need the new
-    name, and a reader of the feed begins again.
+    The earlier name stays reserved: only this account can be renamed back to it. The command is refused while a sync or
+    import of the account is running. Afterwards, use the new name in scripts, such as those that run `sync NAME`.
+    Programs that read the feed must read it again from the beginning.
 
     \b
     Example: liushui account rename broker ibkr --confirm broker
@@ -72,12 +72,12 @@ def rename(settings: Settings, name: str, new_name: str, confirm: str | None) ->
 def remove(settings: Settings, name: str, confirm: str | None) -> None:
     """Erase an account: its flows, their history, its source and credentials.
 
-    `source remove` keeps the flows; this does not. Keys and tokens no longer read the account, and those that read no
-    other are revoked. The account's certificates stay, and so does its chain without the facts, so that `verify` still
-    finds what was changed. The name can be used again, and its chain then goes on.
+    Unlike `source remove`, this command deletes the flows. Keys and tokens can no longer read the account; those that
+    read no other account are revoked. The account's certificates stay. Its hash chain stays too, without the flows, so
+    `verify` still detects changes. A new account may use the name again, and continues the chain.
 
-    Deleted rows may be left in the free space of the database until `liushui db compact`. Backups and copies that were
-    made before still have the account.
+    The free space of the database may contain deleted rows until you run `liushui db compact`. Earlier backups and
+    copies still contain the account.
 
     \b
     Example: liushui account remove old-broker --confirm old-broker

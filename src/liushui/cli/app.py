@@ -28,21 +28,19 @@ class LazyCommand(NamedTuple):
 
 COMMANDS: Final = {
     "source": LazyCommand("sources", "source", "Manage the sources that flows are collected from."),
-    "account": LazyCommand("accounts", "account", "List the accounts, or remove one."),
+    "account": LazyCommand("accounts", "account", "List, rename or remove accounts."),
     "sync": LazyCommand("sync", "sync", "Collect new flows from the sources."),
     "import": LazyCommand(
         "import_group",
         "import_",
         "Import statement files of banks, exchanges and payment services, or rows saved as JSON.",
     ),
-    "flows": LazyCommand(
-        "flows", "flows", "Print flows by account and time, those of one moment in the order of their balances."
-    ),
-    "view": LazyCommand("views", "view", "Save filters of flows under names, and list, change or remove these."),
+    "flows": LazyCommand("flows", "flows", "Print flows by account and time."),
+    "view": LazyCommand("views", "view", "Save filters of flows under names, and list, change or remove them."),
     "balances": LazyCommand(
         "balances",
         "balances",
-        "Print the balance of each account by currency, and whether it agrees with what is stated.",
+        "Print the balance of each account by currency, and whether it agrees with the stated balance.",
     ),
     "balance": LazyCommand("balances", "balance", "State what an account holds, and compare it with the flows."),
     "summary": LazyCommand("flows", "summary", "Print money in and out by period, account, currency and kind."),
@@ -50,12 +48,14 @@ COMMANDS: Final = {
         "reconcile", "reconcile", "Prove what moved in a month: opening, receipts, payments and closing."
     ),
     "close": LazyCommand("close", "close", "Close a month whose proof of cash passes or is explained."),
-    "month-pack": LazyCommand("month_pack", "month_pack", "Write all that an accountant needs of a month as one zip."),
-    "export": LazyCommand("export", "export", "Write flows as a file of another program."),
+    "month-pack": LazyCommand(
+        "month_pack", "month_pack", "Write everything that an accountant needs for a month into one zip."
+    ),
+    "export": LazyCommand("export", "export", "Write flows to a file for another program."),
     "statement": LazyCommand(
         "statement",
         "statement",
-        "Write the statement of a month of an account: opening balances, all rows and closing balances.",
+        "Write an account statement for a month: opening balances, all rows and closing balances.",
     ),
     "coverage": LazyCommand("coverage", "coverage", "Show which days are complete, which are not, and why."),
     "status": LazyCommand(
@@ -71,7 +71,9 @@ COMMANDS: Final = {
     "link": LazyCommand("links", "link", "Show which flows belong together, and confirm or reject links."),
     "findings": LazyCommand("findings", "findings", "List flows that deserve a review."),
     "finding": LazyCommand("findings", "finding", "Explain flows to review, and show what was explained."),
-    "breaks": LazyCommand("findings", "breaks", "List where stated balances do not follow from those before them."),
+    "breaks": LazyCommand(
+        "findings", "breaks", "List the rows whose stated balance does not follow from the balance before."
+    ),
     "quarantine": LazyCommand("quarantine", "quarantine", "Review rejected rows: rows that could not be read."),
     "rebuild": LazyCommand("quarantine", "rebuild", "Derive the flows again from the received rows."),
     "db": LazyCommand("database", "db", "Upgrade, copy, back up, restore or compact the ledger."),

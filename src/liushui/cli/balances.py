@@ -49,10 +49,14 @@ FAILURES_MAX: Final = 6
 )
 @click.option("--daily", is_flag=True, help="The balance at the end of each day. (default: one balance)")
 @click.option(
-    "--since", metavar="DAY", help="With --daily: begin with this day of the account. (default: a year before the last)"
+    "--since",
+    metavar="DAY",
+    help="With --daily: begin with this day of the account. (default: a year before the end)",
 )
 @click.option(
-    "--until", metavar="DAY", help="With --daily: end before this day of the account. (default: today, which goes on)"
+    "--until",
+    metavar="DAY",
+    help="With --daily: end before this day of the account. (default: today)",
 )
 @as_of_option
 @options.ledger_and_format
@@ -65,17 +69,20 @@ def balances(
     until: str | None,
     as_of: str | None,
 ) -> None:
-    """Print the balance of each account by currency, and whether it agrees with what is stated.
+    """Print the balance of each account by currency, and whether it agrees with the stated balance.
 
-    A balance is the opening balance and all flows, exact. Where the opening balance is not known, the sum of the flows
-    is called the net change since the day on which the history begins. `stated` is the newest balance that the provider
-    or a person stated; if some of these fail, it is the newest one that fails. `difference` is that figure minus the
-    balance of the flows at its moment, and `check` is the verdict: pass, fail or could not check. The exit code is 3 if
-    the result is not complete or a check fails. The result of an account without a source is never complete. With
-    --as-of the sums are computed from all versions of the flows, which takes longer the more there are.
+    A balance is the exact sum of the opening balance and all flows. If the opening balance is not known, the sum of the
+    flows is called the net change since the first day of the history.
 
-    With --daily, one row for each day: `complete` tells whether all flows up to the end of the day are there,
-    `day_complete` whether those of the day itself are.
+    `stated` is the newest balance that the provider or a person stated, or the newest one that does not agree.
+    `difference` is the stated balance minus the balance of the flows at that moment. `check` is the verdict: pass, fail
+    or could not check.
+
+    The exit code is 3 if the result is not complete or a check fails. The result of an account without a source is
+    never complete. With --as-of the command adds up all versions of the flows, which takes longer.
+
+    With --daily the command prints one row for each day. `complete` says whether the ledger has all flows up to the end
+    of the day, and `day_complete` whether it has all flows of the day.
 
     \b
     Example: liushui balances broker --at 2026-01-01
@@ -196,8 +203,8 @@ def balance_row(row: "Balance") -> Record:
 def balance() -> None:
     """State what an account holds, and compare it with the flows.
 
-    A stated balance gives an opening balance to an account that has none, and checks the flows up to its moment. It is
-    sealed in the ledger like every fact. A wrong one is withdrawn, not deleted.
+    If an account has no opening balance, it is computed from a stated balance. Stated balances also check the flows up
+    to their moment. They are part of the hash chain, like every fact. A wrong one is withdrawn, not deleted.
     """
 
 
@@ -218,7 +225,7 @@ def balance() -> None:
 def state(settings: Settings, account: str, currency: str, amount: str, at: str, subaccount: str, note: str) -> None:
     """State the balance of an account at a moment.
 
-    The same balance may be stated again; nothing changes then. Prints the balance with its id and its check. The exit
+    Stating the same balance again changes nothing. The command prints the balance with its id and its check. The exit
     code is 3 if the balance is recorded, but differs from the balance of the flows.
 
     \b
@@ -249,9 +256,9 @@ def state(settings: Settings, account: str, currency: str, amount: str, at: str,
 @click.option("--all", "withdrawn", is_flag=True, help="Also list balances that were withdrawn.")
 @options.ledger_and_format
 def list_(settings: Settings, accounts: tuple[str, ...], withdrawn: bool) -> None:
-    """List the balances that people stated, each with the balance of the flows at its moment.
+    """List the balances that people stated, each beside the balance of the flows at the same moment.
 
-    The exit code is 3 if one differs.
+    The exit code is 3 if one of them differs.
     """
     records = list(_stated_records(settings.open_read_model(), accounts, withdrawn=withdrawn))
     _emit_stated(records, settings.format)

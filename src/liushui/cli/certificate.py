@@ -129,12 +129,12 @@ def create(
     out: Path | None,
     force: bool,
 ) -> None:
-    """Certify a month of an account: sign what the ledger has of it, and store that in the ledger.
+    """Certify a month of an account: sign what the ledger contains, and store the certificate in the ledger.
 
-    A month that is not complete is certified as such, with the ranges that are missing and the reasons, and so is a
-    balance that differs from what is stated. The command prints the verdicts: `complete`, and pass, fail or could not
-    check for the closing balances, the breaks of the balance chain and the outstanding items. The exit code is 3 if
-    flows may be missing, a balance differs or a chain breaks.
+    If the month is not complete, the certificate says so, with the missing ranges and the reasons. It also names
+    balances that differ from the stated ones. The command prints the verdicts: `complete`, and pass, fail or could not
+    check for the closing balances, the balance chain and the outstanding items. The exit code is 3 if flows may be
+    missing, a balance differs or a chain breaks.
 
     \b
     Example: liushui certificate create --period 2026-10 broker
@@ -184,12 +184,12 @@ def _checks(document: "Document") -> dict[str, tuple["Status", list[str]]]:
 
 @certificate.command("list")
 @options.accounts
-@click.option("--all", "with_removed", is_flag=True, help="Also list those of accounts that were removed.")
+@click.option("--all", "with_removed", is_flag=True, help="Also list certificates of removed accounts.")
 @options.ledger_and_format
 def list_(settings: Settings, accounts: tuple[str, ...], with_removed: bool) -> None:
     """List the certificates of the accounts.
 
-    Those of an account that was removed are left out, also where its name is used again.
+    Certificates of a removed account are left out, even if another account has its name now.
     """
     from liushui.certificate.store import current_certificates, list_certificates
     from liushui.errors import AccountNotFound
@@ -212,7 +212,7 @@ def list_(settings: Settings, accounts: tuple[str, ...], with_removed: bool) -> 
 @out_options
 @options.ledger_and_format
 def export(settings: Settings, account: str, number: int | None, out: Path | None, force: bool) -> None:
-    """Write a certificate of the ledger to a file again, and its time stamp to FILE.tsr."""
+    """Write a stored certificate to a file, and its time stamp to FILE.tsr."""
     from liushui.certificate.store import load_certificate
 
     stored = load_certificate(settings.open_ledger(), account, number)
@@ -228,11 +228,11 @@ def export(settings: Settings, account: str, number: int | None, out: Path | Non
 @trusted_option
 @options.ledger_and_format
 def verify(settings: Settings, files: tuple[Path, ...], trusted: tuple[str, ...]) -> None:
-    """Check certificates: their signature, and what they say against the ledger.
+    """Check the signatures of certificates, and compare their content with the ledger.
 
     The chain must still have the batch that a certificate names, and the rows as of that batch must have the
-    certificate's root. The exit code is 4 if a certificate is not valid, or the ledger differs; 3 if the account was
-    removed since, so that its rows cannot be compared.
+    certificate's root. The exit code is 4 if a certificate is not valid or the ledger differs. It is 3 if the account
+    was removed, because its rows can no longer be compared.
 
     \b
     Example: liushui certificate verify broker-2026-10.certificate
@@ -270,9 +270,9 @@ def _verify_one(ledger: "Ledger", path: Path, keys: "list[VerifierKey]") -> Reco
 @trusted_option
 @options.ledger_and_format
 def rows(settings: Settings, file: Path, trusted: tuple[str, ...]) -> None:
-    """Print the rows that a certificate is about, as JSON lines or CSV, to hand over with it.
+    """Print the rows that a certificate covers, as JSON lines or CSV, to hand over with it.
 
-    They are printed as they were when the certificate was made, in the form from which its tree of digests was
+    The rows are printed as they were when the certificate was created, in the form over which its Merkle tree was
     computed.
 
     \b
@@ -304,9 +304,9 @@ def rows(settings: Settings, file: Path, trusted: tuple[str, ...]) -> None:
 @trusted_option
 @options.ledger_only
 def prove_row(settings: Settings, file: Path, ids: tuple[str, ...], trusted: tuple[str, ...]) -> None:
-    """Print a proof that a row is one of those that a certificate is about, one JSON line for each row.
+    """Print a proof that a certificate covers a row, one JSON line for each row.
 
-    The proof has the row itself, and some 15 digests for a month of 30,000 rows. It shows no other row.
+    The proof contains the row and about 15 digests for a month of 30,000 rows. It reveals no other row.
 
     \b
     Example: liushui certificate prove-row broker-2026-10.certificate 5a0c2f > row.proof

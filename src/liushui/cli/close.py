@@ -75,12 +75,12 @@ def close(
     """Close a month whose proof of cash passes or is explained.
 
     Every line of `liushui reconcile` must pass, or be explained by a named person with a reason. Then a certificate of
-    the month is written into the ledger, and the close is sealed in the chain that `verify` checks. Otherwise each line
-    that does not pass is named, and nothing is changed. Without ACCOUNT, all accounts are closed that are still open.
+    the month is written into the ledger, and the close is sealed in the chain that `verify` checks. Otherwise the
+    command names each line that does not pass, and changes nothing. Without ACCOUNT, it closes the month for all
+    accounts in which it is still open.
 
-    A closed month is not locked: later changes are recorded as always, listed by --changes, and raise an alarm in
-    `liushui status`, until the month is opened again with --reopen. With --changes the exit code is 3 if there is a
-    change.
+    A closed month is not locked. Later changes are recorded as always. --changes lists them, and then the exit code is
+    3. They also raise an alarm in `liushui status`, until --reopen opens the month again.
 
     \b
     Example: liushui close 2026-10 shop --explain shop:CNY --by "Li Na" --reason "refund that our key may not see"

@@ -212,13 +212,12 @@ STATUS_COLUMNS: Final = (
 def status(settings: Settings, accounts: tuple[str, ...], max_age: int | None) -> None:
     """Print up to when each account is complete, and its last and next sync.
 
-    For monitors: the exit code is 3 if a gap is open, a row is in quarantine, a balance does not follow from the one
-    before it (`liushui breaks`) or differs from a stated one (`liushui balances`) and nobody has explained it
-    (`liushui finding explain`), a flow of a closed month has changed (`liushui close --changes`), the last sync failed,
-    or the provider wants no calls. `alarms` says what needs attention, and since when: a long wait, a wrong clock, a
-    read that is doubted because many known rows were missing.
-    The exit code is also 3 if the last backup failed, or a scheduled one is overdue; `backup_age_s` is the age of the
-    newest good one.
+    For monitoring, the exit code is 3 if something needs attention: a gap is open, a row is in quarantine, the last
+    sync failed, or the provider asked for a wait. It is also 3 if a flow of a closed month (`liushui close --changes`)
+    or of a confirmed link has changed, or if a balance breaks its chain (`liushui breaks`) or differs from a stated one
+    (`liushui balances`) and nobody has explained it (`liushui finding explain`). `alarms` says what needs attention,
+    and since when. The exit code is also 3 if the last backup failed or a scheduled one is overdue. `backup_age_s` is
+    the age of the newest successful backup.
 
     \b
     Example: liushui status --max-age 24 --format json

@@ -49,17 +49,16 @@ def upgrade(settings: Settings, citus: bool) -> None:
 @click.argument("source", metavar="FROM", help="The ledger to copy.")
 @click.argument("target", metavar="TO", help="The ledger to create: a new file or an empty database.")
 @click.option(
-    "--without-secrets", is_flag=True, help="Leave out sources and keys, if the key to their secrets is lost."
+    "--without-secrets", is_flag=True, help="Leave out sources and keys. Needed if the ledger's encryption key is lost."
 )
 @options.format_only
 def copy(settings: Settings, source: str, target: str, without_secrets: bool) -> None:
     """Copy a ledger into an empty one, also from SQLite to PostgreSQL and back.
 
-    FROM may be in use meanwhile: each account is copied as it was at one batch, and later batches are left out. The
-    copy has all flows and their versions, coverage, rejected rows, totals, chains, sources, keys and runs; credentials
-    are encrypted again with the new ledger's key. If the command is killed, run it again and it continues; until then
-    no other command uses the copy. At the end every chain is computed again and compared; the exit code is 4 if
-    one differs.
+    FROM may be in use meanwhile: each account is copied as it was at one batch, without later batches. The copy has all
+    flows and their versions, coverage, rejected rows, totals, chains, sources, keys and runs. Credentials are encrypted
+    again with the new ledger's key. If the command is killed, run it again to continue; until it has finished, no other
+    command opens the copy. At the end it computes every chain again and compares it. The exit code is 4 if one differs.
 
     \b
     Example: liushui db copy ledger.db postgresql://liushui@db/ledger
@@ -94,8 +93,8 @@ def copy(settings: Settings, source: str, target: str, without_secrets: bool) ->
 @click.option(
     "--keep",
     metavar="COUNTS",
-    help="Keep the newest backup of each of so many hours, days, weeks, months and years that have one, such as "
-    "7d,4w,12m, and delete the others. (default: keep all)",
+    help="How many hours (h), days (d), weeks (w), months (m) and years (y) keep their newest backup: 7d,4w,12m. "
+    "Only those that have a backup count. The other backups are deleted. (default: keep all)",
 )
 @options.until_eof
 @options.ledger_and_format
@@ -110,9 +109,9 @@ def backup(
 ) -> None:
     """Write the ledger, as it is at one moment, to a file, or to a folder of backups.
 
-    The ledger may be in use meanwhile. The file is a ledger itself; it is verified before it gets its name, so it is
-    either complete or not there. The credentials in it are encrypted, and the key is not part of it. `liushui status`
-    has the age of the newest backup, and says when one is missing.
+    The ledger may be in use meanwhile. The file is itself a ledger. It is verified before it gets its name, so it is
+    either complete or does not exist. It contains the encrypted credentials, but not their key. `liushui status` shows
+    the age of the newest backup, and whether one is overdue.
 
     With --every or --keep, each backup in the folder is named after the ledger and the moment. Other files there are
     left alone. `liushui serve --backup-to FOLDER` does the same beside the server.
@@ -148,10 +147,10 @@ def backup(
 
 
 @db.command()
-@click.option("--forget", metavar="FOLDER", help="Forget a folder that gets no backups any more. Its files stay.")
+@click.option("--forget", metavar="FOLDER", help="Stop listing a folder that gets no more backups. Its files stay.")
 @options.ledger_and_format
 def backups(settings: Settings, forget: str | None) -> None:
-    """List the folders that have backups of this ledger: the newest one in each, its age, and what went wrong."""
+    """List the folders with backups of this ledger: the newest backup in each, its age, and the last error."""
     from liushui.cli.backups import BACKUP_COLUMNS, backup_record
     from liushui.ledger.jobs.backups import forget_backups, list_backup_states
 
@@ -165,7 +164,7 @@ def backups(settings: Settings, forget: str | None) -> None:
 @db.command()
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE", help="The backup to restore.")
 @click.option("--to", metavar="URL", help="The ledger to restore to. (default: --ledger)")
-@click.option("--force", is_flag=True, help="Replace what that ledger holds.")
+@click.option("--force", is_flag=True, help="Replace the contents of that ledger.")
 @options.ledger_and_format
 def restore(settings: Settings, file: Path, to: str | None, force: bool) -> None:
     """Restore a ledger from a backup.
@@ -187,10 +186,10 @@ def restore(settings: Settings, file: Path, to: str | None, force: bool) -> None
 @db.command()
 @options.ledger_and_format
 def compact(settings: Settings) -> None:
-    """Rewrite the ledger without free space, in which deleted rows may have left something.
+    """Rewrite the ledger without free space, which may contain remains of deleted rows.
 
-    If the ledger is a file, it gets smaller, and can be read meanwhile. For a large ledger the command takes minutes.
-    It needs as much free disk space as the ledger occupies.
+    A ledger file gets smaller, and others can read it meanwhile. The command takes minutes for a large ledger, and
+    needs as much free disk space as the ledger occupies.
     """
     ledger = settings.open_ledger()
     remains = ledger.compact()
@@ -226,11 +225,11 @@ def verify(
 ) -> None:
     """Check that nothing in the ledger was changed or damaged.
 
-    Every chain, fact, coverage and total is computed again from the rows. That compares the ledger with itself alone. A
-    ledger that was cut off at the end, or replaced by an older copy, is found only by comparison with a record from
-    elsewhere: the links of --expect, the certificates of --against, and the heads file beside the ledger, which is used
-    when it is there. `anchored` is the newest batch that one of these records vouches for. The exit code is 4 if
-    anything differs, or if a certificate is not valid; the rest is checked all the same.
+    Every chain, fact, coverage and total is computed again from the rows. This compares the ledger only with itself. To
+    find out whether the ledger was cut off at the end or replaced by an older copy, `verify` needs a record from
+    elsewhere: a link (--expect), a certificate (--against), or the heads file beside the ledger, which it reads if
+    there is one. `anchored` is the newest batch that one of these records confirms. The exit code is 4 if anything
+    differs or a certificate is not valid; the rest is checked all the same.
 
     \b
     Example: liushui verify --expect broker=5a0c…

@@ -43,7 +43,7 @@ class FormatArgument(click.Argument):
 @click.option(
     "--period",
     metavar="PERIOD",
-    help="Only this month, such as 2026-10, year, or days, such as 2026-10-05..2026-10-20, of each account.",
+    help="Only this month (2026-10), year (2026) or range of days (2026-10-05..2026-10-20) of each account.",
 )
 @options.since
 @options.until
@@ -56,7 +56,7 @@ class FormatArgument(click.Argument):
     metavar="FILE",
     help="The account map (TOML): which accounts of your books the flows belong to. Journals and vouchers need one.",
 )
-@click.option("--propose-map", is_flag=True, help="Instead of the flows, write a first account map for them.")
+@click.option("--propose-map", is_flag=True, help="Write a first account map for the flows, and not the flows.")
 @click.option(
     "--opening/--no-opening",
     default=True,
@@ -73,7 +73,7 @@ class FormatArgument(click.Argument):
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write to this file. It is replaced only when all is written. (default: standard output)",
+    help="Write to this file. An existing file is replaced only when everything is written. (default: standard output)",
 )
 @click.option("--bom", is_flag=True, help="Begin CSV with a byte order mark, so that Excel reads it as UTF-8.")
 @click.option(
@@ -99,12 +99,12 @@ def export(
     bom: bool,
     datapackage: bool,
 ) -> None:
-    """Write flows as a file of another program.
+    """Write flows to a file for another program.
 
     The file says what it covers: the range, the moment up to which its flows were recorded, and whether the range is
     complete. Each flow has its id, so that a program recognises flows that it has imported before. The exit code is 3
-    if the ledger is known to lack flows of the range; the file is written all the same, and says so. If the account
-    map has no target for some flows, the command lists what is missing and writes nothing.
+    if the ledger is known to lack flows of the range. The file is written all the same, and says that it is not
+    complete. If the account map has no target for some flows, the command lists what is missing and writes nothing.
 
     \b
     Example: liushui export csv broker --period 2026-10 --output broker-2026-10.csv

@@ -35,7 +35,7 @@ BREAK_TABLE_COLUMNS: Final = (
 
 @click.command()
 @options.accounts
-@click.option("--only", type=click.Choice(FINDINGS), help="Only this finding.")
+@click.option("--only", type=click.Choice(FINDINGS), help="Only findings of this kind.")
 @click.option(
     "--state",
     "states",
@@ -51,8 +51,8 @@ def findings(settings: Settings, accounts: tuple[str, ...], only: str | None, st
     amount. `same_id`: an earlier, different flow has the same identity and time; `others` has its id. `break`: the
     balance that the flow states does not follow from the one before it; `liushui breaks` says more.
 
-    A finding is open until a person explains it: `liushui finding explain`. Explained ones are listed with
-    `--state explained`. One that was explained and is no longer found is gone.
+    A finding is open until a person explains it with `liushui finding explain`. `--state explained` lists the explained
+    ones. An explained finding that is no longer found is gone.
 
     \b
     Example: liushui findings broker --only same_id
@@ -91,17 +91,16 @@ def _finding_record(finding: "Finding") -> Record:
 
 @click.command()
 @options.accounts
-@click.option("--again", is_flag=True, help="Check every row, and not only those that changed since the last check.")
+@click.option("--again", is_flag=True, help="Check all rows. (default: the rows that changed since the last check)")
 @options.ledger_and_format
 def breaks(settings: Settings, accounts: tuple[str, ...], again: bool) -> None:
-    """List where stated balances do not follow from those before them.
+    """List the rows whose stated balance does not follow from the balance before.
 
-    Each is located between two flows, with the difference and the simplest explanation. `rows` are the flows that may
-    be wrong. If equal flows make it impossible to tell which of them is wrong, all of them are named. Before the check,
-    flows of one instant, and of the few seconds that a provider's clock may be off, are put in the order of their
-    balances.
+    Each break lies between two flows and has a difference and the simplest explanation. `rows` are the flows that may
+    be wrong; if these are equal, all of them are named. The check first puts flows of one instant, and of the few
+    seconds that a provider's clock may be off, in the order of their balances.
 
-    The exit code is 3 if there is a break that nobody has explained: `liushui finding explain`.
+    The exit code is 3 if there is a break that nobody has explained (`liushui finding explain`).
 
     \b
     Example: liushui breaks shop --format json
@@ -146,9 +145,9 @@ def _break_record(one: "LedgerBreak", finding: "Finding | None") -> Record:
 def finding() -> None:
     """Explain flows to review, and show what was explained.
 
-    An explained finding no longer needs attention. An explanation is recorded in the ledger, in the chain that `verify`
-    checks, with the name of who gave it. It holds as long as the finding stays the same: if an amount or the difference
-    of a break changes later, the finding is open again.
+    An explained finding no longer needs attention. The explanation is recorded in the hash chain that `verify` checks,
+    with the name of the person. It holds as long as the finding stays the same: if an amount or the difference of a
+    break changes later, the finding is open again.
     """
 
 

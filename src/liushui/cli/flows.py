@@ -88,8 +88,8 @@ FILTER_OPTIONS: Final = (
     click.option(
         "--amount-near",
         metavar="AMOUNT",
-        help="Only amounts near this: within 1 %, or half a step of its last digit if that is more; of both signs "
-        "unless one is given. `--text '≈ 88'` does the same.",
+        help="Only amounts near this: within 1 %, or within half a unit of its last digit if that is more. Without a "
+        "sign, amounts of both signs match. `--text '≈ 88'` does the same.",
     ),
     click.option(
         "--finding",
@@ -143,15 +143,16 @@ def flows(
     view: str | None,
     **filters: str | StrEnum | None,
 ) -> None:
-    """Print flows by account and time, those of one moment in the order of their balances.
+    """Print flows by account and time. Flows of one moment are in the order of their balances.
 
     A table has the most important columns; the other formats have all of them. The exit code is 3 if the ledger is
     known to lack flows of the range.
 
-    With `--view NAME` every format has the columns of the view, and times are in its zone if it names one.
+    With `--view NAME` every format has the columns of the view. A table shows times in the view's zone, if it names
+    one.
 
-    With `--finding ID` the table has every flow that a finding is about: both flows that share an id, or those around a
-    break and those that may be wrong.
+    With `--finding ID` the command prints every flow that a finding is about: both flows that share an id, or the flows
+    around a break and those that may be wrong.
 
     \b
     Example: liushui flows broker --since 2026-01-01 --kind dividend
@@ -284,16 +285,19 @@ def summary(
 ) -> None:
     """Print money in and out by period, account, currency and kind.
 
-    With `--by meaning`, in place of kinds: sales, refunds, fees, interest and so on, money from and to outside, and,
-    apart, trades, currency conversions, own transfers, and flows whose money another account shows too. With `--by
-    fee`: the fees of each account. `flows` counts those that are flows of their own, `rows_with_fee` other rows that
-    state a fee within their amount; `within_out` is what was charged in them, and is part of their amounts already.
+    `--by meaning` replaces kinds by meanings: sales, refunds, fees, interest and so on, and money from and to outside.
+    Trades, currency conversions, own transfers and flows whose money another account shows too have rows of their own.
 
-    Currencies are never added together. own_in and own_out are the part of money in and out that is transfers between
-    the printed accounts, or money that another of them shows too. The exit code is 3 if the result is not complete. The
-    result of an account without a source is never complete. Without --until the range ends with the newest flow, or
-    where the newest sync ended. With --as-of the sums are computed from all versions of the flows, which takes longer
-    the more there are.
+    `--by fee` prints the fees of each account. `flows` counts the fees that are flows of their own, and `rows_with_fee`
+    the other rows that contain a fee. `within_out` is the sum of the fees that these rows contain; their amounts
+    already include it.
+
+    Currencies are never added together. `own_in` and `own_out` are the part of money in and out that only moved between
+    the printed accounts, or that another of them shows too. Without --until the range ends with the newest flow, or
+    where the newest sync ended.
+
+    The exit code is 3 if the result is not complete. The result of an account without a source is never complete. With
+    --as-of the command adds up all versions of the flows, which takes longer.
 
     \b
     Example: liushui summary broker --by year

@@ -52,15 +52,13 @@ COUNTS: Final = ("files", "rows", "added", "known", "differs", "restated", "with
     "--map", "map_file", type=click.Path(path_type=Path), metavar="FILE", help="Read tables by this mapping file."
 )
 @click.option(
-    "--propose", is_flag=True, help="Write a first mapping for a table, FILE.toml, and show ten rows read by it."
+    "--propose", is_flag=True, help="Write a first mapping for a table to FILE.toml, and show ten rows that it reads."
 )
 @click.option("--account", metavar="ACCOUNT", help="The account they belong to; created if it is new.")
 @click.option(
     "--zone", metavar="ZONE", help="The IANA time zone of a new account's days. (default: the provider's or format's)"
 )
-@click.option(
-    "--restate", is_flag=True, help="If a record is known with other values, make the file's version the current one."
-)
+@click.option("--restate", is_flag=True, help="Make the file's version the current one if the ledger has other values.")
 @click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
 @options.ledger_and_format
 def import_(
@@ -77,16 +75,16 @@ def import_(
 ) -> None:
     """Import statement files of banks, exchanges and payment services, or rows saved as JSON.
 
-    The format of a statement file is recognised by its content: docs/files.md lists the formats. Any other table is
-    read by a mapping file; --propose writes a first one. Saved answers and rows of a provider's API are read with
-    --provider; such a file may have several answers, arrays and lines, one after another.
+    The command recognises the format of a statement file by its content; docs/files.md lists the formats. Any other
+    table needs a mapping file, and --propose writes a first one. Saved answers and rows of a provider's API need
+    --provider. Such a file may contain several answers, arrays and lines, one after another.
 
-    Rows that were imported before are recognised: importing a file twice changes nothing. A row that cannot be read
-    goes to the quarantine with its bytes and the reason; the other rows come in, and the exit code is 3.
+    Importing a file twice changes nothing, because rows that were imported before are recognised. A row that cannot be
+    read goes to the quarantine with its bytes and the reason. The other rows are imported, and the exit code is 3.
 
-    If the ledger already has a record with other values than the file, both values are printed, and the exit code is 3.
-    If only files had the record, the later import becomes the current version, and the earlier one moves to the
-    history. What a sync has read stays, unless --restate is given.
+    If a record has other values in the ledger than in the file, the command prints both, and the exit code is 3. If the
+    ledger has the record from files only, the later import becomes the current version, and the earlier one moves to
+    the history. A version that a sync has read stays the current one, unless --restate is given.
 
     \b
     Example: liushui import statement.zip --account bank

@@ -66,10 +66,10 @@ import_ = ImportGroup(import_files.import_)
 @options.accounts
 @options.ledger_and_format
 def list_(settings: Settings, accounts: tuple[str, ...]) -> None:
-    """List the imports: their files, when they ran, what became of their rows, and whether they were undone.
+    """List the imports: files, times, number of rows by outcome, and whether each import was undone.
 
-    Imports of liushui 0.1 are not recorded. An import without an end is running, or was killed: its counts are those of
-    the rows that it has committed.
+    Imports of liushui 0.1 are not recorded. An import without an end time is still running or was killed. Its counts
+    cover the rows that it has committed.
     """
     from liushui.ledger.read.imports import list_imports
 
@@ -82,11 +82,11 @@ def list_(settings: Settings, accounts: tuple[str, ...]) -> None:
 @click.option("--yes", is_flag=True, help="Undo it without asking.")
 @options.ledger_and_format
 def undo(settings: Settings, import_id: str, yes: bool) -> None:
-    """Undo an import: its flows are withdrawn, and its rejected rows too.
+    """Undo an import: withdraw its flows and its rejected rows.
 
-    Rows that a sync or another import also had stay. Versions that the import had replaced come back. Closing balances
-    that its statement files state are withdrawn. Withdrawn flows stay in the history, marked `undone`, and the files
-    can be imported again.
+    Rows that a sync or another import also brought stay. Versions that the import had replaced become current again.
+    Closing balances from its statement files are withdrawn. Withdrawn flows stay in the history, marked `undone`. You
+    can import the files again.
 
     \b
     Example: liushui import undo 1f7c09ab

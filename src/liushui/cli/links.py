@@ -28,11 +28,13 @@ TABLE_COLUMNS: Final = (
 def link() -> None:
     """Show which flows belong together, and confirm or reject links.
 
-    Links join the two ends of a transfer between your accounts, refunds and receipts, fees and what they were charged
-    for, taxes and dividends, the legs of a conversion, the fills of an order, and the same money in two accounts: WeCom
-    shows what moves in a WeChat Pay account. A link is certain if no other flow could take the place of either of its
-    flows. Candidates are only possible: confirm or reject them. Totals of several accounts leave out transfers that are
-    certain or confirmed, and count money once that two accounts show: in WeChat Pay's own bill.
+    A link joins the two ends of a transfer between your accounts, a refund and its receipt, a fee and what it was
+    charged for, a tax and its dividend, the legs of a conversion, or the fills of an order. It also joins two flows
+    that show the same money, because WeCom lists the movements of a WeChat Pay account.
+
+    A link is certain if no other flow could take the place of either of its flows. A candidate is only possible:
+    confirm or reject it. Totals of several accounts leave out certain and confirmed transfers. If two accounts show the
+    same money, they count it once, in WeChat Pay's own bill.
     """
 
 
@@ -60,10 +62,10 @@ def list_(
     states: tuple[LinkState, ...],
     limit: int | None,
 ) -> None:
-    """List links by the time of their first flow: the one that was refunded, charged or sent.
+    """List links by the time of their first flow, such as the receipt that was refunded, or the end that was sent.
 
-    With ACCOUNT, only links with a flow in one of these accounts are listed. Of several candidates for one flow, the
-    suggested ones fit best together.
+    With ACCOUNT, the command lists only links with a flow in one of these accounts. If a flow has several candidates,
+    `suggested` marks the ones that fit best together.
 
     \b
     Example: liushui link list --state candidate --kind transfer
@@ -128,8 +130,8 @@ _replace = click.option("--replace", is_flag=True, help="Replace an earlier deci
 def confirm(settings: Settings, id_: str, by: str, reason: str, replace: bool) -> None:
     """Confirm that the flows of a link belong together.
 
-    The decision is recorded in the ledger, in the chain that `verify` checks, and is never lost. A confirmed link stops
-    counting if one of its flows is changed or withdrawn later.
+    The decision is recorded in the hash chain that `verify` checks. If one of the flows is changed or withdrawn later,
+    the confirmed link no longer counts.
 
     \b
     Example: liushui link confirm 20260130T093000-0f1e2d3c4b5a --reason "on the bank's slip"

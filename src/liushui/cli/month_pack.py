@@ -33,7 +33,7 @@ REASONS_MAX = 6
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
     required=True,
-    help="The zip to write. It is replaced when all is written.",
+    help="The zip to write. An existing file is replaced only when everything is written.",
 )
 @options.ledger_only
 def month_pack(
@@ -43,7 +43,7 @@ def month_pack(
     language: StatementLanguage,
     output: Path,
 ) -> None:
-    """Write all that an accountant needs of a month as one zip.
+    """Write everything that an accountant needs for a month into one zip.
 
     Each account has a folder: the proof of cash with the bank reconciliation statement (银行存款余额调节表) and
     outstanding items as a workbook, the statement (PDF, or HTML where Typst or a font is missing), the flows with what

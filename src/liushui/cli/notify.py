@@ -33,8 +33,8 @@ def _kind_help() -> str:
 def notify() -> None:
     """Send messages about what needs attention, by signed webhooks, e-mail or ntfy.
 
-    Rules are kept in the ledger. `liushui serve` and `liushui sync --watch` send the messages. Each alarm makes one
-    message for each rule, and another one if it ends and comes back.
+    Rules are kept in the ledger. `liushui serve` and `liushui sync --watch` send the messages. Each rule sends one
+    message when an alarm begins, and one when it ends.
     """
 
 
@@ -156,7 +156,7 @@ _name = click.argument("name", metavar="NAME", help="The name of the rule.")
 @_name
 @options.ledger_and_format
 def test(settings: Settings, name: str) -> None:
-    """Send a test message by a rule, and print what became of it. The exit code is 1 if it was not accepted."""
+    """Send a test message through a rule, and print the outcome. The exit code is 1 if it was not accepted."""
     from liushui.ledger.jobs.notifications import find_rule
     from liushui.notify.rules import send_test
 
@@ -175,7 +175,7 @@ def test(settings: Settings, name: str) -> None:
 @_name
 @options.ledger_only
 def remove(settings: Settings, name: str) -> None:
-    """Remove a rule, and its messages that were not sent."""
+    """Remove a rule and its unsent messages."""
     from liushui.ledger.jobs.notifications import remove_rule
 
     ledger = settings.open_ledger()
@@ -186,7 +186,7 @@ def remove(settings: Settings, name: str) -> None:
 @notify.command("dead-letters")
 @options.ledger_and_format
 def dead_letters(settings: Settings) -> None:
-    """List the messages that were given up, after ten attempts in three days, and why."""
+    """List messages that could not be sent in ten attempts over three days, with the last error."""
     from liushui.ledger.jobs.notifications import State, list_notifications
 
     ledger = settings.open_ledger()
@@ -197,10 +197,10 @@ def dead_letters(settings: Settings) -> None:
 
 @notify.command()
 @click.argument("ids", nargs=-1, metavar="[ID]...", help="The messages to send again. (default: all dead letters)")
-@click.option("--rule", metavar="NAME", help="All dead letters of this rule.")
+@click.option("--rule", metavar="NAME", help="Send all dead letters of this rule.")
 @options.ledger_and_format
 def replay(settings: Settings, ids: tuple[str, ...], rule: str | None) -> None:
-    """Send messages again that were given up. They keep their ids.
+    """Send dead letters again. They keep their ids.
 
     `liushui serve` or `liushui sync --watch` sends them.
     """

@@ -27,7 +27,7 @@ def oidc() -> None:
 
 
 @oidc.command("set")
-@click.argument("issuer", metavar="ISSUER")
+@click.argument("issuer", metavar="ISSUER", help="The provider's address.")
 @click.option("--client-id", required=True, metavar="TEXT", help="The id of this client at the provider.")
 @click.option(
     "--secret",
@@ -63,7 +63,7 @@ def set_(
     role_claim: str,
     grants: tuple[str, ...],
 ) -> None:
-    """Set the provider. One that was set before is replaced.
+    """Set the provider, in place of an earlier one.
 
     ISSUER is the provider's address, as its own description states it. The command reads that description first.
     Register this redirect URI at the provider, with the address of the page: https://HOST/login/oidc/callback. The

@@ -125,12 +125,13 @@ def retry(settings: Settings, accounts: tuple[str, ...]) -> None:
 def discard(settings: Settings, id_: str, reason: str, account: str | None) -> None:
     """Erase a rejected row that should never have come in, such as a secret imported by mistake.
 
-    The bytes of the row, and of all equal ones of the account, are gone for good; their digest, the reason and the time
-    stay, and the same bytes do not come in again. Then the ledger is rewritten, so that free space has none of them
-    either: that takes a while for a large one. Backups and copies that were made before still have them.
+    The command erases the bytes of the row, and of all equal rows of the account, for good. Their digest, the reason
+    and the time stay, and the ledger refuses the same bytes from now on. Then the command rewrites the ledger, so that
+    its free space does not contain the bytes either. That takes a while for a large ledger. Earlier backups and copies
+    still contain the bytes.
 
-    A row that a sync had read stays missing: its range is not complete until it is read again (`sync --verify`). A row
-    that came with an import leaves no gap.
+    If a sync had read the row, its range is not complete until it is read again (`sync --verify`). If the row came with
+    an import, it leaves no gap.
 
     \b
     Example: liushui quarantine discard 5d41402abc4b2a76b9719d911017c592 --reason "the wrong file"

@@ -65,11 +65,11 @@ class Form(StrEnum):
 def reconcile(settings: Settings, accounts: tuple[str, ...], period: str | None, layout: Form) -> None:
     """Prove what moved in a month: opening, receipts, payments and closing.
 
-    Each figure is computed from the flows, and compared with stated balances: those of the rows, and those that people
-    stated. A line passes only if both balances are stated and no flow can be missing. The other verdicts are fail, and
-    could not check with the reason. `breaks` are the flows between which a difference lies. `closed` says whether the
-    month is closed, and `changed_after_close` how many of its flows have changed since. The exit code is 3 unless every
-    line passes.
+    The command computes each figure from the flows, and compares it with the balances that rows and people state. A
+    line passes only if both balances are stated and no flow can be missing. The other verdicts are fail, and could not
+    check with the reason. `breaks` names the flows between which a difference lies. `closed` says whether the month is
+    closed, and `changed_after_close` how many of its flows have changed since. The exit code is 3 unless every line
+    passes.
 
     The bank reconciliation statement adds to the ledger's balance what only the provider has, and to the stated balance
     what only the ledger has. Outstanding items are transfers and refunds whose other side is not known, and fees of an

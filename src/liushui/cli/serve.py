@@ -99,7 +99,7 @@ def accounts_option(default: int) -> Callable[[F], F]:
     "--backup-keep",
     default="7d,4w,12m",
     metavar="COUNTS",
-    help="How many hours (h), days, weeks, months and years keep their newest backup; the other backups are deleted.",
+    help="As `db backup --keep`: how many hours (h), days, weeks, months and years keep their newest backup.",
 )
 @options.ledger_only
 def serve(
@@ -264,9 +264,7 @@ def fault_profiles_help() -> str:
     help="A provider to simulate; repeatable. (default: all)",
 )
 @click.option("--begin", default="2021-01-01", metavar="DAY", help="The first day with flows (UTC).")
-@click.option(
-    "--end", metavar="DAY", help="The day after the last day with flows (UTC). (default: there is no last day)"
-)
+@click.option("--end", metavar="DAY", help="The day after the last day with flows (UTC). (default: none)")
 @click.option(
     "--live/--no-live",
     default=None,
@@ -287,7 +285,7 @@ def fault_profiles_help() -> str:
     metavar="PROFILE",
     cls=options.LazyHelpOption,
     more_help=fault_profiles_help,
-    help="Let the providers misbehave.",
+    help="Make the providers misbehave.",
 )
 @click.option("--fault-seed", type=int, default=1, metavar="N", help="The same seed and requests meet the same faults.")
 @options.format_only
@@ -311,9 +309,10 @@ def simulate(
     """Serve simulated accounts through the provider APIs.
 
     A trader has an account at each broker and futures exchange, a shop an account at each provider for shops. An
-    account has --flows flows from --begin to --end, or to the end of 2025 and more up to now. With
-    --faults connections and answers fail, and rows come late, change, disappear or are damaged. The rows that a client
-    must end up with are at /simulator/truth?account=NAME&at=INSTANT, one row a line. Ctrl-C ends the server.
+    account has --flows flows between --begin and --end. Without --end, these end with 2025, and further flows follow up
+    to now. With --faults, connections and answers fail, and rows arrive late, change, disappear or are damaged. The
+    rows that a client must end up with are at /simulator/truth?account=NAME&at=INSTANT, one row a line. Ctrl-C ends the
+    server.
 
     \b
     Example: liushui simulate --accounts 1 --provider longbridge --credentials-dir credentials

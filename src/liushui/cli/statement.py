@@ -34,7 +34,7 @@ FILE: Final = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
-@click.argument("account")
+@click.argument("account", help="The account.")
 @click.option(
     "--period", metavar="MONTH", help="A month of the account's zone: 2026-10. (default: the last one that is over)"
 )
@@ -70,12 +70,12 @@ def statement(
     output: Path | None,
     fonts: tuple[Path, ...],
 ) -> None:
-    """Write the statement of a month of an account: opening balances, all rows and closing balances.
+    """Write an account statement for a month: opening balances, all rows and closing balances.
 
     It says whether the month is complete and, if not, why, and names the newest certificate of the month. Times are in
     the account's zone. The exit code is 3 unless the month is complete.
 
-    PDF is set with fonts of this machine. Chinese text needs a font that has it, such as Noto Sans CJK (Debian:
+    PDF uses the fonts of this machine. Chinese text needs a Chinese font, such as Noto Sans CJK (Debian:
     fonts-noto-cjk).
 
     \b

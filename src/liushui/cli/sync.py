@@ -27,16 +27,20 @@ LOG_FORMATS: Final = ("none", "text", "json")
     "--every",
     type=click.FloatRange(min=1),
     metavar="SECONDS",
-    help="With --watch: the time between two syncs of a source whose rows come at any time. (default: 300)",
+    help="With --watch: the time between two syncs of a source that publishes rows at any time. (default: 300)",
 )
 @click.option(
-    "--page-size", type=click.IntRange(min=1), metavar="ROWS", help="Rows a page. (default: the provider's maximum)"
+    "--page-size", type=click.IntRange(min=1), metavar="ROWS", help="Rows per page. (default: the provider's maximum)"
 )
 @click.option(
     "--timeout", type=click.FloatRange(min=0.1), default=30, metavar="SECONDS", help="How long to wait for an answer."
 )
 @click.option(
-    "--attempts", type=click.IntRange(min=1), default=6, metavar="N", help="Attempts at a call that may still succeed."
+    "--attempts",
+    type=click.IntRange(min=1),
+    default=6,
+    metavar="N",
+    help="Attempts at a call whose error may be temporary.",
 )
 @click.option(
     "--log-format",
@@ -70,8 +74,8 @@ def sync(
 ) -> None:
     """Collect new flows from the sources.
 
-    A sync reads what is not complete yet, and the newest part again. The exit code is 1 if a source failed, and 3 if a
-    range stays incomplete or a row was rejected.
+    A sync reads the ranges that are not complete yet, and reads the newest part again. The exit code is 1 if a source
+    failed, and 3 if a range stays incomplete or a row was rejected.
 
     \b
     Example: liushui sync broker

@@ -34,7 +34,7 @@ email_option = click.option(
     default="",
     show_default=False,
     metavar="ADDRESS",
-    help="Whoever proves to own this address at the OpenID Connect provider is this user.",
+    help="The user's address at the OpenID Connect provider, which must have verified it.",
 )
 name_argument = click.argument("name", metavar="USER", help="The name that they log in with.")
 
@@ -56,9 +56,9 @@ def user() -> None:
 def user_add(settings: Settings, name: str, role: str, accounts: tuple[str, ...], email: str) -> None:
     """Add a user.
 
-    The command asks for the password at a terminal; otherwise it is the first line of standard input. With --email
-    there is none: the user logs in through the provider of `liushui oidc set`, and gets a password by `liushui user
-    password`.
+    The command asks for the password at a terminal; otherwise it reads the first line of standard input. With --email
+    there is no password: the user logs in through the provider of `liushui oidc set`. `liushui user password` can add
+    one.
 
     \b
     Example: liushui user add wang --role accountant --account my-shop
@@ -90,7 +90,7 @@ def user_list(settings: Settings) -> None:
 @account_option
 @options.ledger_only
 def user_role(settings: Settings, name: str, role: str, accounts: tuple[str, ...]) -> None:
-    """Give a user another role and other accounts.
+    """Change a user's role and accounts.
 
     The user's browsers are logged out, and the keys and tokens that the user created are revoked.
     """
@@ -106,9 +106,9 @@ def user_role(settings: Settings, name: str, role: str, accounts: tuple[str, ...
 @name_argument
 @options.ledger_only
 def user_password(settings: Settings, name: str) -> None:
-    """Set another password of a user. The user's browsers are logged out.
+    """Set a new password for a user. The user's browsers are logged out.
 
-    It is requested at a terminal; otherwise it is the first line of standard input.
+    The command asks for it at a terminal; otherwise it reads the first line of standard input.
     """
     from liushui.ledger.access.users import get_user, set_user_password
 
@@ -130,10 +130,10 @@ def user_password(settings: Settings, name: str) -> None:
 )
 @options.ledger_only
 def user_identity(settings: Settings, name: str, email: str, subject: str) -> None:
-    """Say which person at the OpenID Connect provider a user is. Without an option, the user is nobody there.
+    """Set or remove a user's identity at the OpenID Connect provider. Without an option, it is removed.
 
-    What was known before is forgotten, and browsers that logged in through the provider are logged out. With --email,
-    the subject of the first login is remembered, and from then on it alone counts.
+    The earlier identity is forgotten, and browsers that logged in through the provider are logged out. With --email,
+    the first login with this address binds the user to the person's subject. From then on only the subject counts.
     """
     from liushui.errors import ConfigError
     from liushui.ledger.access.identities import find_identity_provider, set_identity

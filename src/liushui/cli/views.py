@@ -22,10 +22,10 @@ _name = click.argument("name", metavar="NAME", help="The name of the view.")
 
 @click.group(cls=options.OrderedGroup, no_args_is_help=True)
 def view() -> None:
-    """Save filters of flows under names, and list, change or remove these.
+    """Save filters of flows under names, and list, change or remove them.
 
-    The views of the command line are those of the owner of the ledger, who sees them on the page as well. Shared views
-    are seen by everyone who may see their accounts. `liushui flows --view NAME` prints the flows of a view.
+    The command line manages the views of the ledger's owner, who also sees them on the page. A shared view is visible
+    to everyone who may see its accounts. `liushui flows --view NAME` prints the flows of a view.
     """
 
 
@@ -80,7 +80,7 @@ def show(settings: Settings, name: str) -> None:
     "--zone", metavar="ZONE", default="", help="The time zone of its times, or `account`. (default: the reader's own)"
 )
 @click.option("--shared", is_flag=True, help="Share it with everyone who may see its accounts.")
-@click.option("--default", "is_default", is_flag=True, help="Begin the owner's list of flows on the page with it.")
+@click.option("--default", "is_default", is_flag=True, help="Open the owner's list of flows with this view.")
 @click.option("--replace", is_flag=True, help="Overwrite an existing view with this name.")
 @options.ledger_and_format
 def save(
@@ -123,7 +123,7 @@ def save(
 @view.command()
 @_name
 @click.option("--name", "new_name", metavar="NEW", help="Another name.")
-@click.option("--shared/--private", "is_shared", default=None, help="Share it, or keep it to its owner.")
+@click.option("--shared/--private", "is_shared", default=None, help="Share it, or show it to its owner only.")
 @options.ledger_only
 def change(settings: Settings, name: str, new_name: str | None, is_shared: bool | None) -> None:
     """Rename a view, share it, or keep it private again.
@@ -143,7 +143,7 @@ def change(settings: Settings, name: str, new_name: str | None, is_shared: bool 
 @click.argument("name", required=False, metavar="[NAME]", help="The name of the view. (default: no view)")
 @options.ledger_only
 def default(settings: Settings, name: str | None) -> None:
-    """Choose the view that the owner's list of flows on the page begins with; without a name, the list of all flows."""
+    """Choose the view with which the owner's list of flows opens on the page. Without a name, it shows all flows."""
     from liushui.services.views import set_default
 
     set_default(settings.open_ledger(), _owner(), name)

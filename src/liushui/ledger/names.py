@@ -1,20 +1,21 @@
 """The earlier names of accounts. Reads only.
 
-An account that is renamed has one name everywhere: the new one. Its earlier names stay with it for three purposes. Its
-batches up to the change are sealed with the earlier name. Certificates, heads files and expected links from outside may
-use it. And the identifiers that other programs know its flows by are derived from the first name. No other account ever
-gets an earlier name, so a name means one chain for ever.
+A renamed account has its new name everywhere. Its earlier names are kept for three reasons. The batches before the
+rename are sealed with the earlier name. Certificates, heads files and expected links from outside may use it. And other
+programs know its flows by identifiers that are derived from the first name. No other account ever gets an earlier name,
+so each name refers to one chain for ever.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final, NamedTuple
-
-from sqlalchemy.engine import Connection
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from liushui.errors import AccountNotFound, AccountRenamed, AlreadyExists, short_repr
 from liushui.ledger.chain import RENAMED, Facts, describe_names
 from liushui.ledger.engines.base import Queries, queries_of
 from liushui.ledger.flow_row import Row, served_identity
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
 
 IdentityOf = Callable[[str, str], str]
 """Gives the identity of a flow for other programs, by its account's current name and its id."""
@@ -91,7 +92,7 @@ def current_names(queries: Queries) -> dict[str, str]:
     return {name: account for account, _until_batch, name in queries.rows(_SELECT_ALL) if name != account}
 
 
-def current_name(connection: Connection, name: str) -> str:
+def current_name(connection: "Connection", name: str) -> str:
     """Return the current name of the account that has or had this name; the same name if no account was renamed."""
     return str(queries_of(connection).value(_SELECT_CURRENT, name) or name)
 
@@ -101,13 +102,13 @@ def count_renames(queries: Queries) -> int:
     return int(queries.value("SELECT count(*) FROM account_names"))
 
 
-def no_account(connection: Connection, name: str) -> AccountNotFound:
+def no_account(connection: "Connection", name: str) -> AccountNotFound:
     """Return the error for a name that no account has. It says so if the account was renamed."""
     current = current_name(connection, name)
     return AccountNotFound(name) if current == name else AccountRenamed(name, current)
 
 
-def check_not_earlier(connection: Connection, name: str, account: str | None = None) -> None:
+def check_not_earlier(connection: "Connection", name: str, account: str | None = None) -> None:
     """Raises AlreadyExists if a name is an earlier name of an account, other than of `account`."""
     current = current_name(connection, name)
     if current not in (name, account):

@@ -1,21 +1,34 @@
 """Decisions about links are facts: they count in totals, survive every operation on a ledger, and are sealed."""
 
-from collections.abc import Callable
-from datetime import date
+import json
+from collections.abc import Callable, Collection
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from liushui.errors import AlreadyExists, ConfigError, InvalidField, NotFound
+from liushui.errors import AlreadyExists, ConfigError, InvalidField, LedgerError, NotFound
 from liushui.flow import Flow, Kind
+from liushui.instant import to_iso
+from liushui.ledger.access.tokens import Scope, create_token
 from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.base import queries_of
+from liushui.ledger.jobs.notifications import (
+    DEFAULT_KINDS,
+    EventKind,
+    RuleKind,
+    active_rules,
+    add_rule,
+    list_notifications,
+    record_alarms,
+    webhook_payload,
+)
 from liushui.ledger.maintenance.verify import Damage, verify
 from liushui.ledger.read.accounts import find_accounts
 from liushui.ledger.read.filters import AFTER_ALL_US, BEFORE_ALL_US
-from liushui.ledger.read.link_decisions import LinkDecision, decisions_on, load_decisions
+from liushui.ledger.read.link_decisions import LinkDecision, decisions_of_accounts, decisions_on, load_decisions
 from liushui.ledger.read.links import LinkReader
 from liushui.ledger.read.model import ReadModel
 from liushui.ledger.read.own_transfers import read_own_transfers
@@ -24,10 +37,12 @@ from liushui.ledger.read.summaries import SummaryQuery, read_summary
 from liushui.ledger.schema import link_decisions
 from liushui.ledger.write.link_decisions import decide_link
 from liushui.ledger.write.reprocess import rebuild
+from liushui.notify.rules import Address, make_rule
 from liushui.provider import DecodedRow
 from liushui.providers.longbridge import codec
 from liushui.providers.longbridge.rules import RULES
 from liushui.reconcile.links import Link, LinkState
+from liushui.testing.clock import MovableClock
 from tests.engines import LedgerStore
 from tests.ledger.ledgers import commit_read, copied, hour, hours, make_row, new_ledger, restored
 
@@ -96,6 +111,96 @@ def test_a_confirmed_link_counts_and_leaves_its_flows_to_no_other(pair: Ledger) 
     assert own_transfers(pair) == 1
     assert read_summary(model, query).rows[0].total.flows == 1
     assert not damages(pair)
+
+
+def told(ledger: Ledger) -> dict[str, list[str]]:
+    """The reasons of the messages about decisions, by rule."""
+    found: dict[str, list[str]] = {}
+    for one in sorted(list_notifications(ledger), key=lambda one: (one.rule, one.message.reason)):
+        found.setdefault(one.rule, []).append(one.message.reason)
+    return found
+
+
+def add_link_rule(
+    ledger: Ledger, name: str, *accounts: str, kinds: Collection[RuleKind] = (EventKind.LINK_DECIDED,), by: str = ""
+) -> None:
+    """Add a rule that reports decisions, or other kinds. No account: it covers all of them."""
+    address = Address(webhook="https://hooks.example/x")
+    covered = accounts or None
+    rule, _ = make_rule(name, address, kinds=kinds, accounts=covered, created_at=ledger.clock(), created_by=by or None)
+    add_rule(ledger, rule)
+
+
+def test_a_decision_is_reported_to_the_rules_that_ask_for_it_and_may_see_it(pair: Ledger) -> None:
+    add_link_rule(pair, "all")
+    add_link_rule(pair, "both", "a", "b")
+    add_link_rule(pair, "half", "b")
+    add_link_rule(pair, "usual", kinds=())
+    add_link_rule(pair, "alarms", kinds=[AlarmKind.LINK_CHANGED])
+    assert "link_decided" not in set(map(str, DEFAULT_KINDS))
+    made = decide(pair, "near", CONFIRMED)
+    said = f"li confirmed the link {made.link} (transfer) of a and b: on the slip"
+    assert told(pair) == {"all": [said], "both": [said]}
+    message = list_notifications(pair)[0].message
+    assert (message.kind, message.event, message.account) == ("link_decided", "link_decided", "a")
+    with pair.reading() as connection:
+        (decision,) = decisions_of_accounts(connection, ["a", "b"])
+    assert message.link is not None
+    assert message.link.accounts == ("a", "b")
+    for field in ("link", "kind", "decision", "decided_by", "reason", "decided_at"):
+        assert getattr(message.link, field) == getattr(decision, field)
+    with pytest.raises(AlreadyExists):
+        decide(pair, "near", REJECTED)
+    assert told(pair) == {"all": [said], "both": [said]}, "what was refused is not reported"
+    decide(pair, "near", REJECTED, replace=True)
+    assert told(pair)["all"] == [said, said.replace("confirmed", "rejected")]
+    assert record_alarms(pair, active_rules(pair), []) == 0, "a decision does not end"
+    add_link_rule(pair, "late")
+    assert "late" not in told(pair)
+
+
+def test_the_rule_of_a_token_reports_decisions_until_the_token_ends(pair: Ledger) -> None:
+    life = timedelta(hours=1)
+    token = create_token(pair, names=None, scopes={Scope.READ, Scope.MANAGE}, expires_at=pair.clock() + life)
+    add_link_rule(pair, "clerk", by=token.token.id)
+    decide(pair, "near", REJECTED)
+    assert list(told(pair)) == ["clerk"]
+    assert isinstance(pair.clock, MovableClock)
+    pair.clock.move(life)
+    decide(pair, "far", REJECTED)
+    assert len(told(pair)["clerk"]) == 1
+
+
+def test_no_message_without_the_decision(pair: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_link_rule(pair, "all")
+
+    def fail(*_: object, **__: object) -> None:
+        raise LedgerError("no space")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("liushui.ledger.write.batch_writer.BatchWriter.write", fail)
+        with pytest.raises(LedgerError, match="no space"):
+            decide(pair, "near", CONFIRMED)
+    assert told(pair) == {}
+    assert states(pair)["near"] == CANDIDATE
+
+
+def test_the_webhook_of_a_decision_names_who_decided_what(pair: Ledger) -> None:
+    add_link_rule(pair, "all")
+    made = decide(pair, "near", CONFIRMED)
+    (one,) = list_notifications(pair)
+    body = json.loads(webhook_payload(one.id, one.message))
+    assert body["type"] == "event.link_decided"
+    assert body["data"]["link"] == {
+        "link": made.link,
+        "kind": "transfer",
+        "decision": "confirmed",
+        "decided_by": "li",
+        "reason": "on the slip",
+        "decided_at": to_iso(made.decided_at),
+        "accounts": ["a", "b"],
+    }
+    assert body["data"]["resolved"] is False
 
 
 def test_a_rejected_link_is_none(pair: Ledger) -> None:

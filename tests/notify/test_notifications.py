@@ -21,6 +21,7 @@ from liushui.ledger.jobs.notifications import (
     BACKOFF,
     CLAIM,
     DEFAULT_KINDS,
+    RULE_KINDS,
     Channel,
     Message,
     Rule,
@@ -461,7 +462,7 @@ def test_the_end_of_a_sync_is_looked_at_without_waiting(ledger: Ledger, monkeypa
 
 def test_every_kind_is_documented() -> None:
     page = (Path(__file__).parents[2] / "docs/notifications.md").read_text(encoding="utf-8")
-    for kind in AlarmKind:
+    for kind in RULE_KINDS.values():
         name = f"**{kind.value}**" if kind in DEFAULT_KINDS else kind.value
         assert f"| {name} |" in page
     assert len(BACKOFF) + 1 == 10, "ten attempts, as the page says"

@@ -1,5 +1,6 @@
 """Rules for notifications on the page and over the API: who may add which, and what ends them."""
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -11,6 +12,7 @@ from liushui.ledger.access.users import Role, add_user, remove_user
 from liushui.ledger.engine import Ledger
 from liushui.ledger.jobs.notifications import (
     Channel,
+    EventKind,
     Message,
     Rule,
     active_rules,
@@ -189,6 +191,21 @@ def test_the_api_lists_adds_tests_and_removes_rules(api: Api, sender: SenderDoub
     assert caller.ask("DELETE", "/notification-rules/ops").status_code == 204
     assert caller.ask("DELETE", "/notification-rules/ops").status_code == 404
     assert caller.ask("POST", "/notification-rules/ops/test").status_code == 404
+
+
+def test_a_rule_about_decisions_on_links_in_the_api_and_on_the_page(api: Api, guest: Visitor) -> None:
+    caller = api.caller()
+    assert caller.ask("POST", "/notification-rules", json=body(kinds=["link_decided"])).status_code == 201
+    (rule,) = caller.get("/notification-rules")["rules"]
+    assert rule["kinds"] == ["link_decided"]
+    assert "Link confirmed or rejected" in guest.get("/notifications").text
+    assert guest.post("/notifications", {**FORM, "name": "page", "kinds": ["link_decided"]}).status_code == 200
+    assert {one.name: one.kinds for one in list_rules(guest.ledger)} == {
+        name: {EventKind.LINK_DECIDED} for name in ("ops", "page")
+    }
+    form = guest.get("/notifications/new").text
+    (box,) = re.findall(r'<input[^>]*value="link_decided"[^>]*>', form)
+    assert "checked" not in box, "off unless it is asked for"
 
 
 def test_what_the_api_refuses(api: Api) -> None:

@@ -21,11 +21,10 @@ SECRET_MAX: Final = 10_000
 
 
 def _kind_help() -> str:
-    """Return the kinds of alarms, default kinds first."""
-    from liushui.ledger.jobs.notifications import DEFAULT_KINDS
-    from liushui.ledger.read.status import AlarmKind
+    """Return what rules can report, default kinds first."""
+    from liushui.ledger.jobs.notifications import DEFAULT_KINDS, RULE_KINDS
 
-    others = [kind.value for kind in AlarmKind if kind not in DEFAULT_KINDS]
+    others = [name for name, kind in RULE_KINDS.items() if kind not in DEFAULT_KINDS]
     return f"(default: {', '.join(sorted(DEFAULT_KINDS))}; others: {', '.join(others)})"
 
 
@@ -34,7 +33,8 @@ def notify() -> None:
     """Send messages about what needs attention, by signed webhooks, e-mail or ntfy.
 
     Rules are kept in the ledger. `liushui serve` and `liushui sync --watch` send the messages. Each rule sends one
-    message when an alarm begins, and one when it ends.
+    message when an alarm begins, and one when it ends. A rule of the kind link_decided sends one message about each
+    decision on a link.
     """
 
 
@@ -60,7 +60,7 @@ def notify() -> None:
     metavar="KIND",
     cls=options.LazyHelpOption,
     more_help=_kind_help,
-    help="Only alarms of this kind; repeatable.",
+    help="Report only this kind; repeatable.",
 )
 @click.option("--account", "accounts", multiple=True, metavar="NAME", help="Only this account; repeatable.")
 @click.option(

@@ -7,8 +7,7 @@ from urllib.parse import urlsplit
 
 from liushui.errors import ConfigError, short_repr
 from liushui.ledger.engine import Ledger
-from liushui.ledger.jobs.notifications import DEFAULT_KINDS, Channel, Message, Rule, new_id
-from liushui.ledger.read.status import AlarmKind
+from liushui.ledger.jobs.notifications import DEFAULT_KINDS, RULE_KINDS, Channel, Message, Rule, RuleKind, new_id
 
 GAP_AFTER_H: Final = 24
 """How long a gap must have been open before it is reported, in hours. The following syncs fill most gaps sooner."""
@@ -43,7 +42,7 @@ def make_rule(
     name: str,
     address: Address,
     *,
-    kinds: Collection[AlarmKind] = (),
+    kinds: Collection[RuleKind] = (),
     accounts: Collection[str] | None = None,
     gap_hours: int = GAP_AFTER_H,
     created_at: datetime,
@@ -81,11 +80,11 @@ def make_rule(
     return rule, new_secret
 
 
-def parse_kind(text: str) -> AlarmKind:
-    """The kind of alarms with that name. Raises ConfigError."""
-    if text not in {kind.value for kind in AlarmKind}:
-        raise ConfigError(f"kind: expected one of {', '.join(AlarmKind)}, got {short_repr(text)}")
-    return AlarmKind(text)
+def parse_kind(text: str) -> RuleKind:
+    """What a rule reports, by its name. Raises ConfigError."""
+    if text not in RULE_KINDS:
+        raise ConfigError(f"kind: expected one of {', '.join(RULE_KINDS)}, got {short_repr(text)}")
+    return RULE_KINDS[text]
 
 
 def send_test(ledger: Ledger, rule: Rule) -> Trial:

@@ -88,7 +88,7 @@ from liushui.client.models.notifications import (
     NotificationRule,
     NotificationRules,
     NotificationTest,
-    NotifiedAlarm,
+    NotifiedKind,
 )
 from liushui.client.models.recording import (
     AccountName,
@@ -237,7 +237,7 @@ __all__ = [
     "NotificationRule",
     "NotificationRules",
     "NotificationTest",
-    "NotifiedAlarm",
+    "NotifiedKind",
     "Order",
     "PeriodDecision",
     "PeriodDecisions",

@@ -10,7 +10,7 @@ from liushui.client.models.base import Instant, Model
 
 
 class NotificationRule(Model):
-    """A rule: who is notified about which alarms. `accounts` null: all of them."""
+    """A rule: who is notified about what. `accounts` null: all of them."""
 
     name: str
     channel: str
@@ -36,8 +36,8 @@ class NotificationRules(Model):
     rules: list[NotificationRule]
 
 
-class NotifiedAlarm(StrEnum):
-    """The subject of an alarm."""
+class NotifiedKind(StrEnum):
+    """What a rule reports: the kinds of alarms, and `link_decided`, a decision on a link."""
 
     REFUSED = "refused"
     FAILED = "failed"
@@ -59,6 +59,7 @@ class NotifiedAlarm(StrEnum):
     REPEATED = "repeated"
     BACKUP_FAILED = "backup_failed"
     BACKUP_OLD = "backup_old"
+    LINK_DECIDED = "link_decided"
 
 
 class AddNotificationRule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -71,7 +72,7 @@ class AddNotificationRule(msgspec.Struct, kw_only=True, forbid_unknown_fields=Tr
     smtp: Annotated[str, Meta(max_length=2_000)] | None = None
     sender: Annotated[str, Meta(max_length=254)] | None = None
     secret: Annotated[str, Meta(max_length=10_000)] | None = None
-    kinds: list[NotifiedAlarm] = []
+    kinds: list[NotifiedKind] = []
     accounts: Annotated[list[str], Meta(min_length=1)] | None = None
     gap_after_h: Annotated[int, Meta(ge=0, le=8_784)] = 24
     allow_private: bool = False

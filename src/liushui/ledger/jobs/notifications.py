@@ -1,9 +1,9 @@
-"""Notifications: rules that say who is notified about which alarms, and an outbox of messages to send.
+"""Notifications: rules that say who is notified about what, and an outbox of messages to send.
 
 When an alarm begins, gets worse, or ends, each rule that wants it creates one message. One transaction writes the
 message and the record that the rule has seen the alarm. If a process is killed, both exist, or neither does and the
-next check creates them. Sending is repeated until it succeeds or is given up. A message keeps its id, so the receiver
-recognises a repeated one.
+next check creates them. What people decide is no alarm: the transaction of the decision writes its messages. Sending is
+repeated until it succeeds or is given up. A message keeps its id, so the receiver recognises a repeated one.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,10 +20,23 @@ from liushui.errors import AlreadyExists, ConfigError, InvalidField, NotFound, s
 from liushui.instant import to_iso, to_us
 from liushui.ledger.access.tokens import check_creator, get_token
 from liushui.ledger.engine import Ledger, check_accounts
-from liushui.ledger.read.status import Alarm, AlarmKind
+from liushui.ledger.read.status import Alarm, AlarmKind, Severity
 from liushui.ledger.schema import from_row, insert_new, notifications, notify_alarms, notify_rules, to_columns
 
 NAME_MAX: Final = 64
+
+
+class EventKind(StrEnum):
+    """Something that people did. It makes one message for each rule that wants it, and it does not end."""
+
+    LINK_DECIDED = "link_decided"
+    """A person confirmed or rejected a link."""
+
+
+RuleKind = AlarmKind | EventKind
+RULE_KINDS: Final[Mapping[str, RuleKind]] = {kind.value: kind for kind in (*AlarmKind, *EventKind)}
+"""Everything that a rule can report, by name."""
+
 DEFAULT_KINDS: Final = frozenset(
     {
         AlarmKind.STALE,
@@ -84,14 +97,14 @@ class State(StrEnum):
 
 
 class Rule(NamedTuple):
-    """Who is notified about which alarms. `settings` has the address and the secrets of the channel."""
+    """Who is notified about what. `settings` has the address and the secrets of the channel."""
 
     name: str
     channel: Channel
     target: str
     """The part of the address that may be shown."""
     settings: dict[str, str]
-    kinds: frozenset[AlarmKind]
+    kinds: frozenset[RuleKind]
     accounts: frozenset[str] | None
     """None: all accounts, including future ones."""
     gap_hours: int
@@ -105,9 +118,26 @@ class Rule(NamedTuple):
         is_visible = self.accounts is None or alarm.account in self.accounts
         return alarm.kind in self.kinds and (is_visible or (not alarm.account and self.created_by is None))
 
+    def wants_event(self, kind: EventKind, accounts: Iterable[str]) -> bool:
+        """Whether the rule wants an event of these accounts: only if it covers all of them."""
+        return kind in self.kinds and (self.accounts is None or self.accounts.issuperset(accounts))
+
     def delay(self, alarm: Alarm) -> timedelta:
         """How long an alarm must last before a message is created."""
         return timedelta(hours=self.gap_hours if alarm.kind is AlarmKind.GAP else 0)
+
+
+class DecidedLink(msgspec.Struct, frozen=True):
+    """A decision about a link, with the field names of the feed's event."""
+
+    link: str
+    kind: str
+    decision: str
+    decided_by: str
+    reason: str
+    decided_at: datetime
+    accounts: tuple[str, ...]
+    """The accounts of the link's flows, in the order of the flows."""
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -125,10 +155,17 @@ class Message(msgspec.Struct, frozen=True):
     alarm_at: datetime | None = None
     is_resolved: bool = False
     """Whether the alarm has ended."""
+    link: DecidedLink | None = None
+    """For `link_decided`: the decision."""
+
+    @property
+    def is_alarm(self) -> bool:
+        """Whether it is about an alarm, not about something that people did."""
+        return self.link is None
 
     @property
     def event(self) -> str:
-        """The event: the kind of an active alarm, or the end of an alarm."""
+        """The event: the kind of an active alarm or of what people did, or the end of an alarm."""
         return f"{self.kind}.resolved" if self.is_resolved else self.kind
 
 
@@ -175,28 +212,30 @@ def list_rules(ledger: Ledger) -> list[Rule]:
     """Return every rule, by name, with its settings decrypted."""
     with ledger.reading() as connection:
         rows = connection.execute(sa.select(notify_rules).order_by(notify_rules.c.name)).mappings().all()
-    return [
-        from_row(Rule, row)._replace(
-            channel=Channel(row["channel"]),
-            settings=ledger.vault.decrypt(row["settings"]),
-            kinds=frozenset(AlarmKind(kind) for kind in _decode_names(row["kinds"]) or () if kind in _KINDS),
-            accounts=None if (names := _decode_names(row["accounts"])) is None else frozenset(names),
-        )
-        for row in rows
-    ]
+    return [_rule(row, ledger.vault.decrypt(row["settings"])) for row in rows]
+
+
+def _rule(row: Mapping[Any, Any], settings: dict[str, str]) -> Rule:
+    return from_row(Rule, row)._replace(
+        channel=Channel(row["channel"]),
+        settings=settings,
+        kinds=frozenset(RULE_KINDS[kind] for kind in _decode_names(row["kinds"]) or () if kind in RULE_KINDS),
+        accounts=None if (names := _decode_names(row["accounts"])) is None else frozenset(names),
+    )
 
 
 def active_rules(ledger: Ledger) -> list[Rule]:
     """Return the rules whose creators may still read. Rules of expired tokens are left out."""
     rules, now = list_rules(ledger), ledger.clock()
     with ledger.reading() as connection:
-        makers = {rule.created_by: get_token(connection, rule.created_by) for rule in rules if rule.created_by}
-    return [
-        rule
-        for rule in rules
-        if rule.created_by is None
-        or ((maker := makers[rule.created_by]) is not None and (maker.expires_at is None or now < maker.expires_at))
-    ]
+        return [rule for rule in rules if _is_active(connection, rule, now)]
+
+
+def _is_active(connection: Connection, rule: Rule, now: datetime) -> bool:
+    if rule.created_by is None:
+        return True
+    maker = get_token(connection, rule.created_by)
+    return maker is not None and (maker.expires_at is None or now < maker.expires_at)
 
 
 def find_rule(ledger: Ledger, name: str) -> Rule:
@@ -227,7 +266,6 @@ def has_rules(ledger: Ledger) -> bool:
 
 _decode_key: Final = msgspec.json.Decoder(list[str]).decode
 _decode_names: Final = msgspec.json.Decoder(list[str] | None).decode
-_KINDS: Final = frozenset(kind.value for kind in AlarmKind)
 
 
 # ---------------------------------------------------------------- from alarms to messages
@@ -286,6 +324,28 @@ def record_alarms(ledger: Ledger, rules: Sequence[Rule], alarms: Iterable[Alarm]
             if rule.name in existing:
                 made += _apply(connection, rule, current, seen.get(rule.name, {}), now)
     return made
+
+
+def record_decided_link(connection: Connection, decided: DecidedLink, now: datetime) -> None:
+    """Create the messages about a decision on a link, in the transaction of the decision."""
+    query = sa.select(notify_rules).order_by(notify_rules.c.name).with_for_update()  # a removed rule gets no message
+    for row in connection.execute(query).mappings().all():
+        rule = _rule(row, {})
+        if rule.wants_event(EventKind.LINK_DECIDED, decided.accounts) and _is_active(connection, rule, now):
+            _insert(connection, rule.name, _link_message(decided, now), now)
+
+
+def _link_message(decided: DecidedLink, now: datetime) -> Message:
+    accounts = " and ".join(dict.fromkeys(decided.accounts))
+    note = f": {decided.reason}" if decided.reason else ""
+    return Message(
+        kind=EventKind.LINK_DECIDED.value,
+        account=decided.accounts[0],
+        severity=Severity.NOTE.value,
+        reason=f"{decided.decided_by} {decided.decision} the link {decided.link} ({decided.kind}) of {accounts}{note}",
+        at=now,
+        link=decided,
+    )
 
 
 def _read_seen(connection: Connection) -> dict[str, dict[str, _Seen]]:
@@ -502,7 +562,7 @@ def _notification(row: Mapping[Any, Any]) -> Notification:
 
 def webhook_payload(id_: str, message: Message) -> bytes:
     """Return the body of a webhook, as Standard Webhooks describes it: a type, a time, and the data."""
-    data = {
+    data: dict[str, Any] = {
         "id": id_,
         "account": message.account or None,
         "kind": message.kind,
@@ -513,4 +573,7 @@ def webhook_payload(id_: str, message: Message) -> bytes:
         "day": message.day,
         "at": None if message.alarm_at is None else to_iso(message.alarm_at),
     }
-    return msgspec.json.encode({"type": f"alarm.{message.event}", "timestamp": to_iso(message.at), "data": data})
+    if message.link is not None:
+        data["link"] = {**msgspec.structs.asdict(message.link), "decided_at": to_iso(message.link.decided_at)}
+    type_ = f"{'alarm' if message.is_alarm else 'event'}.{message.event}"
+    return msgspec.json.encode({"type": type_, "timestamp": to_iso(message.at), "data": data})

@@ -9,6 +9,7 @@ from liushui.errors import AlreadyExists, ConfigError, InvalidField, NotFound, s
 from liushui.instant import to_iso, to_us
 from liushui.ledger.engine import Ledger
 from liushui.ledger.engines.base import queries_of
+from liushui.ledger.jobs.notifications import DecidedLink, record_decided_link
 from liushui.ledger.read.accounts import find_accounts
 from liushui.ledger.read.link_decisions import DECISIONS, LinkDecision, decision_row, decisions_on, what_changed
 from liushui.ledger.read.links import LinkReader
@@ -41,7 +42,7 @@ def decide_link(
     replace: bool = False,
     visible: Collection[str] | None = None,
 ) -> LinkDecision:
-    """Confirm or reject a link, in one transaction. Returns the recorded decision.
+    """Confirm or reject a link, and create the messages about it, in one transaction. Returns the recorded decision.
 
     `visible`: the accounts that the person may see, None: all. Messages name no other account and none of its links.
 
@@ -62,8 +63,10 @@ def decide_link(
         # Looked up again: its accounts are now locked, so its flows cannot change before the commit.
         current = find_link(connection, rules, id_)
         _check(connection, rules, current, decision, replace=replace, visible=visible)
-        row = decision_row(current, decision, decided_by.strip(), reason.strip(), to_us(ledger.clock()), batch)
-        return Change(decided=[row])
+        now, by, why = ledger.clock(), decided_by.strip(), reason.strip()
+        decided = DecidedLink(current.id, current.kind.value, decision.value, by, why, now, tuple(accounts))
+        record_decided_link(connection, decided, now)
+        return Change(decided=[decision_row(current, decision, by, why, to_us(now), batch)])
 
     accounts = list(dict.fromkeys(flow.account for flow in link.flows))
     plans: dict[str, PlanChange] = {account: lambda _connection, _batch: Change() for account in accounts[1:]}

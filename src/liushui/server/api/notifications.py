@@ -9,8 +9,7 @@ from liushui.client import models
 from liushui.client.models import Fault
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.jobs.notifications import Rule, State, count_states
-from liushui.ledger.read.status import AlarmKind
-from liushui.notify.rules import Address, make_rule, send_test
+from liushui.notify.rules import Address, make_rule, parse_kind, send_test
 from liushui.server.api.context import Context
 from liushui.server.api.endpoint import PathText, endpoint
 from liushui.server.api.errors import ProblemError
@@ -50,7 +49,7 @@ def add_rule(context: Context, data: JSONBody[models.AddNotificationRule]) -> Re
         rule, secret = make_rule(
             data.name,
             address,
-            kinds=[AlarmKind(kind.value) for kind in data.kinds],
+            kinds=[parse_kind(kind.value) for kind in data.kinds],
             accounts=data.accounts,
             gap_hours=data.gap_after_h,
             created_at=context.ledger.clock(),

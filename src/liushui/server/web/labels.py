@@ -11,6 +11,7 @@ from babel.dates import format_interval, format_skeleton
 from liushui.instant import from_us
 from liushui.ledger.access.users import Role
 from liushui.ledger.findings import SAME_ID, SIDE
+from liushui.ledger.jobs.notifications import EventKind, RuleKind
 from liushui.ledger.read.completeness import Basis, Cause, Completeness, Gap, Verdict, is_open_end
 from liushui.ledger.read.status import Alarm, AlarmKind, Severity
 from liushui.ledger.read.summaries import Unit
@@ -141,6 +142,7 @@ ALARM_KINDS: Final = {
     AlarmKind.BACKUP_FAILED: _("Backup failed"),
     AlarmKind.BACKUP_OLD: _("Backup overdue"),
 }
+EVENT_KINDS: Final = {EventKind.LINK_DECIDED: _("Link confirmed or rejected")}
 
 
 @dataclass(frozen=True)
@@ -177,9 +179,9 @@ class Labels:
         """The name of a category."""
         return self._named(CATEGORIES, value)
 
-    def alarm_kind(self, kind: AlarmKind) -> str:
-        """The name of a kind of alarm."""
-        return self.language.say(ALARM_KINDS[kind])
+    def rule_kind(self, kind: RuleKind) -> str:
+        """The name of what a notification rule reports."""
+        return self.language.say(EVENT_KINDS[kind] if isinstance(kind, EventKind) else ALARM_KINDS[kind])
 
     def role(self, role: Role | None) -> str:
         """The name of a user's role. None: it has no role, for example a token."""

@@ -8,8 +8,7 @@ from litestar.response import Response
 from liushui.errors import AlreadyExists, ConfigError, NotFound
 from liushui.ledger.access.tokens import Scope
 from liushui.ledger.engine import account_names
-from liushui.ledger.jobs.notifications import DEFAULT_KINDS, NAME_MAX, Channel, State, count_states
-from liushui.ledger.read.status import AlarmKind
+from liushui.ledger.jobs.notifications import DEFAULT_KINDS, NAME_MAX, RULE_KINDS, Channel, State, count_states
 from liushui.notify.rules import GAP_AFTER_H, GAP_AFTER_MAX_H, Address, make_rule, send_test
 from liushui.server.web.forms import Form
 from liushui.server.web.guard import NEEDS
@@ -39,14 +38,14 @@ def add_rule(page: CurrentPage) -> Response[str]:
     """Add a rule, and show a new secret this once."""
     form = Form(page)
     name, channel = form.text("name"), form.one_of("channel", list(Channel))
-    kinds, accounts = form.some_of("kinds", list(AlarmKind)), _accounts(form)
+    kinds, accounts = form.some_of("kinds", list(RULE_KINDS)), _accounts(form)
     gap_hours = _hours(form)
     if name is not None and channel is not None and gap_hours is not None and not form.is_wrong:
         try:
             rule, secret = make_rule(
                 name,
                 _address(form, Channel(channel)),
-                kinds=[AlarmKind(kind) for kind in kinds],
+                kinds=[RULE_KINDS[kind] for kind in kinds],
                 accounts=accounts,
                 gap_hours=gap_hours,
                 created_at=page.ledger.clock(),
@@ -90,7 +89,7 @@ def _index(page: Page, *, tested: str = "", error: str = "") -> Response[str]:
         (rule, [counts.get(rule.name, {}).get(state, 0) for state in State])
         for rule in notifications.visible_rules(page.ledger, page.principal)
     ]
-    kinds = {kind: page.labels.alarm_kind(kind) for kind in AlarmKind}
+    kinds = {kind: page.labels.rule_kind(kind) for kind in RULE_KINDS.values()}
     return page.render("notifications/index.html", rules=rules, kinds=kinds, tested=tested, error=error)
 
 
@@ -153,7 +152,7 @@ def _form(page: Page, values: dict[str, object], errors: dict[str, str]) -> Resp
         "notifications/form.html",
         status=422 if errors else 200,
         channels=channels,
-        kinds=[(kind.value, page.labels.alarm_kind(kind)) for kind in AlarmKind],
+        kinds=[(name, page.labels.rule_kind(kind)) for name, kind in RULE_KINDS.items()],
         accounts=_account_names(page),
         may_allow_private=page.may(OWNER),
         name_max=NAME_MAX,

@@ -17,6 +17,7 @@ from bench import (
     depth,
     dialects,
     export,
+    export_speed,
     flood,
     growth,
     imports,
@@ -56,6 +57,7 @@ MEASUREMENTS: Final[dict[str, Callable[[BenchContext], Measurement]]] = {
     "web": web.measure,
     "memory": memory.measure,
     "export": export.measure,
+    "export-speed": export_speed.measure,
     "reconcile": reconcile.measure,
 }
 

@@ -36,6 +36,7 @@ SUBJECTS: Final[Mapping[str, str]] = {
     "totals": "Balances and monthly summaries",
     "memory": "Memory of sync and import",
     "export": "Memory of exports and copies",
+    "export-speed": "Speed of exports",
     "overview": "The overview and pages of flows",
     "web": "Every page, at the server and in a browser",
     "reconcile": "Balance chains, certificates and transfers",

@@ -14,6 +14,7 @@ PEERS: Final = {
     "datasette": ("datasette>=0.65", "uvicorn[standard]>=0.45"),
     "dlt": ("dlt[duckdb,parquet,sqlalchemy]>=1.31",),
     "beancount": ("beancount>=3.2", "beanquery>=0.2"),
+    "duckdb": ("duckdb>=2",),
 }
 """The packages of each environment."""
 

@@ -11,6 +11,8 @@ from bench.__main__ import MEASUREMENTS
 from bench.context import PROVIDERS
 from bench.imports import BARE_ROWS
 from bench.page import SUBJECTS, markdown, subjects_of
+from bench.peers import written
+from liushui.ledger.read.flows import COLUMNS
 
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = {"collect", "totals", "postgres"}
@@ -72,16 +74,25 @@ GROUPS: dict[tuple[str, ...], set[tuple[str, str]]] = {
         ("reconcile", "match transfers ÷ check of all"),
     },
     ("import",): {("import", f"import, {name}") for name in BARE_ROWS},
-    ("scale", "totals", "memory", "export"): {
+    ("scale", "totals", "memory", "export", "export-speed"): {
         ("scale", "p99 of a page: 600 ÷ 300 flows"),
         ("memory", "memory, sync"),
         ("memory", "memory, import"),
         ("export", "memory, export as jsonl"),
         ("export", "memory, export as csv"),
         ("export", "memory, db copy"),
+        ("export-speed", "csv ÷ bare loop"),
+        ("export-speed", "parquet ÷ csv"),
+        ("export-speed", "beancount ÷ csv"),
+        ("export-speed", "hledger ÷ csv"),
+        ("export-speed", "xlsx ÷ bare xlsxwriter"),
     },
 }
 """Measurements that run together, and the ratios that they give on every machine."""
+
+
+def test_the_bare_loops_write_the_columns_of_exports() -> None:
+    assert written.COLUMNS == COLUMNS
 
 
 def test_each_measurement_is_run() -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 from liushui.export import xlsx
 from liushui.export.arrow import fits_decimal128
 from liushui.export.xlsx import TITLES
-from liushui.ledger.engine import Ledger
+from liushui.ledger.engine import Ledger, open_ledger
 from liushui.ledger.read.filters import FlowFilter
 from liushui.ledger.read.flows import COLUMNS, export_record, list_flows
 from liushui.ledger.write.commit import make_account
@@ -120,6 +121,32 @@ def test_pyarrow_duckdb_and_polars_read_equal_sums(ledger: Ledger, tmp_path: Pat
         assert frame["types"]["at"] == "Datetime(time_unit='us', time_zone='UTC')"
     assert (found["groups"], found["empty"], found["refused"]) == (4, 0, "")
     assert "completeness: cannot be checked" in found["coverage"]
+
+
+EXTREMES = (
+    *(
+        sign + amount
+        for amount in ("99999999999999999999.999999999999999999", "0.000000000000000001")
+        for sign in ("", "-")
+    ),
+    *("12345678901234567890.123456789012345678", "-9007199254740993", "0.1", "-0.30", "18446744073709551615.5"),
+    "10000000000000000000.000000000000000001",
+)
+"""Amounts at the limits of decimal128(38, 18), and amounts that no binary float holds."""
+
+
+@pytest.mark.parametrize("amounts", [EXTREMES, EXTREMES[:1] * 3], ids=["different", "equal"])
+def test_parquet_has_the_exact_amounts(tmp_path: Path, amounts: tuple[str, ...]) -> None:
+    with closing(open_ledger(str(tmp_path / "ledger.db"), create=True)) as ledger:
+        make_account(ledger, LONG, "wecom", "UTC")
+        rows = [flow_row(number, amount, "BTC") for number, amount in enumerate(amounts, 1)]
+        import_page(ledger, *rows, account=LONG)
+        stored = [export_record(one)["amount"] for one in list_flows(ledger, FlowFilter())]
+    assert sorted(map(Decimal, stored)) == sorted(map(Decimal, amounts))
+    found = run_program("exact_arrow.py", "arrow.txt", str(tmp_path))
+    assert found["texts"] == stored
+    for reader in ("pyarrow", "duckdb"):
+        assert [Decimal(text) for text in found[reader]] == [Decimal(text) for text in stored], reader
 
 
 def test_money_that_does_not_fit_is_refused(ledger: Ledger, tmp_path: Path) -> None:

@@ -6,12 +6,12 @@ into null.
 
 from collections.abc import Iterator, Sequence
 from importlib import import_module
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Final
 
 from liushui.export.formats import CannotExport, ExportOptions, Refusal
-from liushui.export.rows import COLUMNS, pick
-from liushui.export.selection import Selection, coverage_lines
+from liushui.export.rows import COLUMNS, PICKED
+from liushui.export.selection import Selection, StoredRow, coverage_lines
 from liushui.export.statement import digits_of, listed, unfit_flows
 from liushui.ledger.read.flows import COLUMNS as FLOW_COLUMNS
 
@@ -19,10 +19,12 @@ PRECISION: Final = 38
 SCALE: Final = 18
 BATCH_ROWS: Final = 32_768
 """Rows of a row group. Only one row group is in memory at a time."""
+CHUNK_ROWS: Final = 1_000
 MONEY: Final = ("amount", "balance_after", "fx_amount")
 EXACT_TEXT: Final = "amount_text"
 """An additional column: the amount with its original digits. 1.230 is 1.230000000000000000 as a decimal."""
 _TIMES: Final = ("at", "settled_at")
+_AMOUNT: Final = FLOW_COLUMNS.index("amount")
 
 
 def parquet_parts(selection: Selection, _options: ExportOptions) -> Iterator[bytes]:
@@ -98,18 +100,34 @@ def _schema(pyarrow: Any, selection: Selection) -> Any:  # noqa: ANN401 - pyarro
 
 
 def _batches(pyarrow: Any, schema: Any, selection: Selection) -> Iterator[Any]:  # noqa: ANN401 - pyarrow's
-    rows, verdict = map(pick, selection.rows()), selection.verdict.status.value
-    amount = FLOW_COLUMNS.index("amount")
-    while chunk := list(islice(rows, BATCH_ROWS)):
-        columns: list[Sequence[Any]] = list(zip(*chunk, strict=True))
-        values = [*columns, [verdict] * len(chunk), columns[amount]]
-        arrays = [
-            pyarrow.array(value, pyarrow.string()).cast(field.type)  # exact: a value that does not fit is an error
-            if field.name in MONEY
-            else pyarrow.array(value, field.type)
-            for value, field in zip(values, schema, strict=True)
-        ]
+    rows, verdict = chain.from_iterable(selection.chunks(CHUNK_ROWS)), selection.verdict.status.value
+    while pieces := list(_group(rows)):
+        columns = [*zip(*pieces, strict=True), [[verdict] * len(piece[0]) for piece in pieces]]
+        columns.append(columns[_AMOUNT])
+        arrays = [_array(pyarrow, field, column) for field, column in zip(schema, columns, strict=True)]
         yield pyarrow.record_batch(arrays, schema=schema)
+
+
+def _group(rows: Iterator[StoredRow]) -> Iterator[Sequence[Sequence[Any]]]:
+    """The columns of the next row group, in pieces that stay in the processor's cache."""
+    left = BATCH_ROWS
+    while left and (piece := list(islice(rows, min(left, CHUNK_ROWS)))):
+        left -= len(piece)
+        stored = list(zip(*piece, strict=True))
+        yield [stored[index] for index in PICKED]
+
+
+def _array(pyarrow: Any, field: Any, pieces: Sequence[Sequence[Any]]) -> Any:  # noqa: ANN401 - pyarrow's
+    """The values of a column in a row group."""
+    first, is_money = pieces[0][0], field.name in MONEY
+    stored = pyarrow.string() if is_money else field.type
+    if all(piece[-1] == first and piece.count(first) == len(piece) for piece in pieces):  # most columns have one value
+        rows = sum(map(len, pieces))
+        if first is None:
+            return pyarrow.nulls(rows, field.type)
+        return pyarrow.repeat(pyarrow.array([first], stored).cast(field.type)[0], rows)
+    together = pyarrow.concat_arrays([pyarrow.array(piece, stored) for piece in pieces])
+    return together.cast(field.type) if is_money else together  # exact: a value that does not fit is an error
 
 
 def _check(selection: Selection) -> None:

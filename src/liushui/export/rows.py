@@ -35,8 +35,9 @@ _BOM: Final = "\ufeff".encode()
 _TIMES: Final = {"at": "at_us", "settled_at": "settled_at_us"}
 _STORED_NAMES: Final = [_TIMES.get(name, name) for name in FLOW_COLUMNS]
 
-_PICKED: Final = [STORED.index(name) for name in _STORED_NAMES]
-pick: Final[Callable[[Sequence[Any]], tuple[Any, ...]]] = itemgetter(*_PICKED)
+PICKED: Final = [STORED.index(name) for name in _STORED_NAMES]
+"""The indexes of FLOW_COLUMNS in a row of schema.flows."""
+pick: Final[Callable[[Sequence[Any]], tuple[Any, ...]]] = itemgetter(*PICKED)
 """The values of FLOW_COLUMNS in a row of schema.flows. Times are microseconds since the epoch, amounts text."""
 
 _AT: Final = FLOW_COLUMNS.index("at")
@@ -112,7 +113,7 @@ def csv_parts(selection: Selection, options: ExportOptions) -> Iterator[bytes]:
     for chunk in selection.chunks(CHUNK_ROWS):
         # by column, because most columns have few distinct values, or no values
         stored = list(zip(*chunk, strict=True))
-        columns: list[Sequence[Any]] = [stored[index] for index in _PICKED]
+        columns: list[Sequence[Any]] = [stored[index] for index in PICKED]
         for index in (_AT, _SETTLED_AT):
             columns[index] = texts.of_many(columns[index])
         for index in FOREIGN:

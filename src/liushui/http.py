@@ -19,7 +19,8 @@ _NEEDS_DECODING = re.compile(r"[^0-9A-Za-z=&._~-]")
 class Request(NamedTuple):
     """One HTTP request.
 
-    `path` and `query` are exactly as sent, because signatures cover them. Header names are in lower case.
+    Signatures cover `path` and `query`: the query is exactly as sent, the path without escapes, of which documented
+    paths have none. Header names are in lower case.
     """
 
     method: str

@@ -50,6 +50,7 @@ class ScopeDouble:
     """A request as Granian passes it."""
 
     path: str
+    """Without escapes."""
     method: str = "GET"
     query_string: str = ""
     headers: Any = field(default_factory=dict)

@@ -48,10 +48,14 @@ def answered(scope: ScopeDouble, *parts: bytes) -> HttpDouble:
 
 
 def test_the_application_gets_the_request_unchanged() -> None:
-    http = answered(ScopeDouble("/echo/%E6%B5%81", "POST", "a=1&a=%20", {"x-a": "é"}), b"ab", b"", b"c")
+    http = answered(ScopeDouble("/echo/流%20", "POST", "a=1&a=%20", {"x-a": "é"}), b"ab", b"", b"c")
     assert http.status == 202
     assert http.headers["x-made"] == "yes"
-    assert http.body.decode() == "流|['1', ' ']|é|Address(host='127.0.0.1', port=5000)|abc"
+    assert http.body.decode() == "流%20|['1', ' ']|é|Address(host='127.0.0.1', port=5000)|abc"
+    assert (
+        asgi_scope(ScopeDouble("/echo/流%20 \N{REPLACEMENT CHARACTER}"))["raw_path"]
+        == b"/echo/%E6%B5%81%2520%20%EF%BF%BD"
+    )
 
 
 def test_a_streamed_answer_is_streamed() -> None:

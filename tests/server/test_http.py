@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from liushui.ledger.access.tokens import Scope, create_token
 from liushui.server.security_headers import ERROR_HEADERS
 from liushui.testing.processes import Running
+from tests.conftest import Book
 
 CASH_FLOW = "/v1/asset/cashflow"
 
@@ -130,6 +132,15 @@ def missing_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """The headers of errors that an answer lacks or has with another value."""
     lower = {name: value.lower() for name, value in ERROR_HEADERS.items()}
     return {name: value for name, value in lower.items() if headers.get(name) != value}
+
+
+def test_a_path_is_decoded_once(served: Running, book: Book, http: httpx2.Client) -> None:
+    ledger = book.ledger()
+    token = create_token(ledger, names=None, scopes=[Scope.READ]).text
+    ledger.close()
+    answer = http.get("/api/v1/accounts/a%2520b", headers={"authorization": f"Bearer {token}"})
+    assert answer.status_code == 404
+    assert "a%20b" in answer.json()["detail"]
 
 
 def test_a_large_body_is_refused(http: httpx2.Client) -> None:

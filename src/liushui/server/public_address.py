@@ -139,7 +139,7 @@ class PublicSite:
 
     async def __call__(self, scope: Message, receive: Any, send: Any) -> None:  # noqa: ANN401 - as ASGI has them
         """Answer a request."""
-        public, path = self._public, scope["raw_path"].decode("latin-1")
+        public, path = self._public, scope["path"]
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         host, port = scope["client"] or ("", 0)
         address = f"{host}:{port}"
@@ -149,8 +149,8 @@ class PublicSite:
         if public.is_secure(address, headers):
             inner["scheme"] = "https"
         if public.path(path) != path:
-            inner["raw_path"] = public.path(path).encode("latin-1")
-            inner["path"] = public.path(scope["path"])
+            inner["path"] = public.path(path)
+            inner["raw_path"] = public.path(scope["raw_path"].decode("ascii")).encode("ascii")
             await self._app(inner, receive, partial(_Answer(public.prefix).send, send))
         else:
             await self._app(inner, receive, send)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
 from typing import Any, Final, Protocol
-from urllib.parse import unquote
+from urllib.parse import quote
 
 from liushui import __version__
 from liushui.http import Request, Response
@@ -56,7 +56,9 @@ class Scope(Protocol):
     server: str
     method: str
     path: str
+    """Without escapes: Granian has decoded it, and does not pass on the path as sent."""
     query_string: str
+    """As sent."""
 
     @property
     def headers(self) -> Headers: ...
@@ -212,6 +214,10 @@ class _Exchange:
         self._stream = None
 
 
+_UNESCAPED: Final = "/:@!$&'()*+,;="
+"""What a path may contain without escapes, beside letters, digits and -._~ (RFC 3986)."""
+
+
 def asgi_scope(scope: Scope) -> Message:
     """A request of Granian's as an ASGI scope."""
     return {
@@ -221,8 +227,8 @@ def asgi_scope(scope: Scope) -> Message:
         "method": "GET" if scope.method == "HEAD" else scope.method,
         IS_HEAD: scope.method == "HEAD",
         "scheme": scope.scheme,
-        "path": unquote(scope.path),
-        "raw_path": scope.path.encode("latin-1", "replace"),
+        "path": scope.path,
+        "raw_path": quote(scope.path, safe=_UNESCAPED).encode(),
         "query_string": scope.query_string.encode("latin-1", "replace"),
         "root_path": "",
         "headers": [
@@ -342,8 +348,8 @@ class App:
 
     `mounted`: APIs that belong to no provider. `site`: answers all other requests; the simulator has no site. `health`
     answers before the site, which may be busy. Slow work is done in threads, for as many requests as the admission
-    control allows. `public`: the address at which clients reach it. Providers get the path as the client sent it,
-    because clients sign it.
+    control allows. `public`: the address at which clients reach it. Providers get the path with the prefix of
+    that address, because clients sign it.
     """
 
     def __init__(
@@ -426,7 +432,7 @@ class App:
 
     async def _answer_from_site(self, site: AsgiBridge, scope: Scope, path: str, http: Http) -> None:
         client = self._public.client(scope.client, scope.headers.get_all(FORWARDED_FOR))
-        ticket = site_ticket(unquote(path), dict(scope.headers.items()), client)
+        ticket = site_ticket(path, dict(scope.headers.items()), client)
         if (refusal := self._admission.refusal(ticket)) is not None:
             response = await self._admission.refuse(refusal, ticket)
             http.response_bytes(response.status, response.headers, response.body)

@@ -56,10 +56,14 @@ class Flows(Parameters, frozen=True):
     symbol: Annotated[models.SearchText, Meta(description="A security or contract.")] | None = None
     ref: Annotated[models.SearchText, Meta(description="A reference of the flow or of its order.")] | None = None
     text: Annotated[models.SearchText, Meta(description="Found in label, name, note or references.")] | None = None
-    amount_min: Annotated[models.Amount, Meta(description="Amounts from this on, signs counted.")] | None = None
-    amount_max: Annotated[models.Amount, Meta(description="Amounts up to this, signs counted.")] | None = None
+    amount_min: Annotated[models.Amount, Meta(description="Amounts of at least this; -100 is less than 0.")] | None = (
+        None
+    )
+    amount_max: Annotated[models.Amount, Meta(description="Amounts of at most this; -100 is less than 0.")] | None = (
+        None
+    )
     amount_near: Annotated[models.SearchText, Meta(description="Amounts near this, of both signs.")] | None = None
-    order: Annotated[models.Order, Meta(description="Which end comes first.")] = models.Order.NEWEST
+    order: Annotated[models.Order, Meta(description="Which flows come first.")] = models.Order.NEWEST
     limit: Annotated[int, Meta(ge=1, le=FLOWS_MAX)] = FLOWS
     cursor: Annotated[str, Meta(description="`next` of the answer before, with the same parameters.")] | None = None
 

@@ -45,7 +45,7 @@ class LinkedFlow(Model):
 
 
 class Link(Model):
-    """Flows that belong together, or may.
+    """Flows that belong together, certainly or possibly.
 
     The first flow depends on the others: it is the refund, the fee, the outgoing end of a transfer, or the flow that
     shows the same money as the other one and does not count in totals of both accounts. `certain`: no

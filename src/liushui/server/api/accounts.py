@@ -19,8 +19,9 @@ def rename_account(
 ) -> Response[models.RenamedAccount]:
     """Give an account another name.
 
-    Everything of it has the new name at once, and so do the keys, tokens and users that name it. The earlier name stays
-    with the account: no other account can get it. Needs rights for all accounts, because names are unique.
+    The new name applies at once to the account's flows and source, and to the keys, tokens and users that name it. The
+    earlier name stays reserved: no other account can get it. The token must have rights for all accounts, because names
+    are unique among all of them.
     """
     name = context.accounts((account,))[0]
     try:

@@ -47,7 +47,7 @@ class BalanceParams(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SummaryParams(msgspec.Struct, frozen=True, kw_only=True):
-    """Selects flows, and what they are summed by. Currencies are never added together."""
+    """Selects flows, and the fields by which they are added up. Currencies are never added together."""
 
     account: AccountNames = []
     period: Unit = Unit.MONTH
@@ -92,7 +92,7 @@ def list_balances(context: Context, params: NamedDependency[BalanceParams]) -> R
 
 
 class DailyParams(msgspec.Struct, frozen=True, kw_only=True):
-    """Selects end-of-day balances: by default those of a year, up to each account's newest day that is over."""
+    """Selects end-of-day balances. By default they cover a year, up to each account's newest day that is over."""
 
     account: AccountNames = []
     first_day: Annotated[models.Day, Meta(description="From this day on, in each account's own zone.")] | None = None
@@ -102,7 +102,7 @@ class DailyParams(msgspec.Struct, frozen=True, kw_only=True):
 
 @endpoint("GET", "/daily-balances", scope=Scope.READ)
 def list_daily_balances(context: Context, params: NamedDependency[DailyParams]) -> Response[models.DailyBalances]:
-    """The balance at the end of each day by account, subaccount and currency, and how far each is complete."""
+    """The balance at the end of each day by account, subaccount and currency, and whether it is complete."""
     names = context.accounts(params.account)
     first, last = _days(params)
     today = context.ledger.clock().date()
@@ -170,8 +170,8 @@ def _amount(amount: Decimal | None) -> str | None:
 def show_summary(context: Context, params: NamedDependency[SummaryParams]) -> Response[models.Summary]:
     """Money in and out by day, week, month or year of each account's own zone, and by currency.
 
-    By meaning: sales, refunds, fees and other income and expense; money from and to outside; and apart, trades and own
-    transfers.
+    By meaning, the sums are sales, refunds, fees and other income and expense, and money from and to outside. Trades,
+    own transfers and money that another account shows too have sums of their own.
     """
     names = context.accounts(params.account)
     first, last = _days(params)
@@ -268,7 +268,7 @@ def _fee_row(row: FeeRow) -> models.FeeRow:
 
 @endpoint("GET", "/coverage", scope=Scope.READ)
 def show_coverage(context: Context, params: NamedDependency[AccountsParams]) -> Response[models.Coverage]:
-    """Which ranges of the accounts are complete, when each was read, and which are not, and why."""
+    """The ranges of the accounts: whether each is complete, why not, and when it was read."""
     names = context.accounts(params.account)
 
     def make() -> models.Coverage:
@@ -284,7 +284,7 @@ def show_coverage(context: Context, params: NamedDependency[AccountsParams]) -> 
 
 @endpoint("GET", "/heads", scope=Scope.READ)
 def list_heads(context: Context, params: NamedDependency[AccountsParams]) -> Response[models.Heads]:
-    """Where the chain of each account ends: its newest commit, and the link that depends on all commits."""
+    """The end of each account's hash chain: its newest commit, and the link that depends on all commits."""
     names, now = context.accounts(params.account), context.ledger.clock()
     with context.ledger.querying() as queries:
         heads = accounts.list_heads(queries, names)

@@ -30,7 +30,7 @@ def list_keys(context: Context) -> Response[models.Keys]:
 
 @endpoint("POST", "/keys", scope=Scope.MANAGE, status=HTTPStatus.CREATED, operation_id="make_key")
 def create_key(context: Context, data: JSONBody[models.MakeKey]) -> Response[models.MadeKey]:
-    """Create a key that reads accounts through a provider's own API. Its credentials are shown only this once."""
+    """Create a key that reads accounts through a provider's own API. Only this answer contains its credentials."""
     dialects = with_served(context.providers)
     dialect = dialects.get(data.dialect)
     if dialect is None:
@@ -55,7 +55,7 @@ def create_key(context: Context, data: JSONBody[models.MakeKey]) -> Response[mod
 
 @endpoint("DELETE", "/keys/{key:str}", scope=Scope.MANAGE, status=HTTPStatus.NO_CONTENT, operation_id="end_key")
 def revoke_key(context: Context, key: PathText) -> None:
-    """Revoke a key: at once, and in every process. It stays in the list."""
+    """Revoke a key. It stops working at once, in every process, and stays in the list."""
     access.revoke_key(context.ledger, context.principal, key)
 
 
@@ -68,7 +68,7 @@ def list_tokens(context: Context) -> Response[models.Tokens]:
 
 @endpoint("POST", "/tokens", scope=Scope.MANAGE, status=HTTPStatus.CREATED, operation_id="make_token")
 def create_token(context: Context, data: JSONBody[models.MakeToken]) -> Response[models.MadeToken]:
-    """Create a token that may do no more than the caller. It is shown only this once."""
+    """Create a token that may do no more than the caller. Only this answer contains the token."""
     with _exceeding():
         created = access.create_token(
             context.ledger,
@@ -84,7 +84,7 @@ def create_token(context: Context, data: JSONBody[models.MakeToken]) -> Response
 
 @endpoint("DELETE", "/tokens/{id:str}", scope=Scope.MANAGE, status=HTTPStatus.NO_CONTENT, operation_id="end_token")
 def revoke_token(context: Context, token_id: Annotated[str, PathParameter(name="id", min_length=1)]) -> None:
-    """Revoke a token: at once, and in every process. It stays in the list."""
+    """Revoke a token. It stops working at once, in every process, and stays in the list."""
     access.revoke_token(context.ledger, context.principal, token_id)
 
 

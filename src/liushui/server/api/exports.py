@@ -26,7 +26,7 @@ from liushui.server.downloads import download
 
 
 class ExportParams(msgspec.Struct, frozen=True, kw_only=True):
-    """Selects what is exported, and how it is written."""
+    """Selects flows to export, and how they are written."""
 
     account: AccountNames = []
     period: (
@@ -34,7 +34,7 @@ class ExportParams(msgspec.Struct, frozen=True, kw_only=True):
             str,
             Meta(
                 max_length=22,
-                description="A month such as 2026-10, a year, or days such as 2026-10-05..2026-10-20, of each account.",
+                description="A month (2026-10), year (2026) or range of days (2026-10-05..2026-10-20) of each account.",
             ),
         ]
         | None
@@ -43,9 +43,9 @@ class ExportParams(msgspec.Struct, frozen=True, kw_only=True):
     until: (
         Annotated[date, Meta(description="Up to this time, or this day of the account's own zone, excluded.")] | None
     ) = None
-    currency: Annotated[models.SearchText, Meta(description="Only this one; case is ignored.")] | None = None
-    as_of: Annotated[date, Meta(description="As the ledger had recorded it by then.")] | None = None
-    bom: Annotated[bool, Meta(description="Begin CSV with a byte order mark, by which Excel knows UTF-8.")] = False
+    currency: Annotated[models.SearchText, Meta(description="Only this currency; case is ignored.")] | None = None
+    as_of: Annotated[date, Meta(description="Only what the ledger had recorded before this.")] | None = None
+    bom: Annotated[bool, Meta(description="Begin CSV with a byte order mark, so that Excel reads it as UTF-8.")] = False
     opening: Annotated[bool, Meta(description="Begin a journal with the opening balances.")] = True
 
 
@@ -70,7 +70,7 @@ class FileOperation(ApiOperation):
     opt={UNCOMPRESSED: True},  # compression would delay the file until it is complete
 )
 async def export(context: Context, format_name: PathText, params: NamedDependency[ExportParams]) -> Response[Any]:
-    """The flows of a range as a file, which says what it covers.
+    """The flows of a range as a file. The file says what it covers.
 
     The formats are those of `liushui export`. Those with double entry need an account map: send it with POST.
     """
@@ -91,7 +91,7 @@ async def export_with_map(
     params: NamedDependency[ExportParams],
     data: JSONBody[models.AccountMapText],
 ) -> Response[Any]:
-    """The same with an account map, which says to which accounts of other books the flows belong.
+    """The same with an account map, which says on which accounts of your books the flows are booked.
 
     If some flows have no target in the map, the request is refused with a list of what is missing.
     """

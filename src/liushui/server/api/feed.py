@@ -49,27 +49,29 @@ class FeedParams(msgspec.Struct, frozen=True, kw_only=True):
 
     account: AccountNames = []
     cursor: (
-        Annotated[str, Meta(description="Of the page before, with the same accounts. Without it: from the beginning.")]
+        Annotated[str, Meta(description="`cursor` of the page before, with the same accounts. Default: the beginning.")]
         | None
     ) = None
-    limit: Annotated[int, Meta(ge=1, le=STEPS_MAX, description="No commit begins after this number of steps.")] = STEPS
+    limit: Annotated[
+        int, Meta(ge=1, le=STEPS_MAX, description="After this number of steps, no further commit begins.")
+    ] = STEPS
 
 
 class EventParams(msgspec.Struct, frozen=True, kw_only=True):
     """Selects events."""
 
     account: AccountNames = []
-    cursor: Annotated[str, Meta(description="Of the feed, or the id of an event. Without it: from now on.")] | None = (
-        None
-    )
+    cursor: (
+        Annotated[str, Meta(description="A cursor of the feed, or the id of an event. Default: from now on.")] | None
+    ) = None
 
 
 @endpoint("GET", "/feed", scope=Scope.READ, operation_id="read")
 def read_feed(context: Context, params: NamedDependency[FeedParams]) -> Response[models.FeedPage]:
     """Flows that were added, changed or withdrawn since a cursor, commit by commit.
 
-    A client that applies every step by its key has what a full read has. An account that is added later is in the feed
-    from its beginning.
+    A client that applies every step by its key has the same flows as a full read. If an account is added later, the
+    feed has all of its commits.
     """
     names = context.accounts(params.account)
     query = context.query_name(FEED, params.account)
@@ -116,12 +118,12 @@ async def stream_events(context: Context, params: NamedDependency[EventParams]) 
     """Commits that changed flows, decisions of people, breaks, and the progress of syncs, as they happen (server-sent
     events).
 
-    `commit`: its id is a cursor of the feed; a client that reconnects sends it as Last-Event-ID. `period_closed` and
-    `period_reopened`, `link_confirmed` and `link_rejected`, `finding_explained` and `finding_withdrawn`: a decision,
-    with such an id too. `changed_after_close`: the commit before it has changed a closed month. `break_found` and
-    `break_ended`: a balance chain breaks since the commits before, or no longer does; after a reconnect, `GET /breaks`
-    says which of those that were found before have ended. `sync`: the progress of a sync, about twice a second.
-    Comments keep the connection alive. The stream ends when the token does.
+    `commit`: its id is a cursor of the feed; a client that reconnects sends it as Last-Event-ID. `period_closed`,
+    `period_reopened`, `link_confirmed`, `link_rejected`, `finding_explained` and `finding_withdrawn`: a person's
+    decision; its id is a cursor too. `changed_after_close`: the commit before this event has changed a closed month.
+    `break_found` and `break_ended`: after the commits before, a balance chain breaks, or no longer does. After a
+    reconnect, `GET /breaks` says which breaks have ended meanwhile. `sync`: the progress of a sync, about twice a
+    second. Comments keep the connection alive. The stream ends when the token expires or is revoked.
     """
     stream = await asyncio.to_thread(EventStream.open, context, params)
     return ServerSentEvent(stream.messages(), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})

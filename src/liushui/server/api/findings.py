@@ -38,7 +38,7 @@ class FindingParams(msgspec.Struct, frozen=True, kw_only=True):
 
 @endpoint("GET", "/findings", scope=Scope.READ)
 def count_findings(context: Context, params: NamedDependency[AccountsParams]) -> Response[models.Findings]:
-    """How many flows of each day need a review, and why. Those that a person explained are not counted."""
+    """The number of flows of each day that need a review, by reason. Explained ones are not counted."""
     names = context.accounts(params.account)
 
     def make() -> models.Findings:
@@ -70,7 +70,7 @@ def list_findings(context: Context, params: NamedDependency[FindingParams]) -> R
 
 @endpoint("GET", "/findings/{finding:str}", scope=Scope.READ)
 def show_finding(context: Context, finding: PathText) -> Response[models.FindingInFull]:
-    """One finding, the flows that it is about, and what was decided about it."""
+    """One finding, its flows, and the decisions about it."""
     return context.answer(_in_full(context, finding))
 
 
@@ -78,10 +78,10 @@ def show_finding(context: Context, finding: PathText) -> Response[models.Finding
 def explain(
     context: Context, finding: PathText, data: JSONBody[models.DecideFinding]
 ) -> Response[models.FindingInFull]:
-    """Explain a finding, which then no longer needs attention.
+    """Explain a finding. It then no longer needs attention.
 
-    The explanation is recorded in the ledger under the caller's name. It holds as long as the finding stays the same. A
-    finding that is explained already is refused with 409.
+    The explanation is recorded in the ledger under the caller's name. It holds as long as the finding stays the same.
+    If the finding is already explained, the request is refused with 409.
     """
     explain_findings(context.read_model, [finding], by=context.principal.name, reason=data.reason)
     return context.answer(_in_full(context, finding), HTTPStatus.OK)
@@ -91,7 +91,7 @@ def explain(
 def withdraw(
     context: Context, finding: PathText, data: JSONBody[models.DecideFinding]
 ) -> Response[models.FindingInFull]:
-    """Withdraw the explanation of a finding, which is open again. The explanation stays in the ledger."""
+    """Withdraw the explanation of a finding. The finding is open again, and the explanation stays in the ledger."""
     withdraw_explanations(context.read_model, [finding], by=context.principal.name, reason=data.reason)
     return context.answer(_in_full(context, finding), HTTPStatus.OK)
 

@@ -58,12 +58,16 @@ class FlowParams(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind | None = None
     category: Category | None = None
     direction: Direction | None = None
-    currency: Annotated[models.SearchText, Meta(description="Whatever its case.")] | None = None
+    currency: Annotated[models.SearchText, Meta(description="Case is ignored.")] | None = None
     subaccount: Annotated[str, Meta(max_length=TEXT_MAX)] | None = None
-    symbol: Annotated[models.SearchText, Meta(description="Whatever its case.")] | None = None
+    symbol: Annotated[models.SearchText, Meta(description="Case is ignored.")] | None = None
     ref: Annotated[models.SearchText, Meta(description="A reference of the flow or of its order.")] | None = None
-    amount_min: Annotated[models.Amount, Meta(description="Amounts from this on, signs counted.")] | None = None
-    amount_max: Annotated[models.Amount, Meta(description="Amounts up to this, signs counted.")] | None = None
+    amount_min: Annotated[models.Amount, Meta(description="Amounts of at least this; -100 is less than 0.")] | None = (
+        None
+    )
+    amount_max: Annotated[models.Amount, Meta(description="Amounts of at most this; -100 is less than 0.")] | None = (
+        None
+    )
     amount_near: (
         Annotated[
             models.SearchText,
@@ -95,7 +99,7 @@ class FlowParams(msgspec.Struct, frozen=True, kw_only=True):
         ]
         | None
     ) = None
-    order: Annotated[models.Order, Meta(description="Which end comes first.")] = models.Order.NEWEST
+    order: Annotated[models.Order, Meta(description="Which flows come first.")] = models.Order.NEWEST
     limit: Annotated[int, Meta(ge=1, le=PAGE_MAX)] = PAGE
     cursor: Cursor | None = None
 
@@ -229,14 +233,14 @@ class QuarantineParams(msgspec.Struct, frozen=True, kw_only=True):
     """Selects rejected rows, and a page of them."""
 
     account: AccountNames = []
-    resolved: Annotated[bool, Meta(description="Also those that have become flows, or are gone.")] = False
+    resolved: Annotated[bool, Meta(description="Also resolved rows, such as those that have become flows.")] = False
     limit: Annotated[int, Meta(ge=1, le=PAGE_MAX)] = PAGE
     cursor: Cursor | None = None
 
 
 @endpoint("GET", "/quarantine", scope=Scope.READ)
 def list_quarantined(context: Context, params: NamedDependency[QuarantineParams]) -> Response[models.QuarantinePage]:
-    """Rejected rows, which could not be read: their bytes and the reason. Nothing that was received is lost."""
+    """Rejected rows: rows that could not be read, with their bytes and the reason."""
     names = context.accounts(params.account)
     query = context.query_name("quarantine", params.account, params.resolved)
     after = None if params.cursor is None else context.read_cursor(query, params.cursor, tuple[str, str, int])

@@ -47,8 +47,8 @@ class LinkParams(msgspec.Struct, frozen=True, kw_only=True):
 def list_links(context: Context, params: NamedDependency[LinkParams]) -> Response[models.LinkPage]:
     """Links between flows by the time of their first flow, in pages.
 
-    Only links between accounts that the caller may see. A page may have fewer links than its limit, or none, and still
-    have a next one.
+    The list has only links between accounts that the caller may see. A page may have fewer links than its limit, or
+    none, and still have a `next`.
     """
     names = context.accounts(params.account)
     try:
@@ -79,7 +79,7 @@ def list_links(context: Context, params: NamedDependency[LinkParams]) -> Respons
 
 @endpoint("GET", "/links/{link:str}", scope=Scope.READ)
 def show_link(context: Context, link: PathText) -> Response[models.LinkInFull]:
-    """One link, the other links of its flows, and what was decided about it."""
+    """One link, the other links of its flows, and the decisions about it."""
     return context.answer(_in_full(context, link))
 
 
@@ -87,7 +87,7 @@ def show_link(context: Context, link: PathText) -> Response[models.LinkInFull]:
 def decide(context: Context, link: PathText, data: JSONBody[models.DecideLink]) -> Response[models.LinkInFull]:
     """Confirm or reject a link.
 
-    The decision is recorded in the ledger under the caller's name, and is never lost. A link that was decided before is
+    The decision is recorded in the ledger under the caller's name. If the link was decided before, the request is
     refused with 409, unless `replace` is true.
     """
     link_in_full(context.read_model, link, context.principal.accounts)  # refuses a link that the caller may not see

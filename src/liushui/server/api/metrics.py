@@ -22,7 +22,7 @@ class TextOperation(ApiOperation):
 
 @endpoint("GET", "/metrics", scope=Scope.READ, operation=TextOperation, media_type=CONTENT_TYPE)
 def show_metrics(context: Context) -> Response[bytes]:
-    """Metrics for Prometheus: what is complete, what needs attention, and the last sync of each account.
+    """Metrics for Prometheus: completeness, alarms and the last sync of each account.
 
     A token for all accounts also sees the age of the newest backup in each folder.
     """

@@ -21,7 +21,7 @@ PATH = "/notification-rules"
 
 @endpoint("GET", PATH, scope=Scope.MANAGE, operation_id="notification_rules")
 def list_rules(context: Context) -> Response[models.NotificationRules]:
-    """The rules about accounts that the caller may see, and what became of their messages. Secrets are not shown."""
+    """The rules about accounts that the caller may see, with the numbers of their messages. Secrets are not shown."""
     counts = count_states(context.ledger)
     rules = notifications.visible_rules(context.ledger, context.principal)
     return context.answer(
@@ -31,10 +31,10 @@ def list_rules(context: Context) -> Response[models.NotificationRules]:
 
 @endpoint("POST", PATH, scope=Scope.MANAGE, status=HTTPStatus.CREATED, operation_id="add_notification_rule")
 def add_rule(context: Context, data: JSONBody[models.AddNotificationRule]) -> Response[models.AddedNotificationRule]:
-    """Add a rule by exactly one channel: webhook, ntfy or email.
+    """Add a rule with exactly one channel: webhook, ntfy or email.
 
-    A webhook without a secret gets a new one, which is shown only this once. The rule reports only what the caller may
-    read, and is removed when the caller's token ends.
+    A webhook without a secret gets a new one, which only this answer contains. The rule reports only what the caller
+    may read. It is removed when the caller's token is revoked or expires.
     """
     address = Address(
         webhook=data.webhook or "",
@@ -70,7 +70,7 @@ def add_rule(context: Context, data: JSONBody[models.AddNotificationRule]) -> Re
     operation_id="test_notification_rule",
 )
 def test_rule(context: Context, name: PathText) -> Response[models.NotificationTest]:
-    """Send a test message by a rule. The answer says what became of it; it may take half a minute."""
+    """Send a test message through a rule. The answer has the outcome, and may take half a minute."""
     rule = notifications.find_rule(context.ledger, context.principal, name)
     id_, error = send_test(context.ledger, rule)
     return context.answer(models.NotificationTest(id=id_, accepted=not error, error=error or None))
@@ -84,7 +84,7 @@ def test_rule(context: Context, name: PathText) -> Response[models.NotificationT
     operation_id="remove_notification_rule",
 )
 def remove_rule(context: Context, name: PathText) -> None:
-    """Remove a rule, and its messages that were not sent."""
+    """Remove a rule and its unsent messages."""
     notifications.remove_rule(context.ledger, context.principal, name)
 
 

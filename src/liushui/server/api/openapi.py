@@ -23,9 +23,9 @@ from liushui.server.api.context import Context
 from liushui.server.api.endpoint import endpoint
 
 ABOUT: Final = """One ledger for every fund flow. Amounts are exact decimal text, never JSON numbers. Currencies are
-never added together. Times are ISO 8601; answers give them in UTC. What a caller may not see is answered as if it did
-not exist. 400: the request does not fit this document. 422: it is well-formed, but not possible (for example
-since > until). Both name what was expected and what came.
+never added together. Times are ISO 8601; answers give them in UTC. An account that a token may not see does not exist
+for it. 400: the request does not match this document. 422: the request is well-formed, but not possible (for example
+since > until). Both name the expected and the received value.
 """
 
 _CACHED: Final = {"Cache-Control": "public, max-age=3600"}
@@ -70,7 +70,7 @@ def _raw(value: object) -> Any:  # noqa: ANN401 - Litestar expects a dict here
 
 @endpoint("GET", "/", scope=None)
 def about(context: Context) -> Response[models.About]:
-    """The version that answers, and what the caller may see and do."""
+    """The version of the server, and the accounts and scopes of the caller."""
     principal = context.principal
     accounts = None if principal.accounts is None else sorted(principal.accounts)
     return context.answer(

@@ -46,10 +46,10 @@ class MonthsParams(msgspec.Struct, frozen=True, kw_only=True):
     """Selects months of accounts, both ends included."""
 
     account: AccountNames = []
-    first: (
-        Annotated[str, Meta(description="From this month on. Without it: from the beginning of each account.")] | None
-    ) = None
-    last: Annotated[str, Meta(description="Up to this month. Without it: up to the last one that is over.")] | None = (
+    first: Annotated[str, Meta(description="From this month on. Default: the first month of each account.")] | None = (
+        None
+    )
+    last: Annotated[str, Meta(description="Up to this month, included. Default: the last one that is over.")] | None = (
         None
     )
 
@@ -107,14 +107,14 @@ def _changes(reading: Reading) -> dict[tuple[str, str], int]:
 
 @endpoint("GET", "/closed-months", scope=Scope.READ)
 def list_closed_months(context: Context, params: NamedDependency[AccountsParams]) -> Response[models.PeriodDecisions]:
-    """Every decision about months: who closed or opened each, and why."""
+    """The decisions about months: who closed or reopened each, and why."""
     names = context.accounts(params.account)
     return context.answer(models.PeriodDecisions(decisions=_decisions(context, names)))
 
 
 @endpoint("GET", "/closed-months/changes", scope=Scope.READ)
 def list_changes(context: Context, params: NamedDependency[AccountsParams]) -> Response[models.ChangesAfterClose]:
-    """The flows of closed months that came, changed or were withdrawn since the month was closed."""
+    """The flows of closed months that arrived, changed or were withdrawn after the close."""
     names = context.accounts(params.account)
     changes = []
     if names:
@@ -142,10 +142,10 @@ def list_changes(context: Context, params: NamedDependency[AccountsParams]) -> R
 
 @endpoint("POST", "/closed-months", scope=Scope.RECORD, status=HTTPStatus.CREATED)
 def close(context: Context, data: JSONBody[models.CloseMonth]) -> Response[models.PeriodDecisions]:
-    """Close a month under the caller's name, of all accounts or none.
+    """Close a month under the caller's name, for all requested accounts or none.
 
-    Each line must pass or be explained. Each account gets a certificate. A month that is closed already, or has a line
-    that fails or could not be checked and is not explained, is refused with 409; nothing is changed then.
+    Each line must pass or be explained. Each account gets a certificate. If the month is already closed, or a line does
+    not pass and is not explained, the request is refused with 409 and changes nothing.
     """
     names = _named(context, data.accounts)
     explained = Explanations(context.principal.name, {one.line: one.reason for one in data.explanations})
@@ -163,7 +163,7 @@ def close(context: Context, data: JSONBody[models.CloseMonth]) -> Response[model
 
 @endpoint("POST", "/closed-months/reopen", scope=Scope.RECORD)
 def reopen(context: Context, data: JSONBody[models.ReopenMonth]) -> Response[models.PeriodDecisions]:
-    """Open a closed month again, under the caller's name and with a reason. One that is not closed: 404."""
+    """Reopen a closed month under the caller's name, with a reason. The answer is 404 if it is not closed."""
     names = _named(context, data.accounts)
     if not data.accounts:
         with context.ledger.querying() as queries:

@@ -58,7 +58,9 @@ class RecordParams(msgspec.Struct, frozen=True, kw_only=True):
         Literal["all", "each"],
         Meta(description="all: all rows or none, in one transaction. each: every row independently."),
     ] = "all"
-    restate: Annotated[bool, Meta(description="Other content under a known reference replaces it.")] = False
+    restate: Annotated[
+        bool, Meta(description="If a known reference has other content, make it the current version.")
+    ] = False
 
 
 class Row(NamedTuple):
@@ -216,7 +218,7 @@ def conflict_fault(row: Row, difference: Difference) -> Fault:
 
 @endpoint("POST", "/accounts", scope=Scope.MANAGE, operation_id="make_account")
 def create_account(context: Context, data: JSONBody[models.MakeAccount]) -> Response[models.Account]:
-    """Create an account of your own. One that exists, in the same time zone, is answered as it is."""
+    """Create an account of your own. If it exists in the same time zone, the answer is the existing account."""
     try:
         recording.create_account(context.ledger, context.principal, data.account, data.zone)
     except AlreadyExists as error:
@@ -267,9 +269,9 @@ def _describe_body(data: JSONBody[models.RecordFlow]) -> None:
 async def record_flows(context: Context, params: NamedDependency[RecordParams]) -> Response[models.Recorded]:
     """Record flows of your own accounts: one, an array, or JSON lines.
 
-    A known reference with the same content changes nothing. With other content it is a conflict, unless restate is
-    true. A request with an Idempotency-Key is done once, however often it is sent. With mode=each every row is recorded
-    independently and answered with a line of its own, and a body of any length takes little memory.
+    A known reference with the same content changes nothing. With other content it is a conflict, unless `restate` is
+    true. A request with an Idempotency-Key takes effect once, however often it is sent. With mode=each, every row is
+    recorded independently, and the answer has a line for each row. A body may then have any length.
     """
     media_type = check_media_type(context.request, [JSON, LINES])
     if params.mode == "each":

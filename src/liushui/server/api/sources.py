@@ -52,7 +52,8 @@ def pause_source(context: Context, account: PathText, data: JSONBody[models.Chan
 
 @endpoint("POST", "/sources/{account:str}/sync", scope=Scope.MANAGE, status=HTTPStatus.ACCEPTED, operation_id="sync")
 def request_sync(context: Context, account: PathText, data: JSONBody[models.AskSync]) -> Response[models.SyncAsked]:
-    """Request a sync now. The process that syncs takes it. A request that waits already is answered again."""
+    """Request a sync now. A process that syncs serves it. If a request is already waiting, the answer is that
+    request."""
     _source_model_of(context, account)
     request = sync_requests.request_sync(context.ledger, account, by=context.principal.name, everything=data.everything)
     answer = context.answer(models.SyncAsked.of(request), HTTPStatus.ACCEPTED)
@@ -64,7 +65,7 @@ def request_sync(context: Context, account: PathText, data: JSONBody[models.AskS
 def show_sync_request(
     context: Context, account: PathText, request_id: Annotated[str, PathParameter(name="id", min_length=1)]
 ) -> Response[models.SyncAsked]:
-    """What became of a request to sync."""
+    """The outcome of a request to sync."""
     request = sync_requests.find_request(context.ledger, context.accounts((account,))[0], request_id)
     if request is None:
         raise not_found("request", request_id)

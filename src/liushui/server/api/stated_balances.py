@@ -49,7 +49,7 @@ def list_stated_balances(
 def add_stated_balance(context: Context, data: JSONBody[models.StateBalance]) -> Response[models.StatedBalance]:
     """State what an account held at a moment: the balance before the flows of that moment.
 
-    The same balance may be stated again; nothing changes then. A different one for the same moment is refused with 409.
+    Stating the same balance again changes nothing. A different balance for the same moment is refused with 409.
     """
     context.accounts((data.account,))  # refuses an account that the caller may not see
     with context.read_model.reading((data.account,), text_only=True) as reading:

@@ -36,10 +36,10 @@ def show_view(context: Context, name: PathText) -> Response[models.SavedView]:
 
 @endpoint("PUT", f"{PATH}/{{name:str}}", scope=Scope.READ, operation_id="save_view", created=models.SavedView)
 def save_view(context: Context, name: PathText, data: JSONBody[models.SaveView]) -> Response[models.SavedView]:
-    """Save a view, or overwrite the one of that name.
+    """Save a view, or overwrite the view of that name.
 
-    Sharing needs the scope to record or to manage. A view that another caller shares is not overwritten: save yours
-    under another name.
+    Sharing a view needs the scope record or manage. A view that another caller shares cannot be overwritten: use
+    another name.
     """
     texts = {field: str(value) for field, value in msgspec.structs.asdict(data.filter).items() if value is not None}
     query = ViewQuery(

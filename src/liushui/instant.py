@@ -190,7 +190,8 @@ _LAST_US = (datetime(9999, 12, 29, tzinfo=UTC) - EPOCH) // timedelta(microsecond
 
 @lru_cache(maxsize=16_384)
 def _begin_us(zone: ZoneInfo, day: date) -> int:
-    """The instant at which a local day begins. A page asks for each day of a year, once for every account."""
+    """The instant at which a local day begins. Cached, because a page asks for each day of a year, once for every
+    account."""
     return to_us(datetime.combine(day, time.min, tzinfo=zone).astimezone(UTC))
 
 

@@ -72,7 +72,7 @@ class Selection:
         return chain.from_iterable(map(self.rows_of, self.parts))
 
     def chunks(self, size: int) -> Iterator[Sequence[StoredRow]]:
-        """The rows of `rows`, in chunks of about `size` and never none. Reading them takes half the time of single
+        """The rows of `rows`, in chunks of about `size`, none of them empty. This takes half the time of single
         rows."""
         if self.query.after is None and self.query.as_of is None and not self.query.by_time:
             for part in self.parts:

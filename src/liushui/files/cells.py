@@ -259,8 +259,8 @@ def states_side(text: str) -> bool:
 def parse_time(field: str, text: str, zone: str, patterns: tuple[str, ...] = ()) -> datetime:
     """A time in UTC. `patterns` are those of strptime; ISO 8601 is read too. Without an offset it is in `zone`.
 
-    Of a time that clocks show twice, the first is taken, because a file says no more. Raises WireError naming `field`,
-    also for a time that clocks skip.
+    If clocks show the time twice, the first instant is taken, because the file gives no offset. Raises WireError naming
+    `field`, also for a time that clocks skip.
     """
     at = _parse(text.strip(), patterns)
     if at is None:

@@ -10,9 +10,9 @@ import msgspec
 from liushui.ledger.flow_row import Row
 
 REMOVED, REOPENED, RENAMED = "removed", "reopened", "renamed"
-"""The states of batches without facts. REMOVED: everything that batches before it wrote was erased. REOPENED: the name
-is used again, by the account that its reason describes: see `describe`. RENAMED: the account has another name from this
-batch on; the reason has the earlier and the new name: see `describe_names`."""
+"""The states of batches without facts. REMOVED: what earlier batches wrote was erased. REOPENED: a new account uses the
+name again; `describe` makes the reason. RENAMED: from this batch on the account has another name; `describe_names`
+makes the reason, from both names."""
 
 _CHUNK: Final = 1_000
 _FIRST_PARTS: Final = 4

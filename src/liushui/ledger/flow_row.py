@@ -216,9 +216,8 @@ def identity_of(id_: str) -> str:
 def served_identity(account: str, id_: str) -> str:
     """The text that identifies a flow to the readers of other providers' APIs, in 32 hex digits. No other flow has it.
 
-    It follows from the account's name and the flow's id, so copies of one identity differ, and equal flows of two
-    accounts do. It stays the same as long as the two do. `account`: the first name of an account that was renamed, see
-    `names.identities_of`.
+    It is computed from the account's name and the flow's id, so equal flows of two accounts have different texts. For a
+    renamed account, pass its first name as `account`, so that the text stays the same: see `names.identities_of`.
     """
     return blake2b(f"{account}\0{id_}".encode(), digest_size=16).hexdigest()
 

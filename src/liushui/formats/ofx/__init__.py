@@ -29,8 +29,8 @@ _TIME: Final = re.compile(
     re.ASCII,
 )
 _MINUTES: Final = {"": 0, "15": 15, "25": 15, "3": 30, "5": 30, "45": 45, "75": 45}
-"""Minutes by the digits after the point of an offset, without zeros at the end. The standard has decimals of an hour
-(5.50), ofxtools writes minutes (5.30). Time zones differ by quarters of an hour, so only one of the two is possible."""
+"""The minutes of an offset by the digits after its point, without trailing zeros. The standard has decimals of an hour
+(5.50), ofxtools writes minutes (5.30). Time zones differ by quarters of an hour, so the digits are never ambiguous."""
 STATEMENTS: Final = ("STMTRS", "CCSTMTRS")
 INVESTMENTS: Final = "INVSTMTRS"
 INVESTMENT_TRANSACTIONS: Final = (

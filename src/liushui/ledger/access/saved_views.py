@@ -203,7 +203,7 @@ def remove_views_of(connection: Connection, owners: Collection[str]) -> int:
 
 
 def rename_account_in_views(connection: Connection, account: str, name: str) -> None:
-    """Give an account that views name its new name, in the caller's transaction."""
+    """Write an account's new name into the views that name it, in the caller's transaction."""
     v = saved_views.c
     for row in connection.execute(sa.select(v.owner, v.name, v.query).with_for_update()).all():
         query = _decode(row.query)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:  # psycopg is imported once a connection exists, and never if 
     import psycopg
 
 STATEMENT_ROWS: Final = 25
-"""The rows of one INSERT into SQLite. It is cheaper than so many statements, and other threads run meanwhile. More rows
-are not faster in measurements."""
+"""The rows of one INSERT into SQLite. One statement is cheaper than one for each row, and lets other threads run. In
+measurements, more rows are not faster."""
 
 COPY_ROWS_MIN: Final = 4
 """The number of rows from which on COPY is used. In measurements it was as fast as an INSERT for one row, and faster

@@ -272,8 +272,8 @@ _TABLES: Final = (
     "AND EXISTS (SELECT 1 FROM pragma_table_info(known.name, 'main') WHERE name = 'account') "
     "AND name <> 'account_names'"
 )
-"""The tables with rows of accounts. Without the earlier names: an import does not change them, and has to see those of
-all accounts."""
+"""The tables with rows of accounts. The table of earlier names is not among them: an import reads those of all accounts
+and changes none."""
 _INDEXES: Final = "SELECT name, sql FROM main.sqlite_master WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL"
 
 

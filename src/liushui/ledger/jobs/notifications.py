@@ -291,8 +291,8 @@ def alarm_key(alarm: Alarm) -> str:
 
 
 def rename_account_in_alarms(connection: Connection, account: str, name: str) -> None:
-    """Give the alarms that rules have seen the account's new name, in the caller's transaction. So an alarm that still
-    holds is no news."""
+    """Write the account's new name into the alarms that rules have seen, in the caller's transaction. Otherwise each
+    alarm that still holds would be reported again."""
     a = notify_alarms.c
     for row in connection.execute(sa.select(a.rule, a.alarm).with_for_update()).all():
         kind, of, *distinct = _decode_key(row.alarm)

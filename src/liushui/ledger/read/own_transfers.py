@@ -1,8 +1,8 @@
 """What totals of several accounts leave out: by account, day, currency and kind. Reads only.
 
-A total of several accounts does not count money that only moved between them, and counts money once that two of them
-show. `LinkReader.own_transfers` and `LinkReader.seen_twice` define these flows. The overview, charts and summaries use
-this module.
+A total of several accounts leaves out money that only moved between them. If two of them show the same money, it counts
+it once. `LinkReader.own_transfers` and `LinkReader.seen_twice` define these flows. The overview, charts and summaries
+use this module.
 """
 
 from collections import OrderedDict

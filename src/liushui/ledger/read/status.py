@@ -72,8 +72,8 @@ class AlarmKind(StrEnum):
     CHANGED_AFTER_CLOSE = "changed_after_close"
     """`number` flows of closed months have changed. `day` is the first day of the first month that `detail` names."""
     LINK_CHANGED = "link_changed"
-    """`number` links that people confirmed no longer count, because a flow of the account has changed or was withdrawn
-    since; `detail` names them. `day` is the day of the first one's first flow."""
+    """A flow of the account in a confirmed link has changed or was withdrawn, so the link no longer counts. `number`
+    counts these links, `detail` names them, and `day` is the day of the first flow of the first link."""
     BALANCE = "balance"
     """`number` balances differ from the stated ones, the first of them at `at`; `detail` says how."""
     FINDING = "finding"

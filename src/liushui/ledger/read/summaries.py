@@ -80,7 +80,7 @@ class SummaryRow(NamedTuple):
     rows.
 
     `own`: transfers between the requested accounts, and flows that show the same money as a flow of another one of
-    them. A total of several accounts leaves them out; that of one account counts them, because they moved its money.
+    them. A total of several accounts leaves them out. A total of one account counts them, because they moved its money.
     None: not known, for several accounts as of a recorded time.
     """
 

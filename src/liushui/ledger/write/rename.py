@@ -1,8 +1,7 @@
-"""Renames an account: all its rows get the new name in one transaction, so that no reader has to know two names.
+"""Renames an account: all its rows get the new name in one transaction, so readers never meet two names.
 
-What was sealed stays as it was. The table `account_names` says under which name the earlier batches were sealed, and
-the rename is itself a batch of the chain, which seals both names. So the history of the names cannot be changed
-unnoticed either.
+Earlier batches stay sealed under the earlier name, which the table `account_names` records. The rename is itself a
+batch of the chain and seals both names, so `verify` also detects a changed history of names.
 """
 
 from datetime import datetime
@@ -110,7 +109,7 @@ def _take_name(connection: Connection, account: str, name: str) -> None:
 
 
 def _move_rows(connection: Connection, table: sa.Table, account: str, name: str) -> None:
-    """Give the account's rows of a table the new name.
+    """Write the new name into the account's rows of a table.
 
     They are copied and deleted, because Citus cannot UPDATE the column by which it distributes the rows.
     """
@@ -133,10 +132,10 @@ def _seal(writer: BatchWriter, account: str, name: str) -> tuple[int, str]:
 
 
 def _rename_in_grants(connection: Connection, table: sa.Table, account: str, name: str) -> int:
-    """Give those who may read the account its new name, and nothing else. Returns how many name it."""
+    """Write the new name into the rows of a table that name the account. Returns how many these are."""
     key = table.primary_key.columns
     renamed = 0
-    # Locked, so that an account that is taken from somebody meanwhile does not come back.
+    # Locked, so that this does not undo a change of the list that another transaction makes meanwhile.
     for row in connection.execute(sa.select(*key, table.c.accounts).with_for_update()).all():
         names = _decode(row.accounts)
         if names is not None and account in names:

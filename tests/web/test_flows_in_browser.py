@@ -167,3 +167,17 @@ def test_no_digit_of_an_amount_is_cut_off(opened: Open, width: int) -> None:
     expect(amounts.first).to_be_visible()
     assert amounts.count() > 10
     assert amounts.evaluate_all(CLIPPED) == []
+
+
+SCROLLBAR_PX = 15
+"""The width of a scrollbar that takes space, which those of the test browser do not."""
+
+
+def test_every_column_fits_a_window_of_1280_pixels(opened: Open) -> None:
+    page = opened("/flows", viewport={"width": 1280, "height": 800})
+    page.locator("#ledger [data-key]").first.wait_for()
+    window = page.locator(".ledger-window")
+    window.evaluate(f"(window) => {{ window.style.marginRight = '{SCROLLBAR_PX}px'; }}")
+    assert window.evaluate("(window) => window.scrollWidth - window.clientWidth") <= 0
+    clipped = page.locator("#ledger [data-key] .time, #ledger [data-key] .balance").evaluate_all(CLIPPED)
+    assert clipped == []

@@ -29,11 +29,11 @@ let height = 0;
 const pool = [];
 // Each column: the class of its cells, where its text is in a row, and its width.
 const COLUMNS = {
-  time: ["time", 1, "9.5rem"],
-  account: ["account", 2, "minmax(10rem, 1.2fr)"],
-  kind: ["kind", 3, "8rem"],
-  description: ["what", 4, "minmax(9rem, 2fr)"],
-  symbol: ["symbol", 5, "6.5rem"],
+  time: ["time", 1, "9rem"],
+  account: ["account", 2, "minmax(9.5rem, 1.2fr)"],
+  kind: ["kind", 3, "7.5rem"],
+  description: ["what", 4, "minmax(8rem, 2fr)"],
+  symbol: ["symbol", 5, "6rem"],
   amount: ["amount-cell figure", 6, "minmax(11rem, 1fr)"],
   currency: ["currency", 8, "4.25rem"],
   balance: ["balance figure", 9, "minmax(11rem, 1fr)"],

@@ -5,8 +5,10 @@ Beancount calculates with 28 digits: longer amounts are refused.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from itertools import islice
+from operator import itemgetter
 from typing import Final
 
 from babel.numbers import list_currencies
@@ -26,21 +28,27 @@ _ROOTS: Final = ("Assets", "Liabilities", "Equity", "Income", "Expenses")
 _NOT_IN_CURRENCY: Final = re.compile(r"[^A-Z0-9'._-]")
 _TOKENS: Final = ("TRUE", "FALSE", "NULL")
 _SPACES: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
-_META: Final = (
-    *("account", "subaccount", "kind", "symbol", "quantity", "price", "ref", "order_ref", "balance_after"),
-    *("fx_currency", "fx_amount"),
-)
-"""Fields of a flow that become metadata of its entry."""
+REPEATED: Final = ("account", "subaccount", "kind", "symbol")
+"""Fields of a flow that become metadata of its entry. Many flows have the same texts."""
+_META: Final = ("quantity", "price", "ref", "order_ref", "balance_after", "fx_currency", "fx_amount")
+"""Fields that become metadata after them."""
+_KEYS: Final = [f"{ID_PREFIX}{name}" for name in REPEATED]
 _FIELDS: Final = [(f"{ID_PREFIX}{name.replace('_', '-')}", COLUMNS.index(name)) for name in _META]
-_TEXTS: Final = [COLUMNS.index(name) for name in ("label", "name", "note")]
-_ID, _KIND = COLUMNS.index("id"), COLUMNS.index("kind")
+_ID: Final = COLUMNS.index("id")
+CACHED: Final = 1_024
+"""How many texts of entries are kept while a file is written."""
+repeated_of: Final[Callable[[StoredRow], tuple[str, ...]]] = itemgetter(*map(COLUMNS.index, REPEATED))
+_texts_of: Final[Callable[[StoredRow], tuple[str, ...]]] = itemgetter(
+    *map(COLUMNS.index, ("label", "name", "note", "kind"))
+)
 
 
 def beancount_parts(selection: Selection, options: ExportOptions) -> Iterator[bytes]:
     """Write a Beancount file. Raises ConfigError if the map lacks a target, or if Beancount cannot hold a value."""
     journal = Journal(selection, options, Names(account_error, commodity, DIGITS_MAX))
     yield "\n".join([*_header(journal, selection), "", ""]).encode()
-    entries = map(_entry, journal.entries())
+    described, repeated = lru_cache(CACHED)(_described), lru_cache(CACHED)(_metadata)
+    entries = (_entry(one, described, repeated) for one in journal.entries())
     while chunk := list(islice(entries, CHUNK_ENTRIES)):
         yield "".join(chunk).encode()
     yield "".join(_assertions(journal)).encode()
@@ -76,15 +84,22 @@ def _operating(commodities: Sequence[str]) -> Sequence[str]:
     return [name for name in commodities if name in known] or commodities[:1]
 
 
-def _entry(one: Entry) -> str:
+def _entry(one: Entry, described: Callable[..., str], repeated: Callable[..., str]) -> str:
     row = one.row
-    lines = [
-        f"{one.day} * {quoted(text_of(row))} ^{ID_PREFIX}{one.id}\n  {ID_PREFIX}id: {quoted(row[_ID])}\n"
-        f'  {ID_PREFIX}time: "{one.time}"\n'
-    ]
-    lines += [f"  {key}: {quoted(value)}\n" for key, index in _FIELDS if (value := row[index])]
-    lines.append(f"  {one.asset}  {one.amount} {one.commodity}\n  {one.counter}  {one.contra} {one.commodity}\n\n")
-    return "".join(lines)
+    meta = "".join([f"  {key}: {quoted(value)}\n" for key, index in _FIELDS if (value := row[index])])
+    return (
+        f"{one.day} * {described(*facts_of(row))} ^{ID_PREFIX}{one.id}\n  {ID_PREFIX}id: {quoted(row[_ID])}\n"
+        f'  {ID_PREFIX}time: "{one.time}"\n{repeated(*repeated_of(row))}{meta}'
+        f"  {one.asset}  {one.amount} {one.commodity}\n  {one.counter}  {one.contra} {one.commodity}\n\n"
+    )
+
+
+def _described(*facts: str) -> str:
+    return quoted(description(*facts))
+
+
+def _metadata(*values: str) -> str:
+    return "".join(f"  {key}: {quoted(value)}\n" for key, value in zip(_KEYS, values, strict=True) if value)
 
 
 def _assertions(journal: Journal) -> Iterator[str]:
@@ -102,9 +117,18 @@ def _assertions(journal: Journal) -> Iterator[str]:
 
 def text_of(row: StoredRow) -> str:
     """Return the description of a flow in one line: label, name and note, or else its kind."""
-    text = " · ".join(dict.fromkeys(filter(None, (row[index] for index in _TEXTS))))
-    text = _one_line(text) or str(row[_KIND])
-    return f"{_CHANGES[row[CHANGE]]}{text}" if len(row) > CHANGE else text
+    return description(*facts_of(row))
+
+
+def facts_of(row: StoredRow) -> tuple[str, ...]:
+    """Return the facts on which a flow's description depends."""
+    return (row[CHANGE] if len(row) > CHANGE else ADDED, *_texts_of(row))
+
+
+def description(change: str, label: str, name: str, note: str, kind: str) -> str:
+    """Return the description of flows with these facts."""
+    text = " · ".join(dict.fromkeys(filter(None, (label, name, note))))
+    return f"{_CHANGES[change]}{_one_line(text) or kind}"
 
 
 _CHANGES: Final = {ADDED: "", REVERSED: "Reversal: ", CORRECTED: "Correction: "}

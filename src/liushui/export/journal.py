@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from decimal import Decimal
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from liushui.errors import ConfigError
@@ -23,6 +24,7 @@ from liushui.ledger.read.completeness import Completeness, combine
 from liushui.money import EXACT, ZERO, to_plain_string
 
 ID_PREFIX: Final = "liushui-"
+CHUNK_ROWS: Final = 500
 
 Target = tuple[str, str]
 """An account of the target's books, and a commodity."""
@@ -139,7 +141,7 @@ class Journal:
         days: dict[str, BusinessDays] = {}
         targets: dict[tuple[str, str, str, str], tuple[str, str, str]] = {}
         texts, identity_of = InstantTexts(), self._selection.identity_of
-        for row in self._selection.rows():
+        for row in chain.from_iterable(self._selection.chunks(CHUNK_ROWS)):
             account, at_us, amount = row[_ACCOUNT], row[_AT_US], row[_AMOUNT]
             key = account, row[_SUBACCOUNT], row[_CURRENCY], row[_KIND]
             target = targets.get(key)

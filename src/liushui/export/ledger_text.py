@@ -5,11 +5,12 @@ error. There is no `commodity` directive. A directive with fewer digits than the
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from itertools import islice
 from typing import Final
 
-from liushui.export.beancount import CHUNK_ENTRIES, text_of
+from liushui.export.beancount import CACHED, CHUNK_ENTRIES, REPEATED, description, facts_of, repeated_of
 from liushui.export.formats import ExportOptions
 from liushui.export.journal import ID_PREFIX, Entry, Journal, Names
 from liushui.export.selection import Selection, coverage_lines
@@ -25,8 +26,13 @@ TEXT_BYTES: Final = 3_000
 """Most bytes of a text in UTF-8. Ledger refuses a file with a line of more than 4,096."""
 _SHORT: Final = TEXT_BYTES // 4
 """Characters that always fit."""
-_META: Final = ("account", "subaccount", "kind", "symbol", "quantity", "price", "ref", "order_ref", "balance_after")
-_FIELDS: Final = [(f"{ID_PREFIX}{name.replace('_', '-')}", COLUMNS.index(name)) for name in _META]
+_KEYS: Final = [f"{ID_PREFIX}{name}" for name in REPEATED]
+_META: Final = ("quantity", "price", "ref", "order_ref", "balance_after")
+"""Fields that become tags after those that many flows share."""
+_FIELDS: Final = [
+    (f"{ID_PREFIX}{name.replace('_', '-')}", COLUMNS.index(name), name not in ("ref", "order_ref")) for name in _META
+]
+"""The key of each, its index in a row, and whether it is a number."""
 _ID: Final = COLUMNS.index("id")
 
 
@@ -34,7 +40,8 @@ def journal_parts(selection: Selection, options: ExportOptions) -> Iterator[byte
     """A journal. Raises ConfigError if the map has no target."""
     journal = Journal(selection, options, Names(account_error, commodity))
     yield "\n".join([*_header(journal, selection), "", ""]).encode()
-    entries = map(_entry, journal.entries())
+    described, repeated = lru_cache(CACHED)(_described), lru_cache(CACHED)(_tags)
+    entries = (_entry(one, described, repeated) for one in journal.entries())
     while chunk := list(islice(entries, CHUNK_ENTRIES)):
         yield "".join(chunk).encode()
     yield "".join(_assertions(journal)).encode()
@@ -53,14 +60,29 @@ def _header(journal: Journal, selection: Selection) -> Iterator[str]:
         yield ""
 
 
-def _entry(one: Entry) -> str:
+def _entry(one: Entry, described: Callable[..., str], repeated: Callable[..., str]) -> str:
     row, name = one.row, written(one.commodity)
-    tags = "".join(f"    ; {key}: {_tag(value)}\n" for key, index in _FIELDS if (value := row[index]))
+    tags = "".join(
+        [
+            f"    ; {key}: {value if is_number else _tag(value)}\n"
+            for key, index, is_number in _FIELDS
+            if (value := row[index])
+        ]
+    )
     return (
-        f"{one.day} * ({one.id}) {_safe(text_of(row))}\n"
-        f"    ; {ID_PREFIX}id: {_tag(row[_ID])}\n    ; {ID_PREFIX}time: {one.time}\n{tags}"
+        f"{one.day} * ({one.id}) {described(*facts_of(row))}\n"
+        f"    ; {ID_PREFIX}id: {_tag(row[_ID])}\n    ; {ID_PREFIX}time: {one.time}\n"
+        f"{repeated(*repeated_of(row))}{tags}"
         f"    {one.asset}  {one.amount} {name}\n    {one.counter}  {one.contra} {name}\n\n"
     )
+
+
+def _described(*facts: str) -> str:
+    return _safe(description(*facts))
+
+
+def _tags(*values: str) -> str:
+    return "".join(f"    ; {key}: {_tag(value)}\n" for key, value in zip(_KEYS, values, strict=True) if value)
 
 
 def _assertions(journal: Journal) -> Iterator[str]:
@@ -104,6 +126,7 @@ def commodity(currency: str) -> str:
     return _BAD_IN_COMMODITY.sub("", currency)
 
 
+@lru_cache(256)
 def written(name: str) -> str:
     """Return a commodity as it is written in a journal."""
     return name if _LETTERS.fullmatch(name) else f'"{name}"'

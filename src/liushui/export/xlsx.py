@@ -9,10 +9,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from decimal import Decimal
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from liushui.export.formats import ExportOptions
-from liushui.export.rows import COLUMNS, InstantTexts, pick
+from liushui.export.rows import CHUNK_ROWS, COLUMNS, InstantTexts, pick
 from liushui.export.selection import Selection, coverage_lines
 from liushui.instant import from_us, load_zone, to_local, us_to_iso
 from liushui.ledger.read.flows import COLUMNS as FLOW_COLUMNS
@@ -92,7 +93,7 @@ def _write_flows(selection: Selection, book: "Workbook", bold: "Format") -> Tota
     counts: defaultdict[tuple[str, ...], int] = defaultdict(int)
     sums: defaultdict[tuple[str, ...], Decimal] = defaultdict(lambda: ZERO)
     sheet, row_number, sheets = _flow_sheet(book, bold, 1), 0, 1
-    for row in selection.rows():
+    for row in chain.from_iterable(selection.chunks(CHUNK_ROWS)):
         row_number += 1
         if row_number == ROWS_MAX:
             sheets += 1

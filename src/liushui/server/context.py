@@ -81,6 +81,16 @@ class AppContext:
         return replace(bearer(f"token {token.id}", token), touches_token=is_stale)
 
 
+NO_NUL: Final = "text without the character U+0000"
+"""Expected of every text of a request: PostgreSQL stores no other, and no text of a ledger has the character."""
+
+
+def find_nul(connection: Connection) -> tuple[str, str] | None:
+    """The first parameter of the path or the query that has U+0000, and its value."""
+    given = [*connection.path_params.items(), *connection.query_params.multi_items()]
+    return next(((name, str(value)) for name, value in given if "\0" in f"{name}{value}"), None)
+
+
 UNCOMPRESSED: Final = "uncompressed"
 """The key in a handler's `opt` that keeps its answers from being compressed."""
 

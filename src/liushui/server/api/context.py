@@ -28,7 +28,16 @@ from liushui.provider import Provider, RateCheck
 from liushui.rules import Rate
 from liushui.server.api.errors import HEADERS, ProblemError, invalid_parameter, not_found
 from liushui.server.audit import NOT_AUDITED, begin_audit
-from liushui.server.context import CHALLENGE, PRINCIPAL, SAFE_METHODS, AppContext, Connection, principal_of
+from liushui.server.context import (
+    CHALLENGE,
+    NO_NUL,
+    PRINCIPAL,
+    SAFE_METHODS,
+    AppContext,
+    Connection,
+    find_nul,
+    principal_of,
+)
 from liushui.services.access import Principal
 
 FEED: Final = "feed"
@@ -68,6 +77,9 @@ class RequestContext:
 
         Raises ProblemError for an account that does not exist, and with the same message for one that is not visible.
         """
+        for name in named:
+            if "\0" in name:  # no account has it in its name, and PostgreSQL refuses it in a question
+                raise not_found("account", name)
         heads = read_heads(self.ledger, sorted(named) if named else None)
         visible = tuple(name for name in heads if self.principal.sees(name))
         for name in named:
@@ -186,6 +198,8 @@ async def authenticate(connection: Connection, handler: BaseRouteHandler) -> Non
     if not check.admitted:
         detail = f"expected at most {limit} calls a minute"
         raise ProblemError(HTTPStatus.TOO_MANY_REQUESTS, detail, headers={"Retry-After": _WINDOW_S})
+    if (found := find_nul(connection)) is not None:
+        raise invalid_parameter(found[0], NO_NUL, found[1])
     if connection.scope.get("method") not in SAFE_METHODS and not handler.opt.get(NOT_AUDITED):
         await begin_audit(connection.scope, app_context.ledger, principal, Face.API)
     if principal.token is not None and principal.touches_token and not uses:

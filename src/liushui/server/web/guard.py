@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 from urllib.parse import quote, urlsplit
 
 from litestar import get
@@ -25,7 +25,7 @@ from liushui.errors import LedgerBusy, LiushuiError, short_repr
 from liushui.ledger.access.audit import Face
 from liushui.ledger.access.tokens import Scope
 from liushui.server.audit import NOT_AUDITED, begin_audit
-from liushui.server.context import SAFE_METHODS
+from liushui.server.context import NO_NUL, SAFE_METHODS, find_nul
 from liushui.server.security_headers import SECURITY_HEADERS
 from liushui.server.uploads import UPLOAD_MAX
 from liushui.server.web.page import OWNER, AnyRequest, Page, provide_page, web_context_of
@@ -68,6 +68,8 @@ async def guard_page(request: AnyRequest) -> Response[Any] | None:
     web.app_context.check_host(request)
     if request.route_handler.opt.get("static"):
         return None
+    if (found := find_nul(request)) is not None:
+        _refuse_nul(*found)
     cookie = request.cookies.get(COOKIE)
     session = None if cookie is None else await asyncio.to_thread(web.sessions.find, cookie)
     request.state["session"], request.state["csrf"] = session, session.csrf if session else ""
@@ -139,6 +141,12 @@ def _to_login(request: AnyRequest) -> Response[Any]:
     return Response("", status_code=303, headers={"location": address}, media_type=MediaType.TEXT)
 
 
+def _refuse_nul(name: str, value: str) -> NoReturn:
+    raise ClientException(
+        f"{name if name.isprintable() else short_repr(name)}: expected {NO_NUL}, got {short_repr(value)}"
+    )
+
+
 async def _read_form(request: AnyRequest) -> dict[str, list[str]]:
     """The texts of a form. A file in the form goes into the request's state, as a temporary file."""
     takes_file = bool(request.route_handler.opt.get(UPLOADS))
@@ -163,6 +171,8 @@ async def _read_form(request: AnyRequest) -> dict[str, list[str]]:
         if isinstance(value, UploadFile):
             request.state["file"] = value
         else:
+            if "\0" in f"{name}{value}":
+                _refuse_nul(name, str(value))
             texts.setdefault(name, []).append(str(value))
     return texts
 

@@ -28,6 +28,7 @@ from liushui.ledger.write.commit import make_account
 from liushui.ledger.write.discard import discard
 from liushui.ledger.write.quarantine import row_digest
 from liushui.ledger.write.remove import remove_account
+from liushui.ledger.write.rename import rename_account
 from liushui.providers.longbridge import PROVIDER
 from liushui.testing.clock import NOON, MovableClock
 from tests.ledger.kills import SCENARIOS, Reached, opened, prepare, watch
@@ -60,6 +61,8 @@ def prepare_to_copy(folder: Path) -> None:
     discard(ledger, "toy", row_digest(b"a secret"), "a secret")
     make_account(ledger, "gone", "longbridge", "UTC")
     remove_account(ledger, "gone")
+    rename_account(ledger, "b", "earlier")
+    rename_account(ledger, "earlier", "b")
     for account in ("a", "toy"):
         add_source(
             ledger, account=account, base_url="http://host", credentials=SECRETS, since=NOON, paced=account == "a"

@@ -202,7 +202,7 @@ def test_a_copy_killed_anywhere_continues_and_cannot_be_opened_before(full: Path
     done = subprocess.run(words, cwd=ROOT, capture_output=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr.decode()
     points = msgspec.json.decode(done.stdout, type=list[str])
-    for part in ("after INSERT INTO", "after UPDATE copying", "before COMMIT"):
+    for part in ("after INSERT OR FAIL INTO", "after UPDATE copying", "before COMMIT"):
         assert any(point.startswith(part) for point in points), part
     unfinished = 0
     for number, point in enumerate(points):

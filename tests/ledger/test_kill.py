@@ -26,9 +26,9 @@ WRITES: Final = ("write", "writev", "pwrite64", "pwritev", "fsync", "fdatasync",
 
 WRITTEN: Final = {
     "slice": "UPDATE quarantine",
-    "page": "INSERT INTO page_edges",
+    "page": "INSERT OR FAIL INTO page_edges",
     "retry": "UPDATE quarantine",
-    "rebuild": "INSERT INTO history",
+    "rebuild": "INSERT OR FAIL INTO history",
 }
 """The tables that only some of the commits write to."""
 
@@ -75,7 +75,9 @@ def test_a_commit_killed_before_or_after_any_statement_is_complete_or_absent(bas
     results = msgspec.json.decode(done.stdout, type=list[Left])
     points = [left.point for left in results]
     assert len(points) > 20, "a commit that touches every table has more points than that"
-    for statement in ("INSERT INTO flows", "INSERT INTO batches", WRITTEN[scenario]) if scenario in WRITTEN else ():
+    for statement in (
+        ("INSERT OR FAIL INTO flows", "INSERT OR FAIL INTO batches", WRITTEN[scenario]) if scenario in WRITTEN else ()
+    ):
         assert any(f"before {statement}" in point for point in points)
     assert_before_or_after(results)
 

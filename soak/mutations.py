@@ -18,7 +18,7 @@ from liushui.ledger.flow_row import COPY_MARK, ID, Rejected, Row
 from liushui.ledger.write import batch_writer, commit
 from liushui.provider import DecodedRow, Page, Slice
 from liushui.rules import Cursor, PageNumber, Rules
-from liushui.sync import caller, committer, doubts, fetch, pipeline, plan, window
+from liushui.sync import caller, committer, doubts, fetch, pipeline, plan, range_ends, window
 
 Function = Callable[..., Any]
 Report = Callable[[str], None]
@@ -188,6 +188,7 @@ STEPS: Final[dict[str, Step]] = {
     "seen_rows_come_again": Step(pipeline.AccountSync, "_lacks_seen_rows", replaced(lambda *_: False)),
     "unfiltered_question": Step(fetch.RangeFetcher, "read_parts", replaced(only_the_parts)),
     "long_ranges_are_proven": Step(window.Window, "covers", altered(always)),
+    "ends_of_ranges_are_proven": Step(range_ends.RangeEnds, "unproven_parts", altered(lambda *_, **__: [])),
     "each_record_counts_once": Step(fetch, "each_record_once", altered(as_often_as_listed)),
     "steps_beside_crowds": Step(fetch, "without_proven_ends", altered(alone)),
     "withdrawals_are_doubted": Step(doubts.WithdrawalCheck, "is_large", altered(never)),

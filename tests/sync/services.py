@@ -16,6 +16,16 @@ class NewestPart(ClientDouble):
         return await super().fetch_page(request._replace(slice_=Slice(max(since, until - self.window), until)))
 
 
+class UpToMidnight(ClientDouble):
+    """Answers a range of more than a day only up to the last midnight before its end."""
+
+    async def fetch_page(self, request: PageRequest) -> Page:
+        since, until = request.slice_
+        if until - since > timedelta(days=1):
+            until = max(since, until.replace(hour=0, minute=0, second=0, microsecond=0))
+        return await super().fetch_page(request._replace(slice_=Slice(since, until)))
+
+
 class StartExclusive(ClientDouble):
     """Leaves out the rows of the first second of a range."""
 

@@ -185,7 +185,7 @@ def test_one_read_that_misses_rows_withdraws_nothing(ledger: Ledger) -> None:
         client.rows = [] if call == 1 else rows
 
     client = ClientDouble(codec, rows, fault=vanish_once)
-    result = synced(ledger, client, Options(everything=True, until=BEGIN + timedelta(days=1)))
+    result = synced(ledger, client, Options(everything=True, until=BEGIN + timedelta(hours=23)))
     assert "a second read differed" in result.gaps[0]
     assert amounts(ledger) == amounts_of(rows)
     assert states(ledger) == [(State.PROVEN, "")]  # what was proven stays proven
@@ -315,7 +315,7 @@ def test_a_slice_is_confirmed_as_often_as_the_rules_want(ledger: Ledger) -> None
         client.rows = [] if call <= 2 else rows
 
     client = ClientDouble(codec, rows, fault=vanish_twice)
-    once = Options(everything=True, until=BEGIN + timedelta(days=1))
+    once = Options(everything=True, until=BEGIN + timedelta(hours=23))
     result = synced(ledger, client, once, provider=cautious)
     assert "a second read differed" in result.gaps[0]
     assert amounts(ledger) == amounts_of(rows)

@@ -44,6 +44,7 @@ from tests.sync.services import (
     StartExclusive,
     TimeKeyset,
     TotalSoFar,
+    UpToMidnight,
 )
 
 FOUR_DAYS = Slice(BEGIN, BEGIN + timedelta(days=4))
@@ -72,6 +73,13 @@ def a_provider_counts_more_than_it_gives(_folder: Path) -> bool:
     except SyncError:
         return True
     return False
+
+
+def a_range_ends_at_the_last_midnight(folder: Path) -> bool:
+    """The newest row is younger than that."""
+    ledger, here = new_ledger(folder), [*hourly(10), row(NOW - timedelta(hours=1), "-7777.00")]
+    synced(ledger, UpToMidnight(codec, here))
+    return amounts(ledger) == amounts_of(here)
 
 
 def a_row_goes_while_pages_are_read(_folder: Path) -> bool:
@@ -127,7 +135,7 @@ def an_answer_is_empty_once(folder: Path) -> bool:
         client.rows = [] if call == 1 else here
 
     client = ClientDouble(codec, here, fault=vanish_once)
-    synced(ledger, client, Options(attempts=1, everything=True, until=BEGIN + timedelta(days=1)))
+    synced(ledger, client, Options(attempts=1, everything=True, until=BEGIN + timedelta(hours=23)))
     return amounts(ledger) == amounts_of(here)
 
 
@@ -460,6 +468,7 @@ HELD_BY: Final[dict[str, Callable[[Path], bool]]] = {
     "seen_rows_come_again": an_empty_answer_comes_again,
     "unfiltered_question": rows_have_a_value_that_nobody_asks_for,
     "long_ranges_are_proven": a_service_answers_the_newest_part_of_a_range,
+    "ends_of_ranges_are_proven": a_range_ends_at_the_last_midnight,
     "each_record_counts_once": a_record_is_listed_twice,
     "steps_beside_crowds": a_step_beside_a_crowd_is_left_out,
     "withdrawals_are_doubted": an_outage_answers_empty_lists,

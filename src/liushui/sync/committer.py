@@ -37,6 +37,8 @@ class FetchedSlice(NamedTuple):
     slice: Slice
     read_at: datetime
     rows: list[bytes]
+    answered: int = 0
+    """The number of rows in the answer, including those of the steps beside the slice."""
 
 
 class Committer:
@@ -97,7 +99,7 @@ class Committer:
 
     def _decode(self, fetched: FetchedSlice) -> SliceRead | SyncError:
         """Decode the rows of a slice. Returns an error if the rows prove nothing."""
-        slice_, read_at, rows = fetched
+        slice_, read_at, rows, _ = fetched
         try:
             batch = read_batch(self._provider.codec, rows)
             if batch and to_us(slice_.since) <= min(batch.at_us) and max(batch.at_us) < to_us(slice_.until):
@@ -140,7 +142,7 @@ class Committer:
 
         Their rows may be newer, so the rows fetched before must not replace them.
         """
-        slice_, read_at, _ = fetched
+        slice_, read_at, *_ = fetched
         try:
             for _ in range(REREADS_MAX):
                 if await asyncio.to_thread(self._is_proven_since, slice_, read_at):

@@ -19,7 +19,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import product
 from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo
 
+from liushui.calendar_boundary import Boundary
 from liushui.errors import Refused, SyncError, WireError, WrongPage
 from liushui.instant import MAX_INSTANT, MIN_INSTANT
 from liushui.provider import NO_VALUES, Client, Page, PageRequest, Slice
@@ -88,6 +90,8 @@ class SourceTraits:
     """The values of separate parts whose rows are also in the answer without a filter."""
     ignored: set[str] = field(default_factory=set)
     """Request parameters that the service ignores."""
+    answered: int = 0
+    """The number of rows in the last answer, including those of the steps beside its slice."""
     repeated_rows: int = 0
     """The number of rows that repeated a record of the same answer."""
     whole_pages: int = 0
@@ -157,9 +161,11 @@ async def fetch_slice(
     traits = SourceTraits() if traits is None else traits
     asked = widened(slice_, rules, earliest)
     if asked == slice_:
-        return rows_inside(await _read(client, slice_, rules, size, traits, can_split=can_split), slice_, rules)
+        rows = await _read(client, slice_, rules, size, traits, can_split=can_split)
+        traits.answered = len(rows)
+        return rows_inside(rows, slice_, rules)
     try:
-        rows = await _read(client, asked, rules, size, traits, can_split=True)
+        rows = await _read(client, asked, rules, size, traits, can_split=True, inner=slice_)
     except SliceTooLarge as error:
         if can_split:
             raise
@@ -169,7 +175,7 @@ async def fetch_slice(
         beside = without_proven_ends(asked, slice_, error.rows, rules)
         if not rows and beside != slice_:
             rows = await _read_step(client, beside, rules, size, traits)
-        return rows_inside(rows, slice_, rules)
+    traits.answered = len(rows)
     return rows_inside(rows, slice_, rules)
 
 
@@ -183,9 +189,16 @@ async def _read_step(
 
 
 async def _read(
-    client: Client, asked: Slice, rules: Rules[Paging], size: int, traits: SourceTraits, *, can_split: bool
+    client: Client,
+    asked: Slice,
+    rules: Rules[Paging],
+    size: int,
+    traits: SourceTraits,
+    *,
+    can_split: bool,
+    inner: Slice | None = None,
 ) -> list[bytes]:
-    question = Question(client, asked, rules, size, traits)
+    question = Question(client, asked, rules, size, traits, inner or asked)
     if isinstance(rules.paging, RangeOnly):
         return await RangeFetcher(question, rules.paging).fetch(can_split=can_split)
     if isinstance(rules.paging, DayDocument):
@@ -233,6 +246,8 @@ class Question(NamedTuple):
     rules: Rules[Paging]
     size: int
     traits: SourceTraits
+    inner: Slice
+    """The slice that has to be complete. The request covers the steps beside it too."""
 
     async def page(
         self,
@@ -300,14 +315,51 @@ class Question(NamedTuple):
         for part, edge, is_oldest in parts:
             if part.since >= part.until or is_oldest is keeps_oldest:
                 continue
-            page = await self.page(slice_=part, params=params)
-            inside = rows_inside(page.rows, part, self.rules)
             at_edge = [row for row, at in zip(rows, row_times(rows, self.rules), strict=True) if at == edge]
-            lacks_edge = bool(shared) and bool(Counter(rows_inside(at_edge, part, self.rules)) - Counter(inside))
-            if len(inside) >= len(rows) or lacks_edge or Counter(inside) - Counter(rows):
+            expected = Counter(rows_inside(at_edge, part, self.rules)) if shared else Counter()
+            inside = await self._rows_at_end(part, rows, expected, params, is_oldest=is_oldest)
+            if len(inside) >= len(rows) or not expected <= Counter(inside) or self._has_others(inside, rows):
                 self.traits.cuts_silently |= self.is_short and not isinstance(self.rules.paging, RangeOnly)
                 self.traits.note_cut(len(rows), self.size)
                 raise SliceTooLarge(len(rows), rows)
+
+    def _has_others(self, found: Sequence[bytes], rows: Sequence[bytes]) -> bool:
+        """Whether rows of the slice were found that are not among these."""
+        return bool(Counter(rows_inside(found, self.inner, self.rules)) - Counter(rows))
+
+    async def _rows_at_end(
+        self,
+        part: Slice,
+        rows: Sequence[bytes],
+        expected: Counter[bytes],
+        params: Mapping[str, str],
+        *,
+        is_oldest: bool,
+    ) -> list[bytes]:
+        """Return the rows of a part at one end of the range.
+
+        The service may cut that part at a boundary of a calendar, so that it lacks the rows at its inner end, which are
+        `expected`. Then a longer part is requested, which has a boundary beyond these rows.
+        """
+        inside = rows_inside((await self.page(slice_=part, params=params)).rows, part, self.rules)
+        if len(inside) >= len(rows) or expected <= Counter(inside):
+            return inside
+        for boundary in Boundary:
+            if part.until - part.since <= boundary.length:
+                break
+            if is_oldest:
+                longer = Slice(part.since, min(self.slice_.until, part.until + boundary.length))
+            else:
+                longer = Slice(max(self.slice_.since, part.since - boundary.length), part.until)
+            if longer == self.slice_:
+                break
+            found = rows_inside((await self.page(slice_=longer, params=params)).rows, longer, self.rules)
+            if len(found) >= len(rows) or not expected <= Counter(found):
+                continue
+            known = rows_inside(rows, longer, self.rules)
+            if is_cut_at(boundary, row_times(found, self.rules), row_times(known, self.rules), self.rules):
+                return found
+        return inside
 
     async def prove_reach(self, rows: Sequence[bytes], params: Mapping[str, str] = NO_VALUES) -> None:
         """Prove that the rows of a single instant are not cut at the largest number that the service returns for any
@@ -354,6 +406,22 @@ class Question(NamedTuple):
             page = await self.page(slice_=range_, page_token=page.next_token, params=params)
             rows += len(page.rows)
         return rows > count or (rows >= self.size and isinstance(paging, RangeOnly))
+
+
+def is_cut_at(
+    boundary: Boundary, found: Sequence[int | None], known: Sequence[int | None], rules: Rules[Paging]
+) -> bool:
+    """Whether the known rows that were not found lie beyond a boundary of a calendar. `found`, `known`: their times."""
+    inner = sorted({at for at in found if at is not None})
+    outer = sorted({at for at in known if at is not None} - set(inner))
+    neighbours = [(max(at for at in outer if at < inner[0]), inner[0])] if outer and outer[0] < inner[0] else []
+    if outer and outer[-1] > inner[-1]:
+        neighbours.append((inner[-1], min(at for at in outer if at > inner[-1])))
+    zones = [ZoneInfo(name) for name in {"UTC", rules.zone}]
+    return all(
+        any(boundary.last_before(instant_of(later, rules), zone) > instant_of(earlier, rules) for zone in zones)
+        for earlier, later in neighbours
+    )
 
 
 def check_times(rows: Sequence[bytes], asked: Slice, rules: Rules[Paging]) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo
 
 from liushui.errors import (
     AuthError,
@@ -50,16 +51,17 @@ from liushui.sync.events import SyncResult, SyncStatus, slice_text
 from liushui.sync.fetch import CUTS_MIN, EndlessPages, SliceTooLarge, SourceTraits, fetch_slice
 from liushui.sync.options import SyncContext
 from liushui.sync.plan import Plan
+from liushui.sync.range_ends import RangeEnds
 from liushui.sync.same_account import WrongAccount, known_rows, prove_account
 from liushui.sync.slicer import LENGTH_MAX, Slicer
 from liushui.sync.undecoded_rows import row_times, step_of
-from liushui.sync.window import EDGES, WINDOW_MIN, Window, Witness, unproven_parts
+from liushui.sync.window import EDGES, EMPTY_WINDOW, WINDOW_MIN, Window, Witness, unproven_parts
 
 FAILURES_MAX: Final = 3
 """The number of consecutive slices that may fail before the sync gives up."""
 ENDING: Final = (AuthError, Deferred, EndlessPages, Untrustworthy, Unreachable, Unfinished)
 """Errors after which no other slice can be read either."""
-OBSERVATIONS: Final = frozenset(("page_cap", "whole_range_s", "range_limit_s", REPEATED_ROWS))
+OBSERVATIONS: Final = frozenset(("page_cap", "whole_range_s", "range_limit_s", "whole_ends_s", REPEATED_ROWS))
 """The names of the observations about the service that a sync stores, and deletes when they no longer hold."""
 LEARNED_DAYS: Final = 28
 """The slicer learns from this number of days before and after the first due day, if the ledger has rows of them."""
@@ -112,6 +114,15 @@ class AccountLease:
             release_lease(self._ledger, self._account, self._holder)
 
 
+class SeenAnswer(NamedTuple):
+    """An answer that was too long for its page."""
+
+    slice: Slice | None
+    """None: there was no such answer yet."""
+    rows: list[tuple[int, bytes]]
+    """Its rows with a readable time, and the step of time of each."""
+
+
 class AccountSync:
     """One sync of one source. Raises ConfigError if its provider is not installed."""
 
@@ -125,12 +136,14 @@ class AccountSync:
         self._window = Window(self._rules)
         self._observed: dict[str, str] = {}
         """The observations of earlier syncs about the service, by name."""
-        self._seen: list[tuple[int, bytes]] = []
-        """The rows of the last answer that was too long for its page, and the step of time of each."""
-        self._seen_in: Slice | None = None
-        """The slice of that answer."""
+        zones = dict.fromkeys(("UTC", self._rules.zone, source.zone))
+        self._ends = RangeEnds(self._rules, tuple(map(ZoneInfo, zones)))
+        self._seen = SeenAnswer(None, [])
+        """The last answer that was too long for its page."""
         self._held: list[FetchedSlice] = []
         """Slices that are longer than the ranges that the service is known to answer completely."""
+        self._open: list[FetchedSlice] = []
+        """Slices whose ends the service may have cut off, and that need no other proof."""
         self._untested: list[Slice] = []
         """Slices whose pages may have been cut, and are short enough to be tested now."""
         self._slicer = Slicer.for_rules(self._rules, self._size)
@@ -236,18 +249,23 @@ class AccountSync:
         account = self._source.account
         self._notify(events.SyncStarted(account, sum((range_.until - range_.since for range_ in ranges), timedelta())))
         failures = 0
-        self._held = []
+        self._held, self._open = [], []
+        again = 0  # the number of ranges that are read again
         while ranges:
             slice_, is_read = await self._sync_slice(self._slicer.next_slice(ranges[0]))
             failures = 0 if is_read else failures + 1
             if failures == FAILURES_MAX:
                 raise SyncError(f"{FAILURES_MAX} slices in a row failed, the last one: {self._result.gaps[-1]}")
             rest = Slice(slice_.until, ranges[0].until)
-            ranges = [rest, *ranges[1:]] if rest.since < rest.until else ranges[1:]
+            progress = timedelta(0) if again else slice_.until - slice_.since
+            is_over = rest.since >= rest.until
+            again -= bool(again) and is_over
+            ranges = ranges[1:] if is_over else [rest, *ranges[1:]]
             left = self._slicer.slices_left(ranges)
-            self._notify(events.SyncAdvanced(account, slice_.until - slice_.since, self._result.rows_in, left))
-            if not ranges or sum(len(held.rows) for held in self._held) >= ROWS_AHEAD:
-                ranges = [*await self.prove_held(), *ranges]
+            self._notify(events.SyncAdvanced(account, progress, self._result.rows_in, left))
+            if not ranges or sum(len(held.rows) for held in (*self._held, *self._open)) >= ROWS_AHEAD:
+                unread = await self.prove_held()
+                ranges, again = [*unread, *ranges], again + len(unread)
         await self._wait_for_commits()
 
     async def _sync_slice(self, slice_: Slice) -> tuple[Slice, bool]:
@@ -262,11 +280,14 @@ class AccountSync:
             try:
                 rows = await self._fetch(slice_)
                 if self._lacks_seen_rows(slice_, rows):
+                    # The service may have cut off an end of the range, or an answer was wrong by chance.
+                    rows = await self._with_ends(slice_, rows)
+                if self._lacks_seen_rows(slice_, rows):
                     read_at = self._now()
                     rows = await self._fetch(slice_)
                     if self._lacks_seen_rows(slice_, rows):
                         raise SyncError("rows of it that came in the answer for a longer range do not come any more")
-                await self._hold(FetchedSlice(slice_, read_at, rows))
+                await self._hold(FetchedSlice(slice_, read_at, rows, self._traits.answered))
             except SliceTooLarge as error:
                 self._note_seen(slice_, error.rows)
                 slice_ = self._slicer.split(slice_, error.rows_in_page)
@@ -281,8 +302,7 @@ class AccountSync:
     def _note_seen(self, slice_: Slice, rows: Sequence[bytes]) -> None:
         """Remember the rows of an answer that was too long for its page. Rows without a readable time are left out."""
         times = row_times(rows, self._rules)
-        self._seen_in = slice_
-        self._seen = [(at, row) for row, at in zip(rows, times, strict=True) if at is not None]
+        self._seen = SeenAnswer(slice_, [(at, row) for row, at in zip(rows, times, strict=True) if at is not None])
 
     def _lacks_seen_rows(self, slice_: Slice, rows: Sequence[bytes]) -> bool:
         """Whether a slice lacks a row that the last answer for a longer range had.
@@ -290,10 +310,11 @@ class AccountSync:
         Then one of the two answers is wrong, for example because a proxy returned an older answer again. A slice that
         reaches beyond that range may lack rows because the service cuts long ranges, which is tested elsewhere.
         """
-        if self._seen_in is None or slice_.since < self._seen_in.since or slice_.until > self._seen_in.until:
+        longer = self._seen.slice
+        if longer is None or slice_.since < longer.since or slice_.until > longer.until:
             return False
         first, end = step_of(slice_.since, self._rules), step_of(slice_.until, self._rules)
-        seen = {row for at, row in self._seen if first <= at < end}
+        seen = {row for at, row in self._seen.rows if first <= at < end}
         return not seen.issubset(rows)
 
     async def _fetch(self, slice_: Slice) -> list[bytes]:
@@ -322,8 +343,9 @@ class AccountSync:
         length, is_tested = self._window.length, self._window.covers(fetched.slice)
         if not is_tested or length < LENGTH_MAX:
             self._window.learn(fetched.slice, fetched.rows)
+        self._ends.learn(fetched.rows)
         if is_tested:
-            await self._enqueue(fetched)
+            await self._release_tested(fetched)
         else:
             self._held.append(fetched)
         if self._window.length > length:
@@ -340,37 +362,109 @@ class AccountSync:
         The fetcher does not test the ends of pages of long ranges: the service may have cut the range instead of the
         page.
         """
-        if held.rows and len(held.rows) >= self._traits.rows_max and isinstance(self._rules.paging, PageNumber):
+        if self._may_be_cut(held):
             self._untested.append(held.slice)
         else:
-            await self._enqueue(held)
+            await self._release_tested(held)
+
+    def _may_be_cut(self, held: FetchedSlice) -> bool:
+        """Whether the page of a held slice has to be tested."""
+        is_longest = bool(held.rows) and held.answered >= self._traits.rows_max
+        return is_longest and isinstance(self._rules.paging, PageNumber)
+
+    async def _release_tested(self, fetched: FetchedSlice) -> None:
+        """Queue a slice for its commit, or keep it until its ends are proven."""
+        if self._ends.unproven_parts(fetched.slice, fetched.rows):
+            self._open.append(fetched)
+        else:
+            await self._enqueue(fetched)
 
     async def prove_held(self) -> list[Slice]:
         """Prove the held slices by known rows and by shorter ranges. Returns the slices to read again."""
         held, self._held = self._held, []
+        opened, self._open = self._open, []
         unread, self._untested = self._untested, []
         if held:
             await self._prove_window(max(fetched.slice.until - fetched.slice.since for fetched in held))
+        if any(self._ends.unproven_parts(fetched.slice, fetched.rows) for fetched in (*held, *opened)):
+            await self._prove_ends()
+        for fetched in opened:
+            with_ends = await self._try_with_ends(fetched)
+            if with_ends is not None:
+                await self._enqueue(with_ends)
         for fetched in held:
-            try:
-                is_whole = self._window.covers(fetched.slice) or await self._is_whole(fetched)
-            except SliceTooLarge:
-                is_whole = False
-                # A part has more rows than its answer, or a total says so, perhaps wrongly. Slices as short as the
-                # window need no such proof, so the same slice is not read repeatedly for it.
-                self._slicer.length_max = self._window.length
-            except UNPROVEN as error:
-                await self._fail(fetched.slice, fetched.read_at, error)
-                continue
-            if not is_whole:
+            shorter = timedelta.max if self._window.covers(fetched.slice) else EMPTY_WINDOW
+            with_ends = await self._try_with_ends(fetched, shorter)
+            if with_ends is not None and not await self._try_release(with_ends):
                 unread.append(fetched.slice)
-            elif self._window.covers(fetched.slice):
-                await self._release(fetched)
-            else:
-                await self._enqueue(fetched)  # its parts are the same rows
         unread += self._untested
         self._untested = []
         return unread
+
+    async def _try_release(self, fetched: FetchedSlice) -> bool:
+        """Queue a slice for its commit if shorter ranges show that it is whole. False: it has to be read again."""
+        try:
+            is_whole = self._window.covers(fetched.slice) or await self._is_whole(fetched)
+        except SliceTooLarge:
+            # A part has more rows than its answer, or a total says so, perhaps wrongly. Slices as short as the window
+            # need no such proof, so the same slice is not read repeatedly for it.
+            self._slicer.length_max = self._window.length
+            return False
+        except UNPROVEN as error:
+            await self._fail(fetched.slice, fetched.read_at, error)
+            return True
+        if is_whole and self._window.covers(fetched.slice) and self._may_be_cut(fetched):
+            self._untested.append(fetched.slice)
+        elif is_whole:
+            await self._enqueue(fetched)
+        return is_whole
+
+    async def _try_with_ends(self, fetched: FetchedSlice, shorter: timedelta = timedelta.max) -> FetchedSlice | None:
+        """Return a slice with the rows that its answer may lack at its ends. None: they cannot be read."""
+        try:
+            return fetched._replace(rows=await self._with_ends(fetched.slice, fetched.rows, shorter))
+        except UNPROVEN as error:
+            await self._fail(fetched.slice, fetched.read_at, error)
+            return None
+
+    async def _with_ends(self, slice_: Slice, rows: list[bytes], shorter: timedelta = timedelta.max) -> list[bytes]:
+        """Return the rows of a slice, with those that only a request for the part at one of its ends returns."""
+        for part in self._ends.unproven_parts(slice_, rows, shorter):
+            found = await self.read_end(part)
+            rows = rows + list((Counter(found) - Counter(rows)).elements())
+        return rows
+
+    async def read_end(self, range_: Slice) -> list[bytes]:
+        """Return the rows of a range, in as many slices as they need."""
+        rows: list[bytes] = []
+        since = range_.since
+        while since < range_.until:
+            part = Slice(since, range_.until)
+            while True:
+                try:
+                    rows += await self._fetch(part)
+                    break
+                except SliceTooLarge as error:
+                    part = self._slicer.split(part, error.rows_in_page)
+            since = part.until
+        return rows
+
+    async def _prove_ends(self) -> None:
+        """Show by a known row that the service answers long ranges up to their ends, and from their beginnings."""
+        witness = self._ends.witness
+        if witness is None:
+            return
+        step, (earliest, _) = self._rules.resolution, self._rules.readable(self._ledger.clock())
+        longest = min(LENGTH_MAX, self._rules.slice_max or LENGTH_MAX) - EDGES * step
+        before = Slice(max(earliest, witness.at - longest), witness.at + EDGES * step)
+        if before.until - before.since > self._ends.whole_until and await self._finds(witness, before, 1):
+            self._ends.whole_until = before.until - before.since
+        begin = witness.at - step
+        until, rows = self._window.rows_to(begin + longest)
+        after = Slice(begin, min(until, begin + longest))
+        last_page = -(-rows // self._traits.page_max(self._size))
+        if after.until - after.since > self._ends.whole_since and await self._finds(witness, after, last_page):
+            self._ends.whole_since = after.until - after.since
 
     async def _is_whole(self, fetched: FetchedSlice) -> bool:
         """Whether shorter ranges have no further rows of the slice."""
@@ -475,7 +569,7 @@ class AccountSync:
             self._queue_taken.set()
 
     async def _record_outcome(self, fetched: FetchedSlice, outcome: Outcome) -> None:
-        slice_, read_at, rows = fetched
+        slice_, read_at, rows, _ = fetched
         if outcome is None:
             return
         if not isinstance(outcome, Committed):
@@ -596,6 +690,9 @@ class AccountSync:
                     self._slicer.grow(self._traits.page_max(self._size))
                 case "whole_range_s":
                     self._window.length = timedelta(seconds=int(observation.value))
+                case "whole_ends_s":
+                    until, since = map(int, observation.value.split())
+                    self._ends.whole_until, self._ends.whole_since = timedelta(seconds=until), timedelta(seconds=since)
                 case "range_limit_s":
                     self._window.is_cut = True
                     self._slicer.length_max = timedelta(seconds=int(observation.value))
@@ -607,6 +704,9 @@ class AccountSync:
             observed["page_cap"] = str(self._traits.cap)
         if self._window.length > WINDOW_MIN:
             observed["whole_range_s"] = str(self._window.length // timedelta(seconds=1))
+        if self._ends.whole_until or self._ends.whole_since:
+            whole = (self._ends.whole_until, self._ends.whole_since)
+            observed["whole_ends_s"] = " ".join(str(length // timedelta(seconds=1)) for length in whole)
         if self._window.is_cut:
             observed["range_limit_s"] = str(self._slicer.length_max // timedelta(seconds=1))
         if self._traits.repeated_rows:

@@ -81,7 +81,7 @@ CROWDED_PAGE: Final = 40
 """Rows of a page, if a deviation needs an instant with more rows than a page holds."""
 OPTIONS: Final = Options(attempts=2, leases=False)
 """The options of the syncs: few retries, and no leases, because leases only save work."""
-FIRST_CALLS: Final = 46
+FIRST_CALLS: Final = 54
 CALLS_A_PAGE: Final = 6
 CALLS_OVER: Final = 4
 """A client is stopped after this multiple of its allowed calls."""

@@ -56,6 +56,8 @@ LISTS: Final = tuple(name for name in EVERY if name not in DOCUMENTS)
 CURSORS: Final = ("bybit", "wecom", "toy")
 LONG_RANGES: Final = tuple(name for name in LISTS if name != "bybit")
 """Those that answer ranges of more than a week."""
+MONTHS_AT_MOST: Final = ("alipay", "wecom")
+"""Those of them that answer ranges of a month at most."""
 NUMBERED: Final = ("alipay", "binance_usdm", "hkus", "longbridge", "longbridge_legacy")
 """Those whose pages are numbered."""
 WITHOUT_EMPTY_LISTS: Final = ("alipay",)
@@ -97,9 +99,11 @@ APPLIES_TO: Final = {
     "cursor-repeats-empty": CURSORS,
     "cursor-never-ends": CURSORS,
     "hidden-rows": CURSORS,
-    **dict.fromkeys(("start-exclusive", "end-exclusive", "ends-wider"), LISTS),
-    "middle-missing": LONG_RANGES,
-    **dict.fromkeys(("cut-by-bytes", "cut-by-chance"), (*NUMBERED, "wooxpro")),
+    **dict.fromkeys(("start-exclusive", "end-exclusive", "ends-wider", "other-zone", "other-order"), LISTS),
+    **dict.fromkeys(("up-to-midnight", "from-midnight", "up-to-full-hour", "from-full-hour"), LISTS),
+    **dict.fromkeys(("up-to-monday", "from-monday", "middle-missing"), LONG_RANGES),
+    **dict.fromkeys(("up-to-month", "from-month"), tuple(name for name in LONG_RANGES if name not in MONTHS_AT_MOST)),
+    **dict.fromkeys(("cut-by-bytes", "cut-by-chance", "rows-at-most"), (*NUMBERED, "wooxpro")),
     **dict.fromkeys(("joints-missing", "last-page-again"), NUMBERED),
     "first-page-short": LONG_RANGES,
     **dict.fromkeys(("lone-surrogate", "nan", "broken-number", "null-list", "absent-list"), LISTS),

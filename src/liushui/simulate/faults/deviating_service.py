@@ -139,7 +139,8 @@ class DeviatingReader:
         return total
 
     def _changed(self, query: FlowQuery) -> FlowQuery:
-        reading = Reading(self.now(), self._service.provider.rules.resolution)
+        rules = self._service.provider.rules
+        reading = Reading(self.now(), rules.resolution, rules.zone)
         for deviation in self._service.deviations:
             if deviation.page_cap is not None:
                 # Numbered pages have the length of the cap, so that no row is lost between two pages.

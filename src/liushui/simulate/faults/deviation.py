@@ -46,10 +46,12 @@ class RowsPage(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """The circumstances of one request: the service's time, and the finest step of its clock."""
+    """The circumstances of one request: the service's time, and the finest step and the zone of its clock."""
 
     now: datetime
     step: timedelta
+    zone: str
+    """The time zone of the provider's days."""
 
 
 @dataclass(frozen=True, kw_only=True)

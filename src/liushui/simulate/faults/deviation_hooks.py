@@ -10,7 +10,9 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import accumulate
 from typing import Final
+from zoneinfo import ZoneInfo
 
+from liushui.calendar_boundary import Boundary
 from liushui.conditions import DETAIL_PREFIX, AnyOf
 from liushui.errors import WireError
 from liushui.http import Response
@@ -68,6 +70,40 @@ def capped_by_chance(query: FlowQuery, _reading: Reading) -> FlowQuery:
     return query._replace(limit=min(query.limit, CAPS[zlib.crc32(place.encode()) % len(CAPS)]))
 
 
+def up_to(boundary: Boundary) -> Callable[[FlowQuery, Reading], FlowQuery]:
+    """A longer range than the boundary's, up to its last boundary."""
+
+    def change(query: FlowQuery, reading: Reading) -> FlowQuery:
+        end = min(query.until, max(query.since, reading.now))
+        if end - query.since <= boundary.length:
+            return query
+        return query._replace(until=max(query.since, boundary.last_before(end, ZoneInfo(reading.zone))))
+
+    return change
+
+
+def from_next(boundary: Boundary) -> Callable[[FlowQuery, Reading], FlowQuery]:
+    """A longer range than the boundary's, from its first boundary."""
+
+    def change(query: FlowQuery, reading: Reading) -> FlowQuery:
+        if query.until - query.since <= boundary.length:
+            return query
+        return query._replace(since=min(query.until, boundary.first_after(query.since, ZoneInfo(reading.zone))))
+
+    return change
+
+
+def shifted(time: timedelta) -> Callable[[FlowQuery, Reading], FlowQuery]:
+    """The range as if its times were those of another zone."""
+
+    def change(query: FlowQuery, _reading: Reading) -> FlowQuery:
+        if query.since - MIN_INSTANT < time or MAX_INSTANT - query.until < time:
+            return query
+        return query._replace(since=query.since + time, until=query.until + time)
+
+    return change
+
+
 def first_page_capped(rows: int) -> Callable[[FlowQuery, Reading], FlowQuery]:
     """At most this number of rows of the first page."""
     return lambda query, _reading: (
@@ -84,6 +120,24 @@ def last_page_again(query: FlowQuery, count: int) -> FlowQuery:
     """The last page in place of those beyond it."""
     last = max(0, count - 1) // query.limit * query.limit
     return query._replace(offset=min(query.offset, last))
+
+
+def other_order(query: FlowQuery, count: int) -> FlowQuery:
+    """The other end of a range that has more rows than the page."""
+    return query._replace(newest=not query.newest) if count > query.limit else query
+
+
+def at_most(rows: int) -> Callable[[FlowQuery, int], FlowQuery]:
+    """At most this number of rows on all pages of a range."""
+
+    def change(query: FlowQuery, count: int) -> FlowQuery:
+        if count <= rows:
+            return query
+        return query._replace(
+            offset=query.offset if query.offset < rows else count, limit=min(query.limit, max(1, rows - query.offset))
+        )
+
+    return change
 
 
 def in_the_middle(at: datetime, query: FlowQuery) -> bool:

@@ -6,6 +6,7 @@ from itertools import combinations
 from random import Random
 from typing import Final
 
+from liushui.calendar_boundary import Boundary
 from liushui.provider import Provider
 from liushui.rules import Cursor, DayDocument, PageNumber, RangeOnly
 from liushui.simulate.faults import deviation_hooks as hooks
@@ -431,6 +432,78 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = {
             hides=hooks.is_hidden,
         ),
         Deviation(
+            name="up-to-midnight",
+            description="answers a range of more than a day only up to the last midnight before its end",
+            group="range",
+            is_drawn=False,
+            applies_to=_answers_longer_ranges_than(DAY),
+            range_max=DAY,
+            change_query=hooks.up_to(Boundary.DAY),
+        ),
+        Deviation(
+            name="from-midnight",
+            description="answers a range of more than a day only from the first midnight in it",
+            group="range",
+            is_drawn=False,
+            applies_to=_answers_longer_ranges_than(DAY),
+            range_max=DAY,
+            change_query=hooks.from_next(Boundary.DAY),
+        ),
+        Deviation(
+            name="up-to-full-hour",
+            description="answers a range of more than an hour only up to the last full hour before its end",
+            group="range",
+            is_drawn=False,
+            applies_to=_has_lists,
+            range_max=DAY,
+            change_query=hooks.up_to(Boundary.HOUR),
+        ),
+        Deviation(
+            name="from-full-hour",
+            description="answers a range of more than an hour only from the first full hour in it",
+            group="range",
+            is_drawn=False,
+            applies_to=_has_lists,
+            range_max=DAY,
+            change_query=hooks.from_next(Boundary.HOUR),
+        ),
+        Deviation(
+            name="up-to-monday",
+            description="answers a range of more than a week only up to the last Monday before its end",
+            group="range",
+            is_drawn=False,
+            applies_to=_answers_longer_ranges_than(hooks.NEWEST_DAYS),
+            range_max=3 * DAY,
+            change_query=hooks.up_to(Boundary.WEEK),
+        ),
+        Deviation(
+            name="from-monday",
+            description="answers a range of more than a week only from the first Monday in it",
+            group="range",
+            is_drawn=False,
+            applies_to=_answers_longer_ranges_than(hooks.NEWEST_DAYS),
+            range_max=3 * DAY,
+            change_query=hooks.from_next(Boundary.WEEK),
+        ),
+        Deviation(
+            name="up-to-month",
+            description="answers a range of more than a month only up to the last end of a month in it",
+            group="range",
+            is_drawn=False,
+            applies_to=_answers_longer_ranges_than(Boundary.MONTH.length),
+            range_max=Boundary.MONTH.length,
+            change_query=hooks.up_to(Boundary.MONTH),
+        ),
+        Deviation(
+            name="from-month",
+            description="answers a range of more than a month only from the first beginning of a month in it",
+            group="range",
+            is_drawn=False,
+            applies_to=_answers_longer_ranges_than(Boundary.MONTH.length),
+            range_max=Boundary.MONTH.length,
+            change_query=hooks.from_next(Boundary.MONTH),
+        ),
+        Deviation(
             name="middle-missing",
             description="answers only the first and the last day of a range of more than a week",
             reason="pages shifted|counts|total|with an id",
@@ -439,6 +512,15 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = {
             applies_to=_answers_longer_ranges_than(hooks.NEWEST_DAYS),
             range_max=DAY,
             omits=hooks.in_the_middle,
+        ),
+        Deviation(
+            name="other-zone",
+            description="takes the times of a request for those of a zone 8 hours away",
+            reason="ignor|outside|asked for|of this account",
+            group="range",
+            is_drawn=False,
+            applies_to=_has_lists,
+            change_query=hooks.shifted(timedelta(hours=8)),
         ),
         Deviation(
             name="cut-by-bytes",
@@ -489,6 +571,26 @@ DEVIATIONS: Final[Mapping[str, Deviation]] = {
             applies_to=_has_numbered_pages,
             needs_crowd=True,
             change_by_count=hooks.last_page_again,
+        ),
+        Deviation(
+            name="other-order",
+            description="gives the other end of a range that does not fit the page",
+            reason="pages shifted|one instant|more than the|differ|cursor again",
+            group="paging",
+            is_drawn=False,
+            applies_to=_has_lists,
+            needs_crowd=True,
+            change_by_count=hooks.other_order,
+        ),
+        Deviation(
+            name="rows-at-most",
+            description="gives 30 rows of a range at most, on all of its pages",
+            reason="one instant|more than the",
+            group="cap",
+            is_drawn=False,
+            applies_to=_has_no_linked_pages,
+            page_min=20,
+            change_by_count=hooks.at_most(30),
         ),
     )
 }

@@ -62,6 +62,20 @@ def test_an_account_without_rows_is_read_week_by_week_once(ledger: Ledger) -> No
     assert len(again.calls) <= 8, "no row shows that the ends of a range are answered, so these are requested alone"
 
 
+def test_years_that_were_answered_completely_cost_few_calls_from_then_on(ledger: Ledger) -> None:
+    """The first sync shows the longest range, and not yet that ranges of that length are answered up to their ends."""
+    rows = hourly(10, begin=NOW - timedelta(days=1500))
+    counts = []
+    for _ in range(3):
+        client = ClientDouble(codec, rows)
+        world = World(clock_of(ledger), {"a": client})
+        (result,) = world.sync(ledger, source(since=LONG_AGO), options=Options(everything=True))
+        assert result.status is SyncStatus.DONE
+        assert amounts(ledger) == amounts_of(rows)
+        counts.append(len(client.calls))
+    assert counts[2] < counts[0], "what it lacked was shown by the second one"
+
+
 def test_rows_of_one_week_among_years_are_found(ledger: Ledger) -> None:
     """The newest days of every long range are empty."""
     rows = [row(BEGIN - timedelta(days=900) + timedelta(hours=hour), f"-{hour}.00") for hour in range(1, 100)]

@@ -341,9 +341,9 @@ class AccountSync:
         """Queue a slice for its commit. If it is longer than the ranges that the service is known to answer, hold it
         instead."""
         length, is_tested = self._window.length, self._window.covers(fetched.slice)
-        if not is_tested or length < LENGTH_MAX:
+        if not is_tested or min(length, self._ends.whole_until, self._ends.whole_since) < LENGTH_MAX:
             self._window.learn(fetched.slice, fetched.rows)
-        self._ends.learn(fetched.rows)
+            self._ends.learn(fetched.rows)
         if is_tested:
             await self._release_tested(fetched)
         else:
@@ -455,7 +455,7 @@ class AccountSync:
         if witness is None:
             return
         step, (earliest, _) = self._rules.resolution, self._rules.readable(self._ledger.clock())
-        longest = min(LENGTH_MAX, self._rules.slice_max or LENGTH_MAX) - EDGES * step
+        longest = min(LENGTH_MAX + EDGES * step, (self._rules.slice_max or timedelta.max) - EDGES * step)
         before = Slice(max(earliest, witness.at - longest), witness.at + EDGES * step)
         if before.until - before.since > self._ends.whole_until and await self._finds(witness, before, 1):
             self._ends.whole_until = before.until - before.since

@@ -301,6 +301,7 @@ def call_bound(double: DeviatingProvider) -> int:
     It is computed from rows and pages. FIRST_CALLS covers the start, the search for the slice length, and repeated
     failures. CALLS_A_PAGE covers every page of rows and every longest range, in each part that is requested separately.
     A page is read, checked beyond its end, and may be halved and read again.
+    Around a crowded instant, slices are halved until they fit, and grow again; the end of each may be requested alone.
     """
     rules = double.provider.rules
     caps = [one.page_cap or one.page_min for one in double.deviations]
@@ -314,4 +315,4 @@ def call_bound(double: DeviatingProvider) -> int:
     halvings = ((NOW - BEGIN) // rules.resolution).bit_length() if double.has_crowd else 0
     # Only an empty page shows that the page before it was the last one.
     calls_a_page = CALLS_A_PAGE + isinstance(rules.paging, IdKeyset | PageNumber)
-    return FIRST_CALLS + calls_a_page * parts * (pages + windows) + 2 * parts * halvings
+    return FIRST_CALLS + calls_a_page * parts * (pages + windows) + 3 * parts * halvings

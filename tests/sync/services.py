@@ -26,6 +26,27 @@ class UpToMidnight(ClientDouble):
         return await super().fetch_page(request._replace(slice_=Slice(since, until)))
 
 
+class UpToMonday(ClientDouble):
+    """Answers a range of more than a week only up to the last Monday before its end."""
+
+    async def fetch_page(self, request: PageRequest) -> Page:
+        since, until = request.slice_
+        if until - since > timedelta(days=7):
+            monday = until - timedelta(days=until.weekday())
+            until = max(since, monday.replace(hour=0, minute=0, second=0, microsecond=0))
+        return await super().fetch_page(request._replace(slice_=Slice(since, until)))
+
+
+class FirstDay(ClientDouble):
+    """Answers only the first day of a range of more than a week."""
+
+    async def fetch_page(self, request: PageRequest) -> Page:
+        since, until = request.slice_
+        if until - since > timedelta(days=7):
+            until = since + timedelta(days=1)
+        return await super().fetch_page(request._replace(slice_=Slice(since, until)))
+
+
 class StartExclusive(ClientDouble):
     """Leaves out the rows of the first second of a range."""
 

@@ -15,7 +15,7 @@ from liushui.sync.options import Options
 from liushui.testing.provider_client_double import ClientDouble
 from tests.sync.rows import BEGIN, NOW, hourly, new_ledger, row, source
 from tests.sync.running import World, amounts, amounts_of, clock_of, synced
-from tests.sync.services import NewestPart
+from tests.sync.services import FirstDay, NewestPart, UpToMonday
 
 KEPT = RULES.observations_kept
 LONG_AGO = datetime(2015, 1, 1, tzinfo=UTC)
@@ -82,6 +82,18 @@ def test_rows_of_one_week_among_years_are_found(ledger: Ledger) -> None:
     service = NewestPart(codec, rows)
     service.window = timedelta(days=7, seconds=2)
     (result,) = World(clock_of(ledger), {"a": service}).sync(ledger, source(since=LONG_AGO))
+    assert result.status is SyncStatus.DONE
+    assert amounts(ledger) == amounts_of(rows)
+
+
+@pytest.mark.parametrize("service", [UpToMonday, FirstDay])
+@pytest.mark.parametrize("days", [2, 7])
+def test_a_service_that_answers_a_week_loses_none_of_few_rows(
+    ledger: Ledger, service: type[ClientDouble], days: int
+) -> None:
+    """Also the requests that show that weeks are whole, which are a step longer at each end, must not be cut."""
+    rows = [row(BEGIN + timedelta(days=days, hours=5, minutes=7))]
+    (result,) = World(clock_of(ledger), {"a": service(codec, rows)}).sync(ledger, source(since=LONG_AGO))
     assert result.status is SyncStatus.DONE
     assert amounts(ledger) == amounts_of(rows)
 

@@ -55,7 +55,7 @@ from liushui.sync.range_ends import RangeEnds
 from liushui.sync.same_account import WrongAccount, known_rows, prove_account
 from liushui.sync.slicer import LENGTH_MAX, Slicer
 from liushui.sync.undecoded_rows import row_times, step_of
-from liushui.sync.window import EDGES, EMPTY_WINDOW, WINDOW_MIN, Window, Witness, unproven_parts
+from liushui.sync.window import EDGES, WINDOW_MIN, Window, Witness, unproven_parts
 
 FAILURES_MAX: Final = 3
 """The number of consecutive slices that may fail before the sync gives up."""
@@ -393,13 +393,18 @@ class AccountSync:
             if with_ends is not None:
                 await self._enqueue(with_ends)
         for fetched in held:
-            shorter = timedelta.max if self._window.covers(fetched.slice) else EMPTY_WINDOW
+            shorter = timedelta.max if self._window.covers(fetched.slice) else self._length_of_parts(fetched)
             with_ends = await self._try_with_ends(fetched, shorter)
             if with_ends is not None and not await self._try_release(with_ends):
                 unread.append(fetched.slice)
         unread += self._untested
         self._untested = []
         return unread
+
+    def _length_of_parts(self, held: FetchedSlice) -> timedelta:
+        """The longest request that is made to show that a slice is whole."""
+        parts = unproven_parts(held.slice, held.rows, self._window)
+        return max(part.until - part.since for part in parts) + EDGES * self._rules.resolution
 
     async def _try_release(self, fetched: FetchedSlice) -> bool:
         """Queue a slice for its commit if shorter ranges show that it is whole. False: it has to be read again."""

@@ -97,7 +97,13 @@ def unproven_parts(slice_: Slice, rows: Sequence[bytes], window: Window) -> list
     Together they are the whole slice, because rows at both ends of a slice show nothing about its middle.
     """
     is_empty = not rows and window.oldest is None
-    return _pieces(slice_, EMPTY_WINDOW if is_empty else window.length)
+    return _pieces(slice_, empty_window(window.rules) if is_empty else window.length)
+
+
+def empty_window(rules: Rules[Paging]) -> timedelta:
+    """Return the longest part of which the request, which covers a step more at each end, is not longer than
+    EMPTY_WINDOW."""
+    return max(WINDOW_MIN, EMPTY_WINDOW - EDGES * rules.resolution)
 
 
 def _pieces(slice_: Slice, longest: timedelta) -> list[Slice]:

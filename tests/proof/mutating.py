@@ -19,7 +19,7 @@ FOUND_BY: Final[dict[str, tuple[int, ...]]] = {
     "parts_hold_the_full_pages": (107,),
     "unreadable_rows_are_kept": (1, 83),
     "newest_wait_until_settled": (78,),
-    "newest_part_again": (61, 66),
+    "newest_part_again": (66,),
     "older_parts_again": (1,),
     "equal_rows_are_numbered": (3, 7),
     "ended_versions_become_history": (77, 101),
@@ -29,7 +29,6 @@ FOUND_BY: Final[dict[str, tuple[int, ...]]] = {
 
 FOUND_BY_DEVIATING: Final[dict[str, tuple[int, ...]]] = {
     "cursor_followed_to_the_end": (3564,),
-    "long_ranges_are_proven": (174, 735),
 }
 """The same of runs with `--deviations`.
 

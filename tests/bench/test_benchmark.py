@@ -82,7 +82,6 @@ GROUPS: dict[tuple[str, ...], set[tuple[str, str]]] = {
         ("export", "memory, export as csv"),
         ("export", "memory, db copy"),
         ("export-speed", "csv ÷ bare loop"),
-        ("export-speed", "parquet ÷ csv"),
         ("export-speed", "beancount ÷ csv"),
         ("export-speed", "hledger ÷ csv"),
         ("export-speed", "xlsx ÷ bare xlsxwriter"),

@@ -56,6 +56,9 @@ REACH_MIN: Final = 20
 """The fewest rows that a service may be suspected to return at most for any question."""
 NEIGHBOURHOOD: Final = timedelta(days=7)
 """How far before an instant other rows are looked for."""
+INVENTED_MAX: Final = 4
+"""How many ever shorter pages may lack a row that the answer for a part of their range has. A service that cuts pages
+by chance may do so once or twice."""
 TIMELESS_MARGIN: Final = 2
 """The request covers one more step at each end of a slice, and a service may return a further step."""
 SAME_PAGE: Final = "the service returns the same page for every page number"
@@ -94,6 +97,12 @@ class SourceTraits:
     """The number of rows in the last answer, including those of the steps beside its slice."""
     repeated_rows: int = 0
     """The number of rows that repeated a record of the same answer."""
+    others: Counter[bytes] = field(default_factory=Counter)
+    """Rows that only the answer for a part had, when the end of a page was last found to be cut."""
+    others_beside: int = 0
+    """The number of rows of that page."""
+    invented: int = 0
+    """How often in succession a shorter page within that one lacked such rows again."""
     whole_pages: int = 0
     """The number of longest pages that were proven to be complete."""
     cuts_silently: bool = False
@@ -318,14 +327,27 @@ class Question(NamedTuple):
             at_edge = [row for row, at in zip(rows, row_times(rows, self.rules), strict=True) if at == edge]
             expected = Counter(rows_inside(at_edge, part, self.rules)) if shared else Counter()
             inside = await self._rows_at_end(part, rows, expected, params, is_oldest=is_oldest)
-            if len(inside) >= len(rows) or not expected <= Counter(inside) or self._has_others(inside, rows):
+            others = Counter(rows_inside(inside, self.inner, self.rules)) - Counter(rows)
+            if len(inside) >= len(rows) or not expected <= Counter(inside) or others:
+                self._note_others(others, rows)
                 self.traits.cuts_silently |= self.is_short and not isinstance(self.rules.paging, RangeOnly)
                 self.traits.note_cut(len(rows), self.size)
                 raise SliceTooLarge(len(rows), rows)
 
-    def _has_others(self, found: Sequence[bytes], rows: Sequence[bytes]) -> bool:
-        """Whether rows of the slice were found that are not among these."""
-        return bool(Counter(rows_inside(found, self.inner, self.rules)) - Counter(rows))
+    def _note_others(self, others: Counter[bytes], rows: Sequence[bytes]) -> None:
+        """Remember the rows that the answer for a part has and the page for the whole range lacks.
+
+        A service that cuts pages leaves fewer rows out of shorter ranges. If ever shorter pages lack such rows, the
+        service invents them, and ranges would be halved without end: then this raises SyncError.
+        """
+        traits = self.traits
+        here = Counter(rows_inside(list(traits.others.elements()), self.inner, self.rules))
+        is_again = bool(here - Counter(rows)) and len(rows) < traits.others_beside
+        if traits.invented < INVENTED_MAX:  # what has been shown stays shown
+            traits.invented = traits.invented + 1 if is_again else 0
+        traits.others, traits.others_beside = others, len(rows)
+        if traits.invented >= INVENTED_MAX:
+            raise SyncError("the answer for a part of a range has rows that no answer for the range has")
 
     async def _rows_at_end(
         self,

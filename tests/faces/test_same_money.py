@@ -150,3 +150,9 @@ def test_the_links_are_listed_and_shown(shop: Faces) -> None:
     ] * 4
     answer = shop.caller.get("/links", kind="same_money")
     assert [one["id"] for one in answer["links"]] == [one["link"] for one in printed]
+
+
+def test_the_page_says_that_a_sum_of_balances_counts_the_money_twice(shop: Faces) -> None:
+    page = shop.visitor.get(f"/?{PAGE}").text
+    assert "may count money twice" in page
+    assert "wecom may show the same money as another account of this list" in page

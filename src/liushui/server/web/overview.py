@@ -20,6 +20,7 @@ from liushui.ledger.read.overview import Overview, read_calendar, read_overview,
 from liushui.ledger.read.summaries import SummaryQuery, Unit, by_kind, sum_totals
 from liushui.meaning import SECTIONS, Meaning, Section, meaning_of
 from liushui.money import EXACT, ZERO
+from liushui.rules import Paging, Rules
 from liushui.server.web.charts import (
     Calendar,
     bar_chart,
@@ -48,13 +49,17 @@ CALENDAR_WEEKS: Final = 53
 
 
 class Holding(NamedTuple):
-    """The sums of one currency over all accounts, and each of them. `basis`: a balance if all of them are."""
+    """The sums of one currency over all accounts, and each of them. `basis`: a balance if all of them are.
+
+    `views`: accounts that may show the same money as another one of them, so that the sum counts it twice.
+    """
 
     currency: str
     amount: Decimal
     verdict: Verdict
     basis: Basis
     balances: Sequence[Balance]
+    views: Sequence[str]
 
 
 class KindTotal(NamedTuple):
@@ -214,7 +219,7 @@ def _template_context(page: Page, request: OverviewRequest, overview: Overview) 
         "accounts": [account.snapshot for account in overview.accounts],
         "zone": zone,
         "alarms": [alarm_label(alarm, zone, language) for alarm in overview.alarms],
-        "holdings": _holdings(overview),
+        "holdings": _holdings(overview, page.read_model.rules),
         "account_label": account_label,
         "coverage": lambda verdict: coverage_label(verdict, zone, language),
         "basis": lambda basis: basis_label(basis, language),
@@ -248,9 +253,11 @@ def _template_context(page: Page, request: OverviewRequest, overview: Overview) 
     }
 
 
-def _holdings(overview: Overview) -> list[Holding]:
+def _holdings(overview: Overview, rules: Mapping[str, Rules[Paging]]) -> list[Holding]:
     """The balances by currency, in the order of the currencies."""
     holdings = []
+    providers = {account.name.account: account.name.provider for account in overview.accounts}
+    shows = {name: rules[provider].links.shows_money_of for name, provider in providers.items() if provider in rules}
     only_stated = {balance.currency for balance in overview.balances} - set(overview.currencies)
     for currency in [*overview.currencies, *sorted(only_stated)]:
         balances = [balance for balance in overview.balances if balance.currency == currency]
@@ -263,7 +270,9 @@ def _holdings(overview: Overview) -> list[Holding]:
         held = {balance.account for balance in balances}
         others = [one for one in overview.accounts if one.name.account not in held]
         verdict = combine([*(one.verdict for one in balances), verdict_on(others, None, None, currency)])
-        holdings.append(Holding(currency, amount, verdict, basis, balances))
+        held_at = {providers[name] for name in held}
+        views = sorted(name for name in held if shows.get(name) in held_at)
+        holdings.append(Holding(currency, amount, verdict, basis, balances, views))
     return holdings
 
 

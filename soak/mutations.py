@@ -18,7 +18,19 @@ from liushui.ledger.flow_row import COPY_MARK, ID, Rejected, Row
 from liushui.ledger.write import batch_writer, commit
 from liushui.provider import DecodedRow, Page, Slice
 from liushui.rules import Cursor, PageNumber, Rules
-from liushui.sync import caller, committer, doubts, fetch, pipeline, plan, range_ends, window
+from liushui.sync import (
+    caller,
+    committer,
+    doubts,
+    fetch,
+    paged_fetcher,
+    pipeline,
+    plan,
+    question,
+    range_ends,
+    range_fetcher,
+    window,
+)
 
 Function = Callable[..., Any]
 Report = Callable[[str], None]
@@ -106,7 +118,7 @@ def never(*_args: object) -> bool:
     return False
 
 
-def as_the_total_says(_counts: bool, _fetcher: fetch.PagedFetcher, page: Page) -> bool:
+def as_the_total_says(_counts: bool, _fetcher: paged_fetcher.PagedFetcher, page: Page) -> bool:
     """A page is whole if its total is the number of its rows."""
     return page.total == len(page.rows)
 
@@ -116,24 +128,24 @@ def alone(_beside: Slice, _asked: Slice, slice_: Slice, *_args: object) -> Slice
     return slice_
 
 
-def last_where_short(page: Page, fetcher: fetch.PagedFetcher, requested: int) -> Page:
+def last_where_short(page: Page, fetcher: paged_fetcher.PagedFetcher, requested: int) -> Page:
     """A page with fewer rows than requested counts as the last one."""
     is_short = isinstance(fetcher.paging, PageNumber) and len(page.rows) < requested
     return page._replace(next_token=None) if is_short else page
 
 
-def last_where_empty(page: Page, fetcher: fetch.PagedFetcher, _requested: int) -> Page:
+def last_where_empty(page: Page, fetcher: paged_fetcher.PagedFetcher, _requested: int) -> Page:
     """A page without rows counts as the last page, even if it names another page."""
     is_empty = isinstance(fetcher.paging, Cursor) and not page.rows
     return page._replace(next_token=None) if is_empty else page
 
 
-def counted_alone(_agree: bool, _before: fetch.WholeRead | None, read: fetch.WholeRead) -> bool:
+def counted_alone(_agree: bool, _before: paged_fetcher.WholeRead | None, read: paged_fetcher.WholeRead) -> bool:
     """One read of several pages is enough if it has as many rows as the provider counts."""
     return read.matches_total
 
 
-async def only_the_parts(self: fetch.RangeFetcher, *, can_split: bool) -> list[bytes]:
+async def only_the_parts(self: range_fetcher.RangeFetcher, *, can_split: bool) -> list[bytes]:
     """Each part is requested, and nothing else."""
     return [row for part in self.separate_parts() for row in await self.read_part(part, can_split=can_split)]
 
@@ -166,35 +178,35 @@ def without_copies(rows: list[Row], *_args: object) -> list[Row]:
 
 
 STEPS: Final[dict[str, Step]] = {
-    "empty_page_after_the_last": Step(fetch.PagedFetcher, "page", altered(last_where_short)),
-    "total_equals_rows": Step(fetch, "total_matches", altered(always)),
-    "two_reads_agree": Step(fetch, "reads_agree", altered(counted_alone)),
-    "cursor_followed_to_the_end": Step(fetch.PagedFetcher, "page", altered(last_where_empty)),
-    "full_page_is_cut": Step(fetch.RangeFetcher, "is_full", altered(lambda *_: False)),
-    "parts_hold_the_full_pages": Step(fetch, "holds_page", altered(always)),
-    "unseen_values": Step(fetch.RangeFetcher, "pages_meet", altered(always)),
+    "empty_page_after_the_last": Step(paged_fetcher.PagedFetcher, "page", altered(last_where_short)),
+    "total_equals_rows": Step(paged_fetcher, "total_matches", altered(always)),
+    "two_reads_agree": Step(paged_fetcher, "reads_agree", altered(counted_alone)),
+    "cursor_followed_to_the_end": Step(paged_fetcher.PagedFetcher, "page", altered(last_where_empty)),
+    "full_page_is_cut": Step(range_fetcher.RangeFetcher, "is_full", altered(lambda *_: False)),
+    "parts_hold_the_full_pages": Step(range_fetcher, "holds_page", altered(always)),
+    "unseen_values": Step(range_fetcher.RangeFetcher, "pages_meet", altered(always)),
     "second_read_before_versions_end": Step(committer.Committer, "confirm", replaced(nothing_async)),
     "stale_read_refused": Step(committer.Committer, "reread_overtaken", replaced(commit_as_new)),
     "rows_outside_the_slice_refused": Step(committer, "check_inside", unchecked),
-    "ignored_range_refused": Step(fetch, "check_times", unchecked),
+    "ignored_range_refused": Step(question, "check_times", unchecked),
     "ends_asked_beyond": Step(fetch, "widened", altered(as_long_as_the_slice)),
-    "page_cap_is_found": Step(fetch.Question, "prove_end", replaced(nothing_async)),
-    "silent_cuts_are_found": Step(fetch.PagedFetcher, "must_prove_end", altered(never)),
-    "short_pages_are_continued": Step(fetch.PagedFetcher, "has_rows_after", altered(never)),
-    "totals_are_tested": Step(fetch.PagedFetcher, "counts_rows", altered(as_the_total_says)),
-    "short_ranges_are_proven": Step(fetch.RangeFetcher, "prove_short_page", replaced(nothing_async)),
-    "steps_by_other_pages": Step(fetch.PagedFetcher, "is_whole_step", altered(always)),
-    "instants_are_not_the_limit": Step(fetch.Question, "prove_reach", replaced(nothing_async)),
+    "page_cap_is_found": Step(question.Question, "prove_end", replaced(nothing_async)),
+    "silent_cuts_are_found": Step(paged_fetcher.PagedFetcher, "must_prove_end", altered(never)),
+    "short_pages_are_continued": Step(paged_fetcher.PagedFetcher, "has_rows_after", altered(never)),
+    "totals_are_tested": Step(paged_fetcher.PagedFetcher, "counts_rows", altered(as_the_total_says)),
+    "short_ranges_are_proven": Step(range_fetcher.RangeFetcher, "prove_short_page", replaced(nothing_async)),
+    "steps_by_other_pages": Step(paged_fetcher.PagedFetcher, "is_whole_step", altered(always)),
+    "instants_are_not_the_limit": Step(question.Question, "prove_reach", replaced(nothing_async)),
     "seen_rows_come_again": Step(pipeline.AccountSync, "_lacks_seen_rows", replaced(lambda *_: False)),
-    "unfiltered_question": Step(fetch.RangeFetcher, "read_parts", replaced(only_the_parts)),
+    "unfiltered_question": Step(range_fetcher.RangeFetcher, "read_parts", replaced(only_the_parts)),
     "long_ranges_are_proven": Step(window.Window, "covers", altered(always)),
     "ends_of_ranges_are_proven": Step(range_ends.RangeEnds, "unproven_parts", altered(lambda *_, **__: [])),
-    "each_record_counts_once": Step(fetch, "each_record_once", altered(as_often_as_listed)),
+    "each_record_counts_once": Step(question, "each_record_once", altered(as_often_as_listed)),
     "steps_beside_crowds": Step(fetch, "without_proven_ends", altered(alone)),
     "withdrawals_are_doubted": Step(doubts.WithdrawalCheck, "is_large", altered(never)),
     "credentials_are_proven": Step(pipeline, "prove_account", replaced(nothing_async)),
     "clock_of_the_provider": Step(caller.RateLimitedCaller, "check_clock", replaced(nothing)),
-    "pages_without_end": Step(fetch.PageWalk, "add", unchecked),
+    "pages_without_end": Step(question.PageWalk, "add", unchecked),
     "retention_guard": Step(committer.Committer, "check_retained", unchecked),
     "unreadable_rows_are_kept": Step(committer.Committer, "decode_each", altered(without_rejected)),
     "failures_leave_gaps": Step(pipeline.AccountSync, "record_gap", replaced(nothing_async)),

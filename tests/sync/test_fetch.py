@@ -11,7 +11,9 @@ from liushui.provider import Page, PageRequest, Slice
 from liushui.providers.longbridge import codec
 from liushui.providers.longbridge.rules import RULES
 from liushui.rules import RangeOnly, Rules
-from liushui.sync.fetch import READS_MAX, SliceTooLarge, SourceTraits, fetch_slice
+from liushui.sync.fetch import fetch_slice
+from liushui.sync.paged_fetcher import READS_MAX
+from liushui.sync.question import SliceTooLarge, SourceTraits
 from liushui.testing.provider_client_double import ClientDouble
 from tests.sync.rows import BEGIN, hourly, row
 from tests.sync.services import (

@@ -7,7 +7,8 @@ import pytest
 from liushui.errors import SyncError
 from liushui.provider import Page, PageRequest
 from liushui.rules import PageNumber
-from liushui.sync.fetch import READS_MAX, SliceTooLarge
+from liushui.sync.paged_fetcher import READS_MAX
+from liushui.sync.question import SliceTooLarge
 from tests.sync.pages import COUNTED, CURSOR, DAY, Instant, Scripted, chain, fetched, paged_by, rows
 
 # ---------------------------------------------------------------- cursors

@@ -23,10 +23,12 @@ from liushui.provider import Codec, Page, PageRequest, Provider, Slice
 from liushui.providers import get_provider
 from liushui.providers.longbridge import codec
 from liushui.providers.longbridge.rules import RULES
-from liushui.sync import fetch
+from liushui.sync import paged_fetcher
 from liushui.sync.events import SyncStatus
-from liushui.sync.fetch import PagedFetcher, SliceTooLarge, SourceTraits, fetch_slice
+from liushui.sync.fetch import fetch_slice
 from liushui.sync.options import Options
+from liushui.sync.paged_fetcher import PagedFetcher
+from liushui.sync.question import SliceTooLarge, SourceTraits
 from liushui.testing.provider_client_double import ClientDouble
 from soak import mutations
 from soak.mutations import STEPS, Step, patched, proving
@@ -514,7 +516,10 @@ def test_an_unknown_step_is_an_error() -> None:
 
 
 def test_a_step_whose_function_is_not_there_is_an_error() -> None:
-    for step in (Step(fetch, "reads_agre", mutations.unchecked), Step(PagedFetcher, "pag", mutations.unchecked)):
+    for step in (
+        Step(paged_fetcher, "reads_agre", mutations.unchecked),
+        Step(PagedFetcher, "pag", mutations.unchecked),
+    ):
         with pytest.raises(AttributeError, match=step.function):
             patched("mistyped", step, leave_out=True)
 

@@ -166,7 +166,7 @@ def _quoted(text: str) -> str:
 
 
 _QUOTED: Final = (",", '"', "\r", "\n")
-"""The characters because of which a cell is quoted."""
+"""A cell with one of these characters is quoted."""
 _HARD: Final = re.compile(f"[{''.join(_QUOTED)}]").search
 
 

@@ -15,9 +15,10 @@ from liushui.ledger.write.commit import CheckChange, SliceRead, commit_gap, comm
 from liushui.provider import DecodedRow, Provider, Slice
 from liushui.rules import Paging, Rules
 from liushui.sync.events import slice_text
-from liushui.sync.fetch import TIMELESS_MARGIN, SliceTooLarge
+from liushui.sync.fetch import TIMELESS_MARGIN
 from liushui.sync.options import SyncContext
 from liushui.sync.plan import RETENTION_MARGIN
+from liushui.sync.question import SliceTooLarge
 from liushui.sync.undecoded_rows import have_ids, row_times
 
 REREADS_MAX: Final = 3

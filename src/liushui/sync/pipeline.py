@@ -48,9 +48,10 @@ from liushui.sync.caller import CORRECTIONS_MAX, ClockCorrected, Deferred, RateL
 from liushui.sync.committer import UNPROVEN, Committer, FetchedSlice, Outcome
 from liushui.sync.doubts import WithdrawalCheck
 from liushui.sync.events import SyncResult, SyncStatus, slice_text
-from liushui.sync.fetch import CUTS_MIN, EndlessPages, SliceTooLarge, SourceTraits, fetch_slice
+from liushui.sync.fetch import fetch_slice
 from liushui.sync.options import SyncContext
 from liushui.sync.plan import Plan
+from liushui.sync.question import CUTS_MIN, EndlessPages, SliceTooLarge, SourceTraits
 from liushui.sync.range_ends import RangeEnds
 from liushui.sync.same_account import WrongAccount, known_rows, prove_account
 from liushui.sync.slicer import LENGTH_MAX, Slicer
@@ -279,15 +280,17 @@ class AccountSync:
             read_at = self._now()
             try:
                 rows = await self._fetch(slice_)
+                answered = self._traits.answered  # reading an end replaces it
                 if self._lacks_seen_rows(slice_, rows):
                     # The service may have cut off an end of the range, or an answer was wrong by chance.
                     rows = await self._with_ends(slice_, rows)
                 if self._lacks_seen_rows(slice_, rows):
                     read_at = self._now()
                     rows = await self._fetch(slice_)
+                    answered = self._traits.answered
                     if self._lacks_seen_rows(slice_, rows):
                         raise SyncError("rows of it that came in the answer for a longer range do not come any more")
-                await self._hold(FetchedSlice(slice_, read_at, rows, self._traits.answered))
+                await self._hold(FetchedSlice(slice_, read_at, rows, answered))
             except SliceTooLarge as error:
                 self._note_seen(slice_, error.rows)
                 slice_ = self._slicer.split(slice_, error.rows_in_page)

@@ -9,7 +9,7 @@ from liushui.ledger.engine import Ledger
 from liushui.ledger.flow_row import identity_of
 from liushui.money import to_plain_string
 from liushui.provider import Client, PageRequest, Provider, Slice
-from liushui.sync.fetch import PAGES_MAX
+from liushui.sync.question import PAGES_MAX
 
 ROWS: Final = 50
 """The number of known rows, the newest ones, that are searched."""

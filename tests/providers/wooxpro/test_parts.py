@@ -15,7 +15,8 @@ from liushui.provider import Page, PageRequest, Slice
 from liushui.providers.wooxpro import PROVIDER
 from liushui.providers.wooxpro.client import WooxproClient
 from liushui.providers.wooxpro.rules import RULES
-from liushui.sync.fetch import SliceTooLarge, fetch_slice
+from liushui.sync.fetch import fetch_slice
+from liushui.sync.question import SliceTooLarge
 from liushui.sync.slicer import Slicer
 from liushui.testing.reader import MemoryReader
 from liushui.testing.transport import DialectTransport

@@ -10,7 +10,7 @@ from liushui.client.models.base import Instant, Model
 
 
 class NotificationRule(Model):
-    """A rule: who is notified about what. `accounts` null: all of them."""
+    """A rule: it sends messages of these kinds through its channel. `accounts` null: about all accounts."""
 
     name: str
     channel: str

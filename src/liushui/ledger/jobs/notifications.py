@@ -1,4 +1,4 @@
-"""Notifications: rules that say who is notified about what, and an outbox of messages to send.
+"""Notifications: rules that send messages about alarms and events, and the outbox of these messages.
 
 When an alarm begins, gets worse, or ends, each rule that wants it creates one message. One transaction writes the
 message and the record that the rule has seen the alarm. If a process is killed, both exist, or neither does and the
@@ -97,7 +97,7 @@ class State(StrEnum):
 
 
 class Rule(NamedTuple):
-    """Who is notified about what. `settings` has the address and the secrets of the channel."""
+    """Sends messages of some kinds through a channel. `settings` has the channel's address and secrets."""
 
     name: str
     channel: Channel

@@ -56,6 +56,20 @@ FLOWS_CHUNK: Final = 5_000
 """The number of flows of one account, about, that are matched together."""
 
 
+def find_views(accounts: Sequence[AccountName], rules: Mapping[str, Rules[Paging]]) -> dict[str, tuple[str, ...]]:
+    """Return the accounts whose flows may show the same money as flows in others of these accounts, and those others.
+
+    `rules`: by provider.
+    """
+    originals: dict[str, tuple[str, ...]] = {}
+    for account in accounts:
+        shown = rules[account.provider].links.shows_money_of if account.provider in rules else ""
+        others = tuple(other.account for other in accounts if shown and other.provider == shown)
+        if others:
+            originals[account.account] = others
+    return originals
+
+
 class LinkReader:
     """Reads the links of one state of a ledger."""
 
@@ -69,13 +83,7 @@ class LinkReader:
             account.account: rules[account.provider].links if account.provider in rules else LINK_RULES
             for account in accounts
         }
-        self._views = {
-            account.account: originals
-            for account in accounts
-            if (shown := self._rules[account.account].shows_money_of)
-            and (originals := tuple(other.account for other in accounts if other.provider == shown))
-        }
-        """The accounts whose flows may be views of flows in other accounts, and those other accounts."""
+        self._views = find_views(accounts, rules)
         self._decisions = tuple(load_decisions(connection).values())
         longest = max((rule.transfer_window for rule in self._rules.values()), default=LINK_RULES.transfer_window)
         self.window_us = longest // timedelta(microseconds=1)

@@ -15,6 +15,7 @@ from liushui.ledger.read.balances import Balance
 from liushui.ledger.read.completeness import Basis, Verdict, combine
 from liushui.ledger.read.fees import read_fees
 from liushui.ledger.read.filters import DAY
+from liushui.ledger.read.links import find_views
 from liushui.ledger.read.model import Account, verdict_on
 from liushui.ledger.read.overview import Overview, read_calendar, read_overview, read_streams
 from liushui.ledger.read.summaries import SummaryQuery, Unit, by_kind, sum_totals
@@ -256,8 +257,6 @@ def _template_context(page: Page, request: OverviewRequest, overview: Overview) 
 def _holdings(overview: Overview, rules: Mapping[str, Rules[Paging]]) -> list[Holding]:
     """The balances by currency, in the order of the currencies."""
     holdings = []
-    providers = {account.name.account: account.name.provider for account in overview.accounts}
-    shows = {name: rules[provider].links.shows_money_of for name, provider in providers.items() if provider in rules}
     only_stated = {balance.currency for balance in overview.balances} - set(overview.currencies)
     for currency in [*overview.currencies, *sorted(only_stated)]:
         balances = [balance for balance in overview.balances if balance.currency == currency]
@@ -269,9 +268,8 @@ def _holdings(overview: Overview, rules: Mapping[str, Rules[Paging]]) -> list[Ho
         basis = max(changes, key=lambda one: one.since_us or 0) if changes else Basis()
         held = {balance.account for balance in balances}
         others = [one for one in overview.accounts if one.name.account not in held]
+        views = sorted(find_views([one.name for one in overview.accounts if one.name.account in held], rules))
         verdict = combine([*(one.verdict for one in balances), verdict_on(others, None, None, currency)])
-        held_at = {providers[name] for name in held}
-        views = sorted(name for name in held if shows.get(name) in held_at)
         holdings.append(Holding(currency, amount, verdict, basis, balances, views))
     return holdings
 

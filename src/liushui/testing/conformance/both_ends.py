@@ -20,7 +20,8 @@ from liushui.ledger.flow_row import flow_id, served_identity
 from liushui.ledger.write.commit import commit_slice, make_account
 from liushui.provider import NO_VALUES, Client, DecodedRow, FlowReader, Key, Page, PageRequest, Provider, Slice
 from liushui.providers import load_providers
-from liushui.sync.fetch import SliceTooLarge, fetch_slice
+from liushui.sync.fetch import fetch_slice
+from liushui.sync.question import SliceTooLarge
 from liushui.testing.clock import MovableClock
 from liushui.testing.conformance import sample_rows
 from liushui.testing.conformance.assertions import ensure

@@ -15,7 +15,7 @@ a range, ignore a parameter, or count wrongly. A further request, or an inspecti
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from liushui.errors import SyncError
 from liushui.instant import MAX_INSTANT, MIN_INSTANT
@@ -34,6 +34,13 @@ TIMELESS_MARGIN: Final = 2
 """The request covers one more step at each end of a slice, and a service may return a further step."""
 
 
+class Answer(NamedTuple):
+    """The rows of a slice, and the number of rows in the answer, including those of the steps beside the slice."""
+
+    rows: list[bytes]
+    answered: int
+
+
 async def fetch_slice(
     client: Client,
     slice_: Slice,
@@ -44,6 +51,21 @@ async def fetch_slice(
     traits: SourceTraits | None = None,
     earliest: datetime = MIN_INSTANT,
 ) -> list[bytes]:
+    """Return the rows of `fetch_answer`."""
+    answer = await fetch_answer(client, slice_, rules, size, can_split=can_split, traits=traits, earliest=earliest)
+    return answer.rows
+
+
+async def fetch_answer(
+    client: Client,
+    slice_: Slice,
+    rules: Rules[Paging],
+    size: int,
+    *,
+    can_split: bool,
+    traits: SourceTraits | None = None,
+    earliest: datetime = MIN_INSTANT,
+) -> Answer:
     """Return every row of a slice. `size` is the number of rows to request for a page.
 
     The request covers one more step of the provider's clock at each end, but nothing before `earliest`, because
@@ -58,8 +80,7 @@ async def fetch_slice(
     asked = widened(slice_, rules, earliest)
     if asked == slice_:
         rows = await _read(client, slice_, rules, size, traits, can_split=can_split)
-        traits.answered = len(rows)
-        return rows_inside(rows, slice_, rules)
+        return Answer(rows_inside(rows, slice_, rules), len(rows))
     try:
         rows = await _read(client, asked, rules, size, traits, can_split=True, inner=slice_)
     except SliceTooLarge as error:
@@ -71,8 +92,7 @@ async def fetch_slice(
         beside = without_proven_ends(asked, slice_, error.rows, rules)
         if not rows and beside != slice_:
             rows = await _read_step(client, beside, rules, size, traits)
-    traits.answered = len(rows)
-    return rows_inside(rows, slice_, rules)
+    return Answer(rows_inside(rows, slice_, rules), len(rows))
 
 
 async def _read_step(

@@ -48,7 +48,7 @@ from liushui.sync.caller import CORRECTIONS_MAX, ClockCorrected, Deferred, RateL
 from liushui.sync.committer import UNPROVEN, Committer, FetchedSlice, Outcome
 from liushui.sync.doubts import WithdrawalCheck
 from liushui.sync.events import SyncResult, SyncStatus, slice_text
-from liushui.sync.fetch import fetch_slice
+from liushui.sync.fetch import Answer, fetch_answer
 from liushui.sync.options import SyncContext
 from liushui.sync.plan import Plan
 from liushui.sync.question import CUTS_MIN, EndlessPages, SliceTooLarge, SourceTraits
@@ -279,15 +279,13 @@ class AccountSync:
         while True:
             read_at = self._now()
             try:
-                rows = await self._fetch(slice_)
-                answered = self._traits.answered  # reading an end replaces it
+                rows, answered = await self._fetch_answer(slice_)
                 if self._lacks_seen_rows(slice_, rows):
                     # The service may have cut off an end of the range, or an answer was wrong by chance.
                     rows = await self._with_ends(slice_, rows)
                 if self._lacks_seen_rows(slice_, rows):
                     read_at = self._now()
-                    rows = await self._fetch(slice_)
-                    answered = self._traits.answered
+                    rows, answered = await self._fetch_answer(slice_)
                     if self._lacks_seen_rows(slice_, rows):
                         raise SyncError("rows of it that came in the answer for a longer range do not come any more")
                 await self._hold(FetchedSlice(slice_, read_at, rows, answered))
@@ -321,9 +319,12 @@ class AccountSync:
         return not seen.issubset(rows)
 
     async def _fetch(self, slice_: Slice) -> list[bytes]:
+        return (await self._fetch_answer(slice_)).rows
+
+    async def _fetch_answer(self, slice_: Slice) -> Answer:
         earliest, _ = self._rules.readable(self._ledger.clock())
         self._traits.window = self._window.length + EDGES * self._rules.resolution
-        return await fetch_slice(
+        return await fetch_answer(
             self._client(),
             slice_,
             self._rules,

@@ -78,8 +78,6 @@ class SourceTraits:
     """The values of separate parts whose rows are also in the answer without a filter."""
     ignored: set[str] = field(default_factory=set)
     """Request parameters that the service ignores."""
-    answered: int = 0
-    """The number of rows in the last answer, including those of the steps beside its slice."""
     repeated_rows: int = 0
     """The number of rows that repeated a record of the same answer."""
     others: Counter[bytes] = field(default_factory=Counter)
